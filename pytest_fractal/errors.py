@@ -1,0 +1,19 @@
+"""The two ways in which a run can go wrong without a rule being broken."""
+
+from __future__ import annotations
+
+
+class BadInput(Exception):
+    """What the user typed cannot be used: one sentence, exit status 4.
+
+    No such folder, an unknown rule code, an interpreter that is not there. The
+    message is shown as it is, so it must say what was given and what is wrong.
+    """
+
+
+class HarnessError(Exception):
+    """The harness, its network or its machine failed: no verdict on the package.
+
+    A rule whose evidence ends in this gets the outcome `error`, never `fail`:
+    the candidate is not to blame.
+    """

@@ -1,0 +1,1 @@
+"""Gathers facts: builds, environments, wheels, processes. It never judges."""

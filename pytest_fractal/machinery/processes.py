@@ -1,0 +1,176 @@
+"""Starting a process of the candidate's, and seeing what became of it.
+
+Every process gets a process group of its own, closed standard input, and a time
+limit that ends the whole group. Its output is read to the end, however much it
+prints, but only the first and last part is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+KEPT_BYTES: Final = 64 * 1024
+"""How much of each stream is kept at its start, and as much again at its end."""
+
+_GRACE: Final = 0.5
+"""Seconds to wait for the output of processes that a command has left behind."""
+
+PASSED_VARIABLES: Final = frozenset(
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ",
+        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "OMP_NUM_THREADS",
+    }
+)  # fmt: skip
+"""The caller's variables that a command may see, beside `LC_*`.
+
+A list of what is let through, not of what is held back: a CI job's environment is
+full of tokens whose names nobody can foresee.
+"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How one process ended."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    """As the operating system told: negative for a signal, 127 for a program that is not there."""
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+
+    @property
+    def ending(self) -> str:
+        """The end of the process in words, such as `exit status 2`."""
+        if self.timed_out:
+            return f"no end within {self.seconds:.0f} s"
+        if self.returncode < 0:
+            try:
+                name = signal.Signals(-self.returncode).name
+            except ValueError:
+                name = str(-self.returncode)
+            return f"killed by signal {name}"
+        return f"exit status {self.returncode}"
+
+
+def clean_environment(scratch: Path) -> dict[str, str]:
+    """The environment for a command of the candidate's: the caller's, less its secrets.
+
+    Index and proxy settings, tokens and `PYTHON*` variables stay behind; temporary
+    files go below `scratch`, which must exist.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED_VARIABLES or name.startswith("LC_")
+    }
+    return kept | {"TMPDIR": str(scratch)}
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float | None,
+) -> Finished:
+    """Run one command to its end, or to the time limit of `timeout` seconds.
+
+    When it returns, no process of the command's group is alive. A program that
+    cannot be started gives status 127 (not there) or 126 (not executable), as a
+    shell would, with the reason as its standard error.
+    """
+    command = tuple(str(word) for word in argv)
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        status = 127 if isinstance(error, FileNotFoundError) else 126
+        return Finished(command, status, "", str(error), time.monotonic() - started)
+    except ValueError as error:  # a NUL in an argument
+        return Finished(command, 126, "", str(error), time.monotonic() - started)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    readers = [_Reader(process.stdout), _Reader(process.stderr)]
+    timed_out = False
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    finally:
+        # Also on an interrupt: nothing of the candidate's survives the run.
+        seconds = time.monotonic() - started
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    stdout, stderr = (reader.text() for reader in readers)
+    return Finished(command, process.returncode, stdout, stderr, seconds, timed_out)
+
+
+class _Reader:
+    """Reads a pipe in a thread; keeps its first and last `KEPT_BYTES`."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._head = bytearray()
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for chunk in _chunks(self._pipe):
+                with self._lock:
+                    self._keep(chunk)
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+
+    def _keep(self, chunk: bytes) -> None:
+        room = KEPT_BYTES - len(self._head)
+        self._head += chunk[:room]
+        rest = chunk[max(room, 0) :]
+        if not rest:
+            return
+        self._tail.append(rest)
+        self._tail_size += len(rest)
+        while self._tail_size - len(self._tail[0]) >= KEPT_BYTES:
+            gone = len(self._tail.popleft())
+            self._tail_size -= gone
+            self._dropped += gone
+
+    def text(self) -> str:
+        # A process that left the group may hold the pipe open for ever.
+        self._thread.join(_GRACE)
+        with self._lock:
+            middle = f"\n[... {self._dropped} bytes left out ...]\n" if self._dropped else ""
+            tail = b"".join(self._tail)
+            head = bytes(self._head)
+        return head.decode(errors="replace") + middle + tail.decode(errors="replace")
+
+
+def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
+    while chunk := os.read(pipe.fileno(), 65536):
+        yield chunk

@@ -1,0 +1,82 @@
+"""Facts gathered once, for every thread and every process of one test run.
+
+pytest-xdist starts each worker as a process of its own, and each would build and
+install the candidate again. The store is a folder that they share: whoever needs a
+fact first gathers it under a lock and leaves it there; the others wait and read.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from filelock import FileLock
+
+from pytest_fractal.errors import BadInput, HarnessError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[T]):
+    value: T | None
+    error: BadInput | HarnessError | None
+    seconds: float
+
+
+class Store:
+    """A folder of facts, each gathered at most once.
+
+    The folder must be private to the user: facts are kept as pickles.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._known: dict[str, _Entry[Any]] = {}
+
+    def once(self, key: str, gather: Callable[[], T]) -> T:
+        """The value of `gather()`, which runs in one thread of one process only.
+
+        `BadInput` and `HarnessError` are remembered and raised again for every
+        asker; anything else is a bug of ours and is not kept.
+        """
+        entry: _Entry[T] = self._known.get(key) or self._shared(key, gather)
+        self._known[key] = entry
+        if entry.error is not None:
+            raise entry.error
+        return entry.value  # type: ignore[return-value]
+
+    def seconds(self, key: str) -> float | None:
+        """How long gathering `key` took, waiting for other facts included; None if never asked."""
+        entry = self._known.get(key) or self._read(key)
+        return None if entry is None else entry.seconds
+
+    def _shared(self, key: str, gather: Callable[[], T]) -> _Entry[T]:
+        with FileLock(self.folder / f"{key}.lock"):
+            if (known := self._read(key)) is not None:
+                return known
+            started = time.monotonic()
+            value: T | None = None
+            error: BadInput | HarnessError | None = None
+            try:
+                value = gather()
+            except (BadInput, HarnessError) as caught:
+                error = caught
+            entry = _Entry(value, error, time.monotonic() - started)
+            target = self.folder / f"{key}.pickle"
+            partial = target.with_suffix(".partial")
+            partial.write_bytes(pickle.dumps(entry))
+            partial.rename(target)
+            return entry
+
+    def _read(self, key: str) -> _Entry[Any] | None:
+        try:
+            entry: _Entry[Any] = pickle.loads((self.folder / f"{key}.pickle").read_bytes())
+        except FileNotFoundError:
+            return None
+        return entry
