@@ -1,0 +1,103 @@
+"""What a rule is: a small declaration around one function over typed facts."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pytest_fractal.verdicts import Finding, Severity
+
+Judge = Callable[..., Iterator[Finding]]
+
+
+class NotApplicable(Exception):
+    """Raised by a rule that has nothing to judge here; the message is the reason for its skip."""
+
+
+class Spec:
+    """Where the ground of a rule is written down."""
+
+    PAGE: Final = "https://fractal-analytics-platform.github.io/fractal-tasks-core/custom_task/"
+    METADATA: Final = f"specification page, Task metadata <{PAGE}#task-metadata>"
+    COMMAND_LINE: Final = (
+        f"specification page, Command-line interface <{PAGE}#command-line-interface>"
+    )
+    META: Final = f"specification page, Task meta-parameters <{PAGE}#task-meta-parameters>"
+    ARGUMENTS: Final = f"specification page, Task input parameters <{PAGE}#task-input-parameters>"
+    PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
+    SERVER: Final = "fractal-server 1.4.10, as observed"
+    PACKAGING: Final = (
+        "binary distribution format <https://packaging.python.org/en/latest/"
+        "specifications/binary-distribution-format/>"
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One requirement on a task package."""
+
+    code: str
+    """Stable, such as `FR102`; part of the user interface."""
+    name: str
+    """Stable, such as `manifest-at-package-root`; part of the user interface."""
+    title: str
+    """What the rule requires, in one line."""
+    rationale: str
+    """Why: what Fractal does with a package that breaks the rule."""
+    severity: Severity
+    needs: tuple[str, ...]
+    """The codes of the rules that must hold before this one can be judged."""
+    cite: tuple[str, ...]
+    """Where the requirement is written down or was observed."""
+    mend: str
+    """How a package is mended, in general; each finding says it for its own place."""
+    subjects: tuple[type[Any], ...]
+    """The types of the facts that `judge` takes."""
+    judge: Judge
+
+
+REGISTRY: Final[dict[str, Rule]] = {}
+"""All rules by their code, in the order of the specification."""
+
+
+def rule(
+    code: str,
+    name: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    needs: tuple[str, ...] = (),
+    cite: tuple[str, ...],
+    mend: str,
+) -> Callable[[Judge], Judge]:
+    """Declare the decorated function a rule.
+
+    The function takes facts, told by the types of its parameters, and yields a
+    `Finding` for each breach; none means that the rule holds. The first line of its
+    docstring is the rule's title, the rest its rationale.
+    """
+
+    def declare(judge: Judge) -> Judge:
+        title, _, rationale = inspect.cleandoc(judge.__doc__ or "").partition("\n")
+        if code in REGISTRY or any(known.name == name for known in REGISTRY.values()):
+            raise ValueError(f"two rules are called {code} or {name}")
+        hints = typing.get_type_hints(judge)
+        hints.pop("return", None)
+        REGISTRY[code] = Rule(
+            code=code,
+            name=name,
+            title=title.strip(),
+            rationale=re.sub(r"(?<!\n)\n(?!\n)", " ", rationale.strip()),
+            severity=severity,
+            needs=needs,
+            cite=cite,
+            mend=mend,
+            subjects=tuple(hints.values()),
+            judge=judge,
+        )
+        return judge
+
+    return declare
