@@ -1,0 +1,183 @@
+"""Finding the interpreter that the candidate is to be installed for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from packaging.version import InvalidVersion, Version
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.machinery import processes
+
+_VERSION: Final = re.compile(r"(?:python)?(\d+(?:\.\d+){0,2})")
+
+_START_TIMEOUT: Final = 60.0
+"""Seconds that an interpreter may take to say what it is, on a slow network disk."""
+
+# An interpreter of a virtual environment answers for its base: environments are
+# not nested. Debian ships ensurepip, and with it setuptools, in a package of its own.
+_PROBE: Final = """
+import json, platform, sys
+try:
+    import ensurepip
+    packages = getattr(ensurepip, "_get_packages", dict)()
+    setuptools = packages["setuptools"].version if "setuptools" in packages else None
+    setuptools = setuptools or getattr(ensurepip, "_SETUPTOOLS_VERSION", None)
+except Exception:
+    setuptools = None
+print(json.dumps({
+    "path": getattr(sys, "_base_executable", None) or sys.executable,
+    "version": platform.python_version().rstrip("+"),
+    "setuptools": setuptools,
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that runs, and what its virtual environments start with."""
+
+    path: Path
+    version: str
+    """Such as `3.10.13`."""
+    version_info: tuple[int, int]
+    """Such as `(3, 10)`."""
+    setuptools: str | None = None
+    """The version of setuptools that `python -m venv` installs; None from Python 3.12 on."""
+
+
+def find_interpreter(wanted: str | None) -> Interpreter:
+    """The interpreter that `wanted` names.
+
+    `wanted` is a version (`3.10`, `3.10.13`, `python3.10`), the path or the name of
+    an executable, or None for the Python that runs us. A version is looked for in
+    PATH, then among pyenv's versions, the newest patch release first, then among
+    those that uv has installed; nothing is downloaded. Raises `BadInput` when there
+    is none that runs.
+    """
+    if wanted is None:
+        return _named(sys.executable)
+    version = _VERSION.fullmatch(wanted.strip())
+    return _named(wanted) if version is None else _of_version(version[1])
+
+
+def _named(wanted: str) -> Interpreter:
+    """The interpreter at a path, or of a name in PATH."""
+    if not wanted.strip():
+        raise BadInput("the interpreter is an empty text, not a version such as 3.10 or a path")
+    path = Path(wanted).expanduser()
+    if path.is_dir():
+        raise BadInput(f"the interpreter {wanted} is a folder, not an executable")
+    found = str(path) if path.exists() else shutil.which(wanted)
+    if found is None:
+        where = "there is no such file" if path.name != wanted else "it is no file, nor in PATH"
+        raise BadInput(f"the interpreter {wanted} was not found: {where}")
+    interpreter = _probe(Path(found).absolute())
+    if isinstance(interpreter, str):
+        raise BadInput(f"{wanted} does not run as a Python interpreter: {interpreter}")
+    return interpreter
+
+
+def _of_version(wanted: str) -> Interpreter:
+    """The first interpreter whose version is `wanted`, or begins with it."""
+    seen: dict[str, None] = {}
+    for candidate in _candidates(wanted):
+        interpreter = _probe(candidate)
+        # What does not run is passed over: pyenv leaves a shim in PATH for every
+        # version that it has, and the shims of those not chosen only fail.
+        if isinstance(interpreter, str):
+            continue
+        if _matches(interpreter.version, wanted):
+            return interpreter
+        seen[interpreter.version] = None
+    versions = sorted({*seen, *map(str, _pyenv_versions())}, key=Version)
+    there = f"; there are {', '.join(versions)}" if versions else ""
+    raise BadInput(
+        f"Python {wanted} was not found: looked in PATH, among pyenv's versions in "
+        f"{_pyenv_root() / 'versions'} and among those that uv has installed{there}"
+    )
+
+
+def _candidates(wanted: str) -> Iterator[Path]:
+    """The executables that may be the wanted version, the likeliest first."""
+    yield from _in_path("python" + ".".join(wanted.split(".")[:2]))
+    known = _pyenv_versions()
+    for version in sorted(known, reverse=True):
+        if _matches(str(version), wanted):
+            yield known[version]
+    yield from _in_path("python3")
+    yield from _in_path("python")
+    yield from _uv_python(wanted)
+
+
+def _in_path(name: str) -> Iterator[Path]:
+    """Every executable of that name, not only the first: it may be a broken shim."""
+    for folder in os.get_exec_path():
+        if (found := shutil.which(name, path=folder)) is not None:
+            yield Path(found).absolute()
+
+
+def _pyenv_root() -> Path:
+    return Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+
+
+def _pyenv_versions() -> dict[Version, Path]:
+    """CPython's releases that pyenv has, each with its executable."""
+    known = {}
+    for executable in _pyenv_root().glob("versions/*/bin/python"):
+        try:
+            known[Version(executable.parts[-3])] = executable
+        except InvalidVersion:
+            continue  # another implementation, or an environment with a name
+    return known
+
+
+def _uv_python(wanted: str) -> Iterator[Path]:
+    """The interpreter that uv has installed itself; uv in turn stops at a broken shim in PATH."""
+    from uv import find_uv_bin
+
+    finished = processes.run(
+        [
+            *(find_uv_bin(), "python", "find", "--no-project", "--no-config"),
+            *("--python-preference", "only-managed", "--no-python-downloads", wanted),
+        ],
+        cwd=Path.cwd(),
+        env=os.environ,
+        timeout=_START_TIMEOUT,
+    )
+    if finished.returncode == 0:
+        yield Path(finished.stdout.strip())
+
+
+def _matches(version: str, wanted: str) -> bool:
+    """Whether `3.10.13` is what `3.10` asks for."""
+    parts = wanted.split(".")
+    return version.split(".")[: len(parts)] == parts
+
+
+def _probe(executable: Path) -> Interpreter | str:
+    """What the executable says of itself, or why it is no interpreter."""
+    finished = processes.run(
+        [executable, "-I", "-c", _PROBE], cwd=Path.cwd(), env=os.environ, timeout=_START_TIMEOUT
+    )
+    if finished.returncode != 0 or finished.timed_out:
+        said = finished.stderr.strip().splitlines()
+        last = f", {textwrap.shorten(said[-1], 120)}" if said else ""
+        return finished.ending + last
+    try:
+        facts = json.loads(finished.stdout)
+        major, minor = map(int, facts["version"].split(".")[:2])
+        return Interpreter(
+            Path(facts["path"]), facts["version"], (major, minor), facts["setuptools"]
+        )
+    except (ValueError, TypeError, KeyError):
+        return "it does not answer as Python does"
