@@ -1,0 +1,1 @@
+"""Hands any argument on to another program."""

@@ -1,0 +1,1 @@
+"""Corrects the background of images."""

@@ -1,0 +1,3 @@
+"""Where the version of the package stands."""
+
+__version__ = "3.1.4"

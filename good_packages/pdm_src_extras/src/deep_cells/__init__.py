@@ -1,0 +1,3 @@
+"""Segments cells."""
+
+__version__ = "0.12.0.post1"

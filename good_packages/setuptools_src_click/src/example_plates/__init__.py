@@ -1,0 +1,3 @@
+"""Reads and writes plates."""
+
+__version__ = "2.0.1"

@@ -1,0 +1,1 @@
+"""Misst Zellen."""

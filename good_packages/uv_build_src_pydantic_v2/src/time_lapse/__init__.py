@@ -1,0 +1,1 @@
+"""Follows cells through time."""

@@ -1,0 +1,1 @@
+"""Tasks that are tested as Fractal runs them."""
