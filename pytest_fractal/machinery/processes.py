@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -50,6 +50,8 @@ class Finished:
     stderr: str
     seconds: float
     timed_out: bool = False
+    started: float = 0.0
+    """When it was started, in seconds since the epoch."""
 
     @property
     def ending(self) -> str:
@@ -85,6 +87,7 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     timeout: float | None,
+    on_start: Callable[[subprocess.Popen[bytes]], object] = lambda process: None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
 
@@ -93,6 +96,7 @@ def run(
     shell would, with the reason as its standard error.
     """
     command = tuple(str(word) for word in argv)
+    epoch = time.time()
     started = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -106,11 +110,12 @@ def run(
         )
     except OSError as error:
         status = 127 if isinstance(error, FileNotFoundError) else 126
-        return Finished(command, status, "", str(error), time.monotonic() - started)
+        return Finished(command, status, "", str(error), 0.0, started=epoch)
     except ValueError as error:  # a NUL in an argument
-        return Finished(command, 126, "", str(error), time.monotonic() - started)
+        return Finished(command, 126, "", str(error), 0.0, started=epoch)
     assert process.stdout is not None
     assert process.stderr is not None
+    on_start(process)
     readers = [_Reader(process.stdout), _Reader(process.stderr)]
     timed_out = False
     try:
@@ -120,11 +125,16 @@ def run(
     finally:
         # Also on an interrupt: nothing of the candidate's survives the run.
         seconds = time.monotonic() - started
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process)
         process.wait()
     stdout, stderr = (reader.text() for reader in readers)
-    return Finished(command, process.returncode, stdout, stderr, seconds, timed_out)
+    return Finished(command, process.returncode, stdout, stderr, seconds, timed_out, epoch)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End every process of the group that `process` was started in."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Reader:
@@ -169,6 +179,12 @@ class _Reader:
             tail = b"".join(self._tail)
             head = bytes(self._head)
         return head.decode(errors="replace") + middle + tail.decode(errors="replace")
+
+
+def last_lines(text: str, count: int = 15) -> str:
+    """The last lines of an output that are not blank: where programs say what went wrong."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-count:])
 
 
 def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:

@@ -56,6 +56,12 @@ class Store:
         entry = self._known.get(key) or self._read(key)
         return None if entry is None else entry.seconds
 
+    def values(self, prefix: str) -> list[Any]:
+        """What was gathered, by anyone, under the keys that begin with `prefix`."""
+        keys = sorted(path.stem for path in self.folder.glob(f"{prefix}*.pickle"))
+        entries = [entry for key in keys if (entry := self._read(key)) is not None]
+        return [entry.value for entry in entries if entry.error is None]
+
     def _shared(self, key: str, gather: Callable[[], T]) -> _Entry[T]:
         with FileLock(self.folder / f"{key}.lock"):
             if (known := self._read(key)) is not None:

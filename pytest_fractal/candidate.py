@@ -1,0 +1,472 @@
+"""The candidate: a PACKAGE argument, and everything that can be known about it.
+
+Each fact is gathered when it is first asked for, and then kept in the store that all
+threads and workers of a run share. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.machinery import building
+from pytest_fractal.machinery.building import Built, BuildFailure
+from pytest_fractal.machinery.commands import Start, start_command
+from pytest_fractal.machinery.environments import (
+    INSTALLERS,
+    Environment,
+    Installer,
+    create_bare,
+    download,
+    unmet_requirements,
+)
+from pytest_fractal.machinery.executors import Executor
+from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
+from pytest_fractal.machinery.json_text import JsonText, pointer, read_json
+from pytest_fractal.machinery.probing import Probe, probe_command
+from pytest_fractal.machinery.processes import Finished, last_lines
+from pytest_fractal.machinery.signatures import Signature, Unreadable, read_signature
+from pytest_fractal.machinery.store import Store
+from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, read_wheel
+from pytest_fractal.samples import make_arguments
+from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.verdicts import Finding, Severity
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the wheel came about."""
+
+    kind: str
+    """`source`, `wheel` or `requirement`."""
+    text: str
+    built: Built
+    source: Path | None
+    """The source tree; None for a wheel or a requirement."""
+
+
+@dataclass(frozen=True)
+class TreeBuild:
+    """The wheel that is built straight from the source tree, beside the judged one."""
+
+    source: Path | None
+    built: Built | None
+    """None without a source tree."""
+    wheel: Wheel
+    """The judged wheel, built by way of the sdist."""
+    tree_wheel: Wheel | None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The wheel beside the source tree that it was made from."""
+
+    wheel: Wheel
+    source: Path | None
+    """None for a wheel or a requirement."""
+    source_manifests: tuple[PurePosixPath, ...]
+    """The manifests in the source tree, relative to it, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The wheel installed in an environment of its own."""
+
+    environment: Environment
+    wheel: Wheel
+    finished: Finished
+    """How the installer ended."""
+    extras: tuple[str, ...]
+    pins: tuple[str, ...]
+    versions: Mapping[str, str]
+    """The installed distributions: normalised name -> version."""
+    unmet: tuple[str, ...]
+    """The installer's line for each requirement that is not met."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest that Fractal would read out of the wheel."""
+
+    path: str
+    """Its path in the wheel."""
+    text: JsonText = field(repr=False)
+    generation: Generation | None
+    """None when its version is none that can be judged."""
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The manifest's object; empty when it is no object."""
+        return self.text.value if isinstance(self.text.value, dict) else {}
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        """The entries of `task_list`, whatever they are; empty when it is no list."""
+        entries = self.value.get("task_list")
+        return entries if isinstance(entries, list) else ()
+
+    def slug(self, index: int) -> str:
+        """The slug of the entry with this index: of its name, or of its place where it has none."""
+        entry = self.entries[index]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if self.generation is None or not isinstance(name, str | int | float):
+            return f"task_{index}"
+        return self.generation.slug(str(name)) if str(name).strip() else f"task_{index}"
+
+    def finding(
+        self,
+        *keys: str | int,
+        expected: str,
+        found: str,
+        hint: str,
+        task: str | None = None,
+        severity: Severity | None = None,
+    ) -> Finding:
+        """A finding at the place to which the keys lead, or at the nearest one above it."""
+        here = keys
+        while here and pointer(*here) not in self.text.places:
+            here = here[:-1]
+        place = self.text.places.get(pointer(*here))
+        return Finding(
+            expected=expected,
+            found=found,
+            hint=hint,
+            file=self.path,
+            pointer=pointer(*keys) or None,
+            line=place.line if place else None,
+            column=place.column if place else None,
+            task=task,
+            severity=severity,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entry of the manifest that is an object, good or bad."""
+
+    index: int
+    id: str
+    """As it stands in node ids: the slug, made safe and unique."""
+    slug: str
+    """As the server makes it from the name."""
+    name: str
+    entry: Mapping[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
+    generation: Generation = field(repr=False)
+    wheel: Wheel = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, in the generation's own words."""
+        return self.generation.kind(self.entry)
+
+    @property
+    def executable(self) -> str:
+        """The `executable`; empty when it is no text."""
+        value = self.entry.get("executable")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The `args_schema`; empty when it is no object."""
+        value = self.entry.get("args_schema")
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def signature(self) -> Signature | Unreadable:
+        """The signature of the function that the executable runs, or why it cannot be told."""
+        try:
+            return read_signature(self.wheel.contents, self.wheel.package, self.executable)
+        except Unreadable as reason:
+            return reason
+
+    def finding(self, *keys: str | int, expected: str, found: str, hint: str,
+                severity: Severity | None = None) -> Finding:  # fmt: skip
+        """A finding at a place within this task's entry."""
+        return self.manifest.finding(
+            "task_list", self.index, *keys,
+            expected=expected, found=found, hint=hint, task=self.slug, severity=severity,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """What Fractal executes for a task, and what its starts have shown."""
+
+    task: Task
+    argv: tuple[str, ...]
+    probe: Probe
+    installation: Installation
+
+
+class Candidate:
+    """What one PACKAGE argument names, and its facts.
+
+    `folder` is private to the run, shared by all its processes. Facts raise `BadInput`
+    where the argument turns out to be unusable and `HarnessError` where the machine
+    fails; rules whose prerequisites hold find every fact that they need.
+    """
+
+    def __init__(
+        self, spec: PackageSpec, settings: Settings, folder: Path, executor: Executor
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.folder = folder
+        self.executor = executor
+        self.store = Store(folder / "facts")
+        self._installer: Installer = INSTALLERS[settings.installer]()
+
+    @cached_property
+    def interpreter(self) -> Interpreter:
+        """The interpreter that was asked for. Raises `BadInput` when it is not there."""
+        return self.store.once("interpreter", lambda: find_interpreter(self.settings.python))
+
+    @property
+    def build(self) -> Build:
+        """How the wheel comes about: built, fetched, or given."""
+        gather: Callable[[], Built]
+        match self.spec.kind:
+            case "source":
+                gather = self._build_release
+            case "wheel":
+                gather = self._given
+            case "requirement":
+                gather = self._fetch
+        built = self.store.once("build", gather)
+        source = self.spec.path if self.spec.kind == "source" else None
+        return Build(self.spec.kind, self.spec.text, built, source)
+
+    @property
+    def tree_build(self) -> TreeBuild:
+        """The wheel built straight from the source tree."""
+        if self.spec.kind != "source":
+            return TreeBuild(None, None, self.wheel, None)
+        built = self.store.once("tree-build", self._build_from_tree)
+        tree_wheel = read_wheel(built.wheel) if built.wheel else None
+        return TreeBuild(self.spec.path, built, self.wheel, tree_wheel)
+
+    @cached_property
+    def wheel(self) -> Wheel:
+        """What the wheel holds. Raises `BadInput` for a file that is no wheel."""
+        path = self.build.built.wheel
+        assert path is not None, "no rule asks for the wheel of a broken build"
+        return self.store.once("wheel", lambda: read_wheel(path))
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """The manifest at the package root, else the first that the server would find."""
+        found = self.wheel.manifests
+        if self.build.built.wheel is None or not found:
+            return None
+        root = f"{self.wheel.package}/{MANIFEST_NAME}"
+        path = root if root in self.wheel.contents else found[0]
+        content = self.wheel.read(path)
+        text = read_json(content)
+        version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
+        known = isinstance(version, str | int) and not isinstance(version, bool)
+        return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The manifest's tasks: its entries that are objects. None where there is no manifest."""
+        if self.build.built.wheel is None or self.manifest is None:
+            return ()
+        generation = self.manifest.generation
+        if generation is None:
+            return ()
+        tasks: list[Task] = []
+        for index, entry in enumerate(self.manifest.entries):
+            if not isinstance(entry, dict):
+                continue
+            name = entry.get("name")
+            slug = self.manifest.slug(index)
+            name = str(name).strip() if isinstance(name, str | int | float) else ""
+            taken = {task.id for task in tasks}
+            tasks.append(
+                Task(index, _node_name(slug, taken), slug, name or slug, entry,
+                     self.manifest, generation, self.wheel)
+            )  # fmt: skip
+        return tuple(tasks)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The wheel beside its source tree."""
+        source = self.spec.path if self.spec.kind == "source" else None
+        return Bundle(self.wheel, source, _manifests_below(source) if source else ())
+
+    @property
+    def environment(self) -> Environment:
+        """The fresh environment, before anything of the candidate's is in it."""
+        folder = self.environment_folder.folder
+        return self.store.once(
+            "environment", lambda: self._installer.create(folder, self.interpreter)
+        )
+
+    @property
+    def environment_folder(self) -> Environment:
+        """Where the environment is, or would be: nothing is made."""
+        return Environment(self.folder / "environment", self.interpreter)
+
+    @property
+    def installation(self) -> Installation:
+        """The wheel installed by its file, with its extras, and then the pins."""
+        wheel = self.wheel
+        environment = self.environment
+        return self.store.once("install", lambda: self._install(environment, wheel))
+
+    def command(self, task: Task) -> Command:
+        """What starting the command of a task shows."""
+        installation = self.installation
+        argv = self.argv(task)
+        probe = self.store.once(
+            f"probe-{_digest(task.id)}", lambda: self._probe(task, argv, installation.environment)
+        )
+        return Command(task, argv, probe, installation)
+
+    def starts(self) -> list[tuple[str, Start]]:
+        """All process starts until now, each with the id of its task."""
+        return [
+            (Path(start.arguments_file).parents[1].name, start)
+            for start in self.store.values("start-")
+        ]
+
+    def argv(self, task: Task) -> tuple[str, ...]:
+        """The task's command, as the server would make it of its own environment."""
+        environment = self.environment_folder
+        root = environment.site_packages / self.wheel.package
+        return (str(environment.python), str(root / task.executable))
+
+    def source_of(self, task: Task) -> str:
+        """The task's `source`, as the server would store it."""
+        python = ".".join(map(str, self.interpreter.version_info[:2])) if self.settings.python else ""
+        prefix = task.generation.sources(
+            self.wheel.package, self.wheel.version or "", self.spec.extras, python and f"py{python}"
+        )
+        return f"{prefix}:{task.slug}"
+
+    def located(self, file: str) -> str:
+        """A path in the wheel as the author knows it: where the source tree has that file."""
+        if self.spec.kind != "source" or self.spec.path is None:
+            return file
+        for place in (PurePosixPath(file), PurePosixPath("src", file)):
+            if (self.spec.path / place).is_file():
+                return str(place)
+        return file
+
+    def _build_release(self) -> Built:
+        assert self.spec.path is not None
+        environment = create_bare(self.folder / "build-environment", self.interpreter)
+        return building.build_release(
+            self.spec.path, self.folder / "build", environment, INSTALLERS["uv"]()
+        )
+
+    def _build_from_tree(self) -> Built:
+        assert self.spec.path is not None
+        environment = create_bare(self.folder / "tree-environment", self.interpreter)
+        return building.build_from_tree(
+            self.spec.path, self.folder / "tree-build", environment, INSTALLERS["uv"]()
+        )
+
+    def _given(self) -> Built:
+        return Built(self.spec.path)
+
+    def _fetch(self) -> Built:
+        requirement = self.spec.requirement
+        assert requirement is not None
+        folder = self.folder / "download"
+        finished = download(self.environment, requirement, folder)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        if finished.returncode or not files:
+            said = finished.stderr or finished.stdout
+            errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+            reason = " ".join(error.removeprefix("ERROR: ") for error in errors[-2:])
+            raise BadInput(
+                f"{self.spec.text}: the package index has nothing for this: "
+                f"{reason or last_lines(said, 2)}"
+            )
+        if files[0].suffix != ".whl":
+            return Built(None, BuildFailure("wheel", f"the index has only {files[0].name}"))
+        return Built(files[0])
+
+    def _install(self, environment: Environment, wheel: Wheel) -> Installation:
+        extras = f"[{','.join(self.spec.extras)}]" if self.spec.extras else ""
+        finished = self._installer.install(environment, [f"{wheel.path}{extras}"])
+        for pin in self.settings.pins:
+            if finished.returncode:
+                break
+            # One by one, as the server does: a pin may break what was installed before it.
+            finished = self._installer.install(environment, [pin])
+        unmet = () if finished.returncode else unmet_requirements(environment)
+        return Installation(
+            environment, wheel, finished, self.spec.extras, self.settings.pins,
+            environment.versions(), unmet,
+        )  # fmt: skip
+
+    def _probe(self, task: Task, argv: tuple[str, ...], environment: Environment) -> Probe:
+        def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
+            name = f"start-{_digest(key, content, *options)}"
+            return self.store.once(
+                name,
+                lambda: start_command(
+                    argv, options, content, folder=self.folder / "runs" / task.id / name[-8:],
+                    executor=self.executor, timeout=self.settings.timeout,
+                ),
+            )  # fmt: skip
+
+        reserved = task.generation.reserved_values(task.kind, self._fresh(task))
+        unknown = task.schema.get("additionalProperties")
+        welcome = isinstance(task.signature, Signature) and task.signature.takes_any_keyword
+        return probe_command(
+            lambda content, options: starter(task.executable, content, options),
+            starter,
+            script=argv[1],
+            package_folder=str(environment.site_packages / self.wheel.package) + os.sep,
+            flags=task.generation.flags,
+            schema=task.schema,
+            reserved=reserved,
+            complete={**make_arguments(task.schema), **reserved},
+            takes_unknown=bool(unknown)
+            or "patternProperties" in task.schema
+            or (unknown is None and welcome),
+        )
+
+    def _fresh(self, task: Task) -> Path:
+        folder = self.folder / "runs" / task.id / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
+    """The manifests in a source tree, less those of tests, builds and environments."""
+    elsewhere = {"build", "dist", "tests", "test", ".venv", "venv", "site-packages"}
+    found = [
+        PurePosixPath(path.relative_to(tree).as_posix()) for path in tree.rglob(MANIFEST_NAME)
+    ]
+    return tuple(
+        sorted(
+            (path for path in found if not elsewhere.intersection(path.parts)),
+            key=lambda path: (len(path.parts), str(path)),
+        )
+    )
+
+
+def _node_name(slug: str, taken: set[str]) -> str:
+    safe = re.sub(r"[^\w.+()=@-]", "_", slug)[:100]
+    name, number = safe, 2
+    while name in taken:
+        name, number = f"{safe}-{number}", number + 1
+    return name
+
+
+def _digest(*parts: str | bytes) -> str:
+    whole = b"\0".join(part.encode(errors="replace") if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(whole).hexdigest()[:16]

@@ -1,0 +1,207 @@
+"""Which rules apply to a candidate, in what order they need each other, and the verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pytest_fractal.candidate import (
+    Build,
+    Bundle,
+    Candidate,
+    Command,
+    Installation,
+    Manifest,
+    Task,
+    TreeBuild,
+)
+from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.rules import REGISTRY, NotApplicable, Rule
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+
+PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
+    Build: lambda candidate: candidate.build,
+    TreeBuild: lambda candidate: candidate.tree_build,
+    Wheel: lambda candidate: candidate.wheel,
+    Bundle: lambda candidate: candidate.bundle,
+    Installation: lambda candidate: candidate.installation,
+    Manifest: lambda candidate: candidate.manifest,
+}
+"""The facts about a package that a rule may ask for by the type of its parameter."""
+
+TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
+    Task: lambda _, task: task,
+    Command: lambda candidate, task: candidate.command(task),
+}
+"""The facts about one task."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule on one subject: the whole package, or a task of it."""
+
+    rule: Rule
+    task: Task | None = None
+
+    @property
+    def name(self) -> str:
+        """As it stands in a node id: `starts[my_task]`."""
+        return f"{self.rule.name}[{self.task.id}]" if self.task else self.rule.name
+
+    @property
+    def needs_process(self) -> bool:
+        """Whether a command has to be started for it."""
+        return Command in self.rule.subjects
+
+
+def is_about_tasks(rule: Rule) -> bool:
+    """Whether the rule is judged for each task, or once for the package."""
+    return any(subject in TASK_FACTS for subject in rule.subjects)
+
+
+class Engine:
+    """Judges one candidate. Verdicts are made when they are asked for, and then kept."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+        self._verdicts: dict[tuple[str, str | None], Verdict] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def plan(self) -> list[Check]:
+        """The checks that the settings select, in the order of the specification.
+
+        Raises `BadInput` when the settings name a task that there is not.
+        """
+        settings, tasks = self.candidate.settings, self.candidate.tasks
+        if tasks or self.candidate.build.built.wheel is not None:
+            settings.check_tasks([name for task in tasks for name in (task.id, task.slug)])
+        checks: list[Check] = []
+        for rule in REGISTRY.values():
+            # Without a list of tasks there is one check, to tell that it is blocked.
+            subjects = (tasks or (None,)) if is_about_tasks(rule) else (None,)
+            checks += [
+                Check(rule, task)
+                for task in subjects
+                if settings.selects(rule, *_names(task)) or (task is None and is_about_tasks(rule)
+                                                            and settings.selects(rule))
+            ]  # fmt: skip
+        return checks
+
+    def run_ahead(self, checks: Iterable[Check], width: int) -> None:
+        """Start gathering what the checks will ask for, `width` commands at a time."""
+        tasks = {check.task.id: check.task for check in checks if check.needs_process and check.task}
+        wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
+        wants_environment = any(Installation in check.rule.subjects for check in checks)
+        self._pool = ThreadPoolExecutor(width + 1, thread_name_prefix="fractal")
+        if tasks or wants_environment:
+            # The first installs, the others wait for it: one thread for that is enough.
+            for task in tasks.values():
+                self._pool.submit(self._gather, "FR303", task)
+            self._pool.submit(self._gather, "FR002", None)
+        if wants_tree:
+            self._pool.submit(self._gather, "FR006", None)
+
+    def _gather(self, code: str, task: Task | None) -> None:
+        # Every exception comes back to whoever asks for the verdict.
+        self.verdict(Check(REGISTRY[code], task))
+
+    def close(self) -> None:
+        """End what runs ahead."""
+        self.candidate.executor.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def verdict(self, check: Check) -> Verdict:
+        """The verdict on one check; that of a rule which is ignored is `skip`."""
+        reason = self.candidate.settings.ignored(check.rule, *_names(check.task))
+        if reason is not None:
+            return self._verdict(check, Outcome.SKIP, reason=f"ignored: {reason}")
+        return self._judged(check)
+
+    def _judged(self, check: Check) -> Verdict:
+        key = (check.rule.code, check.task.id if check.task else None)
+        if key not in self._verdicts:
+            started = time.perf_counter()
+            verdict = self._judge(check)
+            seconds = time.perf_counter() - started
+            self._verdicts[key] = replace(verdict, seconds=round(seconds, 4))
+        return self._verdicts[key]
+
+    def _judge(self, check: Check) -> Verdict:
+        rule, task = check.rule, check.task
+        blockers: dict[tuple[str, str | None], Verdict] = {}
+        for code in rule.needs:
+            needed = REGISTRY[code]
+            verdict = self._judged(Check(needed, task if is_about_tasks(needed) else None))
+            for root in _roots(verdict, task):
+                blockers[root.code, root.task] = root
+        if blockers:
+            broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
+            return self._verdict(
+                check, Outcome.BLOCKED, reason=f"blocked by {broken}",
+                blockers=tuple(blockers.values()),
+            )  # fmt: skip
+        if is_about_tasks(rule) and task is None:
+            return self._verdict(check, Outcome.SKIP, reason="there is no task")
+        try:
+            facts = [self._fact(subject, task) for subject in rule.subjects]
+            findings = tuple(self._completed(found, task) for found in rule.judge(*facts))
+        except NotApplicable as reason:
+            return self._verdict(check, Outcome.SKIP, reason=str(reason))
+        except HarnessError as error:
+            return self._verdict(check, Outcome.ERROR, reason=str(error))
+        except BadInput:
+            raise
+        except Exception as error:
+            reason = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
+            return self._verdict(check, Outcome.ERROR, reason=reason)
+        weights = {found.severity or rule.severity for found in findings}
+        if Severity.ERROR in weights:
+            return self._verdict(check, Outcome.FAIL, findings=findings)
+        return self._verdict(check, Outcome.WARN if weights else Outcome.PASS, findings=findings)
+
+    def _fact(self, subject: type[Any], task: Task | None) -> Any:
+        if subject in PACKAGE_FACTS:
+            return PACKAGE_FACTS[subject](self.candidate)
+        assert task is not None
+        return TASK_FACTS[subject](self.candidate, task)
+
+    def _completed(self, found: Finding, task: Task | None) -> Finding:
+        file = self.candidate.located(found.file) if found.file else None
+        return replace(found, file=file, task=found.task or (task.slug if task else None))
+
+    def _verdict(
+        self,
+        check: Check,
+        outcome: Outcome,
+        *,
+        findings: tuple[Finding, ...] = (),
+        reason: str | None = None,
+        blockers: tuple[Verdict, ...] = (),
+    ) -> Verdict:
+        task = check.task.id if check.task else None
+        return Verdict(
+            check.rule.code, check.rule.name, task, outcome, findings, reason, blockers
+        )
+
+
+def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:
+    """The failed verdicts by which `verdict` blocks a rule on this task; none if it does not."""
+    if verdict.outcome is Outcome.BLOCKED:
+        return verdict.blockers
+    if verdict.outcome is Outcome.ERROR:
+        return (verdict,)
+    if verdict.outcome is Outcome.FAIL:
+        # A finding that names a task says nothing against the others.
+        heavy = [found for found in verdict.findings if found.severity is not Severity.WARNING]
+        if task is None or any(found.task in (None, task.slug) for found in heavy):
+            return (verdict,)
+    return ()
+
+
+def _names(task: Task | None) -> tuple[str, ...]:
+    return (task.id, task.slug) if task else ()

@@ -1,0 +1,51 @@
+"""Fixtures for the tests of a task package's authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_fractal.api import Package, TaskRun
+    from pytest_fractal.candidate import Task
+
+
+@pytest.fixture(scope="session")
+def fractal_package(pytestconfig: pytest.Config) -> Package:
+    """The package of `--fractal-package`: its `wheel`, `manifest`, `tasks` and `environment`."""
+    from pytest_fractal.api import Package
+    from pytest_fractal.items import only_candidate
+
+    return Package(only_candidate(pytestconfig))
+
+
+@pytest.fixture
+def fractal_task(request: pytest.FixtureRequest) -> Task:
+    """Each task of the manifest in turn: a test that asks for it runs once a task."""
+    task: Task = request.param
+    return task
+
+
+@pytest.fixture(scope="session")
+def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
+    """Runs a task as Fractal does: `run_fractal_task(task, args, **reserved) -> TaskRun`.
+
+    `task` is a task, its name or its slug; `args` its own arguments. What Fractal supplies
+    (`input_paths`, `output_path`, `metadata`, `component`) is filled in with a fresh folder
+    unless it is given by name.
+    """
+
+    def run(
+        task: Task | str, args: Mapping[str, Any] | None = None, /, **reserved: Any
+    ) -> TaskRun:
+        if isinstance(task, str):
+            named = [one for one in fractal_package.tasks if task in (one.name, one.slug)]
+            if not named:
+                there = ", ".join(one.slug for one in fractal_package.tasks)
+                raise LookupError(f"no task is called {task!r}; there are: {there}")
+            task = named[0]
+        return fractal_package.run(task, args or {}, reserved)
+
+    return run

@@ -1,0 +1,150 @@
+"""Generation 1: manifest version "1", `-j` and `--metadata-out`, fractal-server 1.x."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pytest_fractal.generations.protocol import ModelFault, Reserved
+
+
+def _text(value: object) -> object:
+    # pydantic 1, by which the server reads manifests, turns numbers into text.
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class TaskModel(BaseModel):
+    """One entry of `task_list`, as fractal-server 1.4.10 takes it (`TaskManifestV1`).
+
+    What other rules judge with better words is left open here: `meta` (FR111),
+    `docs_link` (FR114), and an `args_schema` that is null (FR201).
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Text
+    executable: Text
+    input_type: Text
+    output_type: Text
+    meta: Any = None
+    args_schema: dict[str, Any] | None = None
+    docs_info: Text | None = None
+    docs_link: Any = None
+
+
+class ManifestModel(BaseModel):
+    """The manifest, as fractal-server 1.4.10 takes it (`ManifestV1`)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    manifest_version: Text
+    task_list: list[TaskModel]
+    has_args_schemas: bool = False
+    args_schema_version: Text | None = None
+
+
+_EXPECTED: Final = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+class Version1:
+    """See `Generation`."""
+
+    version = "1"
+    flags = ("-j", "--metadata-out")
+    manifest_keys = frozenset(ManifestModel.model_fields)
+    task_keys = frozenset(TaskModel.model_fields)
+
+    def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
+        """See `Generation`."""
+        try:
+            ManifestModel.model_validate(manifest)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_context=False):
+                yield _fault(detail)
+        yield from _coerced(manifest)
+        yield from _blank(manifest)
+
+    def kind(self, entry: Mapping[str, Any]) -> str:
+        """Parallel when `meta["parallelization_level"]` is truthy, as the server decides."""
+        meta = entry.get("meta")
+        level = meta.get("parallelization_level") if isinstance(meta, dict) else None
+        return "parallel" if level else "non_parallel"
+
+    def reserved(self, kind: str) -> Reserved:
+        """See `Generation`."""
+        common = ("input_paths", "output_path", "metadata")
+        if kind == "parallel":
+            return Reserved((*common, "component"), ())
+        return Reserved(common, ("component",))
+
+    def reserved_values(self, kind: str, folder: Path) -> dict[str, Any]:
+        """See `Generation`."""
+        values: dict[str, Any] = {
+            "input_paths": [str(folder)],
+            "output_path": str(folder),
+            "metadata": {},
+        }
+        return values | ({"component": "plate.zarr/B/03/0"} if kind == "parallel" else {})
+
+    def slug(self, name: str) -> str:
+        """Lower case, blanks as `_` (fractal-server 1.4.10, `slugify_task_name`)."""
+        return name.replace(" ", "_").lower()
+
+    def sources(self, package: str, version: str, extras: Sequence[str], python: str) -> str:
+        """For a wheel on the server's disk (fractal-server 1.4.10, `package_source`)."""
+        return ":".join(("pip_local", package, version, ",".join(extras), python))
+
+
+VERSION_1: Final = Version1()
+
+
+def _fault(detail: ErrorDetails) -> ModelFault:
+    keys = tuple(detail["loc"])
+    if detail["type"] == "missing":
+        return ModelFault(keys, "this required field", "it is missing")
+    expected = _EXPECTED.get(detail["type"], detail["msg"])
+    return ModelFault(keys, expected, json.dumps(detail["input"], default=str))
+
+
+def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
+    """Names that the server's second model refuses: `TaskCreate` strips them first."""
+    tasks = manifest.get("task_list")
+    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+        name = task.get("name") if isinstance(task, dict) else None
+        if isinstance(name, str) and not name.strip():
+            yield ModelFault(("task_list", index, "name"), "a name", json.dumps(name))
+
+
+def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
+    """What the model takes although it has another type."""
+    value = manifest.get("has_args_schemas", False)
+    if not isinstance(value, bool) and isinstance(value, int | float | str):
+        try:
+            ManifestModel(manifest_version="1", task_list=[], has_args_schemas=value)  # type: ignore[arg-type]
+        except ValidationError:
+            return
+        yield ModelFault(("has_args_schemas",), "true or false", json.dumps(value), coerced=True)
+    texts = {"name", "executable", "input_type", "output_type", "docs_info"}
+    tasks = manifest.get("task_list")
+    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+        for key in sorted(texts & set(task)) if isinstance(task, dict) else ():
+            if isinstance(task[key], int | float):
+                yield ModelFault(
+                    ("task_list", index, key), "a string", json.dumps(task[key]), coerced=True
+                )

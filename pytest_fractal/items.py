@@ -1,0 +1,318 @@
+"""The suite as pytest sees it: collector, items, and a verdict as a pytest outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import TypeAdapter
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.engine import Check, Engine
+from pytest_fractal.errors import BadInput
+from pytest_fractal.report import text
+from pytest_fractal.report.json_file import write_json
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.session import Session
+from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.verdicts import Outcome, Verdict
+
+_SUITE: Final = pytest.StashKey["Suite"]()
+_WORKER_KEY: Final = "fractal_folder"
+_VERDICT: Final = TypeAdapter(Verdict)
+
+
+class VerdictFailed(Exception):
+    """Carries a verdict that fails its item."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.code)
+        self.verdict = verdict
+
+
+class CandidateCollector(pytest.Collector):
+    """One candidate: collects an item for each check."""
+
+    def __init__(self, *, suite: Suite, anchor: str, wanted: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._suite = suite
+        self._anchor = anchor
+        self._wanted = wanted
+        self.add_marker("fractal")
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """The checks that the settings select, or those whose ids were given."""
+        engine = self._suite.session.engines[self._anchor]
+        try:
+            checks = engine.plan()
+        except BadInput as error:
+            raise self.CollectError(str(error)) from None
+        names = [check.name for check in checks]
+        for name in self._wanted:
+            if name not in names:
+                raise self.CollectError(f"{self._anchor}::{name}: there is no such check")
+        for check in checks:
+            if not self._wanted or check.name in self._wanted:
+                yield CheckItem.from_parent(
+                    self, name=check.name, nodeid=f"{self._anchor}::{check.name}",
+                    suite=self._suite, engine=engine, check=check,
+                )  # fmt: skip
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+        """One sentence, no traceback of ours."""
+        return str(excinfo.value)
+
+
+class CheckItem(pytest.Item):
+    """One rule on one subject."""
+
+    def __init__(self, *, suite: Suite, engine: Engine, check: Check, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.check = check
+        self._suite = suite
+        self._engine = engine
+        self.verdict: Verdict | None = None
+        self.extra_keyword_matches.add(check.rule.code)
+        if check.task is not None:
+            self.extra_keyword_matches.update({check.task.slug, check.task.name})
+
+    def setup(self) -> None:
+        """Gather the evidence and judge it: what goes wrong here is not the candidate's fault."""
+        self.verdict = self._engine.verdict(self.check)
+        match self.verdict.outcome:
+            case Outcome.ERROR:
+                raise VerdictFailed(self.verdict)
+            case Outcome.SKIP:
+                self._skip(self.verdict)
+            case Outcome.BLOCKED if self._suite.shows_blockers(self.verdict, self._engine):
+                self._skip(self.verdict)
+
+    def runtest(self) -> None:
+        """Fail when the verdict is bad, or blocked by a rule that was not selected."""
+        assert self.verdict is not None
+        bad = {Outcome.FAIL, Outcome.BLOCKED}
+        if self._suite.session.settings.strict:
+            bad.add(Outcome.WARN)
+        if self.verdict.outcome in bad:
+            raise VerdictFailed(self.verdict)
+
+    def _skip(self, verdict: Verdict) -> None:
+        raise pytest.skip.Exception(verdict.reason or "", _use_item_location=True)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
+        """The verdict for a reader who wants to mend the package."""
+        if isinstance(excinfo.value, VerdictFailed):
+            return text.verdict_text(excinfo.value.verdict)
+        return super().repr_failure(excinfo, *args)
+
+    def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
+        """Where the item stands, and its name as a heading."""
+        return self.path, 0, self.name
+
+
+class Suite:
+    """The hooks of a run that has candidates; registered when there are some."""
+
+    def __init__(
+        self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, alone: bool
+    ) -> None:
+        worker = getattr(config, "workerinput", None)
+        self._worker = worker is not None
+        self.config = config
+        self.session = Session(
+            specs, settings, config.rootpath,
+            folder=Path(worker[_WORKER_KEY]) if worker else None,
+            workers=worker["workercount"] if worker else 1,
+        )  # fmt: skip
+        config.add_cleanup(self.session.close)
+        self._wanted = self._take_arguments(alone)
+        self._verdicts: dict[str, list[Verdict]] = {anchor: [] for anchor in self.session.engines}
+        self._selected: set[tuple[str, str, str | None]] = set()
+        self._prepared = False
+        config.stash[_SUITE] = self
+
+    def _take_arguments(self, alone: bool) -> dict[str, list[str]]:
+        """Take the node ids of ours off the command line; pytest knows no such files.
+
+        This happens in every worker too: xdist hands each the original command line.
+        """
+        config, ours, others = self.config, {}, []
+        for argument in config.args:
+            path, colons, name = argument.partition("::")
+            anchor = next((one for one in self.session.engines if one == path), None)
+            if anchor is None:
+                others.append(argument)
+            else:
+                ours.setdefault(anchor, []).extend([name] if colons else [])
+        if ours:
+            config.args[:] = others
+            return ours
+        if alone:
+            config.args[:] = []
+            config.args_source = config.ArgsSource.ARGS
+        return {anchor: [] for anchor in self.session.engines}
+
+    def prepare(self) -> None:
+        """Learn the tasks; building can take long, so a terminal shows what is being done."""
+        if self._prepared:
+            return
+        try:
+            with _LiveLine(self.config) as live:
+                self.session.prepare(live.show)
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from None
+        self._prepared = True
+
+    def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
+        """Whether each rule that blocks this verdict has an item of its own, or is ignored."""
+        anchor = next(one for one, known in self.session.engines.items() if known is engine)
+        settings = self.session.settings
+        ignored = [pattern for pattern in settings.ignore]
+        return all(
+            (anchor, root.code, root.task) in self._selected
+            or any(root.code.startswith(pattern.code) and pattern.task in (None, root.task)
+                   for pattern in ignored)
+            for root in verdict.blockers
+        )  # fmt: skip
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker where this run keeps its facts."""
+        node.workerinput[_WORKER_KEY] = str(self.session.folder)
+
+    def pytest_report_header(self) -> list[str]:
+        """Build, and say what is judged."""
+        self.prepare()
+        return [line for report in self._reports() for line in text.header_lines(report)]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Build, where no header was asked for."""
+        self.prepare()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Add the candidates to what the session collects from files."""
+        report = yield
+        if isinstance(collector, pytest.Session) and report.passed:
+            report.result = [*report.result, *self._collectors(collector)]
+        return report
+
+    def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
+        for anchor, wanted in self._wanted.items():
+            yield CandidateCollector.from_parent(
+                session, name=anchor, nodeid=anchor, path=self.config.rootpath / anchor,
+                suite=self, anchor=anchor, wanted=wanted,
+            )  # fmt: skip
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start the commands of all selected items, now that they are known."""
+        items = [item for item in session.items if isinstance(item, CheckItem)]
+        for anchor, engine in self.session.engines.items():
+            checks = [item.check for item in items if item._engine is engine]
+            for check in checks:
+                self._selected.add((anchor, check.rule.code, check.task.id if check.task else None))
+            if checks and not self.config.option.collectonly:
+                engine.run_ahead(checks, self.session.width)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Hand the verdict on with the report: it may have to travel to another process."""
+        report = yield
+        if isinstance(item, CheckItem) and item.verdict is not None:
+            judged = call.when == "call" or (call.when == "setup" and not report.passed)
+            if judged:
+                anchor = item.nodeid.partition("::")[0]
+                report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the verdict for the summary."""
+        if (told := getattr(report, "fractal", None)) is not None:
+            anchor, verdict = json.loads(told)
+            self._verdicts[anchor].append(_VERDICT.validate_python(verdict))
+
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
+        """Letters and words of their own for warnings and for what is blocked."""
+        told = getattr(report, "fractal", None)
+        if told is None or report.failed:
+            return None
+        match json.loads(told)[1]["outcome"]:
+            case Outcome.WARN:
+                return "warned", "w", ("WARNED", {"yellow": True})
+            case Outcome.BLOCKED:
+                return "blocked", "b", ("BLOCKED", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the reports that were asked for."""
+        if self._worker or not self._prepared or self.config.option.collectonly:
+            return
+        report = Report(tuple(self._reports()), self.session.settings.strict)
+        for path in self.session.settings.reports:
+            write_json(report, path)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """A line a task, the warnings, and where the time went."""
+        if not self._prepared or self.config.option.collectonly:
+            return
+        for report in self._reports():
+            if not report.verdicts:
+                continue
+            version = f" {report.version}" if report.version else ""
+            terminalreporter.section(f"fractal: {report.name}{version}")
+            for line in [*text.warning_lines(report), *text.summary_lines(report)]:
+                terminalreporter.line(line)
+            if report.folder:
+                terminalreporter.line(f"kept: {report.folder}")
+
+    def _reports(self) -> Iterator[CandidateReport]:
+        for anchor, verdicts in self._verdicts.items():
+            yield self.session.report(anchor, verdicts)
+
+
+class _LiveLine:
+    """One line on a terminal that tells what is being done, and for how long."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        self._reporter = reporter if reporter is not None and reporter.isatty else None
+        self._started = time.monotonic()
+
+    def __enter__(self) -> _LiveLine:
+        return self
+
+    def show(self, doing: str) -> None:
+        """Show what begins now."""
+        if self._reporter is not None:
+            self._reporter.rewrite(f"fractal: {doing} ...", erase=True)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._reporter is not None:
+            self._reporter.rewrite("", erase=True)
+            sys.stdout.flush()
+
+
+def only_candidate(config: pytest.Config) -> Candidate:
+    """The one candidate of a run. Raises `UsageError` when there is none, or several."""
+    suite = config.stash.get(_SUITE, None)
+    engines = list(suite.session.engines.values()) if suite else []
+    if len(engines) != 1:
+        raise pytest.UsageError(
+            "the fractal fixtures need exactly one package: --fractal-package=PACKAGE, "
+            "or fractal_package in the ini file"
+        )
+    return engines[0].candidate

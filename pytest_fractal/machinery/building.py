@@ -1,0 +1,208 @@
+"""Building a wheel from a source tree, the way a release is built.
+
+`python -m build` makes the sdist first and the wheel from the sdist, in an
+environment of its own; so does this, by the same library. The candidate's tree is
+copied before: backends write into it (`build/`, `*.egg-info`), and two runs at once
+would meet there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from build import BuildBackendException, BuildException, ProjectBuilder
+
+from pytest_fractal.errors import HarnessError
+from pytest_fractal.machinery import processes
+from pytest_fractal.machinery.environments import Environment, Installer
+from pytest_fractal.machinery.processes import Finished, last_lines
+
+PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
+"""One of these makes a folder a project that can be built (PEP 517)."""
+
+BUILD_LIMIT: Final = 3600.0
+"""Seconds after which a backend is given up."""
+
+_LEFT_OUT: Final = frozenset(
+    {"__pycache__", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache",
+     "node_modules", ".eggs"}
+)  # fmt: skip
+
+Stage = Literal["requirements", "sdist", "wheel"]
+
+
+@dataclass(frozen=True)
+class BuildFailure:
+    """Why there is no wheel."""
+
+    stage: Stage
+    message: str
+    """The backend's or the installer's own last words."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build gave: one wheel, or the reason why not."""
+
+    wheel: Path | None
+    failure: BuildFailure | None = None
+
+
+def build_release(
+    source: Path, folder: Path, environment: Environment, installer: Installer
+) -> Built:
+    """Build the sdist of `source`, and the wheel from that sdist, below `folder`.
+
+    `environment` is a bare one, into which the build requirements are installed.
+    Raises `HarnessError` when the network fails.
+    """
+    tree = copy_tree(source, folder / "sdist-tree")
+    project = _Project(tree, environment, installer)
+    try:
+        sdist = project.build("sdist", folder / "sdist")
+        unpacked = _unpack(sdist, folder / "wheel-tree")
+        wheel = _Project(unpacked, environment, installer).build("wheel", folder / "wheel")
+    except _Failed as failed:
+        return Built(None, failed.failure)
+    return Built(wheel)
+
+
+def build_from_tree(
+    source: Path, folder: Path, environment: Environment, installer: Installer
+) -> Built:
+    """Build the wheel straight from `source`, as `pip install .` does."""
+    tree = copy_tree(source, folder / "tree")
+    try:
+        return Built(_Project(tree, environment, installer).build("wheel", folder / "tree-wheel"))
+    except _Failed as failed:
+        return Built(None, failed.failure)
+
+
+def copy_tree(source: Path, target: Path) -> Path:
+    """Copy a project to a place where it can be built; returns the project's folder there.
+
+    Caches, environments and what earlier builds left stay behind, as in a fresh clone.
+    A project in a repository finds the repository around it, since versions and file
+    lists are often taken from git: its `.git` and the project's neighbours are links.
+    """
+    source = source.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    top = next((place for place in (source, *source.parents) if (place / ".git").exists()), source)
+    original, copy = top, target
+    for part in source.relative_to(top).parts:
+        copy.mkdir()
+        for neighbour in original.iterdir():
+            if neighbour.name != part:
+                (copy / neighbour.name).symlink_to(neighbour)
+        original, copy = original / part, copy / part
+    shutil.copytree(source, copy, symlinks=True, ignore=_left_out, copy_function=_copy_file)
+    if (source / ".git").is_dir():
+        (copy / ".git").symlink_to(source / ".git")
+    return copy
+
+
+class _Failed(Exception):
+    def __init__(self, stage: Stage, message: str) -> None:
+        super().__init__(message)
+        self.failure = BuildFailure(stage, message)
+
+
+class _Project:
+    """One source tree and its backend, run in an environment of its own."""
+
+    def __init__(self, tree: Path, environment: Environment, installer: Installer) -> None:
+        self._environment = environment
+        self._installer = installer
+        self._last: Finished | None = None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._builder = ProjectBuilder(tree, str(environment.python), self._run)
+        except BuildException as error:
+            raise _Failed("requirements", str(error)) from None
+
+    def build(self, kind: Literal["sdist", "wheel"], folder: Path) -> Path:
+        """Build one distribution into `folder`, which must hold nothing else then."""
+        folder.mkdir(parents=True)
+        try:
+            self._require(self._builder.build_system_requires)
+            self._require(self._builder.get_requires_for_build(kind))
+            self._builder.build(kind, folder)
+        except (BuildBackendException, BuildException) as error:
+            raise _Failed(kind, self._last_words(error)) from None
+        made = sorted(folder.iterdir())
+        if len(made) != 1:
+            names = ", ".join(path.name for path in made) or "nothing"
+            raise _Failed(kind, f"the backend made {names}, where one {kind} was asked for")
+        return made[0]
+
+    def _require(self, requirements: set[str]) -> None:
+        if not requirements:
+            return
+        finished = self._installer.install(self._environment, sorted(requirements))
+        if finished.returncode:
+            raise _Failed("requirements", last_lines(finished.stderr or finished.stdout))
+
+    def _run(
+        self,
+        cmd: Sequence[str],
+        cwd: str | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run one hook of the backend; `build` looks at the result itself."""
+        path = os.pathsep.join([str(self._environment.scripts), os.environ.get("PATH", "")])
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        self._last = processes.run(
+            cmd,
+            cwd=Path(cwd or "."),
+            env={**env, "PATH": path, **(extra_environ or {})},
+            timeout=BUILD_LIMIT,
+        )
+        if self._last.timed_out:
+            raise HarnessError(f"the build was given up after {BUILD_LIMIT:.0f} s")
+        if self._last.returncode:
+            raise subprocess.CalledProcessError(self._last.returncode, cmd)
+
+    def _last_words(self, error: Exception) -> str:
+        if self._last is None or not self._last.returncode:
+            return str(error)
+        return last_lines(self._last.stderr) or last_lines(self._last.stdout) or str(error)
+
+
+def _unpack(sdist: Path, folder: Path) -> Path:
+    try:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise _Failed("sdist", f"{sdist.name} cannot be unpacked: {error}") from None
+    tops = [path for path in folder.iterdir() if path.is_dir()]
+    if len(tops) != 1:
+        raise _Failed("sdist", f"{sdist.name} does not hold exactly one folder")
+    return tops[0]
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    here = Path(folder)
+    return {
+        name
+        for name in names
+        if name in _LEFT_OUT
+        or name == ".git" and (here / name).is_dir()
+        or name.endswith(".egg-info")
+        or (here / name / "pyvenv.cfg").is_file()
+        or name == "build" and (here / name / "lib").is_dir()
+    }  # fmt: skip
+
+
+def _copy_file(source: str, target: str) -> None:
+    # Sockets and pipes of a running program are not part of a project.
+    if Path(source).is_file():
+        shutil.copy2(source, target)

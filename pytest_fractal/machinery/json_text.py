@@ -1,0 +1,159 @@
+"""Reading a JSON file the strict way, with the place of everything in it.
+
+`json` of the standard library accepts keys given twice, NaN and Infinity, and does
+not tell where a value stood. Findings need the line of a JSON pointer, so the text is
+walked once more after it has been found to be JSON; the strings and numbers are still
+read by the standard library's own scanner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from json.decoder import scanstring
+from typing import Any, Final
+
+Pointer = str
+_BLANKS: Final = re.compile(r"[ \t\n\r]*")
+_SCALAR: Final = re.compile(r"[^\s,\]}]+")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Line and column in a text, both from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which a text is not strict JSON."""
+
+    message: str
+    place: Place | None
+    pointer: Pointer | None = None
+
+
+@dataclass(frozen=True)
+class JsonText:
+    """A JSON file: its value, and where the parts of it stand."""
+
+    value: Any
+    """None when the text cannot be read at all."""
+    places: Mapping[Pointer, Place] = field(repr=False)
+    """The place of each member's key, each item, and the root (`""`)."""
+    faults: tuple[Fault, ...]
+    """In what it is not strict JSON; empty when all is well."""
+
+
+def escape(key: str) -> str:
+    """One key as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def pointer(*keys: str | int) -> Pointer:
+    """The JSON pointer that goes through these keys and indexes."""
+    return "".join(f"/{escape(str(key))}" for key in keys)
+
+
+def read_json(content: bytes) -> JsonText:
+    """Read `content` as strict JSON: UTF-8, no BOM, no NaN, no key twice.
+
+    Never raises: what is wrong is told by the `faults`.
+    """
+    faults = []
+    if content.startswith(b"\xef\xbb\xbf"):
+        faults.append(Fault("it begins with a byte order mark (BOM)", Place(1, 1)))
+        content = content[3:]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
+        place = Place(before.count(b"\n") + 1, column)
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        return JsonText(None, {}, (*faults, Fault(message, place)))
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        fault = Fault(f"it is not JSON: {error.msg}", Place(error.lineno, error.colno))
+        return JsonText(None, {}, (*faults, fault))
+    except RecursionError:
+        return JsonText(None, {}, (*faults, Fault("it is nested too deeply", None)))
+    except ValueError as error:  # a number of thousands of digits
+        return JsonText(None, {}, (*faults, Fault(f"it cannot be read: {error}", None)))
+    walk = _Walk(text)
+    # The scanner of the standard library nests deeper than a walk in Python can: then
+    # the places behind that depth stay unknown, which is no fault of the file.
+    with contextlib.suppress(RecursionError):
+        walk.value(0, "")
+    return JsonText(value, walk.places, (*faults, *walk.faults))
+
+
+class _Walk:
+    """One pass over a text that is known to be JSON, as Python's `json` takes it."""
+
+    def __init__(self, text: str) -> None:
+        self.places: dict[Pointer, Place] = {}
+        self.faults: list[Fault] = []
+        self._text = text
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def value(self, at: int, here: Pointer) -> int:
+        """Walk the value at index `at`, whose pointer is `here`; returns the index behind it."""
+        at = self._skip(at)
+        self.places.setdefault(here, self._place(at))
+        match self._text[at]:
+            case "{":
+                return self._members(at + 1, here)
+            case "[":
+                return self._items(at + 1, here)
+            case '"':
+                return scanstring(self._text, at + 1)[1]
+        scalar = _SCALAR.match(self._text, at)
+        assert scalar is not None
+        if scalar[0].lstrip("-") in {"NaN", "Infinity"}:
+            self.faults.append(Fault(f"{scalar[0]} is not JSON", self._place(at), here))
+        return scalar.end()
+
+    def _members(self, at: int, here: Pointer) -> int:
+        seen: dict[str, Place] = {}
+        at = self._skip(at)
+        while self._text[at] != "}":
+            place = self._place(at)
+            key, at = scanstring(self._text, at + 1)
+            there = f"{here}/{escape(key)}"
+            if key in seen:
+                message = f"the key {json.dumps(key)} stands here again, first in line {seen[key].line}"
+                self.faults.append(Fault(message, place, there))
+            seen[key] = self.places[there] = place
+            at = self.value(self._skip(at) + 1, there)
+            at = self._next(at)
+        return at + 1
+
+    def _items(self, at: int, here: Pointer) -> int:
+        index = 0
+        at = self._skip(at)
+        while self._text[at] != "]":
+            at = self.value(at, f"{here}/{index}")
+            at = self._next(at)
+            index += 1
+        return at + 1
+
+    def _next(self, at: int) -> int:
+        at = self._skip(at)
+        return self._skip(at + 1) if self._text[at] == "," else at
+
+    def _skip(self, at: int) -> int:
+        blanks = _BLANKS.match(self._text, at)
+        assert blanks is not None
+        return blanks.end()
+
+    def _place(self, at: int) -> Place:
+        line = bisect_right(self._starts, at)
+        return Place(line, at - self._starts[line - 1] + 1)

@@ -1,0 +1,164 @@
+"""What a wheel file holds, read without installing it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from packaging.metadata import parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pytest_fractal.errors import BadInput
+
+MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
+
+_DATA: Final = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/(.+)$")
+_METADATA: Final = re.compile(r"\.dist-info/METADATA$")
+_APART: Final = re.compile(r"^[^/]+\.(?:data|dist-info)/")
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """The facts of one wheel file."""
+
+    path: Path
+    entries: tuple[str, ...]
+    """All paths in the archive, in its own order, folders left out."""
+    contents: Mapping[str, bytes] = field(repr=False)
+    """The installed files: path below site-packages -> content, read when it is asked for."""
+    metadata_path: str | None
+    """The path of `*.dist-info/METADATA` in the archive."""
+    raw_metadata: bytes = field(repr=False)
+
+    @cached_property
+    def _fields(self) -> Mapping[str, object]:
+        known, unknown = parse_email(self.raw_metadata)
+        return {**known, **unknown}
+
+    @property
+    def name(self) -> str | None:
+        """The `Name` of METADATA, as written there; None when there is none."""
+        return _text(self._fields.get("name"))
+
+    @property
+    def version(self) -> str | None:
+        """The `Version` of METADATA, as written there; None when there is none."""
+        return _text(self._fields.get("version"))
+
+    @property
+    def distribution(self) -> str:
+        """The name of the package; where METADATA has none, the one of the file name."""
+        return self.name or self.path.name.split("-")[0]
+
+    @property
+    def package(self) -> str:
+        """The folder below site-packages in which the server looks for the package.
+
+        The normalised name with `-` as `_` (fractal-server 1.4.10, `_pip_install`).
+        """
+        return canonicalize_name(self.distribution).replace("-", "_")
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The names of the extras, as METADATA provides them."""
+        provided = self._fields.get("provides_extra")
+        return tuple(map(str, provided)) if isinstance(provided, list) else ()
+
+    @cached_property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What METADATA requires; lines that are no requirements are left out."""
+        lines = self._fields.get("requires_dist")
+        found = []
+        for line in lines if isinstance(lines, list) else ():
+            try:
+                found.append(Requirement(str(line)))
+            except InvalidRequirement:
+                continue
+        return tuple(found)
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder below site-packages that holds a file."""
+        found: set[str] = set()
+        for path in self.contents:
+            while path := posixpath.dirname(path):
+                found.add(path)
+        return frozenset(found)
+
+    @property
+    def manifests(self) -> tuple[str, ...]:
+        """Paths in the archive that *contain* the manifest's name, as the server searches."""
+        return tuple(path for path in self.entries if MANIFEST_NAME in path)
+
+    def read(self, entry: str) -> bytes:
+        """The content of a path in the archive."""
+        with _opened(self.path) as archive:
+            return archive.read(entry)
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Read the wheel file at `path`.
+
+    Raises `BadInput` when it is no whole zip archive. A wheel without METADATA is
+    read: rule FR004 judges that.
+    """
+    with _opened(path) as archive:
+        entries = tuple(info.filename for info in archive.infolist() if not info.is_dir())
+        metadata_path = next((name for name in entries if _METADATA.search(name)), None)
+        raw_metadata = archive.read(metadata_path) if metadata_path else b""
+    installed = {}
+    for entry in entries:
+        moved = _DATA.match(entry)
+        if moved or not _APART.match(entry):
+            installed[moved[1] if moved else entry] = entry
+    return Wheel(path, entries, _Contents(path, installed), metadata_path, raw_metadata)
+
+
+class _Contents(Mapping[str, bytes]):
+    """Reads a file of the wheel when it is asked for: some wheels hold gigabytes of weights."""
+
+    def __init__(self, wheel: Path, installed: Mapping[str, str]) -> None:
+        self._wheel = wheel
+        self._installed = installed
+
+    def __getitem__(self, path: str) -> bytes:
+        entry = self._installed[path]
+        with _opened(self._wheel) as archive:
+            return archive.read(entry)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._installed)
+
+    def __len__(self) -> int:
+        return len(self._installed)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._installed
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, for as long as it is read; what is wrong with it is bad input."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError,
+            RuntimeError, ValueError) as error:  # fmt: skip
+        raise BadInput(
+            f"{path}: not a readable wheel, which is a zip archive ({error or type(error).__name__})"
+        ) from None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None

@@ -1,0 +1,200 @@
+"""The result of a run as data: what every format is made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.machinery.commands import Start
+from pytest_fractal.verdicts import Finding, Outcome, Verdict
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """One task of a candidate."""
+
+    name: str
+    slug: str
+    id: str
+    kind: str
+    command: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One start of a task's command."""
+
+    task: str
+    sample: str | None
+    argv: tuple[str, ...]
+    returncode: int
+    seconds: float
+    timed_out: bool
+    started: float
+
+
+@dataclass(frozen=True)
+class CandidateReport:
+    """Everything that is known of one candidate at the end of a run."""
+
+    name: str
+    version: str | None
+    source: str
+    """The PACKAGE argument, as it was typed."""
+    generation: str | None
+    wheel: str | None
+    python: str | None
+    tasks: tuple[TaskSummary, ...]
+    verdicts: tuple[Verdict, ...]
+    runs: tuple[RunSummary, ...]
+    timings: Mapping[str, float]
+    """Seconds by stage: build, environment, install, runs."""
+    folder: str | None = None
+    """Where the environment and the runs are kept; None when they are not."""
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many verdicts there are of each outcome."""
+        counts = Counter(verdict.outcome for verdict in self.verdicts)
+        return {outcome.value: counts[outcome] for outcome in Outcome}
+
+    @property
+    def findings(self) -> tuple[tuple[str, Finding], ...]:
+        """Each finding behind the code of its rule."""
+        return tuple((verdict.code, found) for verdict in self.verdicts for found in verdict.findings)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a run: one report a candidate."""
+
+    candidates: tuple[CandidateReport, ...]
+    strict: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was judged, and nothing failed (under `strict`: nor warned)."""
+        bad = {Outcome.FAIL, Outcome.ERROR, Outcome.BLOCKED} | (
+            {Outcome.WARN} if self.strict else set()
+        )
+        verdicts = [verdict for candidate in self.candidates for verdict in candidate.verdicts]
+        return bool(verdicts) and not any(
+            verdict.outcome in bad and not _only_ignored(verdict, verdicts) for verdict in verdicts
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON has it; see docs/report.md for its form."""
+        return {
+            "report_version": REPORT_VERSION,
+            "candidates": [_candidate(one) for one in self.candidates],
+            "passed": self.passed,
+        }
+
+
+def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
+    """Whether a verdict is blocked by nothing but rules that the user ignores."""
+    ignored = {
+        (one.code, one.task)
+        for one in verdicts
+        if one.outcome is Outcome.SKIP and (one.reason or "").startswith("ignored")
+    }
+    return bool(verdict.blockers) and all(
+        (root.code, root.task) in ignored for root in verdict.blockers
+    )
+
+
+def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> CandidateReport:
+    """Sum up a candidate from the facts that were gathered; none is gathered for it."""
+    built = candidate.build.built.wheel is not None
+    manifest = candidate.manifest if built else None
+    try:
+        python = candidate.interpreter.version
+        commands = {task.id: candidate.argv(task) for task in candidate.tasks}
+    except (BadInput, HarnessError):
+        python, commands = None, {}
+    runs = tuple(_runs(candidate))
+    stages = {
+        "build": candidate.store.seconds("build") if candidate.spec.kind != "wheel" else 0.0,
+        "environment": candidate.store.seconds("environment"),
+        "install": candidate.store.seconds("install"),
+        "runs": max((run.started + run.seconds for run in runs), default=0.0)
+        - min((run.started for run in runs), default=0.0),
+    }
+    generation = manifest.generation.version if manifest and manifest.generation else None
+    return CandidateReport(
+        name=candidate.wheel.distribution if built else candidate.spec.text,
+        version=candidate.wheel.version if built else None,
+        source=candidate.spec.text,
+        generation=generation,
+        wheel=candidate.wheel.path.name if built else None,
+        python=python,
+        tasks=tuple(
+            TaskSummary(task.name, task.slug, task.id, task.kind, commands.get(task.id, ()),
+                        candidate.source_of(task))
+            for task in candidate.tasks
+        ),  # fmt: skip
+        verdicts=tuple(verdicts),
+        runs=runs,
+        timings={stage: round(seconds or 0.0, 2) for stage, seconds in stages.items()},
+        folder=str(candidate.folder) if candidate.settings.keep else None,
+    )
+
+
+def _runs(candidate: Candidate) -> Iterable[RunSummary]:
+    starts: list[tuple[str, Start]] = candidate.starts()
+    for task, start in sorted(starts, key=lambda pair: pair[1].finished.started):
+        finished = start.finished
+        yield RunSummary(
+            task, None, finished.argv, finished.returncode, round(finished.seconds, 3),
+            finished.timed_out, finished.started,
+        )  # fmt: skip
+
+
+def _candidate(one: CandidateReport) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "version": one.version,
+        "source": one.source,
+        "generation": one.generation,
+        "wheel": one.wheel,
+        "python": one.python,
+        "tasks": [
+            {"name": task.name, "slug": task.slug, "kind": task.kind,
+             "command": list(task.command), "source": task.source}
+            for task in one.tasks
+        ],
+        "verdicts": [_verdict(verdict) for verdict in one.verdicts],
+        "runs": [
+            {"task": run.task, "sample": run.sample, "argv": list(run.argv),
+             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out}
+            for run in one.runs
+        ],
+        "summary": one.summary,
+        "timings": dict(one.timings),
+    }  # fmt: skip
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "code": verdict.code,
+        "rule": verdict.rule,
+        "task": verdict.task,
+        "sample": verdict.sample,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "findings": [
+            {"where": found.where, "expected": found.expected, "found": found.found,
+             "hint": found.hint, "file": found.file, "pointer": found.pointer, "line": found.line,
+             "column": found.column, "task": found.task,
+             "severity": found.severity.value if found.severity else None}
+            for found in verdict.findings
+        ],
+        "seconds": verdict.seconds,
+    }  # fmt: skip

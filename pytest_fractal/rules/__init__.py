@@ -1,0 +1,8 @@
+"""The rules, in the order of the specification. Importing this declares them all."""
+
+from __future__ import annotations
+
+from pytest_fractal.rules import package, manifest, schemas, command  # isort: skip  # noqa: F401, I001
+from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Rule
+
+__all__ = ["REGISTRY", "NotApplicable", "Rule"]

@@ -1,0 +1,263 @@
+"""FR3: the command starts, takes Fractal's options, and reads what it is given."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from packaging.utils import canonicalize_name
+
+from pytest_fractal.candidate import Command
+from pytest_fractal.machinery.commands import Crash
+from pytest_fractal.machinery.probing import UNKNOWN
+from pytest_fractal.rules.registry import Spec, rule
+from pytest_fractal.verdicts import Finding, Severity
+
+_MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
+
+
+@rule(
+    "FR301",
+    "starts",
+    needs=("FR002", "FR110"),
+    cite=(Spec.COMMAND_LINE,),
+    mend="Start the script in a fresh environment, as the finding shows, and mend its first error.",
+)
+def starts(command: Command) -> Iterator[Finding]:
+    """The command starts: no missing interpreter, no import that fails, no syntax error.
+
+    Fractal never imports a task when it collects it. A missing dependency shows when
+    the first job runs, if not here.
+    """
+    first, probe = command.probe.first, command.probe
+    finished = first.finished
+    if finished.returncode in (126, 127) and not finished.stdout and probe.reads is not True:
+        yield _finding(command, "a program that can be started", finished.stderr, "see that the "
+                       "interpreter is there, and that the file may be executed")  # fmt: skip
+        return
+    crash = first.crash
+    missing = _MISSING.search(first.last_words) if finished.returncode else None
+    broken = crash is not None and (
+        crash.raised_by_import
+        if not probe.reads
+        else crash.type in ("ImportError", "ModuleNotFoundError", "SyntaxError")
+    )
+    if broken or (missing and not probe.reads):
+        found = crash.headline if crash else first.last_words
+        yield _finding(command, "a script that imports what it needs", _told(found, crash),
+                       _hint_for_import(command, crash, missing and missing[1]))  # fmt: skip
+    elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
+        yield _finding(command, "a script that starts", finished.ending,
+                       "a compiled dependency crashes while it is imported: run the script with "
+                       "`python -X faulthandler` to see which")  # fmt: skip
+    elif crash is not None and not probe.reads and not _is_about_options(command):
+        yield _finding(command, "a script that gets as far as its arguments",
+                       _told(crash.headline, crash),
+                       "it ends like this before it reads its arguments file, whatever the "
+                       "options: mend this exception")  # fmt: skip
+
+
+@rule(
+    "FR302",
+    "accepts-arguments",
+    needs=("FR301",),
+    cite=(Spec.COMMAND_LINE,),
+    mend="Take the two options as `run_fractal_task` of fractal-tasks-core does.",
+)
+def accepts_arguments(command: Command) -> Iterator[Finding]:
+    """The command takes the options by which Fractal hands it its two files.
+
+    Fractal adds them to every command, in this order and form. What counts is what
+    the process does, not what its help says.
+    """
+    probe, finished = command.probe, command.probe.first.finished
+    flag, option = command.task.generation.flags
+    expected = f"a command that takes `{flag} ARGS.json {option} OUT.json`"
+    if probe.refuses_output_option:
+        yield _finding(
+            command, expected, f"it takes {flag}, but refuses {option}: {_said(command)}",
+            f"declare the option {option} too, with one value: the path to write the output to",
+        )  # fmt: skip
+    elif not probe.reads and finished.returncode and not finished.timed_out:
+        manner = probe.reading_manner()
+        takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
+        yield _finding(
+            command, expected, f"{finished.ending}, before its arguments were read{takes}: "
+            f"{_said(command)}",
+            f"declare the options {flag} and {option}, each with one value, a path; with argparse: "
+            f'parser.add_argument("{flag}", required=True) and '
+            f'parser.add_argument("{option}", required=True)',
+        )  # fmt: skip
+
+
+@rule(
+    "FR303",
+    "reads-arguments",
+    needs=("FR302",),
+    cite=(Spec.ARGUMENTS,),
+    mend="Load the JSON file that the first option names, and work by its content.",
+)
+def reads_arguments(command: Command) -> Iterator[Finding]:
+    """The command reads the file that its first option names.
+
+    All that a task is told stands in that file. Seen on the file itself: a command
+    that only asks whether the file exists does not pass.
+    """
+    probe, finished = command.probe, command.probe.first.finished
+    flag, _ = command.task.generation.flags
+    if not probe.reads:
+        yield _finding(
+            command, f"the file behind {flag} is read",
+            f"{finished.ending}, and the file was not read",
+            f"open the path that follows {flag} and load it as JSON"
+            if not finished.timed_out
+            else "the command hangs before it looks at its arguments: see what it waits for",
+        )  # fmt: skip
+
+
+@rule(
+    "FR304",
+    "refuses-bad-arguments",
+    severity=Severity.WARNING,
+    needs=("FR303",),
+    cite=(Spec.SERVER,),
+    mend="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
+)
+def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
+    """Arguments that are not JSON, lack a required one or hold an unknown one are refused.
+
+    Fractal knows of a mistake only by the exit status. A task that goes on with wrong
+    arguments reports success, and the user finds no result, or the wrong one.
+    """
+    required = ", ".join(map(str, command.task.schema.get("required") or []))
+    given = {
+        "not-json": "a file that is not JSON",
+        "lacking": f"arguments without any required one ({required})",
+        "unknown": f"an argument that the task does not know ({UNKNOWN})",
+        "lacking-and-unknown": f"only an argument that the task does not know ({UNKNOWN}), "
+        f"without any required one ({required})",
+    }
+    hints = {
+        "not-json": "do not catch the error of json.load, or end with sys.exit(1)",
+        "lacking": "read required arguments as args[name], not args.get(name), or call the "
+        "function with **args",
+        "unknown": "call the function with **args, or validate them with pydantic: "
+        "unknown names are then refused",
+    }
+    for case in command.probe.cases:
+        finished = case.start.finished
+        accepted = finished.returncode == 0
+        hangs = finished.timed_out and not case.real
+        if accepted or hangs:
+            yield _finding(
+                command, f"an exit status above 0 for {given[case.kind]}", finished.ending,
+                hints.get(case.kind, hints["lacking"]),
+            )  # fmt: skip
+
+
+def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
+    task = command.task
+    return Finding(
+        expected=expected,
+        found=found.strip(),
+        hint=hint,
+        file=f"{task.wheel.package}/{task.executable}",
+        task=task.slug,
+    )
+
+
+def _said(command: Command) -> str:
+    return command.probe.first.last_words or "it says nothing"
+
+
+def _told(found: str, crash: Crash | None) -> str:
+    if crash is None or not crash.frames:
+        return found
+    frame = crash.frames[-1]
+    file = frame.file.rpartition("site-packages/")[2]
+    return f"{found} ({file}, line {frame.line})"
+
+
+def _is_about_options(command: Command) -> bool:
+    """Whether the command would end otherwise with other options."""
+    return command.probe.depends_on_options or command.probe.reading_manner() is not None
+
+
+def _hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
+    if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
+        version = command.installation.environment.interpreter.version
+        return f"mend the syntax for Python {version}, or raise requires-python"
+    if module is not None:
+        return _hint_for_module(command, module.partition(".")[0], module)
+    if crash is not None and (drifted := _drifted(command, crash)):
+        return drifted
+    if crash is not None and "attempted relative import" in crash.message:
+        package = command.task.wheel.package
+        return f"Fractal runs the file as a script: write `from {package} import ...` instead"
+    return "mend the exception: it is raised while the script imports what it needs"
+
+
+IMPORT_NAMES: Final = {
+    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
+    "fitz": "pymupdf", "PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}  # fmt: skip
+"""Modules of the field whose distribution has another name."""
+
+
+def _hint_for_module(command: Command, module: str, whole: str) -> str:
+    wheel, asked = command.task.wheel, command.installation.extras
+    if module == wheel.package:
+        return (
+            f"{whole!r} is a module of the package itself that is not in the wheel: see that the "
+            "build takes it along (a folder without __init__.py?)"
+        )
+    distribution = canonicalize_name(IMPORT_NAMES.get(module, module))
+    for requirement in wheel.requirements:
+        if canonicalize_name(requirement.name) != distribution or requirement.marker is None:
+            continue
+        for extra in wheel.extras:
+            if extra not in asked and requirement.marker.evaluate({"extra": extra}):
+                return (
+                    f"the extra [{extra}] brings {requirement.name}: ask for it, "
+                    f"--fractal-package=...[{extra}], and tell users to collect the package with it; "
+                    f"or move {requirement.name} to the dependencies"
+                )
+    if whole != module and canonicalize_name(module) in command.installation.versions:
+        version = command.installation.versions[canonicalize_name(module)]
+        return f"{module} {version} is installed, and has no module {whole!r}: limit its version"
+    others = [extra for extra in wheel.extras if extra not in asked]
+    maybe = f", or ask for the extra that brings it (there is {', '.join(others)})" if others else ""
+    return f"add the distribution that brings the module {module!r} to the dependencies{maybe}"
+
+
+def _drifted(command: Command, crash: Crash) -> str | None:
+    """Names the two packages that do not fit together, where the traceback tells."""
+    importing = next(
+        (name for frame in reversed(crash.frames) if (name := _top_module(frame.file))), None
+    )
+    imported = re.search(r"from '([\w.]+)'|module '([\w.]+)' has no", crash.message)
+    if importing is None or imported is None:
+        return None
+    other = (imported[1] or imported[2]).partition(".")[0]
+    names = [_installed(command, module) for module in (importing, other)]
+    if importing == other:
+        return f"{names[0]} cannot be imported: limit its version in the dependencies"
+    return (
+        f"{names[0]} does not fit to {names[1]}: limit the version of one of them in the "
+        "dependencies, or pin it (--fractal-pin) to see which works"
+    )
+
+
+def _top_module(file: str) -> str | None:
+    _, found, path = file.rpartition("site-packages/")
+    return Path(path).parts[0].removesuffix(".py") if found else None
+
+
+def _installed(command: Command, module: str) -> str:
+    name = canonicalize_name(IMPORT_NAMES.get(module, module))
+    version = command.installation.versions.get(name)
+    return f"{name} {version}" if version else json.dumps(module)

@@ -1,0 +1,533 @@
+"""FR1: the manifest is where the server looks, and says what the server understands."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pytest_fractal.candidate import Bundle, Manifest, Task
+from pytest_fractal.errors import HarnessError
+from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.machinery.packaging_hints import packaging_hint
+from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
+from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.verdicts import Finding, Severity
+
+
+@rule(
+    "FR101",
+    "manifest-in-wheel",
+    needs=("FR001",),
+    cite=(Spec.PACKAGE, "https://github.com/fractal-analytics-platform/fractal-server/issues/735"),
+    mend="Tell the build backend to take the JSON file along; the finding has the lines.",
+)
+def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
+    """The wheel holds `__FRACTAL_MANIFEST__.json`.
+
+    Without it the server refuses the package. Build backends leave files that are not
+    Python behind unless they are told otherwise, and an editable install hides it.
+    """
+    wheel = bundle.wheel
+    if any(PurePosixPath(path).name == MANIFEST_NAME for path in wheel.manifests):
+        return
+    root = f"{wheel.package}/{MANIFEST_NAME}"
+    if bundle.source is not None and bundle.source_manifests:
+        lost = bundle.source_manifests[0]
+        yield Finding(
+            expected=f"{root} in the wheel",
+            found=f"{lost} lies in the source tree, but the wheel does not hold it",
+            hint=packaging_hint(bundle.source, lost).text,
+            file=str(lost),
+        )
+        return
+    alike = f"; only {', '.join(wheel.manifests)}" if wheel.manifests else ""
+    yield Finding(
+        expected=f"{root} in the wheel",
+        found=f"there is none{alike}",
+        hint=f"write a manifest and put it at {root}, beside the package's __init__.py; "
+        "fractal_tasks_core.dev has tools that make one"
+        if bundle.source is not None
+        else f"build the wheel anew from a source tree that has {root}; give that folder "
+        "to --fractal-package to see the packaging lines that it needs",
+        file=wheel.path.name,
+    )
+
+
+@rule(
+    "FR102",
+    "manifest-at-package-root",
+    needs=("FR101", "FR003"),
+    cite=(Spec.PACKAGE,),
+    mend="Move the manifest into the package's folder, beside its `__init__.py`.",
+)
+def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
+    """The manifest lies directly in the package folder.
+
+    The page demands it. The server takes the first path that contains the name, but
+    looks for the executables from the package's root all the same.
+    """
+    root = f"{wheel.package}/{MANIFEST_NAME}"
+    if root not in wheel.contents:
+        there = next(path for path in wheel.manifests if path.endswith(MANIFEST_NAME))
+        yield Finding(
+            expected=root,
+            found=there,
+            hint=f"move it to {root}; executables are told from that folder",
+            file=there,
+        )
+
+
+@rule(
+    "FR103",
+    "single-manifest",
+    needs=("FR101",),
+    cite=(Spec.SERVER,),
+    mend="Remove the other file, or keep it out of the wheel.",
+)
+def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
+    """No second file in the wheel has a path containing the manifest's name.
+
+    The server takes the first entry of the archive whose path contains the name, even
+    `old__FRACTAL_MANIFEST__.json.bak`: which one that is depends on the build backend.
+    """
+    for path in wheel.manifests:
+        if path != manifest.path:
+            yield Finding(
+                expected=f"{manifest.path} alone",
+                found=f"also {path}"
+                + (", which the server reads instead" if path == wheel.manifests[0] else ""),
+                hint=f"delete or rename {path}, or exclude it from the wheel",
+                file=path,
+            )
+
+
+@rule(
+    "FR104",
+    "manifest-is-json",
+    needs=("FR101",),
+    cite=(Spec.SERVER,),
+    mend="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
+)
+def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
+    """The manifest is one JSON object: UTF-8, no BOM, no NaN or Infinity, no key twice.
+
+    The server reads it as UTF-8 JSON. It accepts NaN, and then answers every request
+    for its tasks with an internal error; of a key given twice it drops the first.
+    """
+    for fault in manifest.text.faults:
+        yield Finding(
+            expected="strict JSON: UTF-8 without BOM, each key once, no NaN or Infinity",
+            found=fault.message,
+            hint="write null or a number in its place"
+            if "Infinity" in fault.message or "NaN" in fault.message
+            else "keep one of the two"
+            if "again" in fault.message
+            else "mend the text at this place, or write the file anew with a JSON library",
+            file=manifest.path,
+            line=fault.place.line if fault.place else None,
+            column=fault.place.column if fault.place else None,
+        )
+    if not manifest.text.faults and not isinstance(manifest.text.value, dict):
+        yield Finding(
+            expected="one JSON object",
+            found=_kind(manifest.text.value),
+            hint='write {"manifest_version": "1", "task_list": [...], ...}',
+            file=manifest.path,
+            line=1,
+            column=1,
+        )
+
+
+@rule(
+    "FR105",
+    "manifest-version",
+    needs=("FR104",),
+    cite=(Spec.SERVER,),
+    mend='Write `"manifest_version": "1"`, with quotes.',
+)
+def manifest_version(manifest: Manifest) -> Iterator[Finding]:
+    """`manifest_version` is one that a Fractal server knows, as a string.
+
+    The server chooses its model by it and refuses everything else. It turns the number
+    1 into text, which is an accident of its library.
+    """
+    known = " or ".join(json.dumps(version) for version in GENERATIONS)
+    version = manifest.value.get("manifest_version")
+    if isinstance(version, str) and version in GENERATIONS:
+        return
+    if version == "2":
+        raise HarnessError(
+            "this release of pytest-fractal judges manifest version 1 only, not version 2"
+        )
+    coerced = type(version) is int and str(version) in GENERATIONS
+    there = "manifest_version" in manifest.value
+    yield manifest.finding(
+        "manifest_version",
+        expected=known,
+        found=json.dumps(version) if there else "it is missing",
+        hint=f'write "manifest_version": {json.dumps(str(version)) if coerced else known}',
+        severity=Severity.WARNING if coerced else None,
+    )
+
+
+@rule(
+    "FR106",
+    "manifest-fields",
+    needs=("FR105",),
+    cite=(Spec.METADATA, Spec.SERVER),
+    mend="Give each field the type that the finding names.",
+)
+def manifest_fields(manifest: Manifest) -> Iterator[Finding]:
+    """Every field has the type that the server's model needs.
+
+    One missing, null or wrongly typed field makes the server refuse the whole package
+    with the bare text `'task_list'`: the author learns neither the task nor the field.
+    """
+    assert manifest.generation is not None
+    for fault in manifest.generation.faults(manifest.value):
+        task = _task_of(manifest, fault.keys)
+        in_task = f" of the task {task!r}" if task else ""
+        missing = fault.found == "it is missing"
+        yield manifest.finding(
+            *fault.keys,
+            expected=f"{fault.expected}{in_task}",
+            found=f"{fault.found}, which the server turns into it" if fault.coerced else fault.found,
+            hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
+            if missing
+            else f"write {fault.expected}",
+            task=task,
+            severity=Severity.WARNING if fault.coerced else None,
+        )
+
+
+@rule(
+    "FR107",
+    "unknown-fields",
+    severity=Severity.WARNING,
+    needs=("FR105",),
+    cite=(Spec.SERVER,),
+    mend="Correct the key's spelling, or remove it.",
+)
+def unknown_fields(manifest: Manifest) -> Iterator[Finding]:
+    """No key is there that the server silently drops.
+
+    A misspelt key is not refused: what it should have set is just not set.
+    """
+    generation = manifest.generation
+    assert generation is not None
+    for key in manifest.value:
+        if key not in generation.manifest_keys:
+            yield _unknown(manifest, (key,), generation.manifest_keys, manifest.value)
+    for index, entry in enumerate(manifest.entries):
+        for key in entry if isinstance(entry, dict) else ():
+            if key not in generation.task_keys:
+                yield _unknown(manifest, ("task_list", index, key), generation.task_keys, entry)
+
+
+def _unknown(
+    manifest: Manifest, keys: tuple[str | int, ...], known: frozenset[str], there: Mapping[str, Any]
+) -> Finding:
+    key = str(keys[-1])
+    close = difflib.get_close_matches(key, sorted(known - set(there)) or sorted(known), 1, 0.7)
+    return manifest.finding(
+        *keys,
+        expected=f"one of the keys that the server reads: {', '.join(sorted(known))}",
+        found=f"{key!r}, which is dropped",
+        hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+        task=_task_of(manifest, keys),
+    )
+
+
+@rule(
+    "FR108",
+    "has-tasks",
+    needs=("FR106",),
+    cite=("none: the server collects nothing, and says OK",),
+    mend="List the package's tasks in `task_list`.",
+)
+def has_tasks(manifest: Manifest) -> Iterator[Finding]:
+    """There is at least one task.
+
+    An empty list is collected without a word, and no task appears.
+    """
+    if not manifest.entries:
+        yield manifest.finding(
+            "task_list",
+            expected="at least one task",
+            found="an empty list",
+            hint="add an entry for each task: name, executable, input_type, output_type, meta, "
+            "args_schema",
+        )
+
+
+@rule(
+    "FR109",
+    "unique-tasks",
+    needs=("FR106",),
+    cite=(Spec.SERVER,),
+    mend="Give the tasks names that differ by more than case and blanks.",
+)
+def unique_tasks(manifest: Manifest) -> Iterator[Finding]:
+    """Names, and the slugs made of them, are unique.
+
+    The slug is the last part of a task's `source`, which is unique in the server's
+    database: with two alike the collection freezes at "collecting", without an error.
+    """
+    slugs: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for index, entry in enumerate(manifest.entries):
+        name = str(entry.get("name"))
+        slug = manifest.slug(index)
+        twin = slugs.get(slug) or names.get(name.strip())
+        if twin is not None:
+            yield manifest.finding(
+                "task_list", index, "name",
+                expected="a name, and a slug made of it, that no other task has",
+                found=f"{name!r} (slug {slug!r}), beside {twin!r}",
+                hint="rename one of the two: case and blanks do not count",
+                task=slug,
+            )  # fmt: skip
+        slugs.setdefault(slug, name)
+        names.setdefault(name.strip(), name)
+
+
+@rule(
+    "FR110",
+    "executables-in-package",
+    needs=("FR106", "FR003"),
+    cite=(Spec.COMMAND_LINE, Spec.SERVER),
+    mend="Give the path of the script relative to the package's folder, with `/`.",
+)
+def executables_in_package(task: Task) -> Iterator[Finding]:
+    """The executable is a relative path to a file of the wheel inside the package folder.
+
+    The server joins the package's folder and this text into a command line: blanks and
+    quotes split it, and a path that leads elsewhere is not part of the package.
+    """
+    text, package = task.executable, task.wheel.package
+    path = PurePosixPath(text)
+    inside = f"{package}/{path}"
+    found = json.dumps(text)
+    hint = "give the script's path relative to the package's folder"
+    if not text.strip():
+        found += ", which is empty"
+    elif re.search(r"[\s'\"\\]", text):
+        found += ", which has a blank, a quote or a backslash: it splits the command line"
+        hint = "rename the file without blanks, quotes and backslashes"
+    elif path.is_absolute():
+        found += ", which is an absolute path"
+    elif ".." in path.parts:
+        found += ", which leads out of the package's folder by `..`"
+    elif inside in task.wheel.contents:
+        return
+    elif inside in task.wheel.folders or not path.parts:
+        found += ", which is a folder"
+        hint = "name the script inside it"
+    else:
+        found += ", which is not in the wheel"
+        scripts = [
+            file.removeprefix(f"{package}/")
+            for file in task.wheel.contents
+            if file.startswith(f"{package}/") and file.endswith(".py")
+        ]
+        same_name = [file for file in scripts if PurePosixPath(file).name == path.name]
+        near = same_name or difflib.get_close_matches(text, scripts, 1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else "see that the file is there, and that the build takes it along"
+        )
+    yield task.finding(
+        "executable",
+        expected=f"the path of a file below {package}/ in the wheel, such as tasks/my_task.py",
+        found=found,
+        hint=hint,
+    )
+
+
+_SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
+    "cpus_per_task": ("a whole number", (int,)),
+    "mem": ("a whole number of MB, or a string such as 4G", (int, str)),
+    "time": ("a string such as 01:00:00", (str,)),
+    "gres": ("a string", (str,)),
+    "partition": ("a string", (str,)),
+    "constraint": ("a string", (str,)),
+    "account": ("a string", (str,)),
+    "extra_lines": ("a list of strings", (list,)),
+}
+
+
+@rule(
+    "FR111",
+    "meta",
+    needs=("FR106",),
+    cite=(Spec.META, Spec.SERVER),
+    mend="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
+)
+def meta(task: Task) -> Iterator[Finding]:
+    """`meta` is an object, and its `parallelization_level` a text or absent.
+
+    With `meta` null the server collects the task, and each job with it stays
+    "submitted" for ever. A level that is no text makes the job fail when it runs.
+    """
+    if "meta" not in task.entry:
+        return
+    value = task.entry["meta"]
+    if not isinstance(value, dict):
+        yield task.finding(
+            "meta",
+            expected="an object",
+            found=json.dumps(value)[:80],
+            hint='write "meta": {}, or leave it out',
+        )
+        return
+    level = value.get("parallelization_level")
+    if "parallelization_level" in value and not (isinstance(level, str) and level.strip()):
+        yield task.finding(
+            "meta", "parallelization_level",
+            expected="a text such as \"image\", or no such key for a non-parallel task",
+            found=json.dumps(level),
+            hint="name the level, or remove the key",
+        )  # fmt: skip
+    for key, (expected, types) in _SLURM.items():
+        given = value.get(key)
+        right = isinstance(given, types) and not isinstance(given, bool)
+        if isinstance(given, list):
+            right = right and all(isinstance(line, str) for line in given)
+        if given is not None and not right:
+            yield task.finding(
+                "meta", key,
+                expected=expected, found=json.dumps(given)[:80],
+                hint=f"write {expected}, as SLURM needs it", severity=Severity.WARNING,
+            )  # fmt: skip
+
+
+@rule(
+    "FR112",
+    "task-types",
+    needs=("FR106",),
+    cite=(Spec.METADATA, Spec.SERVER),
+    mend='Write a type such as "image" or "zarr", or "Any" for no check.',
+)
+def task_types(task: Task) -> Iterator[Finding]:
+    """`input_type` and `output_type` are not blank.
+
+    The server refuses blank ones, after the installation. Only the exact word `Any`
+    stands for no check.
+    """
+    for key in ("input_type", "output_type"):
+        value = str(task.entry.get(key, ""))
+        if not value.strip():
+            yield task.finding(
+                key,
+                expected='a type such as "image" or "zarr", or "Any"',
+                found=json.dumps(value),
+                hint='write "Any" where no check is wanted',
+            )
+        elif value.strip().lower() == "any" and value.strip() != "Any":
+            yield task.finding(
+                key, expected='"Any", if no check is meant', found=json.dumps(value),
+                hint='write "Any": the word counts with this case only',
+                severity=Severity.WARNING,
+            )  # fmt: skip
+
+
+@rule(
+    "FR113",
+    "docs",
+    severity=Severity.WARNING,
+    needs=("FR106",),
+    cite=(Spec.PACKAGE,),
+    mend="Add `docs_info`, a text, or `docs_link`, a URL.",
+)
+def docs(task: Task) -> Iterator[Finding]:
+    """Every task has `docs_info` or `docs_link`.
+
+    The web client shows them to the people who choose among tasks.
+    """
+    if not any(str(task.entry.get(key) or "").strip() for key in ("docs_info", "docs_link")):
+        yield task.finding(
+            expected="docs_info or docs_link",
+            found="neither",
+            hint='add "docs_info": "what the task does", or "docs_link": "https://..."',
+        )
+
+
+@rule(
+    "FR114",
+    "docs-link-url",
+    needs=("FR106",),
+    cite=(Spec.SERVER,),
+    mend="Write a whole http or https URL, or leave `docs_link` out.",
+)
+def docs_link_url(task: Task) -> Iterator[Finding]:
+    """`docs_link` is a http or https URL that the server's model takes.
+
+    It refuses everything else, an empty text and `http://localhost/` too, with the bare
+    text `'task_list'`.
+    """
+    link = task.entry.get("docs_link")
+    if link is None:
+        raise NotApplicable("the task has no docs_link")
+    if problem := _problem_of_link(link):
+        yield task.finding(
+            "docs_link",
+            expected="a URL such as https://example.org/docs, or null",
+            found=f"{json.dumps(link)[:120]}, {problem}",
+            hint="write the whole URL, or leave docs_link out",
+        )
+
+
+_LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}\w)?|_[\w-]{0,61}\w?", re.UNICODE)
+_TOP_LEVEL: Final = re.compile(r"(?:xn--[a-z0-9-]+|[^\W\d_]{2,63})", re.IGNORECASE)
+
+
+def _problem_of_link(link: object) -> str:
+    """What is wrong with a URL by the `HttpUrl` of pydantic 1; empty when nothing is."""
+    if not isinstance(link, str):
+        return "which is no text"
+    text = link.strip()
+    if not 1 <= len(text) <= 2083:
+        return "which is empty" if not text else "which is longer than 2083 characters"
+    if re.search(r"\s", text):
+        return "which has a blank"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        return f"which is no URL ({error})"
+    if parts.scheme not in ("http", "https"):
+        return "which does not begin with http:// or https://"
+    host = parts.hostname
+    if not host or port == 0 or "//" not in text:
+        return "which names no host"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return ""
+    labels = host.removesuffix(".").split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        return f"whose host {host!r} is no host name"
+    if len(labels) < 2 or not _TOP_LEVEL.fullmatch(labels[-1]):
+        return f"whose host {host!r} has no top-level domain"
+    return ""
+
+
+def _task_of(manifest: Manifest, keys: tuple[str | int, ...]) -> str | None:
+    """The slug of the task that the keys lead into."""
+    if len(keys) < 2 or keys[0] != "task_list" or not isinstance(keys[1], int):
+        return None
+    return manifest.slug(keys[1])
+
+
+def _kind(value: object) -> str:
+    kinds = {list: "a list", str: "a string", type(None): "null", bool: "true or false"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,247 @@
+"""FR0: the package can be built, installed and found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from pytest_fractal.candidate import Build, Installation, TreeBuild
+from pytest_fractal.machinery.processes import last_lines
+from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.verdicts import Finding, Severity
+
+
+@rule(
+    "FR001",
+    "builds-a-wheel",
+    cite=(Spec.PACKAGE,),
+    mend="Run `python -m build` in the folder and mend what it complains about.",
+)
+def builds_a_wheel(build: Build) -> Iterator[Finding]:
+    """An isolated build of the source gives exactly one wheel, by way of the sdist.
+
+    Fractal installs wheels only. A release is built as sdist first, then the wheel
+    from that sdist, each in an isolated environment; a build that works in the
+    author's own environment can still fail there.
+    """
+    failure = build.built.failure
+    if failure is None:
+        if build.kind != "source":
+            raise NotApplicable(f"the {build.kind} was not built here")
+        return
+    if build.kind == "requirement":
+        yield Finding(
+            expected="a wheel on the package index: Fractal installs nothing else",
+            found=failure.message,
+            hint="build with `python -m build` and upload the wheel beside the sdist",
+            file=build.text,
+        )
+        return
+    hints = {
+        "requirements": "mend the `requires` of [build-system]: each must be on the index and "
+        "have a version that fits",
+        "sdist": "run `python -m build --sdist` and mend what it complains about",
+        "wheel": "the wheel is built from the unpacked sdist: see that the sdist holds every file "
+        "that the build needs; `python -m build` shows the same error",
+    }
+    yield Finding(
+        expected="one sdist, and one wheel built from it",
+        found=f"the build ended at its {failure.stage}: {failure.message}",
+        hint=hints[failure.stage],
+        file="pyproject.toml",
+    )
+
+
+@rule(
+    "FR002",
+    "installs",
+    needs=("FR001", "FR004"),
+    cite=(Spec.PACKAGE,),
+    mend="Mend the requirement or the `requires-python` that the installer names.",
+)
+def installs(installation: Installation) -> Iterator[Finding]:
+    """The wheel and the extras asked for install into a fresh environment.
+
+    The server makes a virtual environment for each version of a package and installs
+    the wheel there; when that fails, no task is collected.
+    """
+    for extra in installation.extras:
+        known = {canonicalize_name(name) for name in installation.wheel.extras}
+        if canonicalize_name(extra) not in known:
+            yield Finding(
+                expected=f"an extra {extra!r}, as it was asked for",
+                found="the wheel has " + (", ".join(installation.wheel.extras) or "no extras"),
+                hint=f"add {extra!r} to [project.optional-dependencies], or ask for one that is there",
+                file=installation.wheel.metadata_path,
+            )
+    if not installation.finished.returncode:
+        return
+    interpreter = installation.environment.interpreter
+    yield Finding(
+        expected=f"an installation of {installation.wheel.path.name} "
+        f"under Python {interpreter.version}",
+        found=last_lines(installation.finished.stderr or installation.finished.stdout),
+        hint="mend what the installer names: a requirement that no release meets, "
+        "requirements that exclude each other, or `requires-python`",
+        file=installation.wheel.metadata_path,
+    )
+
+
+@rule(
+    "FR003",
+    "package-folder",
+    needs=("FR001", "FR004"),
+    cite=(Spec.SERVER,),
+    mend="Rename the import folder, or the project, so that they agree.",
+)
+def package_folder(wheel: Wheel) -> Iterator[Finding]:
+    """The import folder is the normalised name of the package, with `-` as `_`.
+
+    The server looks for executables in `site-packages/<that folder>` alone and ends
+    with "Could not determine package installation location." when it is not there.
+    """
+    if wheel.package in wheel.folders:
+        return
+    tops = sorted({folder for folder in wheel.folders if "/" not in folder})
+    has = ", ".join(f"{top}/" for top in tops) or "no folder at all"
+    yield Finding(
+        expected=f"a folder {wheel.package}/ in the wheel, from the name {wheel.distribution!r}",
+        found=f"the wheel has {has}",
+        hint=f"rename the import folder to {wheel.package!r} (lower case, and runs of - _ . as "
+        f"one _), or give the project a name that becomes the folder's",
+        file=wheel.path.name,
+    )
+
+
+@rule(
+    "FR004",
+    "name-and-version",
+    needs=("FR001",),
+    cite=(Spec.SERVER, Spec.PACKAGING),
+    mend="Give the project a name and a version; never rename a wheel by hand.",
+)
+def name_and_version(wheel: Wheel) -> Iterator[Finding]:
+    """Name and version can be read from METADATA, and the file name is a wheel's.
+
+    The server reads the first from METADATA, splits the second at its dashes, and
+    builds the `source` of every task from them.
+    """
+    if wheel.metadata_path is None:
+        yield Finding(
+            expected="a *.dist-info/METADATA in the wheel",
+            found="there is none",
+            hint="build the wheel anew with a build backend: `python -m build`",
+            file=wheel.path.name,
+        )
+    for field, value in (("Name", wheel.name), ("Version", wheel.version)):
+        if wheel.metadata_path is not None and value is None:
+            yield Finding(
+                expected=f"a line `{field}: ...`",
+                found="there is none",
+                hint=f"set `{field.lower()}` in the [project] table of pyproject.toml",
+                file=wheel.metadata_path,
+            )
+    if wheel.version is not None:
+        try:
+            Version(wheel.version)
+        except InvalidVersion:
+            yield Finding(
+                expected="a version such as 1.2.0 (PEP 440)",
+                found=wheel.version,
+                hint="set a `version` that follows PEP 440",
+                file=wheel.metadata_path,
+            )
+    try:
+        name, _, _, _ = parse_wheel_filename(wheel.path.name)
+    except InvalidWheelFilename as error:
+        yield Finding(
+            expected="NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
+            found=f"{wheel.path.name} ({error})",
+            hint="build the wheel anew, and keep the name that the build backend gives it",
+            file=wheel.path.name,
+        )
+        return
+    if wheel.name is not None and canonicalize_name(wheel.name) != name:
+        yield Finding(
+            expected=f"a file name that begins with the name in METADATA, {wheel.name!r}",
+            found=wheel.path.name,
+            hint="build the wheel anew, and keep the name that the build backend gives it",
+            file=wheel.path.name,
+        )
+
+
+@rule(
+    "FR005",
+    "consistent-dependencies",
+    severity=Severity.WARNING,
+    needs=("FR002",),
+    cite=("none: the installer's own check",),
+    mend="Choose requirements and pins that agree with each other.",
+)
+def consistent_dependencies(installation: Installation) -> Iterator[Finding]:
+    """After installing and pinning, no requirement is unmet.
+
+    Pinned versions are installed one after the other behind the package, whatever it
+    requires; a task may then fail in a way that nobody can trace back to the pin.
+    """
+    for line in installation.unmet:
+        yield Finding(
+            expected="every requirement met",
+            found=line,
+            hint="change the pin, or the requirement that excludes it"
+            if installation.pins
+            else "add what is missing to the dependencies, or loosen the requirement",
+            file=installation.wheel.metadata_path,
+        )
+
+
+@rule(
+    "FR006",
+    "same-wheel-from-tree",
+    severity=Severity.WARNING,
+    needs=("FR001",),
+    cite=("none: packages were released empty because only one of the two ways was tried",),
+    mend="Make the sdist hold everything that the wheel needs.",
+)
+def same_wheel_from_tree(tree: TreeBuild) -> Iterator[Finding]:
+    """A wheel built straight from the tree holds the same files as the one from the sdist.
+
+    `pip install .` takes the one way and a release the other, so what the author tests
+    need not be what users get.
+    """
+    if tree.built is None:
+        raise NotApplicable("there is no source tree")
+    if tree.tree_wheel is None:
+        failure = tree.built.failure
+        yield Finding(
+            expected="a wheel built straight from the source tree, as `pip install .` does",
+            found=failure.message if failure else "no wheel",
+            hint="run `python -m build --wheel` in the folder and mend what it complains about",
+            file="pyproject.toml",
+        )
+        return
+    released, direct = set(tree.wheel.contents), set(tree.tree_wheel.contents)
+    if lost := sorted(direct - released):
+        yield Finding(
+            expected="the same files in both wheels",
+            found=f"the wheel by way of the sdist lacks {_listed(lost)}",
+            hint="the sdist leaves them out: look at its include and exclude settings "
+            "(MANIFEST.in, [tool.*.sdist]) and at .gitignore",
+            file="pyproject.toml",
+        )
+    if added := sorted(released - direct):
+        yield Finding(
+            expected="the same files in both wheels",
+            found=f"only the wheel by way of the sdist holds {_listed(added)}",
+            hint="make the two ways agree: look at the include and exclude settings of the wheel, "
+            "and at files that are generated while the sdist is built",
+            file="pyproject.toml",
+        )
+
+
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return ", ".join(paths[:5]) + more

@@ -1,0 +1,334 @@
+"""FR2: the JSON Schemas of the arguments."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012, specification_with
+
+from pytest_fractal.candidate import Manifest, Task
+from pytest_fractal.machinery.signatures import Unreadable, compare
+from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.verdicts import Finding, Severity
+
+_HERE: Final = "urn:pytest-fractal:args-schema"
+_TYPES: Final = "array, boolean, integer, null, number, object or string"
+
+
+@rule(
+    "FR201",
+    "schemas-included",
+    needs=("FR106",),
+    cite=(Spec.PACKAGE, Spec.SERVER),
+    mend="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
+)
+def schemas_included(manifest: Manifest) -> Iterator[Finding]:
+    """`has_args_schemas` is true, every task has its schema, `args_schema_version` is set.
+
+    The page demands schemas: the web client draws the form for the arguments from them.
+    With one missing, or without a version, the server refuses the package.
+    """
+    flag = manifest.value.get("has_args_schemas")
+    if flag is None or str(flag).lower() in ("false", "0", "0.0", "no", "n", "f", "off"):
+        yield manifest.finding(
+            "has_args_schemas",
+            expected="true",
+            found="it is missing" if flag is None else json.dumps(flag),
+            hint='write "has_args_schemas": true, and give each task its args_schema',
+        )
+    version = manifest.value.get("args_schema_version")
+    if version is None or not str(version).strip():
+        yield manifest.finding(
+            "args_schema_version",
+            expected='how the schemas were made, such as "pydantic_v1"',
+            found="it is missing" if version is None else json.dumps(version),
+            hint='write "args_schema_version": "pydantic_v1"',
+        )
+    for index, entry in enumerate(manifest.entries):
+        if entry.get("args_schema") is None:
+            yield manifest.finding(
+                "task_list", index, "args_schema",
+                expected="the JSON Schema of the task's arguments",
+                found="null" if "args_schema" in entry else "it is missing",
+                hint="generate it from the task's function: fractal_tasks_core.dev has tools for it",
+                task=manifest.slug(index),
+            )  # fmt: skip
+
+
+@rule(
+    "FR202",
+    "valid-schema",
+    needs=("FR106",),
+    cite=(Spec.PACKAGE,),
+    mend="Correct the keyword that the finding names.",
+)
+def valid_schema(task: Task) -> Iterator[Finding]:
+    """Each schema is valid by the draft that it declares, else by 2020-12 and by 7.
+
+    Clients read the schema by either draft where it does not say which one it is.
+    """
+    schema = _schema(task)
+    declared = schema.get("$schema")
+    drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
+    if declared is not None:
+        known = validator_for(schema, default=None) if isinstance(declared, str) else None
+        if known is None:
+            yield task.finding(
+                "args_schema", "$schema",
+                expected="the URI of a JSON Schema draft, such as "
+                "https://json-schema.org/draft/2020-12/schema",
+                found=json.dumps(declared),
+                hint="write the URI of the draft, or remove $schema",
+            )  # fmt: skip
+            return
+        drafts = [known]
+    seen = set()
+    for draft in drafts:
+        name = str(draft.META_SCHEMA.get("$schema")).rstrip("#")
+        for error in sorted(draft(draft.META_SCHEMA).iter_errors(schema), key=lambda e: e.json_path):
+            keys = tuple(error.absolute_path)
+            if keys in seen:
+                continue
+            seen.add(keys)
+            is_type = bool(keys) and keys[-1] == "type"
+            yield task.finding(
+                "args_schema", *keys,
+                expected=_TYPES if is_type else f"what {name} allows here",
+                found=json.dumps(error.instance)[:80] if is_type else error.message[:200],
+                hint=f"write {_TYPES}" if is_type
+                else f"correct {keys[-1]!r}" if keys else "correct the schema",
+            )  # fmt: skip
+
+
+@rule(
+    "FR203",
+    "object-schema",
+    needs=("FR106",),
+    cite=(Spec.SERVER,),
+    mend="Describe the arguments as an object with one schema for each property.",
+)
+def object_schema(task: Task) -> Iterator[Finding]:
+    """The schema has type object, and `properties` that are an object of objects.
+
+    The server collects anything else, and answers with an internal error when the task
+    is added to a workflow.
+    """
+    schema = _schema(task)
+    if schema.get("type") != "object":
+        yield task.finding(
+            "args_schema", *(["type"] if "type" in schema else []),
+            expected='"type": "object"',
+            found=json.dumps(schema["type"]) if "type" in schema else "no type",
+            hint='write "type": "object"',
+        )  # fmt: skip
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        yield task.finding(
+            "args_schema", *(["properties"] if "properties" in schema else []),
+            expected="`properties`, an object with a schema for each argument",
+            found=json.dumps(properties)[:80] if "properties" in schema else "no properties",
+            hint='write "properties": {...}',
+        )  # fmt: skip
+        return
+    for name, value in properties.items():
+        if not isinstance(value, dict):
+            yield task.finding(
+                "args_schema", "properties", name,
+                expected="a schema that is an object",
+                found=json.dumps(value)[:80],
+                hint='write {} for "anything"' if value is True else "describe the argument by an object",
+            )  # fmt: skip
+
+
+@rule(
+    "FR204",
+    "local-references",
+    needs=("FR106",),
+    cite=(Spec.SERVER,),
+    mend="Put what is referred to into `definitions` or `$defs` of the same schema.",
+)
+def local_references(task: Task) -> Iterator[Finding]:
+    """Every `$ref` resolves inside the schema.
+
+    Nothing is ever fetched: neither by the server nor by this tool.
+    """
+    schema = _schema(task)
+    resolver = _registry(schema).resolver(_HERE)
+    base = schema.get("$id")
+    for keys, part in _subschemas(schema):
+        reference = part.get("$ref")
+        if not isinstance(reference, str):
+            continue
+        local = reference
+        if isinstance(base, str) and base and reference.startswith(base.rstrip("#")):
+            local = "#" + reference.partition("#")[2]
+        try:
+            if not local.startswith("#"):
+                raise Unresolvable(ref=local)
+            resolver.lookup(local)
+        except (Unresolvable, ValueError, TypeError, LookupError):
+            remote = not local.startswith("#")
+            yield task.finding(
+                "args_schema", *keys, "$ref",
+                expected="a reference such as #/definitions/NAME to a part of this schema",
+                found=json.dumps(reference) + (
+                    ", which lies elsewhere" if remote else ", which leads nowhere"
+                ),
+                hint="copy what it refers to into `definitions`, and refer to it there"
+                if remote else "add the missing definition, or correct the reference",
+            )  # fmt: skip
+
+
+@rule(
+    "FR205",
+    "reserved-arguments",
+    needs=("FR106", "FR111", "FR203"),
+    cite=(Spec.ARGUMENTS, "fractal-task-tools, the signature constraints"),
+    mend="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
+)
+def reserved_arguments(task: Task) -> Iterator[Finding]:
+    """The arguments that Fractal supplies are properties, and those of other kinds are not.
+
+    Fractal always passes them: a task that does not know one of them fails when it
+    runs, and one that waits for another waits in vain.
+    """
+    properties = _schema(task)["properties"]
+    reserved = task.generation.reserved(task.kind)
+    kind = task.kind.replace("_", "-")
+    for name in reserved.names:
+        if name not in properties:
+            yield task.finding(
+                "args_schema", "properties",
+                expected=f"a property {name!r}, which Fractal passes to every {kind} task",
+                found="there is none",
+                hint=f"add the parameter {name!r} to the function and generate the schema anew",
+            )  # fmt: skip
+    for name in reserved.others:
+        if name in properties:
+            yield task.finding(
+                "args_schema", "properties", name,
+                expected=f"no property {name!r}: Fractal does not pass it to a {kind} task",
+                found="there is one",
+                hint=f"remove it, or set meta.parallelization_level if the task is parallel"
+                if name == "component" else f"remove {name!r}",
+            )  # fmt: skip
+
+
+@rule(
+    "FR206",
+    "schema-matches-function",
+    needs=("FR110", "FR203"),
+    cite=(Spec.PACKAGE,),
+    mend="Generate the schema anew from the function.",
+)
+def schema_matches_function(task: Task) -> Iterator[Finding]:
+    """Properties, required ones and simple defaults agree with the task's function.
+
+    A schema that is older than its function lets users fill in arguments that the task
+    refuses, or hides new ones. The signature is read from the source in the wheel.
+    """
+    schema = _schema(task)
+    signature = task.signature
+    if isinstance(signature, Unreadable):
+        raise NotApplicable(f"the function's signature cannot be told: {signature}")
+    for disagreement in compare(signature, schema):
+        keys = [part.replace("~1", "/").replace("~0", "~") for part in
+                disagreement.pointer.split("/")[1:]]  # fmt: skip
+        yield task.finding(
+            "args_schema", *keys,
+            expected=disagreement.expected, found=disagreement.found, hint=disagreement.hint,
+        )  # fmt: skip
+
+
+@rule(
+    "FR207",
+    "defaults-valid",
+    severity=Severity.WARNING,
+    needs=("FR202", "FR204"),
+    cite=("none: a form that is sent as it comes should be accepted",),
+    mend="Correct the default, or the schema that it breaks.",
+)
+def defaults_valid(task: Task) -> Iterator[Finding]:
+    """Each `default` is valid under its own subschema.
+
+    The web client fills the default in; the user who leaves it there is refused.
+    """
+    schema = _schema(task)
+    draft = validator_for(schema, default=Draft202012Validator)
+    registry = _registry(schema)
+    for keys, part in _subschemas(schema):
+        if "default" not in part:
+            continue
+        reference = _HERE + "#" + "".join(
+            "/" + str(key).replace("~", "~0").replace("/", "~1").replace("%", "%25") for key in keys
+        )  # fmt: skip
+        validator = draft({"$ref": reference}, registry=registry)
+        try:
+            error = next(iter(validator.iter_errors(part["default"])), None)
+        except (Unresolvable, re.error, RecursionError):
+            continue  # other rules tell what is wrong with such a schema
+        if error is not None:
+            yield task.finding(
+                "args_schema", *keys, "default",
+                expected="a default that its own schema allows",
+                found=f"{json.dumps(part['default'])[:80]}: {error.message[:200]}",
+                hint="correct the default in the function, or the type of the argument",
+            )  # fmt: skip
+
+
+def _schema(task: Task) -> Mapping[str, Any]:
+    if not isinstance(task.entry.get("args_schema"), dict):
+        raise NotApplicable("the task has no args_schema, see FR201")
+    return task.schema
+
+
+def _registry(schema: Mapping[str, Any]) -> Registry[Any]:
+    declared = schema.get("$schema")
+    try:
+        specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
+    except LookupError:
+        specification = DRAFT202012
+    # Without its `$id` the schema is its own base, so that nothing points outside it.
+    local = {key: value for key, value in schema.items() if key not in ("$id", "id")}
+    resource: Resource[Any] = Resource(contents=local, specification=specification)
+    return Registry().with_resource(_HERE, resource)
+
+
+_ONE: Final = frozenset(
+    {"additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items",
+     "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"}
+)  # fmt: skip
+_LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+_MAPS: Final = frozenset(
+    {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
+)
+
+
+def _subschemas(
+    schema: Mapping[str, Any], keys: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
+    """Every schema within the schema, itself included, and the way to each.
+
+    Only keywords are followed: a property may be called `default`, and a default may
+    look like a schema.
+    """
+    yield keys, schema
+    for key, value in schema.items():
+        inner: list[tuple[tuple[str | int, ...], Any]] = []
+        if key in _ONE and isinstance(value, dict):
+            inner = [((key,), value)]
+        elif key in _LISTS and isinstance(value, list):
+            inner = [((key, index), part) for index, part in enumerate(value)]
+        elif key in _MAPS and isinstance(value, dict):
+            inner = [((key, name), part) for name, part in value.items()]
+        for way, part in inner:
+            if isinstance(part, dict):
+                yield from _subschemas(part, (*keys, *way))

@@ -1,0 +1,108 @@
+"""One run over some candidates: its folder, its engines, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.engine import Engine
+from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.machinery.executors import LocalExecutor
+from pytest_fractal.report.model import CandidateReport, candidate_report
+from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.verdicts import Verdict
+
+Progress = Callable[[str], None]
+
+
+class Session:
+    """The candidates of one run, each with its engine.
+
+    `folder` is where an earlier process of the same run keeps its facts; without it a
+    fresh one is made, which `close()` removes unless the settings say to keep it.
+    `workers` says how many processes share the run, and so the cores.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[PackageSpec],
+        settings: Settings,
+        root: Path,
+        *,
+        folder: Path | None = None,
+        workers: int = 1,
+    ) -> None:
+        self.settings = settings
+        self._owner = folder is None
+        self.width = max(1, settings.width // workers)
+        anchors = [spec.anchor(root) for spec in specs]
+        for number, anchor in enumerate(anchors):
+            if anchor in anchors[:number]:
+                raise BadInput(f"{specs[number].text}: this package was given twice")
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="pytest-fractal-")).resolve()
+        self.engines: Mapping[str, Engine] = {
+            anchor: Engine(
+                Candidate(
+                    spec, settings, self.folder / f"package-{number}", LocalExecutor(self.width)
+                )
+            )
+            for number, (anchor, spec) in enumerate(zip(anchors, specs, strict=True))
+        }
+        """The engines, by what their node ids begin with."""
+
+    def prepare(self, progress: Progress = lambda text: None) -> None:
+        """Gather what it takes to know the tasks: for a source tree, build it.
+
+        Raises `BadInput` when an argument turns out to be of no use.
+        """
+        names: dict[str, str] = {}
+        for engine in self.engines.values():
+            candidate = engine.candidate
+            text = candidate.spec.text
+            doing = {"source": "building", "requirement": "fetching", "wheel": "reading"}
+            progress(f"{doing[candidate.spec.kind]} {text}")
+            _ = candidate.interpreter
+            try:
+                has_wheel = candidate.build.built.wheel is not None
+            except HarnessError as error:
+                if candidate.spec.kind == "requirement":
+                    raise BadInput(f"{text}: {error}") from None
+                continue  # the verdicts tell it
+            if not has_wheel:
+                continue
+            name = canonicalize_name(candidate.wheel.distribution)
+            if name in names:
+                raise BadInput(
+                    f"{text}: this is the package {name} again, as {names[name]} is; "
+                    "judge them in two runs"
+                )
+            names[name] = text
+            _ = candidate.tasks
+
+    def report(self, anchor: str, verdicts: Sequence[Verdict]) -> CandidateReport:
+        """What is known of one candidate, with these verdicts."""
+        return candidate_report(self.engines[anchor].candidate, verdicts)
+
+    def close(self) -> None:
+        """End every process, and remove the folder unless it is to be kept."""
+        for engine in self.engines.values():
+            engine.close()
+        if self._owner and not self.settings.keep:
+            remove_tree(self.folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with everything in it, also what a task has made read-only."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for path, folders, _ in os.walk(folder):
+            for name in [".", *folders]:
+                if not (Path(path) / name).is_symlink():
+                    (Path(path) / name).chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)

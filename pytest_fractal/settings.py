@@ -1,0 +1,207 @@
+"""What the user asked for, checked: the options, and the PACKAGE arguments."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Final, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.machinery.building import PROJECT_FILES
+from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
+from pytest_fractal.rules import REGISTRY, Rule
+
+REPORT_SUFFIXES: Final = frozenset({".json"})
+
+_PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
+_CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*(?P<reason>.*))?")
+
+
+@dataclass(frozen=True)
+class PackageSpec:
+    """One PACKAGE argument: what is to be judged, and where it is found."""
+
+    kind: Literal["source", "wheel", "requirement"]
+    text: str
+    """As the user typed it."""
+    path: Path | None
+    """The folder or the wheel file; None for a requirement."""
+    requirement: str | None
+    """The requirement without its extras; None for a folder or a file."""
+    extras: tuple[str, ...]
+
+    def anchor(self, root: Path) -> str:
+        """What node ids begin with: a file relative to `root`, or the requirement."""
+        if self.path is None:
+            assert self.requirement is not None
+            return self.requirement
+        file = self.path
+        if self.kind == "source":
+            names = (*PROJECT_FILES, "setup.cfg")
+            file /= next((name for name in names if (file / name).is_file()), names[0])
+        return Path(os.path.relpath(file, root)).as_posix()
+
+
+def parse_package(text: str, folder: Path) -> PackageSpec:
+    """Read a PACKAGE argument; relative paths start at `folder`.
+
+    Raises `BadInput` when it names nothing that can be judged.
+    """
+    matched = _PATH_AND_EXTRAS.fullmatch(text.strip())
+    if matched is None:
+        raise BadInput("an empty package was given: name a folder, a wheel or a requirement")
+    extras = tuple(part.strip() for part in (matched["extras"] or "").split(",") if part.strip())
+    path = folder / Path(matched["path"]).expanduser()
+    if path.is_dir() and path.suffix != ".whl":
+        if not any((path / name).is_file() for name in PROJECT_FILES):
+            raise BadInput(
+                f"{text}: this folder is no Python project: it has neither pyproject.toml "
+                "nor setup.py"
+            )
+        return PackageSpec("source", text, path.resolve(), None, extras)
+    if matched["path"].endswith(".whl"):
+        return PackageSpec("wheel", text, _one_wheel(matched["path"], path), None, extras)
+    if path.exists():
+        raise BadInput(f"{text}: neither a folder nor a wheel; unpack an sdist before judging it")
+    if re.match(r"[.~]|.*[/\\]", text) and "@" not in text:
+        raise BadInput(f"{text}: no such folder")
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        raise BadInput(f"{text}: no such folder, and not a requirement such as name==1.2") from None
+    if requirement.url or requirement.marker:
+        raise BadInput(f"{text}: give a name and a version; for a file, its path")
+    return PackageSpec(
+        "requirement",
+        text,
+        None,
+        f"{requirement.name}{requirement.specifier}",
+        tuple(sorted(requirement.extras)),
+    )
+
+
+def _one_wheel(text: str, path: Path) -> Path:
+    # Shells leave --fractal-package=dist/*.whl alone.
+    if path.is_file():
+        return path.resolve()
+    found = sorted(glob(str(path))) if "*" in text else []
+    if len(found) > 1:
+        raise BadInput(f"{text}: {len(found)} wheels match: {', '.join(map(os.path.basename, found))}")
+    if not found or not Path(found[0]).is_file():
+        raise BadInput(f"{text}: no such file")
+    return Path(found[0]).resolve()
+
+
+@dataclass(frozen=True)
+class CodePattern:
+    """One code or prefix that was selected or ignored, maybe for one task only."""
+
+    code: str
+    task: str | None = None
+    reason: str | None = None
+
+    def matches(self, rule: Rule, *tasks: str | None) -> bool:
+        """Whether it means this rule, for a task that goes by any of these names."""
+        return rule.code.startswith(self.code) and (self.task is None or self.task in tasks)
+
+
+def parse_codes(text: str) -> tuple[CodePattern, ...]:
+    """Read codes as the command line has them: `FR1,FR205,FR301[my_task]`."""
+    return tuple(_code_pattern(part) for part in re.split(r",(?![^\[]*\])", text) if part.strip())
+
+
+def parse_ignores(lines: Iterable[str]) -> tuple[CodePattern, ...]:
+    """Read ignores as the ini file has them: one a line, `FR205: the reason`."""
+    patterns = tuple(_code_pattern(line) for line in lines if line.strip())
+    for pattern in patterns:
+        if not pattern.reason:
+            raise BadInput(
+                f"fractal_ignore: {pattern.code} has no reason; "
+                f"write `{pattern.code}: why it is ignored`"
+            )
+    return patterns
+
+
+def _code_pattern(text: str) -> CodePattern:
+    matched = _CODE.fullmatch(text.strip())
+    code = matched["code"].upper() if matched else text.strip()
+    if matched is None or not any(known.startswith(code) for known in REGISTRY):
+        raise BadInput(f"{code}: no rule has this code; --fractal-rules lists them")
+    return CodePattern(code, matched["task"], matched["reason"])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run, with their defaults."""
+
+    python: str | None = None
+    pins: tuple[str, ...] = ()
+    installer: InstallerName = "uv"
+    select: tuple[CodePattern, ...] = ()
+    ignore: tuple[CodePattern, ...] = ()
+    strict: bool = False
+    timeout: float = 300.0
+    """Seconds, for each process of the candidate."""
+    jobs: int = 0
+    """How many commands run at the same time."""
+    keep: bool = False
+    reports: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.installer not in INSTALLERS:
+            raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
+        if not (self.timeout > 0 and math.isfinite(self.timeout)):
+            raise BadInput(f"a time limit of {self.timeout:g} s is of no use; give more than 0")
+        if self.jobs < 0:
+            raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
+        for pin in self.pins:
+            _check_pin(pin)
+        for report in self.reports:
+            if report.suffix not in REPORT_SUFFIXES:
+                known = ", ".join(sorted(REPORT_SUFFIXES))
+                raise BadInput(f"{report}: the suffix tells the format, one of {known}")
+            if not report.parent.is_dir():
+                raise BadInput(f"{report}: its folder does not exist")
+
+    @property
+    def width(self) -> int:
+        """How many commands run at the same time: what was asked for, or the number of cores."""
+        return self.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
+            self.jobs or os.cpu_count() or 1
+        )  # fmt: skip
+
+    def selects(self, rule: Rule, *tasks: str | None) -> bool:
+        """Whether the rule is to be judged at all."""
+        return not self.select or any(one.matches(rule, *tasks) for one in self.select)
+
+    def ignored(self, rule: Rule, *tasks: str | None) -> str | None:
+        """Why the rule is not judged although it could be; None when it is."""
+        for pattern in self.ignore:
+            if pattern.matches(rule, *tasks):
+                return pattern.reason or "on the command line"
+        return None
+
+    def check_tasks(self, tasks: Sequence[str]) -> None:
+        """Raise `BadInput` for a pattern with a task that there is not among `tasks`."""
+        for pattern in (*self.select, *self.ignore):
+            if pattern.task is not None and pattern.task not in tasks:
+                there = ", ".join(tasks) or "none"
+                raise BadInput(
+                    f"{pattern.code}[{pattern.task}]: no task has this slug; there are: {there}"
+                )
+
+
+def _check_pin(pin: str) -> None:
+    try:
+        specifiers = list(Requirement(pin).specifier)
+    except InvalidRequirement:
+        specifiers = []
+    if len(specifiers) != 1 or specifiers[0].operator != "==":
+        raise BadInput(f"{pin}: a pin has the form name==version")
