@@ -18,7 +18,7 @@ from typing import Any
 from pytest_fractal.errors import BadInput
 from pytest_fractal.generations import GENERATIONS, Generation
 from pytest_fractal.machinery import building
-from pytest_fractal.machinery.building import Built, BuildFailure
+from pytest_fractal.machinery.building import BuildFailure, Built
 from pytest_fractal.machinery.commands import Start, start_command
 from pytest_fractal.machinery.environments import (
     INSTALLERS,

@@ -195,10 +195,10 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
         name
         for name in names
         if name in _LEFT_OUT
-        or name == ".git" and (here / name).is_dir()
+        or (name == ".git" and (here / name).is_dir())
         or name.endswith(".egg-info")
         or (here / name / "pyvenv.cfg").is_file()
-        or name == "build" and (here / name / "lib").is_dir()
+        or (name == "build" and (here / name / "lib").is_dir())
     }  # fmt: skip
 
 

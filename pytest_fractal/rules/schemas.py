@@ -217,7 +217,7 @@ def reserved_arguments(task: Task) -> Iterator[Finding]:
                 "args_schema", "properties", name,
                 expected=f"no property {name!r}: Fractal does not pass it to a {kind} task",
                 found="there is one",
-                hint=f"remove it, or set meta.parallelization_level if the task is parallel"
+                hint="remove it, or set meta.parallelization_level if the task is parallel"
                 if name == "component" else f"remove {name!r}",
             )  # fmt: skip
 
