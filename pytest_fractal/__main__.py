@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _forget_folder() -> None:
     """`python -m` puts the current folder first on the path: its modules are the candidate's."""
-    here = os.getcwd()
+    here = str(Path.cwd())
     sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
 
 

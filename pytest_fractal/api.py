@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate import Candidate, Manifest, Task
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.facts import Manifest, Task
 from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, start_command
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.wheels import Wheel

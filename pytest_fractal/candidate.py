@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
+from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
 from pytest_fractal.machinery.building import BuildFailure, Built
 from pytest_fractal.machinery.commands import Start, start_command
@@ -30,181 +29,14 @@ from pytest_fractal.machinery.environments import (
 )
 from pytest_fractal.machinery.executors import Executor
 from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
-from pytest_fractal.machinery.json_text import JsonText, pointer, read_json
+from pytest_fractal.machinery.json_text import read_json
 from pytest_fractal.machinery.probing import Probe, probe_command
-from pytest_fractal.machinery.processes import Finished, last_lines
-from pytest_fractal.machinery.signatures import Signature, Unreadable, read_signature
+from pytest_fractal.machinery.processes import last_lines
+from pytest_fractal.machinery.signatures import Signature
 from pytest_fractal.machinery.store import Store
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, read_wheel
 from pytest_fractal.samples import make_arguments
 from pytest_fractal.settings import PackageSpec, Settings
-from pytest_fractal.verdicts import Finding, Severity
-
-
-@dataclass(frozen=True)
-class Build:
-    """How the wheel came about."""
-
-    kind: str
-    """`source`, `wheel` or `requirement`."""
-    text: str
-    built: Built
-    source: Path | None
-    """The source tree; None for a wheel or a requirement."""
-
-
-@dataclass(frozen=True)
-class TreeBuild:
-    """The wheel that is built straight from the source tree, beside the judged one."""
-
-    source: Path | None
-    built: Built | None
-    """None without a source tree."""
-    wheel: Wheel
-    """The judged wheel, built by way of the sdist."""
-    tree_wheel: Wheel | None
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The wheel beside the source tree that it was made from."""
-
-    wheel: Wheel
-    source: Path | None
-    """None for a wheel or a requirement."""
-    source_manifests: tuple[PurePosixPath, ...]
-    """The manifests in the source tree, relative to it, the likeliest first."""
-
-
-@dataclass(frozen=True)
-class Installation:
-    """The wheel installed in an environment of its own."""
-
-    environment: Environment
-    wheel: Wheel
-    finished: Finished
-    """How the installer ended."""
-    extras: tuple[str, ...]
-    pins: tuple[str, ...]
-    versions: Mapping[str, str]
-    """The installed distributions: normalised name -> version."""
-    unmet: tuple[str, ...]
-    """The installer's line for each requirement that is not met."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The manifest that Fractal would read out of the wheel."""
-
-    path: str
-    """Its path in the wheel."""
-    text: JsonText = field(repr=False)
-    generation: Generation | None
-    """None when its version is none that can be judged."""
-
-    @property
-    def value(self) -> Mapping[str, Any]:
-        """The manifest's object; empty when it is no object."""
-        return self.text.value if isinstance(self.text.value, dict) else {}
-
-    @property
-    def entries(self) -> Sequence[Any]:
-        """The entries of `task_list`, whatever they are; empty when it is no list."""
-        entries = self.value.get("task_list")
-        return entries if isinstance(entries, list) else ()
-
-    def slug(self, index: int) -> str:
-        """The slug of the entry with this index: of its name, or of its place where it has none."""
-        entry = self.entries[index]
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if self.generation is None or not isinstance(name, str | int | float):
-            return f"task_{index}"
-        return self.generation.slug(str(name)) if str(name).strip() else f"task_{index}"
-
-    def finding(
-        self,
-        *keys: str | int,
-        expected: str,
-        found: str,
-        hint: str,
-        task: str | None = None,
-        severity: Severity | None = None,
-    ) -> Finding:
-        """A finding at the place to which the keys lead, or at the nearest one above it."""
-        here = keys
-        while here and pointer(*here) not in self.text.places:
-            here = here[:-1]
-        place = self.text.places.get(pointer(*here))
-        return Finding(
-            expected=expected,
-            found=found,
-            hint=hint,
-            file=self.path,
-            pointer=pointer(*keys) or None,
-            line=place.line if place else None,
-            column=place.column if place else None,
-            task=task,
-            severity=severity,
-        )
-
-
-@dataclass(frozen=True)
-class Task:
-    """One entry of the manifest that is an object, good or bad."""
-
-    index: int
-    id: str
-    """As it stands in node ids: the slug, made safe and unique."""
-    slug: str
-    """As the server makes it from the name."""
-    name: str
-    entry: Mapping[str, Any] = field(repr=False)
-    manifest: Manifest = field(repr=False)
-    generation: Generation = field(repr=False)
-    wheel: Wheel = field(repr=False)
-
-    @property
-    def kind(self) -> str:
-        """The kind of task, in the generation's own words."""
-        return self.generation.kind(self.entry)
-
-    @property
-    def executable(self) -> str:
-        """The `executable`; empty when it is no text."""
-        value = self.entry.get("executable")
-        return value if isinstance(value, str) else ""
-
-    @property
-    def schema(self) -> Mapping[str, Any]:
-        """The `args_schema`; empty when it is no object."""
-        value = self.entry.get("args_schema")
-        return value if isinstance(value, dict) else {}
-
-    @cached_property
-    def signature(self) -> Signature | Unreadable:
-        """The signature of the function that the executable runs, or why it cannot be told."""
-        try:
-            return read_signature(self.wheel.contents, self.wheel.package, self.executable)
-        except Unreadable as reason:
-            return reason
-
-    def finding(self, *keys: str | int, expected: str, found: str, hint: str,
-                severity: Severity | None = None) -> Finding:  # fmt: skip
-        """A finding at a place within this task's entry."""
-        return self.manifest.finding(
-            "task_list", self.index, *keys,
-            expected=expected, found=found, hint=hint, task=self.slug, severity=severity,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Command:
-    """What Fractal executes for a task, and what its starts have shown."""
-
-    task: Task
-    argv: tuple[str, ...]
-    probe: Probe
-    installation: Installation
 
 
 class Candidate:
@@ -347,9 +179,11 @@ class Candidate:
 
     def source_of(self, task: Task) -> str:
         """The task's `source`, as the server would store it."""
-        python = ".".join(map(str, self.interpreter.version_info[:2])) if self.settings.python else ""
+        python = ""
+        if self.settings.python:
+            python = "py" + ".".join(map(str, self.interpreter.version_info[:2]))
         prefix = task.generation.sources(
-            self.wheel.package, self.wheel.version or "", self.spec.extras, python and f"py{python}"
+            self.wheel.package, self.wheel.version or "", self.spec.extras, python
         )
         return f"{prefix}:{task.slug}"
 
@@ -468,5 +302,8 @@ def _node_name(slug: str, taken: set[str]) -> str:
 
 
 def _digest(*parts: str | bytes) -> str:
-    whole = b"\0".join(part.encode(errors="replace") if isinstance(part, str) else part for part in parts)
-    return hashlib.sha256(whole).hexdigest()[:16]
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part.encode(errors="replace") if isinstance(part, str) else part)
+        whole.update(b"\0")
+    return whole.hexdigest()[:16]

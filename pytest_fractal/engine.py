@@ -8,17 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pytest_fractal.candidate import (
-    Build,
-    Bundle,
-    Candidate,
-    Command,
-    Installation,
-    Manifest,
-    Task,
-    TreeBuild,
-)
+from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
 from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, NotApplicable, Rule
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
@@ -93,7 +85,9 @@ class Engine:
 
     def run_ahead(self, checks: Iterable[Check], width: int) -> None:
         """Start gathering what the checks will ask for, `width` commands at a time."""
-        tasks = {check.task.id: check.task for check in checks if check.needs_process and check.task}
+        tasks = {
+            check.task.id: check.task for check in checks if check.task and check.needs_process
+        }
         wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
         wants_environment = any(Installation in check.rule.subjects for check in checks)
         self._pool = ThreadPoolExecutor(width + 1, thread_name_prefix="fractal")
@@ -150,15 +144,13 @@ class Engine:
         try:
             facts = [self._fact(subject, task) for subject in rule.subjects]
             findings = tuple(self._completed(found, task) for found in rule.judge(*facts))
-        except NotApplicable as reason:
-            return self._verdict(check, Outcome.SKIP, reason=str(reason))
-        except HarnessError as error:
+        except NotApplicable as nothing:
+            return self._verdict(check, Outcome.SKIP, reason=str(nothing))
+        except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
-        except BadInput:
-            raise
         except Exception as error:
-            reason = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
-            return self._verdict(check, Outcome.ERROR, reason=reason)
+            bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
+            return self._verdict(check, Outcome.ERROR, reason=bug)
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             return self._verdict(check, Outcome.FAIL, findings=findings)
@@ -184,9 +176,7 @@ class Engine:
         blockers: tuple[Verdict, ...] = (),
     ) -> Verdict:
         task = check.task.id if check.task else None
-        return Verdict(
-            check.rule.code, check.rule.name, task, outcome, findings, reason, blockers
-        )
+        return Verdict(check.rule.code, check.rule.name, task, outcome, findings, reason, blockers)
 
 
 def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:

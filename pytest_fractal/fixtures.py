@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_fractal.api import Package, TaskRun
-    from pytest_fractal.candidate import Task
+    from pytest_fractal.facts import Task
 
 
 @pytest.fixture(scope="session")

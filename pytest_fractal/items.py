@@ -65,7 +65,7 @@ class CandidateCollector(pytest.Collector):
                     suite=self._suite, engine=engine, check=check,
                 )  # fmt: skip
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> str:
         """One sentence, no traceback of ours."""
         return str(excinfo.value)
 
@@ -143,7 +143,9 @@ class Suite:
 
         This happens in every worker too: xdist hands each the original command line.
         """
-        config, ours, others = self.config, {}, []
+        config = self.config
+        ours: dict[str, list[str]] = {}
+        others = []
         for argument in config.args:
             path, colons, name = argument.partition("::")
             anchor = next((one for one in self.session.engines if one == path), None)
@@ -174,11 +176,10 @@ class Suite:
         """Whether each rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
         settings = self.session.settings
-        ignored = [pattern for pattern in settings.ignore]
         return all(
             (anchor, root.code, root.task) in self._selected
             or any(root.code.startswith(pattern.code) and pattern.task in (None, root.task)
-                   for pattern in ignored)
+                   for pattern in settings.ignore)
             for root in verdict.blockers
         )  # fmt: skip
 
@@ -221,7 +222,8 @@ class Suite:
         for anchor, engine in self.session.engines.items():
             checks = [item.check for item in items if item._engine is engine]
             for check in checks:
-                self._selected.add((anchor, check.rule.code, check.task.id if check.task else None))
+                task = check.task.id if check.task else None
+                self._selected.add((anchor, check.rule.code, task))
             if checks and not self.config.option.collectonly:
                 engine.run_ahead(checks, self.session.width)
 

@@ -64,7 +64,9 @@ def _make(schema: object, root: Mapping[str, Any], depth: int) -> Any:
 
 def _make_object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> dict[str, Any]:
     properties, required = _mapping(schema.get("properties")), schema.get("required")
-    names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    names = (
+        [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    )
     return {name: _make(properties.get(name), root, depth + 1) for name in names}
 
 
@@ -78,7 +80,12 @@ def _make_array(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) 
 
 
 def _make_number(schema: Mapping[str, Any]) -> int | float:
-    for key, step in (("minimum", 0), ("exclusiveMinimum", 1), ("maximum", 0), ("exclusiveMaximum", -1)):
+    for key, step in (
+        ("minimum", 0),
+        ("exclusiveMinimum", 1),
+        ("maximum", 0),
+        ("exclusiveMaximum", -1),
+    ):
         bound = schema.get(key)
         if isinstance(bound, int | float) and not isinstance(bound, bool):
             return bound + step

@@ -56,7 +56,7 @@ class Session:
         }
         """The engines, by what their node ids begin with."""
 
-    def prepare(self, progress: Progress = lambda text: None) -> None:
+    def prepare(self, progress: Progress = lambda _: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.
 
         Raises `BadInput` when an argument turns out to be of no use.

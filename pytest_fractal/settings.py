@@ -75,7 +75,9 @@ def parse_package(text: str, folder: Path) -> PackageSpec:
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        raise BadInput(f"{text}: no such folder, and not a requirement such as name==1.2") from None
+        raise BadInput(
+            f"{text}: no such folder, and not a requirement such as name==1.2"
+        ) from None
     if requirement.url or requirement.marker:
         raise BadInput(f"{text}: give a name and a version; for a file, its path")
     return PackageSpec(
@@ -91,9 +93,10 @@ def _one_wheel(text: str, path: Path) -> Path:
     # Shells leave --fractal-package=dist/*.whl alone.
     if path.is_file():
         return path.resolve()
-    found = sorted(glob(str(path))) if "*" in text else []
+    found = sorted(glob(str(path))) if "*" in text else []  # noqa: PTH207
     if len(found) > 1:
-        raise BadInput(f"{text}: {len(found)} wheels match: {', '.join(map(os.path.basename, found))}")
+        names = ", ".join(Path(path).name for path in found)
+        raise BadInput(f"{text}: {len(found)} wheels match: {names}")
     if not found or not Path(found[0]).is_file():
         raise BadInput(f"{text}: no such file")
     return Path(found[0]).resolve()
@@ -173,9 +176,11 @@ class Settings:
     @property
     def width(self) -> int:
         """How many commands run at the same time: what was asked for, or the number of cores."""
-        return self.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-            self.jobs or os.cpu_count() or 1
-        )  # fmt: skip
+        if self.jobs:
+            return self.jobs
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
     def selects(self, rule: Rule, *tasks: str | None) -> bool:
         """Whether the rule is to be judged at all."""

@@ -91,7 +91,7 @@ def copy_tree(source: Path, target: Path) -> Path:
 
     Caches, environments and what earlier builds left stay behind, as in a fresh clone.
     A project in a repository finds the repository around it, since versions and file
-    lists are often taken from git: its `.git` and the project's neighbours are links.
+    lists are often taken from git; the folders beside the project's own are links.
     """
     source = source.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +100,11 @@ def copy_tree(source: Path, target: Path) -> Path:
     for part in source.relative_to(top).parts:
         copy.mkdir()
         for neighbour in original.iterdir():
-            if neighbour.name != part:
+            if neighbour.is_dir() and neighbour.name != part:
                 (copy / neighbour.name).symlink_to(neighbour)
+            elif neighbour.is_file():
+                # Not a link: backends put a repository's .gitignore into the sdist.
+                shutil.copy2(neighbour, copy / neighbour.name)
         original, copy = original / part, copy / part
     shutil.copytree(source, copy, symlinks=True, ignore=_left_out, copy_function=_copy_file)
     if (source / ".git").is_dir():

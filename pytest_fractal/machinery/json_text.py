@@ -14,10 +14,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from json.decoder import scanstring
+from json.decoder import JSONDecoder
 from typing import Any, Final
 
 Pointer = str
+_DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _SCALAR: Final = re.compile(r"[^\s,\]}]+")
 
@@ -114,22 +115,27 @@ class _Walk:
             case "[":
                 return self._items(at + 1, here)
             case '"':
-                return scanstring(self._text, at + 1)[1]
+                return self._string(at)[1]
         scalar = _SCALAR.match(self._text, at)
         assert scalar is not None
         if scalar[0].lstrip("-") in {"NaN", "Infinity"}:
             self.faults.append(Fault(f"{scalar[0]} is not JSON", self._place(at), here))
         return scalar.end()
 
+    def _string(self, at: int) -> tuple[str, int]:
+        text, end = _DECODER.raw_decode(self._text, at)
+        return str(text), end
+
     def _members(self, at: int, here: Pointer) -> int:
         seen: dict[str, Place] = {}
         at = self._skip(at)
         while self._text[at] != "}":
             place = self._place(at)
-            key, at = scanstring(self._text, at + 1)
+            key, at = self._string(at)
             there = f"{here}/{escape(key)}"
             if key in seen:
-                message = f"the key {json.dumps(key)} stands here again, first in line {seen[key].line}"
+                before = seen[key].line
+                message = f"the key {json.dumps(key)} stands here again, first in line {before}"
                 self.faults.append(Fault(message, place, there))
             seen[key] = self.places[there] = place
             at = self.value(self._skip(at) + 1, there)

@@ -190,7 +190,9 @@ def _manners(flags: tuple[str, str]) -> Iterator[Manner]:
 
 def _required(schema: Mapping[str, Any]) -> list[str]:
     required = schema.get("required")
-    return [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    if not isinstance(required, list):
+        return []
+    return [name for name in required if isinstance(name, str)]
 
 
 def _told(start: Start) -> str:

@@ -87,7 +87,7 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     timeout: float | None,
-    on_start: Callable[[subprocess.Popen[bytes]], object] = lambda process: None,
+    on_start: Callable[[subprocess.Popen[bytes]], object] = lambda _: None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
 

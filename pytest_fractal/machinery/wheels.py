@@ -156,7 +156,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError,
             RuntimeError, ValueError) as error:  # fmt: skip
         raise BadInput(
-            f"{path}: not a readable wheel, which is a zip archive ({error or type(error).__name__})"
+            f"{path}: not a readable wheel, a zip archive ({error or type(error).__name__})"
         ) from None
 
 

@@ -68,7 +68,9 @@ class CandidateReport:
     @property
     def findings(self) -> tuple[tuple[str, Finding], ...]:
         """Each finding behind the code of its rule."""
-        return tuple((verdict.code, found) for verdict in self.verdicts for found in verdict.findings)
+        return tuple(
+            (verdict.code, found) for verdict in self.verdicts for found in verdict.findings
+        )
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,16 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         wheel=candidate.wheel.path.name if built else None,
         python=python,
         tasks=tuple(
-            TaskSummary(task.name, task.slug, task.id, task.kind, commands.get(task.id, ()),
-                        candidate.source_of(task))
+            TaskSummary(
+                task.name,
+                task.slug,
+                task.id,
+                task.kind,
+                commands.get(task.id, ()),
+                candidate.source_of(task),
+            )
             for task in candidate.tasks
-        ),  # fmt: skip
+        ),
         verdicts=tuple(verdicts),
         runs=runs,
         timings={stage: round(seconds or 0.0, 2) for stage, seconds in stages.items()},

@@ -10,7 +10,7 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.candidate import Command
+from pytest_fractal.facts import Command
 from pytest_fractal.machinery.commands import Crash
 from pytest_fractal.machinery.probing import UNKNOWN
 from pytest_fractal.rules.registry import Spec, rule
@@ -24,7 +24,7 @@ _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
     "starts",
     needs=("FR002", "FR110"),
     cite=(Spec.COMMAND_LINE,),
-    mend="Start the script in a fresh environment, as the finding shows, and mend its first error.",
+    mend="Start the script in a fresh environment, and mend the first error.",
 )
 def starts(command: Command) -> Iterator[Finding]:
     """The command starts: no missing interpreter, no import that fails, no syntax error.
@@ -85,9 +85,9 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
         manner = probe.reading_manner()
         takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
         yield _finding(
-            command, expected, f"{finished.ending}, before its arguments were read{takes}: "
+            command, expected, f"{finished.ending}, its arguments unread{takes}: "
             f"{_said(command)}",
-            f"declare the options {flag} and {option}, each with one value, a path; with argparse: "
+            f"declare the options {flag} and {option}, each with a path as its value; argparse: "
             f'parser.add_argument("{flag}", required=True) and '
             f'parser.add_argument("{option}", required=True)',
         )  # fmt: skip
@@ -201,10 +201,16 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
 
 
 IMPORT_NAMES: Final = {
-    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
-    "fitz": "pymupdf", "PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "fitz": "pymupdf",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
-}  # fmt: skip
+}
 """Modules of the field whose distribution has another name."""
 
 
@@ -222,15 +228,17 @@ def _hint_for_module(command: Command, module: str, whole: str) -> str:
         for extra in wheel.extras:
             if extra not in asked and requirement.marker.evaluate({"extra": extra}):
                 return (
-                    f"the extra [{extra}] brings {requirement.name}: ask for it, "
-                    f"--fractal-package=...[{extra}], and tell users to collect the package with it; "
+                    f"the extra [{extra}] brings {requirement.name}: ask for it, --fractal-package"
+                    f"=...[{extra}], and tell users to collect the package with it; "
                     f"or move {requirement.name} to the dependencies"
                 )
     if whole != module and canonicalize_name(module) in command.installation.versions:
         version = command.installation.versions[canonicalize_name(module)]
-        return f"{module} {version} is installed, and has no module {whole!r}: limit its version"
+        return f"{module} {version} is installed and has no module {whole!r}: limit its version"
     others = [extra for extra in wheel.extras if extra not in asked]
-    maybe = f", or ask for the extra that brings it (there is {', '.join(others)})" if others else ""
+    maybe = (
+        f", or ask for the extra that brings it (there is {', '.join(others)})" if others else ""
+    )
     return f"add the distribution that brings the module {module!r} to the dependencies{maybe}"
 
 

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pytest_fractal.candidate import Bundle, Manifest, Task
 from pytest_fractal.errors import HarnessError
+from pytest_fractal.facts import Bundle, Manifest, Task
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery.packaging_hints import packaging_hint
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
@@ -197,7 +197,9 @@ def manifest_fields(manifest: Manifest) -> Iterator[Finding]:
         yield manifest.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
-            found=f"{fault.found}, which the server turns into it" if fault.coerced else fault.found,
+            found=f"{fault.found}, which the server turns into it"
+            if fault.coerced
+            else fault.found,
             hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
             if missing
             else f"write {fault.expected}",
@@ -231,7 +233,10 @@ def unknown_fields(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _unknown(
-    manifest: Manifest, keys: tuple[str | int, ...], known: frozenset[str], there: Mapping[str, Any]
+    manifest: Manifest,
+    keys: tuple[str | int, ...],
+    known: frozenset[str],
+    there: Mapping[str, Any],
 ) -> Finding:
     key = str(keys[-1])
     close = difflib.get_close_matches(key, sorted(known - set(there)) or sorted(known), 1, 0.7)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from pytest_fractal.candidate import Build, Installation, TreeBuild
+from pytest_fractal.facts import Build, Installation, TreeBuild
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
@@ -74,7 +74,7 @@ def installs(installation: Installation) -> Iterator[Finding]:
             yield Finding(
                 expected=f"an extra {extra!r}, as it was asked for",
                 found="the wheel has " + (", ".join(installation.wheel.extras) or "no extras"),
-                hint=f"add {extra!r} to [project.optional-dependencies], or ask for one that is there",
+                hint=f"declare {extra!r} in [project.optional-dependencies], or ask for another",
                 file=installation.wheel.metadata_path,
             )
     if not installation.finished.returncode:

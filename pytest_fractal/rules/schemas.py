@@ -10,11 +10,12 @@ from typing import Any, Final
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
-from pytest_fractal.candidate import Manifest, Task
+from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.machinery.json_text import pointer
 from pytest_fractal.machinery.signatures import Unreadable, compare
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
 from pytest_fractal.verdicts import Finding, Severity
@@ -58,7 +59,7 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
                 "task_list", index, "args_schema",
                 expected="the JSON Schema of the task's arguments",
                 found="null" if "args_schema" in entry else "it is missing",
-                hint="generate it from the task's function: fractal_tasks_core.dev has tools for it",
+                hint="generate it from the task's function, as fractal_tasks_core.dev does",
                 task=manifest.slug(index),
             )  # fmt: skip
 
@@ -79,7 +80,7 @@ def valid_schema(task: Task) -> Iterator[Finding]:
     declared = schema.get("$schema")
     drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
     if declared is not None:
-        known = validator_for(schema, default=None) if isinstance(declared, str) else None
+        known = _declared(declared)
         if known is None:
             yield task.finding(
                 "args_schema", "$schema",
@@ -93,7 +94,9 @@ def valid_schema(task: Task) -> Iterator[Finding]:
     seen = set()
     for draft in drafts:
         name = str(draft.META_SCHEMA.get("$schema")).rstrip("#")
-        for error in sorted(draft(draft.META_SCHEMA).iter_errors(schema), key=lambda e: e.json_path):
+        for error in sorted(
+            draft(draft.META_SCHEMA).iter_errors(schema), key=lambda e: e.json_path
+        ):
             keys = tuple(error.absolute_path)
             if keys in seen:
                 continue
@@ -144,7 +147,7 @@ def object_schema(task: Task) -> Iterator[Finding]:
                 "args_schema", "properties", name,
                 expected="a schema that is an object",
                 found=json.dumps(value)[:80],
-                hint='write {} for "anything"' if value is True else "describe the argument by an object",
+                hint='write {} for "anything"' if value is True else "write an object",
             )  # fmt: skip
 
 
@@ -267,9 +270,7 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
     for keys, part in _subschemas(schema):
         if "default" not in part:
             continue
-        reference = _HERE + "#" + "".join(
-            "/" + str(key).replace("~", "~0").replace("/", "~1").replace("%", "%25") for key in keys
-        )  # fmt: skip
+        reference = _HERE + "#" + pointer(*keys).replace("%", "%25")
         validator = draft({"$ref": reference}, registry=registry)
         try:
             error = next(iter(validator.iter_errors(part["default"])), None)
@@ -282,6 +283,13 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
                 found=f"{json.dumps(part['default'])[:80]}: {error.message[:200]}",
                 hint="correct the default in the function, or the type of the argument",
             )  # fmt: skip
+
+
+def _declared(uri: object) -> type[Validator] | None:
+    """The validator of the draft with this URI; None when there is no such draft."""
+    unknown = type("Unknown", (Draft202012Validator,), {})
+    known = validator_for({"$schema": uri}, default=unknown) if isinstance(uri, str) else unknown
+    return None if known is unknown else known
 
 
 def _schema(task: Task) -> Mapping[str, Any]:
@@ -298,8 +306,8 @@ def _registry(schema: Mapping[str, Any]) -> Registry[Any]:
         specification = DRAFT202012
     # Without its `$id` the schema is its own base, so that nothing points outside it.
     local = {key: value for key, value in schema.items() if key not in ("$id", "id")}
-    resource: Resource[Any] = Resource(contents=local, specification=specification)
-    return Registry().with_resource(_HERE, resource)
+    registry: Registry[Any] = Registry().with_resource(_HERE, specification.create_resource(local))
+    return registry
 
 
 _ONE: Final = frozenset(
