@@ -39,6 +39,8 @@ ASTRAY: Final = frozenset(
 )  # fmt: skip
 """Variables that would have the installer install elsewhere, or something else."""
 
+_TRUE: Final = frozenset({"1", "y", "yes", "t", "true", "on"})
+
 _PROXIES: Final = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 
 # uv has no variable for `no-index`. A default index that holds nothing does the same.
@@ -158,17 +160,13 @@ def _pip_settings(options: Mapping[str, str]) -> _Settings:
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
     keyring = options.get("keyring-provider")
-    certificates = [
-        options.get("cert"),
-        *map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")),
-    ]
     return _Settings(
         index=_location(options.get("index-url")),
         extra=_locations(words("extra-index-url")),
         find_links=_locations(words("find-links")),
-        no_index=options.get("no-index", "").lower() in {"1", "y", "yes", "t", "true", "on"},
+        no_index=options.get("no-index", "").lower() in _TRUE,
         trusted_hosts=words("trusted-host"),
-        certificates=next(filter(None, certificates), None),
+        certificates=options.get("cert") or _variable("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         client_certificate=options.get("client-cert"),
         http_proxy=proxy,
         https_proxy=proxy,
@@ -216,14 +214,7 @@ def _uv_files() -> Iterator[dict[str, Any]]:
     """
     own = os.environ.get("UV_CONFIG_FILE")
     files = [Path(own)] if own else []
-    if not own and os.environ.get("UV_NO_CONFIG", "").lower() not in {
-        "1",
-        "true",
-        "yes",
-        "y",
-        "t",
-        "on",
-    }:
+    if not own and os.environ.get("UV_NO_CONFIG", "").lower() not in _TRUE:
         system = [folder / "uv" / "uv.toml" for folder in (*_config_folders(), Path("/etc"))]
         files = [_config_home() / "uv" / "uv.toml", *filter(Path.is_file, system)][:2]
     for file in files:
