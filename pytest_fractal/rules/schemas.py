@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema import (
+    Draft3Validator,
+    Draft4Validator,
+    Draft6Validator,
+    Draft7Validator,
+    Draft201909Validator,
+    Draft202012Validator,
+)
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from referencing import Registry
@@ -20,6 +27,17 @@ from pytest_fractal.machinery.signatures import Unreadable, compare
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
 from pytest_fractal.verdicts import Finding, Severity
 
+_DRAFTS: Final[dict[str, type[Validator]]] = {
+    str(draft.META_SCHEMA["$schema"]).rstrip("#"): draft
+    for draft in (
+        Draft3Validator,
+        Draft4Validator,
+        Draft6Validator,
+        Draft7Validator,
+        Draft201909Validator,
+        Draft202012Validator,
+    )
+}
 _HERE: Final = "urn:pytest-fractal:args-schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
@@ -287,9 +305,7 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
 
 def _declared(uri: object) -> type[Validator] | None:
     """The validator of the draft with this URI; None when there is no such draft."""
-    unknown = type("Unknown", (Draft202012Validator,), {})
-    known = validator_for({"$schema": uri}, default=unknown) if isinstance(uri, str) else unknown
-    return None if known is unknown else known
+    return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
 
 
 def _schema(task: Task) -> Mapping[str, Any]:
