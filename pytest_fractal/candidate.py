@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from pytest_fractal.errors import BadInput
+from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
@@ -78,6 +78,14 @@ class Candidate:
         return Build(self.spec.kind, self.spec.text, built, source)
 
     @property
+    def has_wheel(self) -> bool:
+        """Whether there is a wheel to judge; not where the build or the machine failed."""
+        try:
+            return self.build.built.wheel is not None
+        except HarnessError:
+            return False
+
+    @property
     def tree_build(self) -> TreeBuild:
         """The wheel built straight from the source tree."""
         if self.spec.kind != "source":
@@ -96,8 +104,7 @@ class Candidate:
     @cached_property
     def manifest(self) -> Manifest | None:
         """The manifest at the package root, else the first that the server would find."""
-        found = self.wheel.manifests
-        if self.build.built.wheel is None or not found:
+        if not self.has_wheel or not (found := self.wheel.manifests):
             return None
         root = f"{self.wheel.package}/{MANIFEST_NAME}"
         path = root if root in self.wheel.contents else found[0]
@@ -110,10 +117,7 @@ class Candidate:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The manifest's tasks: its entries that are objects. None where there is no manifest."""
-        if self.build.built.wheel is None or self.manifest is None:
-            return ()
-        generation = self.manifest.generation
-        if generation is None:
+        if self.manifest is None or self.manifest.generation is None:
             return ()
         tasks: list[Task] = []
         for index, entry in enumerate(self.manifest.entries):
@@ -125,7 +129,7 @@ class Candidate:
             taken = {task.id for task in tasks}
             tasks.append(
                 Task(index, _node_name(slug, taken), slug, name or slug, entry,
-                     self.manifest, generation, self.wheel)
+                     self.manifest, self.manifest.generation, self.wheel)
             )  # fmt: skip
         return tuple(tasks)
 

@@ -64,13 +64,8 @@ class Engine:
         self._pool: ThreadPoolExecutor | None = None
 
     def plan(self) -> list[Check]:
-        """The checks that the settings select, in the order of the specification.
-
-        Raises `BadInput` when the settings name a task that there is not.
-        """
+        """The checks that the settings select, in the order of the specification."""
         settings, tasks = self.candidate.settings, self.candidate.tasks
-        if tasks or self.candidate.build.built.wheel is not None:
-            settings.check_tasks([name for task in tasks for name in (task.id, task.slug)])
         checks: list[Check] = []
         for rule in REGISTRY.values():
             # Without a list of tasks there is one check, to tell that it is blocked.

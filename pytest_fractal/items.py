@@ -50,24 +50,12 @@ class CandidateCollector(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         """The checks that the settings select, or those whose ids were given."""
         engine = self._suite.session.engines[self._anchor]
-        try:
-            checks = engine.plan()
-        except BadInput as error:
-            raise self.CollectError(str(error)) from None
-        names = [check.name for check in checks]
-        for name in self._wanted:
-            if name not in names:
-                raise self.CollectError(f"{self._anchor}::{name}: there is no such check")
-        for check in checks:
+        for check in engine.plan():
             if not self._wanted or check.name in self._wanted:
                 yield CheckItem.from_parent(
                     self, name=check.name, nodeid=f"{self._anchor}::{check.name}",
                     suite=self._suite, engine=engine, check=check,
                 )  # fmt: skip
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> str:
-        """One sentence, no traceback of ours."""
-        return str(excinfo.value)
 
 
 class CheckItem(pytest.Item):
@@ -105,12 +93,6 @@ class CheckItem(pytest.Item):
 
     def _skip(self, verdict: Verdict) -> None:
         raise pytest.skip.Exception(verdict.reason or "", _use_item_location=True)
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
-        """The verdict for a reader who wants to mend the package."""
-        if isinstance(excinfo.value, VerdictFailed):
-            return text.verdict_text(excinfo.value.verdict)
-        return super().repr_failure(excinfo, *args)
 
     def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
         """Where the item stands, and its name as a heading."""
@@ -170,6 +152,11 @@ class Suite:
                 self.session.prepare(live.show)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from None
+        for anchor, wanted in self._wanted.items():
+            checks = {check.name for check in self.session.engines[anchor].plan()}
+            for name in wanted:
+                if name not in checks:
+                    raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
         self._prepared = True
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
@@ -231,8 +218,13 @@ class Suite:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Hand the verdict on with the report: it may have to travel to another process."""
+        """Hand the verdict on with the report: it may have to travel to another process.
+
+        The reader sees the verdict and no traceback of ours, also where `setup` failed.
+        """
         report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, VerdictFailed):
+            report.longrepr = text.verdict_text(call.excinfo.value.verdict)
         if isinstance(item, CheckItem) and item.verdict is not None:
             judged = call.when == "call" or (call.when == "setup" and not report.passed)
             if judged:

@@ -168,7 +168,7 @@ def _settings(config: pytest.Config) -> Settings:
     def number(name: str, kind: type[float] | type[int], default: float) -> Any:
         value = given(name)
         try:
-            return kind(value) if value else default
+            return default if value in (None, "") else kind(value)
         except ValueError:
             raise BadInput(f"fractal_{name}: {value!r} is not a number") from None
 

@@ -68,14 +68,13 @@ class Session:
             doing = {"source": "building", "requirement": "fetching", "wheel": "reading"}
             progress(f"{doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
-            try:
-                has_wheel = candidate.build.built.wheel is not None
-            except HarnessError as error:
-                if candidate.spec.kind == "requirement":
+            if candidate.spec.kind == "requirement":
+                try:
+                    _ = candidate.build
+                except HarnessError as error:
                     raise BadInput(f"{text}: {error}") from None
-                continue  # the verdicts tell it
-            if not has_wheel:
-                continue
+            if not candidate.has_wheel:
+                continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)
             if name in names:
                 raise BadInput(
@@ -83,7 +82,11 @@ class Session:
                     "judge them in two runs"
                 )
             names[name] = text
-            _ = candidate.tasks
+        tasks = [engine.candidate.tasks for engine in self.engines.values()]
+        if all(tasks):  # else the verdicts tell why there are none
+            self.settings.check_tasks(
+                [name for some in tasks for task in some for name in (task.slug, task.id)]
+            )
 
     def report(self, anchor: str, verdicts: Sequence[Verdict]) -> CandidateReport:
         """What is known of one candidate, with these verdicts."""

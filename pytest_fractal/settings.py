@@ -197,7 +197,7 @@ class Settings:
         """Raise `BadInput` for a pattern with a task that there is not among `tasks`."""
         for pattern in (*self.select, *self.ignore):
             if pattern.task is not None and pattern.task not in tasks:
-                there = ", ".join(tasks) or "none"
+                there = ", ".join(dict.fromkeys(tasks))
                 raise BadInput(
                     f"{pattern.code}[{pattern.task}]: no task has this slug; there are: {there}"
                 )

@@ -114,7 +114,7 @@ def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
 
 def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> CandidateReport:
     """Sum up a candidate from the facts that were gathered; none is gathered for it."""
-    built = candidate.build.built.wheel is not None
+    built = candidate.has_wheel
     manifest = candidate.manifest if built else None
     try:
         python = candidate.interpreter.version

@@ -1,0 +1,141 @@
+"""What the acceptance tests share: wheels made by hand, and runs in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
+MANIFEST = "__FRACTAL_MANIFEST__.json"
+
+MakeWheel = Callable[..., Path]
+
+
+def make_wheel(
+    folder: Path, name: str = "tested_tasks", changes: Mapping[str, str | None] | None = None
+) -> Path:
+    """Zip the package `with_own_tests` as a wheel, under another name if one is given.
+
+    `changes` maps paths below the package's folder to a new content, or to None for a
+    file that is left out. Nothing is built, and the wheel needs nothing of the network.
+    """
+    source = OWN_TESTS / "tested_tasks"
+    files: dict[str, str | None] = {
+        path.name: path.read_text().replace("tested_tasks", name)
+        for path in sorted(source.iterdir())
+        if path.is_file()
+    }
+    files |= changes or {}
+    info = f"{name}-1.0.dist-info"
+    entries = {f"{name}/{path}": text for path, text in files.items() if text is not None}
+    entries[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    entries[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    entries[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*entries, f"{info}/RECORD"])
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in entries.items():
+            archive.writestr(path, text)
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def good_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of two tasks that breaks no rule."""
+    return make_wheel(tmp_path_factory.mktemp("good"))
+
+
+@pytest.fixture(scope="session")
+def broken_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but `invert_well` imports a module that is not there (FR301)."""
+    script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
+    return make_wheel(
+        tmp_path_factory.mktemp("broken"), changes={"invert_well.py": f"import not_there\n{script}"}
+    )
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run in a process of its own ended."""
+
+    status: int
+    out: str
+    err: str
+    left: tuple[str, ...]
+    """What it has left in the folder for temporary files."""
+
+    @property
+    def text(self) -> str:
+        """All that it printed."""
+        return self.out + self.err
+
+
+class Runner:
+    """Starts pytest, and the hermetic command, as a user does."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self.folder = folder
+        self.temporary = temporary
+
+    def start(
+        self, *argv: str | Path, cwd: Path | None = None, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own."""
+        own = ("PYTEST_", "FRACTAL_", "COV_")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            cwd=cwd or self.folder,
+            env=env | {"TMPDIR": str(self.temporary), "COLUMNS": "100"} | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> Ran:
+        """Wait for its end."""
+        try:
+            out, err = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            pytest.fail(f"no end within 120 s:\n{out}\n{err}")
+        left = tuple(sorted(path.name for path in self.temporary.iterdir()))
+        return Ran(process.returncode, out, err, left)
+
+    def command(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
+        """Run a command to its end."""
+        return self.finish(self.start(*argv, cwd=cwd, **variables))
+
+    def pytest(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
+        """Run pytest, without a cache, in a folder without a configuration."""
+        return self.command(
+            sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
+            cwd=cwd, **variables,
+        )  # fmt: skip
+
+    def hermetic(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
+        """Run the console script."""
+        script = Path(sys.executable).with_name("pytest-fractal")
+        return self.command(script, *arguments, cwd=cwd, **variables)
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    """Runs in a fresh folder, with a fresh folder for temporary files."""
+    folder, temporary = tmp_path / "work", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\n")  # so that nothing above is found
+    return Runner(folder, temporary)
