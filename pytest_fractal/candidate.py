@@ -202,17 +202,21 @@ class Candidate:
 
     def _build_release(self) -> Built:
         assert self.spec.path is not None
-        environment = create_bare(self.folder / "build-environment", self.interpreter)
         return building.build_release(
-            self.spec.path, self.folder / "build", environment, INSTALLERS["uv"]()
+            self.spec.path, self.folder / "build", self._build_environment, INSTALLERS["uv"]()
         )
 
     def _build_from_tree(self) -> Built:
         assert self.spec.path is not None
-        environment = create_bare(self.folder / "tree-environment", self.interpreter)
+        # The requirements of the same project: they are there already.
         return building.build_from_tree(
-            self.spec.path, self.folder / "tree-build", environment, INSTALLERS["uv"]()
+            self.spec.path, self.folder / "tree-build", self._build_environment, INSTALLERS["uv"]()
         )
+
+    @property
+    def _build_environment(self) -> Environment:
+        folder = self.folder / "build-environment"
+        return self.store.once("build-environment", lambda: create_bare(folder, self.interpreter))
 
     def _given(self) -> Built:
         return Built(self.spec.path)

@@ -65,9 +65,8 @@ def build_release(
     Raises `HarnessError` when the network fails.
     """
     tree = copy_tree(source, folder / "sdist-tree")
-    project = _Project(tree, environment, installer)
     try:
-        sdist = project.build("sdist", folder / "sdist")
+        sdist = _Project(tree, environment, installer).build("sdist", folder / "sdist")
         unpacked = _unpack(sdist, folder / "wheel-tree")
         wheel = _Project(unpacked, environment, installer).build("wheel", folder / "wheel")
     except _Failed as failed:
