@@ -103,8 +103,11 @@ class Version1:
         return values | ({"component": "plate.zarr/B/03/0"} if kind == "parallel" else {})
 
     def slug(self, name: str) -> str:
-        """Lower case, blanks as `_` (fractal-server 1.4.10, `slugify_task_name`)."""
-        return name.replace(" ", "_").lower()
+        """Lower case, blanks as `_` (fractal-server 1.4.10, `slugify_task_name`).
+
+        Other white space at its end is stripped with that of the `source`.
+        """
+        return name.replace(" ", "_").lower().rstrip()
 
     def sources(self, package: str, version: str, extras: Sequence[str], python: str) -> str:
         """For a wheel on the server's disk (fractal-server 1.4.10, `package_source`)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -20,7 +21,6 @@ from typing import Any, Final
 Pointer = str
 _DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
-_SCALAR: Final = re.compile(r"[^\s,\]}]+")
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,16 @@ class _Walk:
                 return self._items(at + 1, here)
             case '"':
                 return self._string(at)[1]
-        scalar = _SCALAR.match(self._text, at)
-        assert scalar is not None
-        if scalar[0].lstrip("-") in {"NaN", "Infinity"}:
-            self.faults.append(Fault(f"{scalar[0]} is not JSON", self._place(at), here))
-        return scalar.end()
+        scalar, end = _DECODER.raw_decode(self._text, at)
+        if isinstance(scalar, float) and not math.isfinite(scalar):
+            written = self._text[at:end]
+            message = (
+                f"{written} is not JSON"
+                if written.lstrip("-").isalpha()
+                else (f"{written[:40]} is too large a number, and is read as Infinity")
+            )
+            self.faults.append(Fault(message, self._place(at), here))
+        return end
 
     def _string(self, at: int) -> tuple[str, int]:
         text, end = _DECODER.raw_decode(self._text, at)

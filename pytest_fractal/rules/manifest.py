@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import Bundle, Manifest, Task
@@ -489,8 +487,19 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
         )
 
 
-_LABEL: Final = re.compile(r"[^\W_](?:[\w-]{0,61}\w)?|_[\w-]{0,61}\w?", re.UNICODE)
-_TOP_LEVEL: Final = re.compile(r"(?:xn--[a-z0-9-]+|[^\W\d_]{2,63})", re.IGNORECASE)
+_URL: Final = re.compile(
+    r"https?://"
+    r"(?:[^\s:/]*(?::[^\s/]*)?@)?"  # user and password
+    r"(?:(?P<address>(?:\d{1,3}\.){3}\d{1,3}(?=[/:#?]|$)|\[[A-F0-9]*:[A-F0-9:]+\](?=[/:#?]|$))"
+    r"|(?P<host>[^\s/:?#]+))?"
+    r"(?::(?P<port>\d+))?"
+    r"(?:/[^\s?#]*)?(?:\?[^\s#]*)?(?:#[^\s#]*)?",
+    re.IGNORECASE,
+)
+_LABEL: Final = re.compile(
+    r"[0-9A-Z_a-\U00040000](?:[-0-9A-Z_a-\U00040000]{0,61}[0-9A-Z_a-\U00040000])?"
+)
+_TOP_LEVEL: Final = re.compile(r"[^\W\d_]{2,63}|xn--[a-z0-9_-]{2,63}", re.IGNORECASE)
 
 
 def _problem_of_link(link: object) -> str:
@@ -502,28 +511,83 @@ def _problem_of_link(link: object) -> str:
         return "which is empty" if not text else "which is longer than 2083 characters"
     if re.search(r"\s", text):
         return "which has a blank"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        return f"which is no URL ({error})"
-    if parts.scheme not in ("http", "https"):
+    if not re.match("https?://", text, re.IGNORECASE | re.ASCII):
         return "which does not begin with http:// or https://"
-    host = parts.hostname
-    if not host or port == 0 or "//" not in text:
+    url = _URL.match(text)
+    if url is None or url.end() < len(text):
+        return "which is no URL"
+    if not (url["host"] or url["address"]):
         return "which names no host"
+    if url["port"] and int(url["port"]) > 65535:
+        return f"whose port {url['port']} is above 65535"
+    return _problem_of_host(url["host"]) if url["host"] else ""
+
+
+def _problem_of_host(host: str) -> str:
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return ""
-    labels = host.removesuffix(".").split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels):
-        return f"whose host {host!r} is no host name"
-    if len(labels) < 2 or not _TOP_LEVEL.fullmatch(labels[-1]):
-        return f"whose host {host!r} has no top-level domain"
+        encoded = host.encode("idna").decode()
+    except UnicodeError as error:
+        return f"whose host {host!r} is no host name ({error})"
+    # The server stores the encoded form, and checks it again when it reads it.
+    for form in (host, encoded):
+        *labels, top = form.removesuffix(".").split(".")
+        if not all(_LABEL.fullmatch(label) for label in labels):
+            return f"whose host {form!r} is no host name"
+        if not labels or not _TOP_LEVEL.fullmatch(top):
+            return f"whose host {form!r} has no top-level domain"
     return ""
+
+
+@rule(
+    "FR116",
+    "text-is-storable",
+    needs=("FR104",),
+    cite=(Spec.SERVER,),
+    mend="Remove the character, or shorten the name.",
+)
+def text_is_storable(manifest: Manifest) -> Iterator[Finding]:
+    """No text holds a NUL or half a surrogate pair, and no name is over 200 characters.
+
+    JSON can spell them, a database and a file name cannot hold them: the collection
+    freezes, or a job with the task fails.
+    """
+    for keys, text in _texts(manifest.value):
+        if bad := re.search("[\0\ud800-\udfff]", text):
+            code = f"\\u{ord(bad[0]):04x}"
+            yield manifest.finding(
+                *keys,
+                expected="text that can be stored as UTF-8, without NUL",
+                found=f"{code}, " + ("a NUL" if bad[0] == "\0" else "half of a surrogate pair"),
+                hint=f"remove {code}",
+                task=_task_of(manifest, keys),
+            )
+    for index, entry in enumerate(manifest.entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and len(name) > _LONGEST_NAME:
+            yield manifest.finding(
+                "task_list", index, "name",
+                expected=f"a name of at most {_LONGEST_NAME} characters",
+                found=f"{len(name)} characters",
+                hint="shorten the name, and tell the rest in docs_info",
+                task=manifest.slug(index),
+            )  # fmt: skip
+
+
+_LONGEST_NAME: Final = 200
+
+
+def _texts(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a JSON value and the way to it; for a key, the way to its object."""
+    waiting: list[tuple[tuple[str | int, ...], object]] = [(keys, value)]
+    while waiting:
+        here, part = waiting.pop()
+        if isinstance(part, str):
+            yield here, part
+        elif isinstance(part, dict):
+            yield from ((here, key) for key in part)
+            waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
+        elif isinstance(part, list):
+            waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
 def _task_of(manifest: Manifest, keys: tuple[str | int, ...]) -> str | None:
