@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+# All else is imported once the current folder is off the path.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _USAGE = """usage: pytest-fractal PACKAGE [PACKAGE ...] [options]
 
@@ -24,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the hermetic command; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _forget_folder()
+    import tempfile
+    from pathlib import Path
+
     import pytest
 
     if not given or given in (["-h"], ["--help"]):
@@ -34,12 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-") as folder:
         configuration = Path(folder, "pytest.ini")
         configuration.write_text("[pytest]\n")
-        environment = {
-            name: os.environ.pop(name)
-            for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-            if name in os.environ
-        }
-        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+        # The second keeps the folder off the path of xdist's workers too.
+        own = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONSAFEPATH")
+        before = {name: os.environ.pop(name) for name in (*foreign, *own) if name in os.environ}
+        os.environ |= dict.fromkeys(own, "1")
         try:
             return int(
                 pytest.main(
@@ -56,19 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             )  # fmt: skip
         finally:
-            os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-            os.environ.update(environment)
+            for name in own:
+                del os.environ[name]
+            os.environ |= before
 
 
 def _forget_folder() -> None:
     """`python -m` puts the current folder first on the path: its modules are the candidate's."""
-    here = str(Path.cwd())
+    here = os.getcwd()  # noqa: PTH109
     sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
 
 
 _WITH_VALUE = frozenset({"-k", "-m", "-n", "-o", "-p", "-r", "-W", "-c", "--tb", "--maxfail",
                          "--durations", "--junit-xml", "--junitxml", "--color", "--dist",
-                         "--verbosity", "--basetemp", "--capture", "--numprocesses"})  # fmt: skip
+                         "--verbosity", "--basetemp", "--capture", "--numprocesses",
+                         "--deselect", "--override-ini", "--show-capture", "--durations-min",
+                         "--junit-prefix", "--pythonwarnings", "--log-level"})  # fmt: skip
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_fractal.candidate import Candidate
+from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Task
 from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, start_command
 from pytest_fractal.machinery.environments import Environment, InstallerName
-from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
@@ -88,15 +89,20 @@ class TaskRun:
 
 
 class Package:
-    """The candidate as the fixtures hand it out: built and installed when that is asked for."""
+    """The candidate as the fixtures hand it out: installed when that is asked for.
+
+    Raises `BadInput` when there is no wheel, and `HarnessError` when the machine is to blame.
+    """
 
     def __init__(self, candidate: Candidate) -> None:
+        if (failure := candidate.build.built.failure) is not None:
+            raise BadInput(f"{candidate.spec.text}: there is no wheel: {failure.message}")
         self._candidate = candidate
 
     @property
-    def wheel(self) -> Wheel:
-        """What the wheel holds."""
-        return self._candidate.wheel
+    def wheel(self) -> Path:
+        """The wheel file."""
+        return self._candidate.wheel.path
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -111,8 +117,12 @@ class Package:
 
     @property
     def environment(self) -> Environment:
-        """The environment with the wheel in it."""
-        return self._candidate.installation.environment
+        """The environment with the wheel in it. Raises `BadInput` when it does not install."""
+        installation = self._candidate.installation
+        if installation.finished.returncode:
+            reason = last_lines(installation.finished.stderr or installation.finished.stdout)
+            raise BadInput(f"{self._candidate.spec.text} does not install: {reason}")
+        return installation.environment
 
     def run(self, task: Task, args: Mapping[str, Any], reserved: Mapping[str, Any]) -> TaskRun:
         """Run a task's command once, as Fractal does.
@@ -120,6 +130,7 @@ class Package:
         `args` are the task's own arguments; those that Fractal supplies are filled in
         with a fresh folder, unless `reserved` has them.
         """
+        _ = self.environment
         runs = self._candidate.folder / "runs" / task.id
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
+from pytest_fractal.machinery.processes import Stopper, stopped_by
 from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, NotApplicable, Rule
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
@@ -62,6 +63,7 @@ class Engine:
         self.candidate = candidate
         self._verdicts: dict[tuple[str, str | None], Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._stopper = Stopper()
 
     def plan(self) -> list[Check]:
         """The checks that the settings select, in the order of the specification."""
@@ -85,7 +87,9 @@ class Engine:
         }
         wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
         wants_environment = any(Installation in check.rule.subjects for check in checks)
-        self._pool = ThreadPoolExecutor(width + 1, thread_name_prefix="fractal")
+        self._pool = ThreadPoolExecutor(
+            width + 1, "fractal", initializer=stopped_by, initargs=(self._stopper,)
+        )
         if tasks or wants_environment:
             # The first installs, the others wait for it: one thread for that is enough.
             for task in tasks.values():
@@ -101,6 +105,7 @@ class Engine:
     def close(self) -> None:
         """End what runs ahead."""
         self.candidate.executor.close()
+        self._stopper.stop()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

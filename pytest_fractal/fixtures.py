@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 def fractal_package(pytestconfig: pytest.Config) -> Package:
     """The package of `--fractal-package`: its `wheel`, `manifest`, `tasks` and `environment`."""
     from pytest_fractal.api import Package
+    from pytest_fractal.errors import BadInput, HarnessError
     from pytest_fractal.items import only_candidate
 
-    return Package(only_candidate(pytestconfig))
+    try:
+        return Package(only_candidate(pytestconfig))
+    except (BadInput, HarnessError) as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture
 def fractal_task(request: pytest.FixtureRequest) -> Task:
     """Each task of the manifest in turn: a test that asks for it runs once a task."""
-    task: Task = request.param
+    task: Task | None = request.param
+    if task is None:
+        request.getfixturevalue("fractal_package")  # tells why, when there is no package
+        pytest.fail("no task can be read from the package's manifest", pytrace=False)
     return task
 
 
@@ -36,6 +43,7 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
     (`input_paths`, `output_path`, `metadata`, `component`) is filled in with a fresh folder
     unless it is given by name.
     """
+    from pytest_fractal.errors import BadInput, HarnessError
 
     def run(
         task: Task | str, args: Mapping[str, Any] | None = None, /, **reserved: Any
@@ -46,6 +54,9 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
                 there = ", ".join(one.slug for one in fractal_package.tasks)
                 raise LookupError(f"no task is called {task!r}; there are: {there}")
             task = named[0]
-        return fractal_package.run(task, args or {}, reserved)
+        try:
+            return fractal_package.run(task, args or {}, reserved)
+        except (BadInput, HarnessError) as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     return run

@@ -251,11 +251,12 @@ class Suite:
         return None
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Write the reports that were asked for."""
         if self._worker or not self._prepared or self.config.option.collectonly:
             return
-        report = Report(tuple(self._reports()), self.session.settings.strict)
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
             write_json(report, path)
 
@@ -301,11 +302,11 @@ class _LiveLine:
 
 
 def only_candidate(config: pytest.Config) -> Candidate:
-    """The one candidate of a run. Raises `UsageError` when there is none, or several."""
+    """The one candidate of a run. Raises `BadInput` when there is none, or several."""
     suite = config.stash.get(_SUITE, None)
     engines = list(suite.session.engines.values()) if suite else []
     if len(engines) != 1:
-        raise pytest.UsageError(
+        raise BadInput(
             "the fractal fixtures need exactly one package: --fractal-package=PACKAGE, "
             "or fractal_package in the ini file"
         )

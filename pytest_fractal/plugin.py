@@ -154,8 +154,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "fractal_task" in metafunc.fixturenames:
         from pytest_fractal.items import only_candidate
 
-        tasks = only_candidate(metafunc.config).tasks
-        metafunc.parametrize("fractal_task", tasks, ids=[task.id for task in tasks], indirect=True)
+        try:
+            tasks = only_candidate(metafunc.config).tasks
+        except BadInput:
+            tasks = ()  # the fixture tells why; other tests run on
+        ids = [task.id for task in tasks]
+        metafunc.parametrize("fractal_task", tasks or [None], ids=ids or ["none"], indirect=True)
 
 
 def _settings(config: pytest.Config) -> Settings:

@@ -81,6 +81,43 @@ def clean_environment(scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
+class Stopper:
+    """Ends the processes of the threads that it was given to by `stopped_by`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    @contextlib.contextmanager
+    def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """End this process if `stop` is called meanwhile, or was called before."""
+        with self._lock:
+            self._running.add(process)
+            if self._stopped:
+                kill_group(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def stop(self) -> None:
+        """End what is running, and whatever is started from now on."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                kill_group(process)
+
+
+_thread = threading.local()
+
+
+def stopped_by(stopper: Stopper) -> None:
+    """Let `stopper` end what the calling thread runs from now on."""
+    _thread.stopper = stopper
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -118,8 +155,10 @@ def run(
     on_start(process)
     readers = [_Reader(process.stdout), _Reader(process.stderr)]
     timed_out = False
+    stopper: Stopper = getattr(_thread, "stopper", None) or Stopper()
     try:
-        process.wait(timeout)
+        with stopper.watching(process):
+            process.wait(timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:

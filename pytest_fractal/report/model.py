@@ -79,6 +79,8 @@ class Report:
 
     candidates: tuple[CandidateReport, ...]
     strict: bool = False
+    complete: bool = True
+    """False when the run was interrupted: what was not judged has not passed."""
 
     @property
     def passed(self) -> bool:
@@ -87,7 +89,7 @@ class Report:
             {Outcome.WARN} if self.strict else set()
         )
         verdicts = [verdict for candidate in self.candidates for verdict in candidate.verdicts]
-        return bool(verdicts) and not any(
+        return self.complete and bool(verdicts) and not any(
             verdict.outcome in bad and not _only_ignored(verdict, verdicts) for verdict in verdicts
         )
 
