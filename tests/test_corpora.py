@@ -1,0 +1,68 @@
+"""The corpora drive the rules: each bad package breaks exactly what it says, each good one nothing.
+
+To add a rule: one function in `pytest_fractal/rules/`, one folder in `bad_packages/`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_fractal import check_package
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.verdicts import Outcome
+
+ROOT = Path(__file__).parent.parent
+GOOD = sorted(path for path in (ROOT / "good_packages").iterdir() if path.is_dir())
+BAD = sorted(path for path in (ROOT / "bad_packages").iterdir() if path.is_dir())
+
+Broken = tuple[str, str | None, str | None]
+"""What is compared of a finding: code, slug of the task, JSON pointer."""
+
+
+def judged(folder: Path, **options: Any) -> CandidateReport:
+    (report,) = check_package(folder, jobs=1, **options).candidates
+    return report
+
+
+def broken(report: CandidateReport) -> list[Broken]:
+    return sorted(
+        ((code, found.task, found.pointer) for code, found in report.findings),
+        key=lambda one: tuple(part or "" for part in one),
+    )
+
+
+@pytest.mark.parametrize("folder", GOOD, ids=lambda folder: folder.name)
+def test_a_good_package_passes_every_rule(folder: Path) -> None:
+    report = judged(folder)
+    assert broken(report) == []
+    assert {verdict.outcome for verdict in report.verdicts} <= {Outcome.PASS, Outcome.SKIP}
+    assert report.summary["pass"] > len(REGISTRY)
+
+
+@pytest.mark.parametrize("folder", BAD, ids=lambda folder: folder.name)
+def test_a_bad_package_breaks_exactly_what_it_says(folder: Path) -> None:
+    said = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
+    expected = [(one["code"], one.get("task"), one.get("pointer")) for one in said.pop("finding")]
+    report = judged(folder, **said)
+    assert broken(report) == sorted(expected, key=lambda one: tuple(part or "" for part in one))
+    assert report.summary["error"] == 0
+    for _, found in report.findings:
+        assert found.expected
+        assert found.found
+        assert found.hint
+
+
+def test_every_rule_has_a_bad_package_named_after_it() -> None:
+    named = {folder.name.partition("_")[0] for folder in BAD}
+    assert named == set(REGISTRY)
+
+
+def test_every_bad_package_breaks_the_rule_of_its_name() -> None:
+    for folder in BAD:
+        said = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
+        assert {one["code"] for one in said["finding"]} == {folder.name.partition("_")[0]}
