@@ -10,7 +10,12 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.engine import Engine
+from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.verdicts import Outcome, Verdict
 
 TASK_SOURCE = '''\
 """A task that takes its arguments and does nothing."""
@@ -108,3 +113,31 @@ def write_archive(path: Path, content: Mapping[str, str | bytes]) -> Path:
         for inner, part in content.items():
             archive.writestr(inner, part)
     return path
+
+
+def verdicts(wheel: Path, *codes: str) -> list[Verdict]:
+    """The verdicts on a wheel by the rules of these codes; nothing is installed or started.
+
+    That holds as long as no code is of a rule that needs an environment.
+    """
+    settings = Settings(select=parse_codes(",".join(codes)))
+    folder = wheel.parent / f"judged-{wheel.stem}"
+    candidate = Candidate(
+        parse_package(str(wheel), wheel.parent), settings, folder, LocalExecutor(1)
+    )
+    engine = Engine(candidate)
+    return [engine.verdict(check) for check in engine.plan()]
+
+
+def broken(wheel: Path, *codes: str) -> list[tuple[str, str | None, str | None]]:
+    """Code, task and pointer of each finding by the rules of these codes.
+
+    A verdict that is an `error` fails the test at once.
+    """
+    judged = verdicts(wheel, *codes)
+    assert [verdict for verdict in judged if verdict.outcome is Outcome.ERROR] == []
+    return [
+        (verdict.code, found.task, found.pointer)
+        for verdict in judged
+        for found in verdict.findings
+    ]

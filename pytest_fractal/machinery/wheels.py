@@ -22,7 +22,7 @@ from pytest_fractal.errors import BadInput
 MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 
 _DATA: Final = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/(.+)$")
-_METADATA: Final = re.compile(r"\.dist-info/METADATA$")
+_METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 _APART: Final = re.compile(r"^[^/]+\.(?:data|dist-info)/")
 
 
@@ -36,7 +36,7 @@ class Wheel:
     contents: Mapping[str, bytes] = field(repr=False)
     """The installed files: path below site-packages -> content, read when it is asked for."""
     metadata_path: str | None
-    """The path of `*.dist-info/METADATA` in the archive."""
+    """The path of the wheel's own `*.dist-info/METADATA` in the archive."""
     raw_metadata: bytes = field(repr=False)
 
     @cached_property
@@ -99,6 +99,11 @@ class Wheel:
         """Paths in the archive that *contain* the manifest's name, as the server searches."""
         return tuple(path for path in self.entries if MANIFEST_NAME in path)
 
+    @property
+    def metadata_of_the_server(self) -> str | None:
+        """The path that the server reads name and version from: the first containing this."""
+        return next((path for path in self.entries if "dist-info/METADATA" in path), None)
+
     def read(self, entry: str) -> bytes:
         """The content of a path in the archive."""
         with _opened(self.path) as archive:
@@ -113,7 +118,7 @@ def read_wheel(path: Path) -> Wheel:
     """
     with _opened(path) as archive:
         entries = tuple(info.filename for info in archive.infolist() if not info.is_dir())
-        metadata_path = next((name for name in entries if _METADATA.search(name)), None)
+        metadata_path = next((name for name in entries if _METADATA.fullmatch(name)), None)
         raw_metadata = archive.read(metadata_path) if metadata_path else b""
     installed = {}
     for entry in entries:

@@ -136,6 +136,14 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
             hint="build the wheel anew with a build backend: `python -m build`",
             file=wheel.path.name,
         )
+    elif wheel.metadata_of_the_server != wheel.metadata_path:
+        yield Finding(
+            expected=f"{wheel.metadata_path} as the first METADATA in the wheel",
+            found=f"{wheel.metadata_of_the_server} before it, from which the server takes "
+            "name and version",
+            hint=f"leave {wheel.metadata_of_the_server} out of the wheel",
+            file=wheel.metadata_of_the_server,
+        )
     for field, value in (("Name", wheel.name), ("Version", wheel.version)):
         if wheel.metadata_path is not None and value is None:
             yield Finding(
