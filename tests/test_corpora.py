@@ -1,4 +1,4 @@
-"""The corpora drive the rules: each bad package breaks exactly what it says, each good one nothing.
+"""The corpora drive the rules: a bad package breaks exactly what it says, a good one nothing.
 
 To add a rule: one function in `pytest_fractal/rules/`, one folder in `bad_packages/`.
 """
