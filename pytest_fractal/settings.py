@@ -205,8 +205,11 @@ class Settings:
 
 def _check_pin(pin: str) -> None:
     try:
-        specifiers = list(Requirement(pin).specifier)
+        requirement = Requirement(pin)
     except InvalidRequirement:
-        specifiers = []
-    if len(specifiers) != 1 or specifiers[0].operator != "==":
+        operators = []
+    else:
+        bare = not (requirement.extras or requirement.marker)
+        operators = [one.operator for one in requirement.specifier] if bare else []
+    if operators != ["=="]:
         raise BadInput(f"{pin}: a pin has the form name==version")

@@ -1,0 +1,72 @@
+"""Every rule says what it requires, why, and how to mend a package that breaks it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_fractal.engine import PACKAGE_FACTS, TASK_FACTS
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.rules.registry import Rule, rule
+from pytest_fractal.verdicts import Finding
+
+RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
+
+
+@RULES
+def test_a_rule_explains_itself(rule: Rule) -> None:
+    assert re.fullmatch(r"FR\d{3}", rule.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+    assert re.fullmatch(r"[A-Z`].+\.", rule.title), "one sentence, in one line"
+    assert len(rule.rationale) > 30
+    assert rule.cite
+    assert all(source.strip() for source in rule.cite)
+    assert rule.mend.strip().endswith(".")
+
+
+@RULES
+def test_a_rule_asks_for_facts_that_the_engine_has(rule: Rule) -> None:
+    assert rule.subjects
+    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS}
+
+
+@RULES
+def test_prerequisites_exist_and_never_lead_back(rule: Rule) -> None:
+    assert all(code in REGISTRY for code in rule.needs)
+
+    def behind(code: str) -> Iterator[str]:
+        for needed in REGISTRY[code].needs:
+            yield needed
+            yield from behind(needed)
+
+    assert rule.code not in behind(rule.code)
+
+
+def test_a_package_rule_never_waits_for_the_rules_about_tasks() -> None:
+    """The engine has no task to judge them for."""
+    for one in REGISTRY.values():
+        if not set(one.subjects) & set(TASK_FACTS):
+            for code in one.needs:
+                assert not set(REGISTRY[code].subjects) & set(TASK_FACTS), (one.code, code)
+
+
+def test_names_are_unique() -> None:
+    names = [one.name for one in REGISTRY.values()]
+    assert len(set(names)) == len(names)
+    assert all(code == one.code for code, one in REGISTRY.items())
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("FR101", "another-name"), ("FR199", "manifest-in-wheel")]
+)
+def test_a_code_or_name_that_is_taken_is_refused(code: str, name: str) -> None:
+    def judge() -> Iterator[Finding]:
+        """Nothing."""
+        yield from ()
+
+    before = dict(REGISTRY)
+    with pytest.raises(ValueError, match="two rules"):
+        rule(code, name, cite=("none",), mend="Nothing.")(judge)
+    assert before == REGISTRY
