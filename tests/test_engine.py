@@ -1,0 +1,315 @@
+"""Rules need each other, and one fault is told once: by the rule at its root.
+
+The engine is tried with rules of the tests' own, on a wheel with two tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheelwright import good_manifest, make_wheel
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.engine import Check, Engine
+from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.machinery.executors import LocalExecutor
+from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.rules import REGISTRY, NotApplicable
+from pytest_fractal.rules.registry import rule
+from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+
+Declare = Callable[..., None]
+Judged = dict[tuple[str, str | None], Verdict]
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
+    """Empties the registry, and then declares a rule: its code, its judgement, its needs."""
+    for code in list(REGISTRY):
+        monkeypatch.delitem(REGISTRY, code)
+
+    def declare(
+        code: str,
+        result: Exception | list[Finding] | Callable[[Any], list[Finding]] = (),  # type: ignore[assignment]
+        *needs: str,
+        about: type[Any] = Wheel,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        def judge(fact: Any) -> Iterator[Finding]:
+            """A rule of the tests."""
+            if isinstance(result, Exception):
+                raise result
+            yield from result(fact) if callable(result) else result
+
+        judge.__annotations__["fact"] = about
+        rule(code, f"rule-{code}", severity=severity, needs=needs, cite=("t",), mend="m")(judge)
+
+    return declare
+
+
+@pytest.fixture
+def engine_with(tmp_path: Path) -> Callable[..., Engine]:
+    """An engine for a wheel with the tasks `first` and `second`."""
+
+    def engine_with(manifest: object = None, **options: Any) -> Engine:
+        if manifest is None:
+            manifest = good_manifest()
+            (task,) = manifest["task_list"]
+            manifest["task_list"] = [{**task, "name": "First"}, {**task, "name": "Second"}]
+        wheel = make_wheel(tmp_path, manifest=manifest)
+        spec = parse_package(str(wheel), tmp_path)
+        return Engine(Candidate(spec, Settings(**options), tmp_path / "facts", LocalExecutor(1)))
+
+    return engine_with
+
+
+def judge_all(engine: Engine) -> Judged:
+    return {
+        (check.rule.code, check.task.slug if check.task else None): engine.verdict(check)
+        for check in engine.plan()
+    }
+
+
+def outcomes(judged: Judged) -> dict[tuple[str, str | None], str]:
+    return {key: verdict.outcome.value for key, verdict in judged.items()}
+
+
+def finding(**more: Any) -> Finding:
+    return Finding(expected="this", found="that", hint="mend it", **more)
+
+
+def test_a_rule_passes_fails_or_warns_by_its_findings(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101")
+    declare("FR102", [finding()])
+    declare("FR103", [finding(severity=Severity.WARNING)])
+    declare("FR104", [finding()], severity=Severity.WARNING)
+    declare("FR105", [finding(severity=Severity.ERROR)], severity=Severity.WARNING)
+    declare("FR106", [finding(severity=Severity.WARNING), finding()])
+    judged = judge_all(engine_with())
+    assert [verdict.outcome.value for verdict in judged.values()] == [
+        "pass", "fail", "warn", "warn", "fail", "fail",
+    ]  # fmt: skip
+    assert len(judged["FR106", None].findings) == 2
+
+
+def test_rules_about_tasks_are_judged_for_each_task(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    def judge(task: Task) -> list[Finding]:
+        return [finding()] if task.slug == "second" else []
+
+    declare("FR101", judge, about=Task)
+    judged = judge_all(engine_with())
+    assert outcomes(judged) == {("FR101", "first"): "pass", ("FR101", "second"): "fail"}
+    assert judged["FR101", "second"].findings[0].task == "second"
+
+
+def test_what_waits_for_a_failed_rule_is_blocked_by_the_one_at_the_root(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [finding()], "FR101")
+    declare("FR103", [finding()], "FR102", about=Task)
+    declare("FR104", [], "FR103", "FR101", about=Task)
+    declare("FR105")
+    judged = judge_all(engine_with())
+    assert outcomes(judged) == {
+        ("FR101", None): "fail",
+        ("FR102", None): "blocked",
+        ("FR103", "first"): "blocked",
+        ("FR103", "second"): "blocked",
+        ("FR104", "first"): "blocked",
+        ("FR104", "second"): "blocked",
+        ("FR105", None): "pass",
+    }
+    for code in ("FR103", "FR104"):
+        assert judged[code, "first"].reason == "blocked by FR101"
+        assert judged[code, "first"].blockers == (judged["FR101", None],)
+        assert judged[code, "first"].findings == ()
+
+
+def test_every_root_is_named_once(declare: Declare, engine_with: Callable[..., Engine]) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [finding()])
+    declare("FR103", [], "FR101", "FR102")
+    declare("FR104", [], "FR103", "FR102")
+    judged = judge_all(engine_with())
+    assert judged["FR104", None].reason == "blocked by FR101, FR102"
+    assert len(judged["FR104", None].blockers) == 2
+
+
+def test_a_finding_that_names_a_task_blocks_this_task_only(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding(task="second")], about=Manifest)
+    declare("FR102", [], "FR101", about=Task)
+    declare("FR103", [], "FR102", about=Task)
+    declare("FR104", [], "FR101", about=Manifest)
+    assert outcomes(judge_all(engine_with())) == {
+        ("FR101", None): "fail",
+        ("FR102", "first"): "pass",
+        ("FR102", "second"): "blocked",
+        ("FR103", "first"): "pass",
+        ("FR103", "second"): "blocked",
+        ("FR104", None): "blocked",
+    }
+
+
+def test_a_finding_without_a_task_blocks_all_of_them(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding(task="second"), finding()])
+    declare("FR102", [], "FR101", about=Task)
+    judged = outcomes(judge_all(engine_with()))
+    assert judged["FR102", "first"] == judged["FR102", "second"] == "blocked"
+
+
+def test_a_task_does_not_block_another(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", lambda task: [finding()] if task.slug == "first" else [], about=Task)
+    declare("FR102", [], "FR101", about=Task)
+    judged = outcomes(judge_all(engine_with()))
+    assert judged["FR102", "first"] == "blocked"
+    assert judged["FR102", "second"] == "pass"
+
+
+def test_warnings_and_skips_do_not_block(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding()], severity=Severity.WARNING)
+    declare("FR102", NotApplicable("nothing to judge"))
+    declare("FR103", [finding(task="first"), finding(severity=Severity.WARNING)])
+    declare("FR104", [], "FR101", "FR102", "FR103", about=Task)
+    judged = judge_all(engine_with())
+    assert judged["FR102", None].reason == "nothing to judge"
+    assert outcomes(judged) == {
+        ("FR101", None): "warn",
+        ("FR102", None): "skip",
+        ("FR103", None): "fail",
+        ("FR104", "first"): "blocked",
+        ("FR104", "second"): "pass",
+    }
+
+
+def test_strict_changes_no_verdict(declare: Declare, engine_with: Callable[..., Engine]) -> None:
+    """Under `--fractal-strict` a warning fails the run; it is still told as a warning."""
+    declare("FR101", [finding()], severity=Severity.WARNING)
+    declare("FR102", [], "FR101")
+    assert list(outcomes(judge_all(engine_with(strict=True))).values()) == ["warn", "pass"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HarnessError("the disk is full"), "the disk is full"),
+        (BadInput("no such interpreter"), "no such interpreter"),
+        (ZeroDivisionError("division by zero"), "pytest-fractal itself failed: ZeroDivisionError"),
+    ],
+)
+def test_the_harness_own_faults_are_errors_and_block(
+    declare: Declare, engine_with: Callable[..., Engine], error: Exception, reason: str
+) -> None:
+    declare("FR101", error)
+    declare("FR102", [], "FR101")
+    judged = judge_all(engine_with())
+    assert outcomes(judged) == {("FR101", None): "error", ("FR102", None): "blocked"}
+    assert reason in (judged["FR101", None].reason or "")
+    assert judged["FR102", None].blockers == (judged["FR101", None],)
+
+
+def test_an_ignored_rule_is_skipped_with_the_reason_and_blocks_all_the_same(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    """What cannot be judged cannot: ignoring the root does not make the rest judgeable."""
+    declare("FR101", [finding()])
+    declare("FR102", [], "FR101")
+    declare("FR103", [finding()])
+    judged = judge_all(engine_with(ignore=parse_codes("FR101,FR103")))
+    assert [verdict.outcome.value for verdict in judged.values()] == ["skip", "blocked", "skip"]
+    assert judged["FR101", None].reason == "ignored: on the command line"
+    assert judged["FR102", None].reason == "blocked by FR101"
+
+
+def test_a_rule_can_be_ignored_for_one_task(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding()], about=Task)
+    judged = outcomes(judge_all(engine_with(ignore=parse_codes("FR101[first]"))))
+    assert judged == {("FR101", "first"): "skip", ("FR101", "second"): "fail"}
+
+
+def test_only_what_is_selected_is_planned_and_prerequisites_still_count(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [], "FR101")
+    declare("FR201", [], about=Task)
+    assert outcomes(judge_all(engine_with(select=parse_codes("FR102")))) == {
+        ("FR102", None): "blocked"
+    }
+    assert outcomes(judge_all(engine_with(select=parse_codes("FR2[second]")))) == {
+        ("FR201", "second"): "pass"
+    }
+
+
+def test_checks_are_named_and_ordered_as_declared(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101")
+    declare("FR301", about=Task)
+    declare("FR102")
+    assert [check.name for check in engine_with().plan()] == [
+        "rule-FR101", "rule-FR301[first]", "rule-FR301[second]", "rule-FR102",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("manifest", ["no json", [], {"task_list": []}, {}])
+def test_without_tasks_there_is_one_check_of_each_rule_about_them(
+    declare: Declare, engine_with: Callable[..., Engine], manifest: object
+) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [], "FR101", about=Task)
+    declare("FR103", [], about=Task)
+    assert outcomes(judge_all(engine_with(manifest))) == {
+        ("FR101", None): "fail",
+        ("FR102", None): "blocked",
+        ("FR103", None): "skip",
+    }
+
+
+def test_a_rule_is_judged_once_however_often_it_is_asked_for(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    asked: list[str] = []
+
+    def judge(task: Task) -> list[Finding]:
+        asked.append(task.slug)
+        return []
+
+    declare("FR101", judge, about=Task)
+    declare("FR102", [], "FR101", about=Task)
+    engine = engine_with()
+    judge_all(engine)
+    judge_all(engine)
+    assert sorted(asked) == ["first", "second"]
+
+
+def test_checks_can_be_asked_for_in_any_order(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    """xdist hands the items out as it likes."""
+    declare("FR101", [finding()])
+    declare("FR102", [], "FR101")
+    engine = engine_with()
+    checks: list[Check] = engine.plan()
+    assert [engine.verdict(check).outcome for check in reversed(checks)] == [
+        Outcome.BLOCKED, Outcome.FAIL,
+    ]  # fmt: skip
