@@ -1,0 +1,3 @@
+"""Weights of the pixels."""
+
+KERNELS = ("gauss", "box")

@@ -1,0 +1,16 @@
+"""Create the wells of a plate."""
+
+import tempfile
+from pathlib import Path
+
+
+def create_plate(input_paths, output_path, metadata, plate, rows=2):
+    """Create the wells of a plate."""
+    wells = [f"{plate}_{number}" for number in range(rows)]
+    for well in wells:
+        Path(output_path, well).mkdir(parents=True, exist_ok=True)
+    return {"well": wells}
+
+
+if __name__ == "__main__":
+    create_plate(input_paths=[], output_path=tempfile.mkdtemp(), metadata={}, plate="plate")

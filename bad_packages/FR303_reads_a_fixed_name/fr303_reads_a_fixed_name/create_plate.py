@@ -1,0 +1,24 @@
+"""Create the wells of a plate."""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def create_plate(input_paths, output_path, metadata, plate, rows=2):
+    """Create the wells of a plate."""
+    wells = [f"{plate}_{number}" for number in range(rows)]
+    for well in wells:
+        Path(output_path, well).mkdir(parents=True, exist_ok=True)
+    return {"well": wells}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-j", "--json", required=True)
+    parser.add_argument("--metadata-out", required=True)
+    options = parser.parse_args()
+    with open("arguments.json") as file:
+        update = create_plate(**json.load(file))
+    with open(options.metadata_out, "w") as file:
+        json.dump(update, file)
