@@ -46,6 +46,11 @@ class Check:
         return f"{self.rule.name}[{self.task.id}]" if self.task else self.rule.name
 
     @property
+    def key(self) -> tuple[str, str | None]:
+        """The code of the rule, and the id of the task if it is about one."""
+        return self.rule.code, self.task.id if self.task else None
+
+    @property
     def needs_process(self) -> bool:
         """Whether a command has to be started for it."""
         return Command in self.rule.subjects
@@ -117,13 +122,12 @@ class Engine:
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:
-        key = (check.rule.code, check.task.id if check.task else None)
-        if key not in self._verdicts:
+        if check.key not in self._verdicts:
             started = time.perf_counter()
             verdict = self._judge(check)
             seconds = time.perf_counter() - started
-            self._verdicts[key] = replace(verdict, seconds=round(seconds, 4))
-        return self._verdicts[key]
+            self._verdicts[check.key] = replace(verdict, seconds=round(seconds, 4))
+        return self._verdicts[check.key]
 
     def _judge(self, check: Check) -> Verdict:
         rule, task = check.rule, check.task
@@ -175,8 +179,8 @@ class Engine:
         reason: str | None = None,
         blockers: tuple[Verdict, ...] = (),
     ) -> Verdict:
-        task = check.task.id if check.task else None
-        return Verdict(check.rule.code, check.rule.name, task, outcome, findings, reason, blockers)
+        code, task = check.key
+        return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers)
 
 
 def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:

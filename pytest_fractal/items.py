@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -114,6 +115,7 @@ class Suite:
             workers=worker["workercount"] if worker else 1,
         )  # fmt: skip
         config.add_cleanup(self.session.close)
+        _end_as_by_ctrl_c(config)
         self._wanted = self._take_arguments(alone)
         self._verdicts: dict[str, list[Verdict]] = {anchor: [] for anchor in self.session.engines}
         self._selected: set[tuple[str, str, str | None]] = set()
@@ -209,8 +211,7 @@ class Suite:
         for anchor, engine in self.session.engines.items():
             checks = [item.check for item in items if item._engine is engine]
             for check in checks:
-                task = check.task.id if check.task else None
-                self._selected.add((anchor, check.rule.code, task))
+                self._selected.add((anchor, *check.key))
             if checks and not self.config.option.collectonly:
                 engine.run_ahead(checks, self.session.width)
 
@@ -277,6 +278,18 @@ class Suite:
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():
             yield self.session.report(anchor, verdicts)
+
+
+def _end_as_by_ctrl_c(config: pytest.Config) -> None:
+    """Let SIGTERM end this run as Ctrl-C does: a cancelled CI job leaves nothing behind either."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.add_cleanup(restore)
 
 
 class _LiveLine:

@@ -89,8 +89,13 @@ class Session:
             )
 
     def report(self, anchor: str, verdicts: Sequence[Verdict]) -> CandidateReport:
-        """What is known of one candidate, with these verdicts."""
-        return candidate_report(self.engines[anchor].candidate, verdicts)
+        """What is known of one candidate, with these verdicts in the order of the plan."""
+        engine = self.engines[anchor]
+        # Workers hand them in as they come.
+        order = {check.key: number for number, check in enumerate(engine.plan())}
+        return candidate_report(
+            engine.candidate, sorted(verdicts, key=lambda one: order[one.code, one.task])
+        )
 
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""

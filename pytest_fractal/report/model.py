@@ -158,8 +158,12 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
 
 
 def _runs(candidate: Candidate) -> Iterable[RunSummary]:
+    # Tasks run side by side, so only the order within a task is the same in every run.
     starts: list[tuple[str, Start]] = candidate.starts()
-    for task, start in sorted(starts, key=lambda pair: pair[1].finished.started):
+    order = [task.id for task in candidate.tasks]
+    for task, start in sorted(
+        starts, key=lambda pair: (order.index(pair[0]), pair[1].finished.started)
+    ):
         finished = start.finished
         yield RunSummary(
             task, None, finished.argv, finished.returncode, round(finished.seconds, 3),

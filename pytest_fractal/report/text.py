@@ -90,7 +90,7 @@ def warning_lines(report: CandidateReport) -> Iterator[str]:
             if verdict.outcome is Outcome.WARN or found.severity is Severity.WARNING:
                 about = f" [{found.task}]" if found.task else ""
                 where = f" {found.where}:" if found.where else ""
-                yield f"{verdict.code}{about}{where} expected {found.expected}, "
+                yield f"{verdict.code}{about}{where} expected {found.expected},"
                 yield f"      found {found.found}"
                 yield f"      mend: {found.hint}"
 
