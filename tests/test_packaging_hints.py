@@ -426,8 +426,15 @@ CASES = [
 # it once, and forks for every hook that `build` calls.
 SERVER = """
 import json, os, runpy, sys, traceback
-import setuptools.build_meta, hatchling.build, hatchling.builders.wheel
-import hatchling.builders.sdist, poetry.core.masonry.api, flit_core.buildapi, pdm.backend
+from importlib.metadata import entry_points
+import setuptools.build_meta, setuptools.config._apply_pyprojecttoml
+import setuptools.config._validate_pyproject
+import hatchling.build, hatchling.builders.wheel, hatchling.builders.sdist, hatchling.metadata.core
+import poetry.core.masonry.api, poetry.core.factory, poetry.core.masonry.builders.sdist
+import poetry.core.masonry.builders.wheel
+import flit_core.buildapi, pdm.backend, pdm.backend.wheel, pdm.backend.sdist
+for command in entry_points(group="distutils.commands"):
+    command.load()
 for line in sys.stdin:
     log, cwd, argv, environ = json.loads(line)
     child = os.fork()
@@ -578,3 +585,69 @@ def test_what_the_hint_says_brings_the_manifest_into_the_wheel(
     assert str(PurePosixPath(case.moved_to or case.folder, NAME)) in sdist
     assert wanted in wheel
     assert [path for path in wheel if path.endswith(NAME)] == [wanted]
+
+
+# --- what is said where no edit can be given ---------------------------------------------
+
+
+def hint_for(tree: Path, files: dict[str, str], folder: str = "my_tasks") -> Hint:
+    tree.mkdir(exist_ok=True)
+    return packaging_hint(tree, make(tree, Case("", files, folder=folder)))
+
+
+def test_package_data_that_is_computed_is_left_to_the_author(tmp_path: Path) -> None:
+    hint = hint_for(tmp_path / "tree", {"setup.py": SETUP.format("package_data=find_data(),")})
+    assert not hint.additions
+    assert not hint.removals
+    assert 'Add "__FRACTAL_MANIFEST__.json" to package_data["my_tasks"] in setup.py.' in hint.text
+
+
+def test_equal_lines_in_one_file_are_told_in_words_only(tmp_path: Path) -> None:
+    """Which of them an edit means could not be told."""
+    line = 'exclude = ["*.json", "docs"]\n'
+    tables = "".join(f"[tool.hatch.build.targets.{name}]\n{line}" for name in ("sdist", "wheel"))
+    hint = hint_for(tmp_path / "tree", toml(HATCHLING + tables))
+    assert not hint.additions
+    assert not hint.removals
+    assert "`exclude` in [tool.hatch.build.targets.sdist]" in hint.text
+    assert "`exclude` in [tool.hatch.build.targets.wheel]" in hint.text
+    assert hint.text.count('    exclude = ["docs"]') == 2
+
+
+def test_a_backend_of_the_projects_own_is_known_by_what_it_requires(tmp_path: Path) -> None:
+    text = (
+        '[build-system]\nrequires = ["hatchling>=1.2"]\nbuild-backend = "ours"\n'
+        'backend-path = ["."]\n' + PROJECT + '[tool.hatch.build]\nexclude = ["*.json"]\n'
+    )
+    hint = hint_for(tmp_path / "tree", toml(text))
+    assert hint.removals == (("pyproject.toml", 'exclude = ["*.json"]'),)
+
+
+def test_a_gitignore_above_the_project_counts(tmp_path: Path) -> None:
+    """A project in a folder of a larger repository."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text("data/\n*.json\n")
+    hint = hint_for(tmp_path / "project", toml(POETRY))
+    (addition,) = hint.additions
+    assert (addition.file, addition.text) == ("../.gitignore", "!__FRACTAL_MANIFEST__.json")
+
+
+def test_an_unknown_backend_is_named(tmp_path: Path) -> None:
+    text = backend("maturin", "maturin") + PROJECT
+    hint = hint_for(tmp_path / "tree", toml(text))
+    assert hint.text.startswith("The build backend maturin leaves it out")
+
+
+@pytest.mark.parametrize("text", [FLIT, PDM, UV])
+def test_a_loss_without_a_visible_cause_says_what_the_backend_needs(
+    tmp_path: Path, text: str
+) -> None:
+    hint = hint_for(tmp_path / "tree", toml(text))
+    assert "my_tasks" in hint.text
+    assert not hint.additions
+    assert not hint.removals
+
+
+@pytest.mark.parametrize("text", ["", "no toml [", SETUPTOOLS + "[tool]\nsetuptools = 1\n"])
+def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path, text: str) -> None:
+    assert NAME in hint_for(tmp_path / "tree", toml(text)).text

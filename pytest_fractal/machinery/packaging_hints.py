@@ -115,6 +115,11 @@ class _Project:
         value = _lookup(_toml(self.read(_PYPROJECT)), keys)
         return default if value is None else value
 
+    def entries(self, *keys: str) -> list[Any]:
+        """A list of pyproject.toml; empty when there is none."""
+        value = self.toml(*keys)
+        return value if isinstance(value, list) else []
+
     def cfg(self) -> configparser.RawConfigParser:
         """setup.cfg as setuptools reads it."""
         parser = configparser.RawConfigParser()
@@ -285,7 +290,9 @@ def _with(document: dict[str, Any], keys: Keys, value: Any) -> dict[str, Any]:
     document = copy.deepcopy(document)
     inner = document
     for key in keys[:-1]:
-        inner = inner.setdefault(key, {})
+        if not isinstance(inner.get(key), dict):
+            inner[key] = {}
+        inner = inner[key]
     if value is None:
         inner.pop(keys[-1], None)
     else:
@@ -420,7 +427,7 @@ def _edit_list(project: _Project, opening: str, old: list[Any], new: list[Any]) 
 
 def _drop(project: _Project, keys: Keys, matches: Callable[[str], bool]) -> bool:
     """Take the patterns that match the manifest out of a list; whether there were any."""
-    entries = project.toml(*keys, default=[])
+    entries = project.entries(*keys)
     texts = {id(e): e.get("path", "") if isinstance(e, dict) else e for e in entries}
     guilty = [e for e in entries if isinstance(texts[id(e)], str) and matches(texts[id(e)])]
     if not guilty:
@@ -436,7 +443,7 @@ def _drop(project: _Project, keys: Keys, matches: Callable[[str], bool]) -> bool
 
 def _extend(project: _Project, keys: Keys, entries: Sequence[Any]) -> None:
     """Add entries to a list of pyproject.toml."""
-    wanted = [*project.toml(*keys, default=[]), *entries]
+    wanted = [*project.entries(*keys), *entries]
     if not _set_toml(project, keys, wanted):
         added = ", ".join(map(_written, entries))
         project.says(f"Add {added} to `{keys[-1]}` in [{_dotted(keys[:-1])}] of {_PYPROJECT}.")
@@ -517,7 +524,7 @@ def _git_ignore_files(project: _Project) -> list[str]:
 def _backend(project: _Project) -> str:
     """The family of the build backend (PEP 517), or its own name."""
     backend = project.toml("build-system", "build-backend", default="setuptools.build_meta")
-    requires = project.toml("build-system", "requires", default=[])
+    requires = project.entries("build-system", "requires")
     families = {name: name for name in ("setuptools", "hatchling", "poetry", "pdm", "uv_build")}
     families |= {"flit": "flit", "flit_core": "flit"}
     family = families.get(re.split(r"[.:]", str(backend))[0])
@@ -552,7 +559,7 @@ def _hatchling(project: _Project) -> None:
         for name in ("include", "only-include")
     }
     for keys in lists:
-        patterns = project.toml(*keys, default=[])
+        patterns = project.entries(*keys)
         if patterns and not any(_ignores(pattern, manifest) for pattern in patterns):
             project.says(
                 f"`{keys[-1]}` in [{_dotted(keys[:-1])}] of {_PYPROJECT} does not name it."
@@ -572,7 +579,7 @@ def _poetry(project: _Project) -> None:
     poetry = ("tool", "poetry")
     found = [_drop(project, (*poetry, "exclude"), lambda p: _globs(p, manifest))]
     found.append(_git_ignored(project, _git_ignore_files(project)))
-    packages = project.toml(*poetry, "packages", default=[])
+    packages = project.entries(*poetry, "packages")
     places = [PurePosixPath(p.get("from", ""), p.get("include", "")) for p in packages]
     if packages and not any(_globs(str(place), manifest) for place in places):
         project.says(f"`packages` in [tool.poetry] of {_PYPROJECT} does not name it.")
@@ -606,7 +613,7 @@ def _pdm(project: _Project) -> None:
     manifest = project.manifest
     build = ("tool", "pdm", "build")
     found = [_drop(project, (*build, "excludes"), lambda p: _globs(p, manifest))]
-    includes = project.toml(*build, "includes", default=[])
+    includes = project.entries(*build, "includes")
     if includes and not any(_globs(pattern, manifest) for pattern in includes):
         project.says(f"`includes` in [tool.pdm.build] of {_PYPROJECT} does not name it.")
         _extend(project, (*build, "includes"), [str(manifest)])
@@ -653,7 +660,7 @@ def _setuptools_package(project: _Project) -> str:
         **project.toml(*tool, "package-dir", default={}),
     }
     roots = [
-        *project.toml(*tool, "packages", "find", "where", default=[]),
+        *project.entries(*tool, "packages", "find", "where"),
         cfg.get("options.packages.find", "where", fallback="").strip(),
         "src",
     ]
