@@ -34,7 +34,7 @@ from pytest_fractal.machinery.probing import Probe, probe_command
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.machinery.signatures import Signature
 from pytest_fractal.machinery.store import Store
-from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, read_wheel
+from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, installed_path, read_wheel
 from pytest_fractal.samples import make_arguments
 from pytest_fractal.settings import PackageSpec, Settings
 
@@ -107,7 +107,7 @@ class Candidate:
         if not self.has_wheel or not (found := self.wheel.manifests):
             return None
         root = f"{self.wheel.package}/{MANIFEST_NAME}"
-        path = root if root in self.wheel.contents else found[0]
+        path = next((entry for entry in found if installed_path(entry) == root), found[0])
         content = self.wheel.read(path)
         text = read_json(content)
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None

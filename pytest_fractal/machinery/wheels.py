@@ -110,6 +110,13 @@ class Wheel:
             return archive.read(entry)
 
 
+def installed_path(entry: str) -> str | None:
+    """Where a path in the archive comes to lie below site-packages; None for elsewhere."""
+    if moved := _DATA.match(entry):
+        return moved[1]
+    return None if _APART.match(entry) else entry
+
+
 def read_wheel(path: Path) -> Wheel:
     """Read the wheel file at `path`.
 
@@ -122,9 +129,8 @@ def read_wheel(path: Path) -> Wheel:
         raw_metadata = archive.read(metadata_path) if metadata_path else b""
     installed = {}
     for entry in entries:
-        moved = _DATA.match(entry)
-        if moved or not _APART.match(entry):
-            installed[moved[1] if moved else entry] = entry
+        if (path := installed_path(entry)) is not None:
+            installed[path] = entry
     return Wheel(path, entries, _Contents(path, installed), metadata_path, raw_metadata)
 
 

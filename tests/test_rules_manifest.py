@@ -1,0 +1,387 @@
+"""FR1: tables of manifests, each with exactly the findings that it deserves.
+
+What a real server makes of them was compared by hand with fractal-server 1.4.10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheelwright import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
+
+from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.verdicts import Severity
+
+MISSING: Any = object()
+Found = tuple[str, str | None, str | None]
+
+TOP = "demo/__FRACTAL_MANIFEST__.json"
+ABOUT = {"demo-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"}
+
+
+def changed(task: Mapping[str, Any] | None = None, **top: Any) -> dict[str, Any]:
+    """The good manifest with other values, in the manifest and in its task."""
+    manifest = good_manifest()
+    for place, changes in ((manifest["task_list"][0], task or {}), (manifest, top)):
+        for key, value in changes.items():
+            if value is MISSING:
+                del place[key]
+            else:
+                place[key] = value
+    return manifest
+
+
+def named(*names: object) -> dict[str, Any]:
+    """The good manifest with a task of each name."""
+    (task,) = good_manifest()["task_list"]
+    return {**good_manifest(), "task_list": [{**task, "name": name} for name in names]}
+
+
+def test_the_good_manifest_breaks_nothing(tmp_path: Path) -> None:
+    assert broken(make_wheel(tmp_path), "FR1") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "codes"),
+    [
+        ({}, ["FR101"]),
+        ({f"demo/old{MANIFEST_NAME}.bak": "{}"}, ["FR101"]),
+        ({"demo/__fractal_manifest__.json": "{}"}, ["FR101"]),
+        ({f"demo/data/{MANIFEST_NAME}": "good"}, ["FR102"]),
+        ({MANIFEST_NAME: "good"}, ["FR102"]),
+        ({TOP: "good", f"demo/{MANIFEST_NAME}.bak": ""}, ["FR103"]),
+        ({f"demo/a{MANIFEST_NAME}": "", TOP: "good", f"x/{MANIFEST_NAME}": ""}, ["FR103"] * 2),
+        ({f"demo-1.0.data/purelib/{TOP}": "good"}, []),
+    ],
+)
+def test_the_manifest_is_one_file_at_the_package_root(
+    tmp_path: Path, content: Mapping[str, str], codes: list[str]
+) -> None:
+    good = json.dumps(good_manifest())
+    wheel = write_archive(
+        tmp_path / "demo-1.0-py3-none-any.whl",
+        {
+            "demo/task.py": TASK_SOURCE,
+            **{path: good if text == "good" else text for path, text in content.items()},
+            **ABOUT,
+        },
+    )
+    assert [code for code, _, _ in broken(wheel, "FR101", "FR102", "FR103")] == codes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a": NaN}', b'{"a": 1e400}',
+     b'{"a": 1, "a": 1}', b"\xef\xbb\xbf{}", b"[" * 100_000],
+)  # fmt: skip
+def test_what_is_no_strict_json_object_blocks_the_rest(tmp_path: Path, content: bytes) -> None:
+    wheel = make_wheel(tmp_path, manifest=content)
+    outcomes = {verdict.code: verdict.outcome.value for verdict in verdicts(wheel, "FR1")}
+    assert outcomes.pop("FR104") == "fail"
+    assert {outcomes.pop(code) for code in ("FR101", "FR102", "FR103")} == {"pass"}
+    assert set(outcomes.values()) == {"blocked"}
+
+
+@pytest.mark.parametrize(
+    ("version", "severity"),
+    [
+        ("1", None),
+        (1, Severity.WARNING),
+        *((version, Severity.ERROR) for version in
+          (MISSING, None, 1.0, True, " 1", "1 ", "01", "1.0", "3", "", "１", ["1"], {"1": 1}, 3)),
+    ],
+)  # fmt: skip
+def test_the_version_is_the_text_1(
+    tmp_path: Path, version: object, severity: Severity | None
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed(manifest_version=version))
+    (verdict,) = verdicts(wheel, "FR105")
+    assert [(found.pointer, found.severity or Severity.ERROR) for found in verdict.findings] == (
+        [("/manifest_version", severity)] if severity else []
+    )
+
+
+TASK_TEXTS = ("name", "executable", "input_type", "output_type")
+
+
+@pytest.mark.parametrize("key", TASK_TEXTS)
+@pytest.mark.parametrize("value", [MISSING, None, ["a"], {"a": "b"}, [], {}])
+def test_required_texts_of_a_task_are_texts(tmp_path: Path, key: str, value: object) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed({key: value}))
+    slug = "task_0" if key == "name" else "demo_task"
+    assert broken(wheel, "FR106") == [("FR106", slug, f"/task_list/0/{key}")]
+
+
+@pytest.mark.parametrize("key", [*TASK_TEXTS, "docs_info"])
+@pytest.mark.parametrize("value", [5, 1.5, True])
+def test_a_number_for_a_text_is_a_warning_since_the_server_takes_it(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed({key: value}))
+    (verdict,) = verdicts(wheel, "FR106")
+    assert verdict.outcome.value == "warn"
+    assert [found.pointer for found in verdict.findings] == [f"/task_list/0/{key}"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "pointers"),
+    [
+        (changed(task_list=MISSING), ["/task_list"]),
+        (changed(task_list=None), ["/task_list"]),
+        (changed(task_list={}), ["/task_list"]),
+        (changed(task_list="[]"), ["/task_list"]),
+        (changed(task_list=["x", None, 1, []]), [f"/task_list/{index}" for index in range(4)]),
+        (changed(task_list=[{}]), [f"/task_list/0/{key}" for key in TASK_TEXTS]),
+        (changed(has_args_schemas=None), ["/has_args_schemas"]),
+        (changed(has_args_schemas="perhaps"), ["/has_args_schemas"]),
+        (changed(has_args_schemas=2), ["/has_args_schemas"]),
+        (changed(has_args_schemas=[]), ["/has_args_schemas"]),
+        (changed(args_schema_version={}), ["/args_schema_version"]),
+        (changed({"args_schema": "x"}), ["/task_list/0/args_schema"]),
+        (changed({"args_schema": [1]}), ["/task_list/0/args_schema"]),
+        (changed({"args_schema": True}), ["/task_list/0/args_schema"]),
+        (changed({"docs_info": ["x"]}), ["/task_list/0/docs_info"]),
+        (changed({"name": " \t"}), ["/task_list/0/name"]),
+        (changed({"name": ""}), ["/task_list/0/name"]),
+        (
+            changed({"name": None, "docs_info": []}, args_schema_version=[]),
+            ["/task_list/0/name", "/task_list/0/docs_info", "/args_schema_version"],
+        ),
+        (changed({"docs_info": None, "meta": MISSING}), []),
+    ],
+)
+def test_all_breaches_of_the_model_are_told_at_once(
+    tmp_path: Path, manifest: object, pointers: list[str]
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=manifest)
+    assert sorted(at or "" for _, _, at in broken(wheel, "FR106")) == sorted(pointers)
+
+
+@pytest.mark.parametrize("value", ["true", "yes", "on", "1", 1, 1.0, "T", "FALSE", 0, "off"])
+def test_a_flag_that_the_server_takes_for_one_is_a_warning(tmp_path: Path, value: object) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed(has_args_schemas=value)), "FR106")
+    assert verdict.outcome.value == "warn"
+    assert [found.pointer for found in verdict.findings] == ["/has_args_schemas"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "found", "hint"),
+    [
+        (changed({"docs_lnk": "x"}), ("demo_task", "/task_list/0/docs_lnk"), "'docs_link'"),
+        (changed({"Name": "x"}), ("demo_task", "/task_list/0/Name"), "'name'"),
+        (changed({"a/b~": "x"}), ("demo_task", "/task_list/0/a~1b~0"), "remove 'a/b~'"),
+        (changed(authors="x"), (None, "/authors"), "remove 'authors'"),
+        (changed(tasks_list=[]), (None, "/tasks_list"), "'task_list'"),
+    ],
+)
+def test_keys_that_the_server_drops_are_told_with_what_is_meant(
+    tmp_path: Path, manifest: object, found: tuple[str | None, str], hint: str
+) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR107")
+    (finding,) = verdict.findings
+    assert verdict.outcome.value == "warn"
+    assert (finding.task, finding.pointer) == found
+    assert hint in finding.hint
+
+
+def test_a_manifest_without_tasks_is_told(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed(task_list=[]))
+    assert broken(wheel, "FR1") == [("FR108", None, "/task_list")]
+
+
+@pytest.mark.parametrize(
+    ("names", "twins"),
+    [
+        (["A", "B"], []),
+        (["A", "A"], [1]),
+        (["My Task", "my_task"], [1]),
+        (["A", "a", "A"], [1, 2]),
+        (["A", "A "], [1]),
+        ([" A", "A"], [1]),
+        (["a\t", "A"], [1]),
+        (["a\tb", "a b"], []),
+        (["é", "e\u0301"], []),
+        ([1, "1"], [1]),
+        (["B", "A", "b"], [2]),
+    ],
+)
+def test_names_and_slugs_are_unique(tmp_path: Path, names: list[object], twins: list[int]) -> None:
+    wheel = make_wheel(tmp_path, manifest=named(*names))
+    assert [at for _, _, at in broken(wheel, "FR109")] == [
+        f"/task_list/{index}/name" for index in twins
+    ]
+
+
+FILES = dict.fromkeys(("task.py", "sub/task.py", "run", "a b.py", "ä.py", "-x.py"), TASK_SOURCE)
+
+
+@pytest.mark.parametrize(
+    "executable", ["task.py", "sub/task.py", "./task.py", "sub//task.py", "run", "ä.py", "-x.py"]
+)
+def test_a_file_below_the_package_is_an_executable(tmp_path: Path, executable: str) -> None:
+    manifest = changed({"executable": executable})
+    assert broken(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110") == []
+
+
+@pytest.mark.parametrize(
+    ("executable", "said"),
+    [
+        ("", "empty"), (" ", "empty"), (".", "a folder"), ("./", "a folder"), ("sub", "a folder"),
+        ("sub/", "a folder"), ("/task.py", "absolute"), ("../demo/task.py", "leads out"),
+        ("sub/../task.py", "leads out"), ("a b.py", "a blank"), ("task.py ", "a blank"),
+        ("sub\\task.py", "a backslash"), ("'task.py'", "a quote"), ("no.py", "not in the wheel"),
+        ("TASK.py", "not in the wheel"), ("demo/task.py", "not in the wheel"),
+        ("task", "not in the wheel"), ("task.py\0", "not in the wheel"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_executable(tmp_path: Path, executable: str, said: str) -> None:
+    manifest = changed({"executable": executable})
+    (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
+    (finding,) = verdict.findings
+    assert finding.pointer == "/task_list/0/executable"
+    assert said in finding.found
+
+
+def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
+    manifest = changed({"executable": "other/tusk.py"})
+    files = {"deep/tusk.py": TASK_SOURCE}
+    (verdict,) = verdicts(make_wheel(tmp_path, files=files, manifest=manifest), "FR110")
+    assert verdict.findings[0].hint == "did you mean 'deep/tusk.py'?"
+
+
+NO_LEVELS: list[Any] = [None, "", "  ", 5, 0, True, False, ["well"], {}]
+
+
+@pytest.mark.parametrize(
+    ("meta", "errors", "warnings"),
+    [
+        (MISSING, [], []),
+        ({}, [], []),
+        (None, ["/meta"], []),
+        ([], ["/meta"], []),
+        ("", ["/meta"], []),
+        (1, ["/meta"], []),
+        ({"parallelization_level": "image"}, [], []),
+        *(({"parallelization_level": level}, ["/meta/parallelization_level"], [])
+          for level in NO_LEVELS),
+        ({"cpus_per_task": 4, "mem": "4G", "time": "1:00", "extra_lines": ["#"]}, [], []),
+        ({"cpus_per_task": "4", "mem": 4.5, "time": 60}, [],
+         ["/meta/cpus_per_task", "/meta/mem", "/meta/time"]),
+        ({"mem": True, "extra_lines": "#"}, [], ["/meta/mem", "/meta/extra_lines"]),
+        ({"extra_lines": ["#", 1]}, [], ["/meta/extra_lines"]),
+        ({"mem": None, "own": [1, {"any": None}]}, [], []),
+    ],
+)  # fmt: skip
+def test_meta_is_an_object_with_a_level_that_is_text(
+    tmp_path: Path, meta: object, errors: list[str], warnings: list[str]
+) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed({"meta": meta})), "FR111")
+    found = [
+        ((one.pointer or "").removeprefix("/task_list/0"), one.severity or Severity.ERROR)
+        for one in verdict.findings
+    ]
+    assert found == [
+        *((at, Severity.ERROR) for at in errors), *((at, Severity.WARNING) for at in warnings),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["input_type", "output_type"])
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [("zarr", "pass"), ("Any", "pass"), ("", "fail"), (" \n", "fail"), ("any", "warn"),
+     ("ANY", "warn"), ("Anything", "pass")],
+)  # fmt: skip
+def test_types_are_not_blank(tmp_path: Path, key: str, value: str, outcome: str) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed({key: value})), "FR112")
+    assert verdict.outcome.value == outcome
+    assert {found.pointer for found in verdict.findings} <= {f"/task_list/0/{key}"}
+
+
+@pytest.mark.parametrize(
+    ("task", "outcome"),
+    [
+        ({"docs_info": MISSING}, "pass"),
+        ({"docs_link": MISSING}, "pass"),
+        ({"docs_info": MISSING, "docs_link": MISSING}, "warn"),
+        ({"docs_info": None, "docs_link": None}, "warn"),
+        ({"docs_info": " ", "docs_link": MISSING}, "warn"),
+    ],
+)
+def test_every_task_has_documentation(
+    tmp_path: Path, task: Mapping[str, Any], outcome: str
+) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed(task)), "FR113")
+    assert verdict.outcome.value == outcome
+
+
+LABEL = "a" * 63
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://example.org", "HTTP://EXAMPLE.ORG/x", " https://example.org\n", "http://a.bc.",
+        "https://u:p@example.org:65535/x?y=z#w", "https://example.org?x", "https://example.org#x",
+        "https://127.0.0.1/", "https://1.2.3.4:80", "https://999.1.1.1", "https://[::1]:80/x",
+        "https://münchen.de", "https://例え.テスト", "https://a_b.org", "https://_a.b-c.org",
+        "https://a.xn--p1ai", f"https://{LABEL}.org", "https://example.org/ä|<>[]\\",
+        "https://u@v@example.org", "https://example.org:0", "https://😀.org",
+        "https://example.org/" + "x" * 2063, None,
+    ],
+)  # fmt: skip
+def test_links_that_the_server_takes_pass(tmp_path: Path, link: str | None) -> None:
+    assert broken(make_wheel(tmp_path, manifest=changed({"docs_link": link})), "FR114") == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "", " ", "example.org", "//example.org", "https:example.org", "https:/example.org",
+        "https://", "https:///x", "ftp://example.org", "file:///x", "mailto:a@b.org",
+        "http://localhost", "http://localhost:8000/x", "https://example", "https://a.b",
+        "https://a.b1", "https://1.2.3", "https://-a.org", "https://a-.org", "https://a..org",
+        "https://.org", "https://a.org..", "https://a b.org", "https://a.org/b c",
+        "https://a.org:65536", "https://a.org:", "https://a.org:x", "https://a.org,b",
+        "https://[::g]", "https://[::1", "https://[::1]x", "https://[::ffff:1.2.3.4]",
+        f"https://{LABEL}a.org", "https://" + "ä" * 60 + ".org", "https://a.org/#x#y",
+        "https://a!b.org", "https://u:p@", "httpſ://a.org", "\x01https://a.org",
+        "https://example.org/" + "x" * 2064, 5, True, [], ["https://example.org"], {},
+    ],
+)  # fmt: skip
+def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed({"docs_link": link}))
+    assert broken(wheel, "FR114") == [("FR114", "demo_task", "/task_list/0/docs_link")]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "found"),
+    [
+        (changed({"docs_info": "a\0"}), [("demo_task", "/task_list/0/docs_info")]),
+        (changed({"docs_info": "a\ud83d"}), [("demo_task", "/task_list/0/docs_info")]),
+        (changed({"docs_info": "a😀\n\x01"}), []),
+        (changed({"meta": {"a": [{"b": "\udc00"}]}}), [("demo_task", "/task_list/0/meta/a/0/b")]),
+        (changed({"meta": {"\0": 1}}), [("demo_task", "/task_list/0/meta")]),
+        (changed(args_schema_version="\0"), [(None, "/args_schema_version")]),
+        (named("a" * 200), []),
+        (named("a" * 201), [("a" * 201, "/task_list/0/name")]),
+        (named("a" * 201, "b"), [("a" * 201, "/task_list/0/name")]),
+    ],
+)  # fmt: skip
+def test_text_can_be_stored(
+    tmp_path: Path, manifest: object, found: list[tuple[str | None, str]]
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=manifest)
+    assert [(task, at) for _, task, at in broken(wheel, "FR116")] == found
+
+
+def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:
+    manifest = changed({"executable": MISSING, "docs_link": "x"})
+    wheel = make_wheel(tmp_path, manifest=manifest)
+    lines = json.dumps(manifest, indent=2).splitlines()
+    (missing,) = verdicts(wheel, "FR106")[0].findings
+    assert lines[(missing.line or 0) - 1].strip() == "{", "the task that lacks it"
+    assert missing.file == TOP
