@@ -129,8 +129,8 @@ def read_wheel(path: Path) -> Wheel:
         raw_metadata = archive.read(metadata_path) if metadata_path else b""
     installed = {}
     for entry in entries:
-        if (path := installed_path(entry)) is not None:
-            installed[path] = entry
+        if (place := installed_path(entry)) is not None:
+            installed[place] = entry
     return Wheel(path, entries, _Contents(path, installed), metadata_path, raw_metadata)
 
 
