@@ -7,18 +7,20 @@ threads and workers of a run share. Nothing is judged here.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
 from pytest_fractal.machinery.building import BuildFailure, Built
-from pytest_fractal.machinery.commands import Start, start_command
+from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.machinery.environments import (
     INSTALLERS,
     Environment,
@@ -35,6 +37,15 @@ from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.machinery.signatures import Signature
 from pytest_fractal.machinery.store import Store
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, installed_path, read_wheel
+from pytest_fractal.running import (
+    Execution,
+    Filled,
+    Run,
+    Sampling,
+    filled_arguments,
+    run_sample,
+)
+from pytest_fractal.sample_files import Sample, read_samples
 from pytest_fractal.samples import make_arguments
 from pytest_fractal.settings import PackageSpec, Settings
 
@@ -168,12 +179,69 @@ class Candidate:
         )
         return Command(task, argv, probe, installation)
 
-    def starts(self) -> list[tuple[str, Start]]:
-        """All process starts until now, each with the id of its task."""
-        return [
-            (Path(start.arguments_file).parents[1].name, start)
-            for start in self.store.values("start-")
-        ]
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples that the author supplies. Raises `BadInput` for one that cannot be read."""
+        folder = self.settings.samples
+        if folder is None and self.spec.kind == "source" and self.spec.path is not None:
+            folder = self.spec.path / "fractal_samples"
+        return read_samples(folder.resolve(), self.tasks) if folder and folder.is_dir() else ()
+
+    def samples_of(self, task: Task) -> tuple[Sample, ...]:
+        """The author's samples of a task; for want of any, one that is made from the schema."""
+        own = tuple(sample for sample in self.samples if sample.task.id == task.id)
+        made = self.sampling(task).made_arguments
+        return own or (Sample("made", self.folder / "made.json", task, made, made=True),)
+
+    def sampling(self, task: Task) -> Sampling:
+        """The author's samples of a task, and arguments made from its schema."""
+        reserved = task.generation.reserved(task.kind)
+        own = {
+            name: value
+            for name, value in make_arguments(task.schema).items()
+            if name not in (*reserved.names, *reserved.others)
+        }
+        return Sampling(
+            task, tuple(one for one in self.samples if one.task.id == task.id), own
+        )
+
+    def filled(self, sample: Sample) -> Filled:
+        """A sample with every argument that its task is given."""
+        return Filled(sample, filled_arguments(sample, self._sample_folder(sample)))
+
+    def run(self, sample: Sample) -> Run:
+        """What came of running a sample, after the steps before it in its workflow."""
+        previous = self.run(sample.previous) if sample.previous else None
+        argv, folder = self.argv(sample.task), self._sample_folder(sample)
+
+        def launch(arguments: Mapping[str, Any], place: Path) -> Start:
+            first, second = sample.task.generation.flags
+            return start_command(
+                argv, (first, ARGUMENTS, second, OUTPUT), json.dumps(arguments, indent=2).encode(),
+                folder=place, executor=self.executor, timeout=self.settings.timeout,
+            )  # fmt: skip
+
+        def gather() -> tuple[tuple[Execution, ...], str | None, Mapping[str, Any]]:
+            _ = self.installation
+            run = run_sample(sample, previous, folder, launch, self.executor.width)
+            return run.executions, run.trouble, run.metadata
+
+        executions, trouble, metadata = self.store.once(_run_key(sample), gather)
+        return Run(sample, executions, trouble, metadata)
+
+    def _sample_folder(self, sample: Sample) -> Path:
+        name = sample.task.id if sample.made else "workflow"
+        return self.folder / "samples" / name / sample.workflow
+
+    def starts(self) -> Iterator[tuple[str, str | None, Start]]:
+        """All process starts until now, each with the id of its task and its sample, if any."""
+        for start in self.store.values("start-"):
+            yield Path(start.arguments_file).parents[1].name, None, start
+        for task in self.tasks:
+            for sample in self.samples_of(task):
+                executions, _, _ = self.store.peek(_run_key(sample)) or ((), None, {})
+                for execution in executions:
+                    yield task.id, sample.name, execution.start
 
     def argv(self, task: Task) -> tuple[str, ...]:
         """The task's command, as the server would make it of its own environment."""
@@ -299,6 +367,10 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _run_key(sample: Sample) -> str:
+    return f"run-{_digest(sample.task.id, sample.name)}"
 
 
 def _node_name(slug: str, taken: set[str]) -> str:

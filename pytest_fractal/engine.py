@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,7 +13,9 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
 from pytest_fractal.machinery.processes import Stopper, stopped_by
 from pytest_fractal.machinery.wheels import Wheel
-from pytest_fractal.rules import REGISTRY, NotApplicable, Rule
+from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
+from pytest_fractal.running import Filled, Run, Sampling
+from pytest_fractal.sample_files import Sample
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
@@ -29,8 +31,15 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
 TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
     Task: lambda _, task: task,
     Command: lambda candidate, task: candidate.command(task),
+    Sampling: lambda candidate, task: candidate.sampling(task),
 }
 """The facts about one task."""
+
+SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
+    Filled: lambda candidate, sample: candidate.filled(sample),
+    Run: lambda candidate, sample: candidate.run(sample),
+}
+"""The facts about one sample of a task."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +48,43 @@ class Check:
 
     rule: Rule
     task: Task | None = None
+    sample: Sample | None = None
 
     @property
     def name(self) -> str:
-        """As it stands in a node id: `starts[my_task]`."""
-        return f"{self.rule.name}[{self.task.id}]" if self.task else self.rule.name
+        """As it stands in a node id: `starts[my_task]`, `sample-succeeds[my_task-plate]`."""
+        if self.task is None:
+            return self.rule.name
+        sample = f"-{self.sample.name}" if self.sample else ""
+        return f"{self.rule.name}[{self.task.id}{sample}]"
 
     @property
-    def key(self) -> tuple[str, str | None]:
-        """The code of the rule, and the id of the task if it is about one."""
-        return self.rule.code, self.task.id if self.task else None
+    def key(self) -> Key:
+        """The code of the rule, and the task and the sample that it is about, if any."""
+        return (
+            self.rule.code,
+            self.task.id if self.task else None,
+            self.sample.name if self.sample else None,
+        )
 
     @property
     def needs_process(self) -> bool:
         """Whether a command has to be started for it."""
-        return Command in self.rule.subjects
+        return Command in self.rule.subjects or Run in self.rule.subjects
+
+
+Key = tuple[str, str | None, str | None]
+"""Code, task and sample: what there is one verdict for."""
+
+
+def is_about_samples(rule: Rule) -> bool:
+    """Whether the rule is judged for each sample of each task."""
+    return any(subject in SAMPLE_FACTS for subject in rule.subjects)
 
 
 def is_about_tasks(rule: Rule) -> bool:
     """Whether the rule is judged for each task, or once for the package."""
-    return any(subject in TASK_FACTS for subject in rule.subjects)
+    return is_about_samples(rule) or any(subject in TASK_FACTS for subject in rule.subjects)
 
 
 class Engine:
@@ -66,7 +92,7 @@ class Engine:
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate
-        self._verdicts: dict[tuple[str, str | None], Verdict] = {}
+        self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._stopper = Stopper()
 
@@ -78,12 +104,17 @@ class Engine:
             # Without a list of tasks there is one check, to tell that it is blocked.
             subjects = (tasks or (None,)) if is_about_tasks(rule) else (None,)
             checks += [
-                Check(rule, task)
+                Check(rule, task, sample)
                 for task in subjects
-                if settings.selects(rule, *_names(task)) or (task is None and is_about_tasks(rule)
-                                                            and settings.selects(rule))
-            ]  # fmt: skip
+                if settings.selects(rule, *_names(task))
+                for sample in self._samples(rule, task)
+            ]
         return checks
+
+    def _samples(self, rule: Rule, task: Task | None) -> Sequence[Sample | None]:
+        if task is None or not is_about_samples(rule):
+            return (None,)
+        return self.candidate.samples_of(task)
 
     def run_ahead(self, checks: Iterable[Check], width: int) -> None:
         """Start gathering what the checks will ask for, `width` commands at a time."""
@@ -98,14 +129,15 @@ class Engine:
         if tasks or wants_environment:
             # The first installs, the others wait for it: one thread for that is enough.
             for task in tasks.values():
-                self._pool.submit(self._gather, "FR303", task)
-            self._pool.submit(self._gather, "FR002", None)
+                self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
+            self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
+        samples = {
+            check.sample.name: check for check in checks if check.sample and Run in check.rule.subjects
+        }
+        for check in samples.values():
+            self._pool.submit(self._judged, check)
         if wants_tree:
-            self._pool.submit(self._gather, "FR006", None)
-
-    def _gather(self, code: str, task: Task | None) -> None:
-        # Every exception comes back to whoever asks for the verdict.
-        self.verdict(Check(REGISTRY[code], task))
+            self._pool.submit(self._judged, Check(REGISTRY["FR006"]))
 
     def close(self) -> None:
         """End what runs ahead."""
@@ -130,13 +162,11 @@ class Engine:
         return self._verdicts[check.key]
 
     def _judge(self, check: Check) -> Verdict:
-        rule, task = check.rule, check.task
-        blockers: dict[tuple[str, str | None], Verdict] = {}
-        for code in rule.needs:
-            needed = REGISTRY[code]
-            verdict = self._judged(Check(needed, task if is_about_tasks(needed) else None))
-            for root in _roots(verdict, task):
-                blockers[root.code, root.task] = root
+        rule, task, sample = check.rule, check.task, check.sample
+        blockers: dict[Key, Verdict] = {}
+        for needed in self._needed(check):
+            for root in _roots(self._judged(needed), task):
+                blockers[root.code, root.task, root.sample] = root
         if blockers:
             broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
             return self._verdict(
@@ -146,8 +176,8 @@ class Engine:
         if is_about_tasks(rule) and task is None:
             return self._verdict(check, Outcome.SKIP, reason="there is no task")
         try:
-            facts = [self._fact(subject, task) for subject in rule.subjects]
-            findings = tuple(self._completed(found, task) for found in rule.judge(*facts))
+            facts = [self._fact(subject, task, sample) for subject in rule.subjects]
+            told = list(rule.judge(*facts))
         except NotApplicable as nothing:
             return self._verdict(check, Outcome.SKIP, reason=str(nothing))
         except (BadInput, HarnessError) as error:
@@ -155,16 +185,38 @@ class Engine:
         except Exception as error:
             bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
             return self._verdict(check, Outcome.ERROR, reason=bug)
+        findings = tuple(self._completed(one, task) for one in told if isinstance(one, Finding))
+        reason = "; ".join(one for one in told if isinstance(one, Note)) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
-            return self._verdict(check, Outcome.FAIL, findings=findings)
-        return self._verdict(check, Outcome.WARN if weights else Outcome.PASS, findings=findings)
+            outcome = Outcome.FAIL
+        else:
+            outcome = Outcome.WARN if weights else Outcome.PASS
+        return self._verdict(check, outcome, findings=findings, reason=reason)
 
-    def _fact(self, subject: type[Any], task: Task | None) -> Any:
+    def _needed(self, check: Check) -> Iterator[Check]:
+        """The checks that must not fail before this one can be judged."""
+        for code in check.rule.needs:
+            needed = REGISTRY[code]
+            yield Check(
+                needed,
+                check.task if is_about_tasks(needed) else None,
+                check.sample if is_about_samples(needed) else None,
+            )
+        if check.sample and check.sample.previous and Run in check.rule.subjects:
+            # The server goes no further when a step of a workflow breaks.
+            before = check.sample.previous
+            for rule in REGISTRY.values():
+                if Run in rule.subjects and rule.severity is Severity.ERROR:
+                    yield Check(rule, before.task, before)
+
+    def _fact(self, subject: type[Any], task: Task | None, sample: Sample | None) -> Any:
         if subject in PACKAGE_FACTS:
             return PACKAGE_FACTS[subject](self.candidate)
-        assert task is not None
-        return TASK_FACTS[subject](self.candidate, task)
+        if subject in TASK_FACTS and task is not None:
+            return TASK_FACTS[subject](self.candidate, task)
+        assert sample is not None
+        return SAMPLE_FACTS[subject](self.candidate, sample)
 
     def _completed(self, found: Finding, task: Task | None) -> Finding:
         file = self.candidate.located(found.file) if found.file else None
@@ -179,8 +231,8 @@ class Engine:
         reason: str | None = None,
         blockers: tuple[Verdict, ...] = (),
     ) -> Verdict:
-        code, task = check.key
-        return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers)
+        code, task, sample = check.key
+        return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers, sample)
 
 
 def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:

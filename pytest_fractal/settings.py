@@ -156,8 +156,12 @@ class Settings:
     """How many commands run at the same time."""
     keep: bool = False
     reports: tuple[Path, ...] = ()
+    samples: Path | None = None
+    """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
 
     def __post_init__(self) -> None:
+        if self.samples is not None and not self.samples.is_dir():
+            raise BadInput(f"{self.samples}: no such folder, from which samples could be read")
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
         if not (self.timeout > 0 and math.isfinite(self.timeout)):

@@ -54,6 +54,23 @@ class Generation(Protocol):
     def reserved_values(self, kind: str, folder: Path) -> dict[str, Any]:
         """Values for the reserved arguments, as the server would fill them in, below `folder`."""
 
+    def components(
+        self, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
+    ) -> tuple[tuple[str | None, ...], str | None]:
+        """For which components a task runs: None alone for a non-parallel one.
+
+        `given` is the one that a sample names. Behind them stands why the server could
+        start nothing, or None.
+        """
+
+    def seen_metadata(self, name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The dataset's metadata as the server hands it to the task of this name."""
+
+    def merged(
+        self, kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """The dataset's metadata after the task has written these outputs."""
+
     def slug(self, name: str) -> str:
         """The last part of a task's `source`, as the server makes it from the name."""
 

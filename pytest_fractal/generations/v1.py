@@ -51,6 +51,11 @@ class ManifestModel(BaseModel):
     args_schema_version: Text | None = None
 
 
+_WITH_IMAGES: Final = frozenset(
+    {"Copy OME-Zarr structure", "Convert Metadata Components from 2D to 3D"}
+)
+"""The tasks to which the server hands `metadata["image"]` (`FRACTAL_RUNNER_TASKS_INCLUDE_IMAGE`)."""
+
 _EXPECTED: Final = {
     "string_type": "a string",
     "bool_type": "true or false",
@@ -101,6 +106,56 @@ class Version1:
             "metadata": {},
         }
         return values | ({"component": "plate.zarr/B/03/0"} if kind == "parallel" else {})
+
+    def components(
+        self, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
+    ) -> tuple[tuple[str | None, ...], str | None]:
+        """One for each element of `metadata[level]` (`call_parallel_task`)."""
+        if self.kind(entry) != "parallel":
+            return (None,), None
+        if given is not None:
+            return (given,), None
+        level = entry["meta"]["parallelization_level"]
+        if not isinstance(level, str) or level not in metadata:
+            there = ", ".join(metadata) or "none"
+            return (), (
+                f"the parallelization level {level!r} is missing in the metadata, which has: "
+                f"{there}; the server's job fails with this"
+            )
+        listed = metadata[level]
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            return (), (
+                f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
+                "the server's job fails, or runs once a character or key"
+            )
+        safe: dict[str, str] = {}
+        for component in listed:
+            name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
+            if name in safe:
+                return (), (
+                    f"the components {safe[name]!r} and {component!r} both become {name!r} in "
+                    "file names; on the server one of them overwrites the other's files"
+                )
+            safe[name] = component
+        return tuple(listed), None
+
+    def seen_metadata(self, name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Without `image` for parallel tasks, two names excepted (`trim_TaskParameters`)."""
+        if kind != "parallel" or name in _WITH_IMAGES:
+            return dict(metadata)
+        return {key: value for key, value in metadata.items() if key != "image"}
+
+    def merged(
+        self, kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Updated by a non-parallel task; by parallel ones with a list for each of their keys."""
+        if kind != "parallel":
+            return {**metadata, **(outputs[0] if outputs else {})}
+        lists: dict[str, list[Any]] = {}
+        for output in outputs:
+            for key, value in output.items():
+                lists.setdefault(key, []).append(value)
+        return {**metadata, **lists}
 
     def slug(self, name: str) -> str:
         """Lower case, blanks as `_` (fractal-server 1.4.10, `slugify_task_name`).

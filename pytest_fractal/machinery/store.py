@@ -56,6 +56,11 @@ class Store:
         entry = self._known.get(key) or self._read(key)
         return None if entry is None else entry.seconds
 
+    def peek(self, key: str) -> Any:
+        """What was gathered under `key`, by anyone; None when nothing was, or not yet."""
+        entry = self._known.get(key) or self._read(key)
+        return None if entry is None or entry.error is not None else entry.value
+
     def values(self, prefix: str) -> list[Any]:
         """What was gathered, by anyone, under the keys that begin with `prefix`."""
         keys = sorted(path.stem for path in self.folder.glob(f"{prefix}*.pickle"))

@@ -159,14 +159,13 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
 
 def _runs(candidate: Candidate) -> Iterable[RunSummary]:
     # Tasks run side by side, so only the order within a task is the same in every run.
-    starts: list[tuple[str, Start]] = candidate.starts()
     order = [task.id for task in candidate.tasks]
-    for task, start in sorted(
-        starts, key=lambda pair: (order.index(pair[0]), pair[1].finished.started)
+    for task, sample, start in sorted(
+        candidate.starts(), key=lambda one: (order.index(one[0]), one[2].finished.started)
     ):
         finished = start.finished
         yield RunSummary(
-            task, None, finished.argv, finished.returncode, round(finished.seconds, 3),
+            task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
             finished.timed_out, finished.started,
         )  # fmt: skip
 

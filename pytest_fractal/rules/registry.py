@@ -11,11 +11,15 @@ from typing import Any, Final
 
 from pytest_fractal.verdicts import Finding, Severity
 
-Judge = Callable[..., Iterator[Finding]]
+Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
 
 class NotApplicable(Exception):
     """Raised by a rule that has nothing to judge here; the message is the reason for its skip."""
+
+
+class Note(str):
+    """What a rule says although it holds; yielded beside findings, shown as the reason."""
 
 
 class Spec:
@@ -28,6 +32,7 @@ class Spec:
     )
     META: Final = f"specification page, Task meta-parameters <{PAGE}#task-meta-parameters>"
     ARGUMENTS: Final = f"specification page, Task input parameters <{PAGE}#task-input-parameters>"
+    OUTPUT: Final = f"specification page, Task output <{PAGE}#task-output>"
     PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
     SERVER: Final = "fractal-server 1.4.10, as observed"
     PACKAGING: Final = (

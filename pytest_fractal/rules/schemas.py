@@ -15,6 +15,7 @@ from jsonschema import (
     Draft201909Validator,
     Draft202012Validator,
 )
+from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from referencing import Registry
@@ -24,7 +25,8 @@ from referencing.jsonschema import DRAFT202012, specification_with
 from pytest_fractal.facts import Manifest, Task
 from pytest_fractal.machinery.json_text import pointer
 from pytest_fractal.machinery.signatures import Unreadable, compare
-from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
+from pytest_fractal.running import Filled
 from pytest_fractal.verdicts import Finding, Severity
 
 _DRAFTS: Final[dict[str, type[Validator]]] = {
@@ -301,6 +303,54 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
                 found=f"{json.dumps(part['default'])[:80]}: {error.message[:200]}",
                 hint="correct the default in the function, or the type of the argument",
             )  # fmt: skip
+
+
+@rule(
+    "FR208",
+    "samples-match-schema",
+    needs=("FR202", "FR204"),
+    cite=(Spec.PACKAGE,),
+    mend="Generate the schema anew, or correct the sample.",
+)
+def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
+    """Every sample, with what Fractal supplies filled in, is valid by the task's schema.
+
+    The web client checks arguments by the schema before it sends them: what the schema
+    refuses cannot be run, however well the command would take it.
+    """
+    sample, task = filled.sample, filled.sample.task
+    _schema(task)
+    if sample.made:
+        raise NotApplicable("the task has no sample, see FR407")
+    error = schema_error(task, filled.arguments)
+    if sample.expect == "failure":
+        yield Note(
+            f"refused by the schema, as expected: {error.message[:200]}"
+            if error
+            else "the schema allows it; the command must refuse it, see FR406"
+        )
+    elif error is not None:
+        here = pointer(*error.absolute_path)
+        yield Finding(
+            expected=f"arguments that the schema allows; {error.validator}: "
+            f"{json.dumps(error.validator_value)[:80]}",
+            found=f"{error.message[:200]}",
+            hint="correct the sample, or generate the schema anew from the function",
+            file=str(sample.file),
+            pointer=f"/args{here}",
+            task=task.slug,
+        )
+
+
+def schema_error(task: Task, arguments: Mapping[str, Any]) -> ValidationError | None:
+    """The best reason why a task's schema refuses these arguments; None when it does not."""
+    schema = task.schema
+    draft = _declared(schema.get("$schema")) or Draft202012Validator
+    validator = draft({"$ref": _HERE}, registry=_registry(schema))
+    try:
+        return best_match(validator.iter_errors(dict(arguments)))
+    except (Unresolvable, re.error, RecursionError):
+        return None  # other rules tell what is wrong with such a schema
 
 
 def _declared(uri: object) -> type[Validator] | None:

@@ -1,0 +1,119 @@
+"""Runs one command so that nothing of it outlives the run. Started as a script of its own.
+
+A process group ends with its members, but a daemon leaves the group: it forks twice and
+begins a session of its own. On Linux this supervisor makes itself the one to whom such
+orphans are handed (`PR_SET_CHILD_SUBREAPER`), so every process that the command has left
+is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, and the
+process group is all that is ended.
+
+Usage: python supervisor.py REPORT COMMAND...
+
+Ends as the command ended, and writes to the file REPORT a JSON list with the command
+line of each process that was still running when the command had ended. All of them are
+killed, also when SIGTERM comes first. It imports little, for it is started every time.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+SETTLING = 1.0
+"""Seconds for a child that is just ending: it waits for a pipe to be closed, or clears up."""
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphan among the descendants, where the system can do that."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants() -> dict[int, str]:
+    """The living processes below this one: pid -> command line. Empty without /proc."""
+    parents = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", errors="replace") as file:
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
+            except (OSError, ValueError):
+                continue
+            if state not in "ZX":
+                parents[int(name)] = int(parent)
+    found: dict[int, str] = {}
+    new = {os.getpid()}
+    while new:
+        new = {pid for pid, parent in parents.items() if parent in new and pid not in found}
+        found |= {pid: command_line(pid) for pid in new}
+    return found
+
+
+def command_line(pid: int) -> str:
+    """What the process was started as, as a person would type it."""
+    words: list[str] = []
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = file.read().decode(errors="replace").split("\0")
+    return " ".join(words).strip() or f"process {pid}"
+
+
+def kill_all() -> None:
+    """End every descendant, and those that they start meanwhile."""
+    while alive := descendants():
+        for pid in alive:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        reap()
+
+
+def reap() -> None:
+    """Take leave of the children that have ended."""
+    with contextlib.suppress(OSError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def stopped(number: int, _: object) -> None:
+    """Told to stop: take everything along."""
+    kill_all()
+    os._exit(128 + number)
+
+
+def main() -> None:
+    """Run the command of the arguments; never returns."""
+    report, command = sys.argv[1], sys.argv[2:]
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, stopped)
+    try:
+        process = subprocess.Popen(command)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(str(error))
+        sys.stderr.flush()
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+    status = process.wait()
+    left = descendants()
+    until = time.monotonic() + SETTLING
+    while left and time.monotonic() < until:
+        time.sleep(0.01)
+        reap()
+        left = descendants()
+    kill_all()
+    with open(report, "w") as file:
+        json.dump(sorted(left.values()), file)
+    if status < 0:
+        # End by the same signal, so that the status tells it; but leave no second core.
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

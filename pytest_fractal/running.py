@@ -1,0 +1,128 @@
+"""Running samples as the server runs tasks, and keeping what came of it.
+
+Where the words and rules differ between generations, the generation is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_fractal.facts import Task
+from pytest_fractal.machinery.commands import Start
+from pytest_fractal.sample_files import Sample, placed
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One start of a task's command on a sample; a parallel task has one for each component."""
+
+    component: str | None
+    arguments: Mapping[str, Any] = field(repr=False)
+    start: Start
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sample, run as the server would."""
+
+    sample: Sample
+    executions: tuple[Execution, ...]
+    trouble: str | None
+    """Why nothing could be started, in the words of what the server does then."""
+    metadata: Mapping[str, Any] = field(repr=False)
+    """The dataset's metadata afterwards, which the next step of a workflow sees."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every execution ended with status 0 in time."""
+        return self.trouble is None and all(
+            execution.start.finished.returncode == 0 and not execution.start.finished.timed_out
+            for execution in self.executions
+        )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The samples of a task."""
+
+    task: Task
+    samples: tuple[Sample, ...]
+    """Those that its author supplies."""
+    made_arguments: Mapping[str, Any]
+    """The task's own arguments, made from its schema."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A sample with every argument that the task is given."""
+
+    sample: Sample
+    arguments: Mapping[str, Any]
+
+
+Launch = Callable[[Mapping[str, Any], Path], Start]
+"""Starts the task's command on these arguments, in a folder of its own."""
+
+
+def filled_arguments(sample: Sample, folder: Path) -> dict[str, Any]:
+    """The arguments of a sample with those that Fractal supplies, as a schema must take them."""
+    generation, kind = sample.task.generation, sample.task.kind
+    places = {"samples": str(sample.file.parent), "tmp": str(folder)}
+    return {
+        **generation.reserved_values(kind, folder / "output"),
+        **placed({**sample.reserved, **sample.args}, places),
+    }
+
+
+def run_sample(
+    sample: Sample, previous: Run | None, folder: Path, launch: Launch, width: int
+) -> Run:
+    """Run one sample, or one step of a workflow after `previous`.
+
+    `folder` is the `{tmp}` of the sample, which the steps of a workflow share; `width`
+    says how many components run at the same time.
+    """
+    generation, kind = sample.task.generation, sample.task.kind
+    places = {"samples": str(sample.file.parent), "tmp": str(folder)}
+    given = placed(sample.reserved, places)
+    before = {**(previous.metadata if previous else {}), **given.get("metadata", {})}
+    shared = {
+        **generation.reserved_values(kind, folder / "output"),
+        "input_paths": [str(folder / ("output" if previous else "input"))],
+        **given,
+        "metadata": before,
+    }
+    for name in ("input", "output"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    components, trouble = generation.components(sample.task.entry, before, given.get("component"))
+    if trouble is not None:
+        return Run(sample, (), trouble, before)
+    seen = generation.seen_metadata(sample.task.name, kind, before)
+    args = placed(sample.args, places)
+
+    def execute(numbered: tuple[int, str | None]) -> Execution:
+        number, component = numbered
+        own = {} if component is None else {"component": component}
+        arguments = {**shared, "metadata": seen, **args, **own}
+        return Execution(
+            component, arguments, launch(arguments, folder / "runs" / f"{sample.name}-{number}")
+        )
+
+    with ThreadPoolExecutor(max(1, width)) as pool:
+        executions = tuple(pool.map(execute, enumerate(components)))
+    outputs = [_loaded(execution.start.output) for execution in executions]
+    return Run(sample, executions, None, generation.merged(kind, before, outputs))
+
+
+def _loaded(output: str | None) -> Mapping[str, Any]:
+    """What the server would take from an output; what it cannot take counts as nothing."""
+    try:
+        value = json.loads(output or "null")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,183 @@
+"""The samples of a package: arguments for its tasks, and what is expected of them.
+
+Each `*.json` file in the folder is one sample, or a workflow: steps that share an output
+folder, each of which sees what the ones before it left.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.facts import Task
+from pytest_fractal.machinery.json_text import JsonText, pointer, read_json
+
+Expectation = Literal["success", "failure"]
+
+_KEYS: Final = frozenset(
+    {"task", "args", "expect", "input_paths", "output_path", "component", "metadata"}
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample, or one step of a workflow."""
+
+    name: str
+    """The name of its file; of a step, with its number behind a dot, from 1."""
+    file: Path
+    task: Task
+    args: Mapping[str, Any]
+    """The task's own arguments, with placeholders."""
+    expect: Expectation = "success"
+    reserved: Mapping[str, Any] = field(default_factory=dict)
+    """What the author gives of the arguments that Fractal supplies, with placeholders."""
+    previous: Sample | None = None
+    """The step before this one; None for the first, and for a sample."""
+    made: bool = False
+    """Whether its arguments were made from the schema, for want of a sample."""
+
+    @property
+    def workflow(self) -> str:
+        """The name of the file, which the steps of a workflow share."""
+        return self.file.stem
+
+
+def read_samples(folder: Path, tasks: Sequence[Task]) -> tuple[Sample, ...]:
+    """Read every sample in `folder`, in the order of the file names.
+
+    Raises `BadInput`, with file and line, for a sample that is not JSON, names no task,
+    or gives an argument that Fractal supplies as the task's own.
+    """
+    samples: list[Sample] = []
+    for file in sorted(folder.glob("*.json")):
+        text = read_json(file.read_bytes())
+        reader = _Reader(file, text, tasks)
+        for fault in text.faults:
+            place = f":{fault.place.line}" if fault.place else ""
+            raise BadInput(f"{file}{place}: {fault.message}")
+        samples += reader.samples()
+    return tuple(samples)
+
+
+def placed(value: Any, places: Mapping[str, str]) -> Any:
+    """`value` with the placeholders in all its texts replaced, such as `{tmp}`."""
+    if isinstance(value, str):
+        for name, path in places.items():
+            value = value.replace(f"{{{name}}}", path)
+        return value
+    if isinstance(value, Mapping):
+        return {key: placed(inner, places) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [placed(inner, places) for inner in value]
+    return value
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self, file: Path, text: JsonText, tasks: Sequence[Task]) -> None:
+        self._file = file
+        self._text = text
+        self._tasks = tasks
+
+    def samples(self) -> list[Sample]:
+        value = self._mapping(self._text.value, ())
+        if "steps" not in value:
+            return [self._sample(value, (), self._file.stem, None)]
+        self._known(value, {"steps"}, ())
+        steps = value["steps"]
+        if not isinstance(steps, list) or not steps:
+            raise self._bad("`steps` must be a list of samples", "steps")
+        samples: list[Sample] = []
+        for index, step in enumerate(steps):
+            keys = ("steps", index)
+            previous = samples[-1] if samples else None
+            name = f"{self._file.stem}.{index + 1}"
+            samples.append(self._sample(self._mapping(step, keys), keys, name, previous))
+        return samples
+
+    def _sample(
+        self,
+        value: Mapping[str, Any],
+        keys: tuple[str | int, ...],
+        name: str,
+        previous: Sample | None,
+    ) -> Sample:
+        self._known(value, _KEYS, keys)
+        task = self._task(value.get("task"), keys)
+        args = self._mapping(value.get("args", {}), (*keys, "args"))
+        reserved = task.generation.reserved(task.kind)
+        for own in (*reserved.names, *reserved.others):
+            if own in args:
+                raise self._bad(
+                    f"{own!r} is an argument that Fractal supplies: give it beside `args`, "
+                    "not in it",
+                    *keys, "args", own,
+                )  # fmt: skip
+        expect = value.get("expect", "success")
+        if expect not in ("success", "failure"):
+            raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
+        self._typed(value, "input_paths", _is_texts, "a list of paths", keys)
+        self._typed(value, "output_path", _is_text, "a path", keys)
+        self._typed(value, "component", _is_text, "a path", keys)
+        self._typed(value, "metadata", _is_mapping, "an object", keys)
+        given = {
+            key: value[key]
+            for key in ("input_paths", "output_path", "component", "metadata")
+            if key in value
+        }
+        return Sample(name, self._file, task, args, expect, given, previous)
+
+    def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
+        found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]
+        if found:
+            return found[0]
+        there = ", ".join(task.slug for task in self._tasks) or "none"
+        if name is None:
+            raise self._bad(f"it names no `task`; there are: {there}", *keys)
+        raise self._bad(f"no task is called {json.dumps(name)}; there are: {there}", *keys, "task")
+
+    def _typed(
+        self,
+        value: Mapping[str, Any],
+        key: str,
+        fits: Callable[[object], bool],
+        wanted: str,
+        keys: tuple[str | int, ...],
+    ) -> None:
+        if key in value and not fits(value[key]):
+            raise self._bad(f"`{key}` must be {wanted}", *keys, key)
+
+    def _known(
+        self, value: Mapping[str, Any], known: frozenset[str] | set[str], keys: Sequence[str | int]
+    ) -> None:
+        for key in value:
+            if key not in known:
+                there = ", ".join(sorted(known))
+                raise self._bad(f"{key!r} means nothing here; a sample has: {there}", *keys, key)
+
+    def _mapping(self, value: object, keys: Sequence[str | int]) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise self._bad("an object is needed here", *keys)
+        return value
+
+    def _bad(self, message: str, *keys: str | int) -> BadInput:
+        place = self._text.places.get(pointer(*keys))
+        return BadInput(f"{self._file}{f':{place.line}' if place else ''}: {message}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
