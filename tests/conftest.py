@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# Imported here once, and not again in each run within this process.
+import pytest_fractal.items  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -59,7 +62,8 @@ def broken_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, but `invert_well` imports a module that is not there (FR301)."""
     script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
     return make_wheel(
-        tmp_path_factory.mktemp("broken"), changes={"invert_well.py": f"import not_there\n{script}"}
+        tmp_path_factory.mktemp("broken"),
+        changes={"invert_well.py": f"import not_there\n{script}"},
     )
 
 
@@ -72,6 +76,8 @@ class Ran:
     err: str
     left: tuple[str, ...]
     """What it has left in the folder for temporary files."""
+    folder: Path
+    """Where it was run."""
 
     @property
     def text(self) -> str:
@@ -112,7 +118,7 @@ class Runner:
             out, err = process.communicate()
             pytest.fail(f"no end within 120 s:\n{out}\n{err}")
         left = tuple(sorted(path.name for path in self.temporary.iterdir()))
-        return Ran(process.returncode, out, err, left)
+        return Ran(process.returncode, out, err, left, self.folder)
 
     def command(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run a command to its end."""
@@ -120,10 +126,11 @@ class Runner:
 
     def pytest(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run pytest, without a cache, in a folder without a configuration."""
-        return self.command(
-            sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
-            cwd=cwd, **variables,
-        )  # fmt: skip
+        return self.command(*self.argv(*arguments), cwd=cwd, **variables)
+
+    def argv(self, *arguments: str | Path) -> list[str | Path]:
+        """The command that `pytest` runs."""
+        return [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
 
     def hermetic(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run the console script."""
@@ -132,7 +139,7 @@ class Runner:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Iterator[Runner]:
+def runner(tmp_path: Path) -> Runner:
     """Runs in a fresh folder, with a fresh folder for temporary files."""
     folder, temporary = tmp_path / "work", tmp_path / "temporary"
     folder.mkdir()
