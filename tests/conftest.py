@@ -24,7 +24,10 @@ MakeWheel = Callable[..., Path]
 
 
 def make_wheel(
-    folder: Path, name: str = "tested_tasks", changes: Mapping[str, str | None] | None = None
+    folder: Path,
+    name: str = "tested_tasks",
+    changes: Mapping[str, str | None] | None = None,
+    extra_metadata: str = "",
 ) -> Path:
     """Zip the package `with_own_tests` as a wheel, under another name if one is given.
 
@@ -40,7 +43,9 @@ def make_wheel(
     files |= changes or {}
     info = f"{name}-1.0.dist-info"
     entries = {f"{name}/{path}": text for path, text in files.items() if text is not None}
-    entries[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    entries[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{extra_metadata}"
+    )
     entries[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     entries[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*entries, f"{info}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +79,7 @@ class Ran:
     status: int
     out: str
     err: str
-    left: tuple[str, ...]
+    left: list[str]
     """What it has left in the folder for temporary files."""
     folder: Path
     """Where it was run."""
@@ -117,8 +122,12 @@ class Runner:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
             pytest.fail(f"no end within 120 s:\n{out}\n{err}")
-        left = tuple(sorted(path.name for path in self.temporary.iterdir()))
-        return Ran(process.returncode, out, err, left, self.folder)
+        return Ran(process.returncode, out, err, self.left(), self.folder)
+
+    def left(self) -> list[str]:
+        """What lies in the folder for temporary files, less what pytest keeps of its workers."""
+        names = sorted(path.name for path in self.temporary.iterdir())
+        return [name for name in names if not name.startswith("pytest-of-")]
 
     def command(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run a command to its end."""
