@@ -77,9 +77,17 @@ def installs(installation: Installation) -> Iterator[Finding]:
                 hint=f"declare {extra!r} in [project.optional-dependencies], or ask for another",
                 file=installation.wheel.metadata_path,
             )
+    interpreter, allowed = installation.environment.interpreter, installation.wheel.requires_python
     if not installation.finished.returncode:
+        # uv passes over upper bounds; pip, which the server uses, refuses the wheel.
+        if not allowed.contains(interpreter.version, prereleases=True):
+            yield Finding(
+                expected=f"a `requires-python` that takes Python {interpreter.version}",
+                found=f"Requires-Python: {allowed}; pip refuses to install it",
+                hint="change `requires-python`, or choose another interpreter by --fractal-python",
+                file=installation.wheel.metadata_path,
+            )
         return
-    interpreter = installation.environment.interpreter
     yield Finding(
         expected=f"an installation of {installation.wheel.path.name} "
         f"under Python {interpreter.version}",
