@@ -31,10 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     import pytest
 
-    if not given or given in (["-h"], ["--help"]):
-        print(_USAGE + _options())
-        return 0 if given else 4
     packages, others = _split(given)
+    if given in (["-h"], ["--help"]):
+        print(_USAGE + _options())
+        return 0
+    if not packages and not any(one.startswith(_NEED_NO_PACKAGE) for one in given):
+        print(_USAGE + _options(), file=sys.stderr)
+        return 4
     # An empty configuration: the one of the folder belongs to the candidate.
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-") as folder:
         configuration = Path(folder, "pytest.ini")
@@ -76,6 +79,10 @@ _WITH_VALUE = frozenset({"-k", "-m", "-n", "-o", "-p", "-r", "-W", "-c", "--tb",
                          "--verbosity", "--basetemp", "--capture", "--numprocesses",
                          "--deselect", "--override-ini", "--show-capture", "--durations-min",
                          "--junit-prefix", "--pythonwarnings", "--log-level"})  # fmt: skip
+
+
+_NEED_NO_PACKAGE = ("--fractal-package", "--fractal-rules", "--fractal-explain", "--version", "-V",
+                    "--help", "-h", "--markers", "--fixtures")  # fmt: skip
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

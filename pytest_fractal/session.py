@@ -72,7 +72,8 @@ class Session:
                 try:
                     _ = candidate.build
                 except HarnessError as error:
-                    raise BadInput(f"{text}: {error}") from None
+                    sentence = " ".join(str(error).split())
+                    raise BadInput(f"{text}: {sentence}") from None
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)

@@ -58,7 +58,14 @@ def parse_package(text: str, folder: Path) -> PackageSpec:
     if matched is None:
         raise BadInput("an empty package was given: name a folder, a wheel or a requirement")
     extras = tuple(part.strip() for part in (matched["extras"] or "").split(",") if part.strip())
-    path = folder / Path(matched["path"]).expanduser()
+    try:
+        return _found(text, matched["path"], extras, folder)
+    except (OSError, RuntimeError) as error:  # unreadable; the home of nobody
+        raise BadInput(f"{text}: cannot be read: {error}") from None
+
+
+def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> PackageSpec:
+    path = folder / Path(place).expanduser()
     if path.is_dir() and path.suffix != ".whl":
         if not any((path / name).is_file() for name in PROJECT_FILES):
             raise BadInput(
@@ -66,8 +73,8 @@ def parse_package(text: str, folder: Path) -> PackageSpec:
                 "nor setup.py"
             )
         return PackageSpec("source", text, path.resolve(), None, extras)
-    if matched["path"].endswith(".whl"):
-        return PackageSpec("wheel", text, _one_wheel(matched["path"], path), None, extras)
+    if place.endswith(".whl"):
+        return PackageSpec("wheel", text, _one_wheel(place, path), None, extras)
     if path.exists():
         raise BadInput(f"{text}: neither a folder nor a wheel; unpack an sdist before judging it")
     if re.match(r"[.~]|.*[/\\]", text) and "@" not in text:

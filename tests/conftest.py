@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# Imported here once, and not again in each run within this process.
+import pytest_fractal.items  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -21,7 +24,10 @@ MakeWheel = Callable[..., Path]
 
 
 def make_wheel(
-    folder: Path, name: str = "tested_tasks", changes: Mapping[str, str | None] | None = None
+    folder: Path,
+    name: str = "tested_tasks",
+    changes: Mapping[str, str | None] | None = None,
+    extra_metadata: str = "",
 ) -> Path:
     """Zip the package `with_own_tests` as a wheel, under another name if one is given.
 
@@ -37,7 +43,9 @@ def make_wheel(
     files |= changes or {}
     info = f"{name}-1.0.dist-info"
     entries = {f"{name}/{path}": text for path, text in files.items() if text is not None}
-    entries[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    entries[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{extra_metadata}"
+    )
     entries[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     entries[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*entries, f"{info}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +67,8 @@ def broken_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, but `invert_well` imports a module that is not there (FR301)."""
     script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
     return make_wheel(
-        tmp_path_factory.mktemp("broken"), changes={"invert_well.py": f"import not_there\n{script}"}
+        tmp_path_factory.mktemp("broken"),
+        changes={"invert_well.py": f"import not_there\n{script}"},
     )
 
 
@@ -70,8 +79,10 @@ class Ran:
     status: int
     out: str
     err: str
-    left: tuple[str, ...]
+    left: list[str]
     """What it has left in the folder for temporary files."""
+    folder: Path
+    """Where it was run."""
 
     @property
     def text(self) -> str:
@@ -111,8 +122,12 @@ class Runner:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
             pytest.fail(f"no end within 120 s:\n{out}\n{err}")
-        left = tuple(sorted(path.name for path in self.temporary.iterdir()))
-        return Ran(process.returncode, out, err, left)
+        return Ran(process.returncode, out, err, self.left(), self.folder)
+
+    def left(self) -> list[str]:
+        """What lies in the folder for temporary files, less what pytest keeps of its workers."""
+        names = sorted(path.name for path in self.temporary.iterdir())
+        return [name for name in names if not name.startswith("pytest-of-")]
 
     def command(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run a command to its end."""
@@ -120,10 +135,11 @@ class Runner:
 
     def pytest(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run pytest, without a cache, in a folder without a configuration."""
-        return self.command(
-            sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments,
-            cwd=cwd, **variables,
-        )  # fmt: skip
+        return self.command(*self.argv(*arguments), cwd=cwd, **variables)
+
+    def argv(self, *arguments: str | Path) -> list[str | Path]:
+        """The command that `pytest` runs."""
+        return [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
 
     def hermetic(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run the console script."""
@@ -132,7 +148,7 @@ class Runner:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Iterator[Runner]:
+def runner(tmp_path: Path) -> Runner:
     """Runs in a fresh folder, with a fresh folder for temporary files."""
     folder, temporary = tmp_path / "work", tmp_path / "temporary"
     folder.mkdir()

@@ -99,16 +99,73 @@ def copy_tree(source: Path, target: Path) -> Path:
     for part in source.relative_to(top).parts:
         copy.mkdir()
         for neighbour in original.iterdir():
-            if neighbour.is_dir() and neighbour.name != part:
+            if neighbour.name in (part, ".git"):
+                continue
+            if neighbour.is_dir():
                 (copy / neighbour.name).symlink_to(neighbour)
             elif neighbour.is_file():
                 # Not a link: backends put a repository's .gitignore into the sdist.
                 shutil.copy2(neighbour, copy / neighbour.name)
         original, copy = original / part, copy / part
     shutil.copytree(source, copy, symlinks=True, ignore=_left_out, copy_function=_copy_file)
-    if (source / ".git").is_dir():
-        (copy / ".git").symlink_to(source / ".git")
+    for path in copy.rglob("*"):
+        if path.is_symlink() and not path.exists():
+            # It led out of what was copied, if it led anywhere.
+            there = (source / path.relative_to(copy)).resolve()
+            if there.exists():
+                path.unlink()
+                path.symlink_to(there)
+    if (top / ".git").exists():
+        _copy_repository(top, target, source.relative_to(top))
     return copy
+
+
+def _copy_repository(top: Path, copy: Path, project: Path) -> None:
+    """Let git find in `copy` the repository of `top`, of which `project` alone was copied.
+
+    The objects are the repository's own. The index is a copy: git writes into it even
+    when it is only asked for a version.
+    """
+    repository, own = top / ".git", copy / ".git"
+    if repository.is_file():  # of a worktree or a submodule
+        repository = top / repository.read_text().removeprefix("gitdir:").strip()
+    own.unlink(missing_ok=True)
+    own.mkdir()
+    for path in repository.iterdir():
+        if path.is_dir():
+            (own / path.name).symlink_to(path.resolve())
+        elif path.is_file() and path.suffix != ".lock":
+            shutil.copy2(path, own / path.name)
+    if (own / "commondir").is_file():
+        common = repository / (own / "commondir").read_text().strip()
+        (own / "commondir").write_text(f"{common.resolve()}\n")
+    # Run beside the copy: within it, git would follow this very setting of a submodule.
+    _git(copy.parent, "config", "--file", str(own / "config"), "--unset", "core.worktree")
+    if project.parts:
+        # What was not copied has not been deleted: versions would be marked as changed.
+        elsewhere = _git(copy, "ls-files", "-z", "--", ".", f":(exclude){project.as_posix()}")
+        _git(copy, "update-index", "-z", "--assume-unchanged", "--stdin", given=elsewhere)
+
+
+def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """What git prints; nothing where it fails or is not there, as it then will for the backend."""
+    try:
+        finished = subprocess.run(
+            ["git", *arguments], cwd=folder, env=_environment(), input=given, capture_output=True
+        )
+    except OSError:
+        return b""
+    return finished.stdout
+
+
+def _environment() -> dict[str, str]:
+    """The caller's variables, less those that point Python or git to another place."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON")
+        and name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # of a git hook
+    }
 
 
 class _Failed(Exception):
@@ -161,11 +218,10 @@ class _Project:
     ) -> None:
         """Run one hook of the backend; `build` looks at the result itself."""
         path = os.pathsep.join([str(self._environment.scripts), os.environ.get("PATH", "")])
-        env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self._last = processes.run(
             cmd,
             cwd=Path(cwd or "."),
-            env={**env, "PATH": path, **(extra_environ or {})},
+            env={**_environment(), "PATH": path, **(extra_environ or {})},
             timeout=BUILD_LIMIT,
         )
         if self._last.timed_out:
@@ -180,6 +236,7 @@ class _Project:
 
 
 def _unpack(sdist: Path, folder: Path) -> Path:
+    folder.mkdir()
     try:
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")

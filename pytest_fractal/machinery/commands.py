@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,10 @@ ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
 
 _DAY_NS: Final = 24 * 3600 * 10**9
+_BOX: Final = "\u2500-\u259f"
+"""The characters of which frames and progress bars are drawn."""
+_DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\w*\d\w*")
+"""Ids, addresses, times and counts: words with a digit."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _FRAME: Final = re.compile(r'^ *File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
 _EXCEPTION: Final = re.compile(
@@ -60,11 +64,40 @@ class Crash:
     @property
     def raised_by_import(self) -> bool:
         """Whether a module failed while it was imported, for whatever reason."""
-        return (
-            self.type in {"ImportError", "ModuleNotFoundError"}
-            or self.type in {"SyntaxError", "IndentationError", "TabError"}
-            or any(frame.name == "<module>" for frame in self.frames[1:])
-        )
+        # A script that is run by `python -m` has frames of the interpreter's above it.
+        files = [frame for frame in self.frames if _is_file(frame.file)]
+        return self.cannot_import or any(frame.name == "<module>" for frame in files[1:])
+
+    @property
+    def cannot_import(self) -> bool:
+        """Whether Python did not find what to import, or could not compile it."""
+        if self.type in {"SyntaxError", "IndentationError", "TabError"}:
+            # Not text that the program itself compiles, as `ast.literal_eval` does.
+            return bool(self.frames) and _is_file(self.frames[-1].file)
+        return self.type in {"ImportError", "ModuleNotFoundError"}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a command, as far as two starts that do the same agree in it."""
+
+    status: int
+    timed_out: bool
+    words: frozenset[str]
+    """What it said: without paths, numbers and ids, and without an order, which sets,
+    threads and progress bars change. Of an uncaught exception, nothing but its text."""
+    frames: tuple[Frame, ...]
+    """Where that exception was raised."""
+
+    def renamed(self, option: str, other: str) -> Ending:
+        """The same, had the command been given the option `other` in place of `option`."""
+        if not _words(option) <= self.words:
+            return self
+        return replace(self, words=self.words - _words(option) | _words(other))
+
+    def without(self, options: Iterable[str]) -> Ending:
+        """The same, but for the words of some options."""
+        return replace(self, words=self.words - _words(" ".join(options)))
 
 
 @dataclass(frozen=True)
@@ -81,25 +114,37 @@ class Start:
 
     @cached_property
     def crash(self) -> Crash | None:
-        """The uncaught Python exception that it ended with, if it did."""
-        return read_crash(self.finished.stderr) if self.finished.returncode else None
+        """The uncaught Python exception that it ended with, if it did.
+
+        Python then exits with 1, and with nothing else.
+        """
+        return read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
 
     @cached_property
     def last_words(self) -> str:
         """What it said in the end: its exception, or the last lines of its output."""
         if self.crash is not None:
-            return f"{self.crash.type}: {self.crash.message}"
+            return f"{self.crash.type}: {self.crash.message}".removesuffix(": ")
         text = self.finished.stderr if self.finished.stderr.strip() else self.finished.stdout
-        return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-8:])
+        lines = (re.sub(rf"[{_BOX}]", " ", line).strip() for line in text.splitlines())
+        return "\n".join([line for line in lines if line][-8:])
 
     @cached_property
-    def behaviour(self) -> tuple[int, bool, str]:
+    def ending(self) -> Ending:
         """How it ended, without what differs between any two starts."""
-        text = self.finished.stdout + "\n" + self.finished.stderr
-        for path, name in ((self.arguments_file, ARGUMENTS), (self.output_file, OUTPUT)):
-            text = text.replace(path, name)
-        text = re.sub(r"0x[0-9a-fA-F]+|\d+", "0", text)
-        return self.finished.returncode, self.finished.timed_out, text
+        status, late = self.finished.returncode, self.finished.timed_out
+        text = f"{self.finished.stdout}\n{self.finished.stderr}"
+        if late:
+            text = ""  # where the time limit cuts an output off is chance
+        elif self.crash is not None:
+            text = self.last_words
+        folder = str(Path(self.arguments_file).parent)
+        for path, name in ((self.arguments_file, ARGUMENTS), (self.output_file, OUTPUT),
+                           (folder, "{folder}")):  # fmt: skip
+            # A path may be broken over two lines of a box.
+            text = re.sub(rf"[\s{_BOX}]*".join(map(re.escape, path)), f" {name} ", text)
+        frames = self.crash.frames if self.crash is not None else ()
+        return Ending(status, late, _words(_DIFFERS.sub(" ", text)), frames)
 
 
 def start_command(
@@ -196,7 +241,18 @@ def read_crash(stderr: str) -> Crash | None:
     return None
 
 
+def _words(text: str) -> frozenset[str]:
+    # An option `--metadata-out` may be called `metadata_out` by who refuses it.
+    words = (word.replace("-", "_").strip("_") for word in re.findall(r"[\w{}-]+", text))
+    return frozenset(filter(None, words))
+
+
 def _filled(word: str, names: Mapping[str, str]) -> str:
     for name, value in names.items():
         word = word.replace(name, value)
     return word
+
+
+def _is_file(name: str) -> bool:
+    # A file of code, and not of the interpreter's own way to it.
+    return not name.startswith("<") and Path(name).name != "runpy.py"

@@ -6,18 +6,25 @@ as many rules as it can:
 1. One start as Fractal makes it, on arguments that a task should refuse: they lack
    what is required and hold one that nobody knows. That the file is read shows that
    the command starts, takes the options and reads the arguments (FR301-FR303); how it
-   ends shows whether it refuses them (FR304). A command that does not start needs no
-   more than this one.
+   ends shows whether it refuses them (FR304). A command that hangs, or that a signal or
+   a failed import ends before it reads, needs no more than this one.
 2. One start on a file that is not JSON (FR304). Tasks that leave the reading to one
-   function of their package, as the traceback of the first start tells, share it.
+   function of their package, as the tracebacks of both starts tell, share it.
 3. Where the first refusal does not tell which of its two reasons it had, one start for
-   each reason that is still open. Python's own `TypeError` for an unknown keyword
-   settles both: a function called with `**arguments` refuses a missing one too.
+   each reason that is still open. Only an exception is taken at its word, and only where
+   it does not merely repeat what it was given: a log may name anything. Where the start
+   on good arguments and an unknown one ends in an exception about something else, one
+   more start, without the unknown argument, shows whether that had any part in it.
 
-So an ordinary package costs one start a task, and one more. Only a command whose
+So a package whose tasks validate their arguments with pydantic, which tells all reasons
+at once, costs one start a task, and one more. A plain function called with `**arguments`
+costs another: Python tells of the unknown argument alone. Only a command whose
 arguments file stays unread, or that may have refused the second option, is started
 in other ways (`Manner`) to find out what it would take, and how it treats an option
-that cannot exist.
+that cannot exist: two ways for one that reads, up to ten for one that does not.
+Where the file system keeps no access times, a command that tells contents apart is seen
+to read, at one start more for each "does it read?"; a failing one is trusted to, if it
+fails otherwise with an option that cannot exist.
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Crash, Start
@@ -34,7 +41,11 @@ UNKNOWN: Final = "pytest_fractal_unknown_argument"
 IMPOSSIBLE: Final = "--pytest-fractal-no-such-option"
 _NOT_JSON: Final = b'{"this is": not JSON'
 
-CaseKind = Literal["not-json", "lacking", "unknown", "lacking-and-unknown"]
+_ECHO: Final = re.compile(rf"""['"]?{UNKNOWN}['"]?\s*[:=]\s*0""")
+"""The unknown argument as a part of all arguments, which an exception may repeat."""
+_USAGE: Final = re.compile(r"\b(usage|options?|arguments?|argv)\b", re.IGNORECASE)
+
+CaseKind = Literal["not-json", "lacking", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,15 @@ class Manner:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A start in another manner than Fractal's."""
+
+    manner: Manner
+    start: Start
+    reads: bool
+
+
+@dataclass(frozen=True)
 class Case:
     """A start on arguments of one kind that a task should refuse."""
 
@@ -58,44 +78,101 @@ class Case:
     start: Start
     real: bool = False
     """Whether the arguments are good but for this: then the task may really run."""
+    twin: Start | None = None
+    """A start on the same arguments without this one mistake, where it was needed."""
+
+    @property
+    def goes_unnoticed(self) -> bool:
+        """Whether the mistake had no part in how the command ended."""
+        return self.twin is not None and self.twin.ending == self.start.ending
 
 
 @dataclass(frozen=True)
 class Probe:
     """What the starts of one command have shown."""
 
+    flags: tuple[str, str]
     first: Start
     """As Fractal starts it, on arguments that should be refused."""
     reads: bool
     """Whether the first start read its arguments file."""
-    manners: tuple[tuple[Manner, Start, bool], ...] = ()
-    """Other ways that were tried, in this order, and whether each read the file."""
+    attempts: tuple[Attempt, ...] = ()
+    """Other ways that were tried, in this order."""
     cases: tuple[Case, ...] = ()
     """What should be refused; only of a command that reads its arguments."""
 
+    @property
     def reading_manner(self) -> Manner | None:
-        """Another way, by which the command does read its arguments."""
-        return next((manner for manner, _, reads in self.manners if reads), None)
+        """Another way, by which the command does read its arguments, though not by Fractal's."""
+        reading = (attempt.manner for attempt in self.attempts if attempt.reads)
+        return None if self.reads else next(reading, None)
 
     @property
     def refuses_output_option(self) -> bool:
         """Whether the option for the output file is refused, though the other one is taken."""
-        flag, option = self.first.finished.argv[-4], self.first.finished.argv[-2]
-        tried = {manner.options: (start, reads) for manner, start, reads in self.manners}
-        alone, reads_alone = tried.get((flag, ARGUMENTS), (None, False))
-        if not self.reads:
-            return reads_alone
-        impossible, _ = tried.get((flag, ARGUMENTS, IMPOSSIBLE, OUTPUT), (None, False))
-        if alone is None or impossible is None:
+        alone = self._attempt(_alone(self.flags))
+        if not self.reads and alone is not None and alone.reads:
+            return True
+        impossible = self._attempt(_impossible(self.flags)[1])
+        if impossible is None or not self._as_impossible(1):
             return False
-        status, timed_out, text = impossible.behaviour
-        as_impossible = (status, timed_out, text.replace(IMPOSSIBLE, option))
-        return self.first.behaviour == as_impossible and self.first.behaviour != alone.behaviour
+        if self.reads:
+            return alone is not None and alone.start.ending != self.first.ending
+        return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.last_words
 
     @property
-    def depends_on_options(self) -> bool:
-        """Whether the command ended otherwise when it was given other options."""
-        return any(start.behaviour != self.first.behaviour for _, start, _ in self.manners)
+    def refuses_options(self) -> bool:
+        """Whether an option is refused: treated as an impossible one, or another way is taken.
+
+        A command that ends the same whatever it is given refuses its options if it says so.
+        """
+        if self.reads:
+            return self.refuses_output_option
+        if self.reading_manner is not None:
+            return True
+        if not self.attempts or not (self._as_impossible(0) or self._as_impossible(1)):
+            return False
+        return not self.ends_all_alike or self._is_about_options
+
+    @property
+    def ends_before_options(self) -> bool:
+        """Whether it fails before it reads, in the same way whatever the options."""
+        failed = self.first.finished.returncode != 0 and not self.first.finished.timed_out
+        if self.reads or not failed or self.reading_manner is not None:
+            return False
+        return self.ends_all_alike and not self._is_about_options
+
+    @property
+    def ends_all_alike(self) -> bool:
+        """Whether it ended in the same way however its options were written."""
+        # Some repeat what they were given.
+        given = {word for attempt in self.attempts for word in attempt.manner.options}
+        end = self.first.ending.without(given)
+        return all(attempt.start.ending.without(given) == end for attempt in self.attempts)
+
+    @property
+    def _is_about_options(self) -> bool:
+        """Whether the end is about options, of a command that ends the same with any."""
+        first, impossible = self.first, self._attempt(_impossible(self.flags)[0])
+        if impossible is not None and IMPOSSIBLE in impossible.start.last_words:
+            return True
+        if first.crash is not None:
+            return first.crash.type == "KeyError" and first.crash.message.startswith("'-")
+        return _USAGE.search(first.last_words) is not None
+
+    def _attempt(self, manner: Manner) -> Attempt | None:
+        return next((one for one in self.attempts if one.manner == manner), None)
+
+    def _as_impossible(self, place: int) -> bool:
+        """Whether it ended as it does when this option is replaced by an impossible one."""
+        impossible = self._attempt(_impossible(self.flags)[place])
+        if impossible is None:
+            return False
+        end = impossible.start.ending.renamed(IMPOSSIBLE, self.flags[place])
+        if IMPOSSIBLE not in impossible.start.last_words:
+            return end == self.first.ending
+        # Who names the option that it refuses may suggest another that looks like it.
+        return end == replace(self.first.ending, words=self.first.ending.words & end.words)
 
 
 Starter = Callable[[bytes, Sequence[str]], Start]
@@ -124,68 +201,104 @@ def probe_command(
     required = _required(schema)
     options = (flags[0], ARGUMENTS, flags[1], OUTPUT)
     content = b"{}" if takes_unknown else _encoded({UNKNOWN: 0})
+
+    def attempt(manner: Manner) -> Attempt:
+        other = start(content, manner.options)
+        if other.read is not None:
+            return Attempt(manner, other, other.read)
+        return Attempt(manner, other, tells_contents_apart(other, manner.options))
+
+    def tells_contents_apart(one: Start, ways: Sequence[str]) -> bool:
+        return one.output is not None or one.ending != start(_NOT_JSON, ways).ending
+
+    def ends_as_with_an_impossible_option() -> bool:
+        other = start(content, _impossible(flags)[0].options)
+        return other.ending.renamed(IMPOSSIBLE, flags[0]) == first.ending
+
     first = start(content, options)
-
-    def reads(one: Start, ways: Sequence[str]) -> bool:
-        if one.read is not None:
-            return one.read
-        # No access times here: a command that reads tells two contents apart.
-        return one.output is not None or one.behaviour != start(_NOT_JSON, ways).behaviour
-
-    if not reads(first, options):
-        if first.finished.returncode in (0, 126, 127) or first.finished.timed_out:
-            return Probe(first, reads=False)
+    finished = first.finished
+    reads = first.read
+    if reads is None:
+        # No access times here. A failing command is trusted to have read, unless it fails
+        # just so with an option that it cannot know: many say the same of any content.
+        reads = finished.returncode != 0 and not ends_as_with_an_impossible_option()
+        reads = reads or tells_contents_apart(first, options)
+    if not reads:
+        if finished.returncode in (126, 127) or finished.returncode < 0:
+            return Probe(flags, first, reads=False)
         if first.crash is not None and first.crash.raised_by_import:
-            return Probe(first, reads=False)
-        tried = []
+            return Probe(flags, first, reads=False)
+        attempts = []
         for manner in _manners(flags):
-            other = start(content, manner.options)
-            tried.append((manner, other, reads(other, manner.options)))
-            if tried[-1][2]:
+            attempts.append(attempt(manner))
+            if attempts[-1].reads or attempts[-1].start.finished.timed_out:
                 break
-        return Probe(first, reads=False, manners=tuple(tried))
+        return Probe(flags, first, reads=False, attempts=tuple(attempts))
 
-    told = _told(first)
-    names_unknown, names_required = UNKNOWN in told, _names(told, [*required, *reserved])
-    tried = []
-    refused = first.finished.returncode != 0
+    missing: CaseKind = "lacking" if required else "unknown"
+    if finished.timed_out:
+        # It may be at work, unless it has not been given what it needs.
+        hangs = (Case(missing, first),) if required or not takes_unknown else ()
+        return Probe(flags, first, reads=True, cases=hangs)
+
+    refused = finished.returncode != 0
+    reason = _reason(first)
+    names_unknown = _names(reason, [UNKNOWN])
+    names_required = _names(reason, [*required, *reserved]) and not _names(reason, flags)
+    attempts = []
     if refused and not (names_unknown or names_required) and first.output is None:
-        for last in ((), (IMPOSSIBLE, OUTPUT)):
-            manner = Manner((flags[0], ARGUMENTS, *last))
-            other = start(content, manner.options)
-            tried.append((manner, other, reads(other, manner.options)))
+        attempts = [attempt(_alone(flags)), attempt(_impossible(flags)[1])]
 
     def cases() -> Iterator[Case]:
-        reader = _reader(first.crash, script, package_folder)
-        if reader is None:
-            yield Case("not-json", start(_NOT_JSON, options))
-        else:
-            yield Case("not-json", shared(reader, _NOT_JSON, options))
-        if not refused:
-            if required or not takes_unknown:
-                kind: CaseKind = "unknown" if not required else "lacking-and-unknown"
-                yield Case("lacking" if takes_unknown else kind, first)
-            return
-        called = names_unknown and "unexpected keyword argument" in told
-        if required and not takes_unknown:
-            yield Case("lacking", first if names_required or called else start(b"{}", options))
-        if not takes_unknown and not names_unknown:
-            filled = _encoded({**complete, UNKNOWN: 0})
-            yield Case("unknown", start(filled, options), real=True)
+        yield Case("not-json", on_no_json())
+        if required:
+            settled = not refused or takes_unknown or names_required
+            yield Case("lacking", first if settled else start(b"{}", options))
+        if not takes_unknown:
+            if not refused or names_unknown:
+                yield Case("unknown", first)
+                return
+            alien = start(_encoded({**complete, UNKNOWN: 0}), options)
+            # An exception about something else, in a command that does look at its arguments.
+            other = alien.crash is not None and not _names(_reason(alien), [UNKNOWN])
+            other = other and alien.ending != first.ending
+            twin = start(_encoded(complete), options) if other else None
+            yield Case("unknown", alien, real=True, twin=twin)
 
-    return Probe(first, reads=True, manners=tuple(tried), cases=tuple(cases()))
+    def on_no_json() -> Start:
+        reader = _reader(first.crash, package_folder)
+        if reader is not None and first.crash is not None and first.crash.frames[0].file == script:
+            common = shared(reader, _NOT_JSON, options)
+            if _reader(common.crash, package_folder) == reader:
+                return common
+        return start(_NOT_JSON, options)
+
+    return Probe(flags, first, reads=True, attempts=tuple(attempts), cases=tuple(cases()))
+
+
+def _alone(flags: tuple[str, str]) -> Manner:
+    return Manner((flags[0], ARGUMENTS))
+
+
+def _impossible(flags: tuple[str, str]) -> tuple[Manner, Manner]:
+    """Fractal's manner, with one of its options replaced by one that cannot exist."""
+    return (
+        Manner((IMPOSSIBLE, ARGUMENTS, flags[1], OUTPUT)),
+        Manner((flags[0], ARGUMENTS, IMPOSSIBLE, OUTPUT)),
+    )
 
 
 def _manners(flags: tuple[str, str]) -> Iterator[Manner]:
-    """Ways in which commands are written by mistake, the likeliest first."""
-    yield Manner((flags[0], ARGUMENTS))
+    """Ways in which commands are written by mistake, the likeliest first, and wrong ones."""
+    yield _alone(flags)
     yield Manner(("--json", ARGUMENTS, flags[1], OUTPUT))
     yield Manner((f"--json={ARGUMENTS}", f"{flags[1]}={OUTPUT}"))
     yield Manner((f"--json={ARGUMENTS}",))
     yield Manner(("--args-json", ARGUMENTS, "--out-json", OUTPUT))
     yield Manner((ARGUMENTS, OUTPUT))
     yield Manner((ARGUMENTS,))
-    yield Manner((IMPOSSIBLE, ARGUMENTS))
+    yield from _impossible(flags)
+    yield Manner(())
 
 
 def _required(schema: Mapping[str, Any]) -> list[str]:
@@ -195,28 +308,30 @@ def _required(schema: Mapping[str, Any]) -> list[str]:
     return [name for name in required if isinstance(name, str)]
 
 
-def _told(start: Start) -> str:
-    """What a refusal gives as its reason: not what was logged on the way."""
-    return start.last_words
+def _reason(start: Start) -> str:
+    """What an exception gives as the reason of a refusal; empty where there is none."""
+    if start.crash is None:
+        return ""
+    # `rich` breaks lines where it likes.
+    return _ECHO.sub("", " ".join(start.last_words.split()))
 
 
 def _names(text: str, words: Iterable[str]) -> bool:
-    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in words)
+    return any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) for word in words)
 
 
-def _reader(crash: Crash | None, script: str, package_folder: str) -> str | None:
-    """The function of the package to which the script leaves the reading; None if it is not told.
+def _reader(crash: Crash | None, package_folder: str) -> str | None:
+    """The function of the package to which a script leaves the reading; None if it is not told.
 
     A script that appears once, at the top of the traceback, has handed everything to the
     function below it.
     """
     if crash is None or len(crash.frames) < 2:
         return None
-    top, reader, *rest = crash.frames
-    inside = reader.file.startswith(package_folder) and reader.file != script
-    if top.file != script or not inside or any(frame.file == script for frame in rest):
+    script, reader, *rest = (frame.file for frame in crash.frames)
+    if not reader.startswith(package_folder) or script in (reader, *rest):
         return None
-    return f"{reader.file}:{reader.name}"
+    return f"{reader}:{crash.frames[1].name}"
 
 
 def _encoded(arguments: Mapping[str, Any]) -> bytes:

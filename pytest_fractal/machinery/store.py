@@ -8,6 +8,7 @@ fact first gathers it under a lock and leaves it there; the others wait and read
 from __future__ import annotations
 
 import pickle
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Store:
         """The value of `gather()`, which runs in one thread of one process only.
 
         `BadInput` and `HarnessError` are remembered and raised again for every
-        asker; anything else is a bug of ours and is not kept.
+        asker, and so is an `OSError`, as a `HarnessError`; anything else is a bug of
+        ours and is not kept.
         """
         entry: _Entry[T] = self._known.get(key) or self._shared(key, gather)
         self._known[key] = entry
@@ -78,6 +80,10 @@ class Store:
                 value = gather()
             except (BadInput, HarnessError) as caught:
                 error = caught
+            except shutil.Error as caught:  # tells of many files; the first one is enough
+                error = HarnessError(str(caught.args[0][0][2]))
+            except OSError as caught:  # an unreadable file, a full disk
+                error = HarnessError(str(caught))
             entry = _Entry(value, error, time.monotonic() - started)
             target = self.folder / f"{key}.pickle"
             partial = target.with_suffix(".partial")

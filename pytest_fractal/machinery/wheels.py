@@ -15,6 +15,7 @@ from typing import Final
 
 from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.errors import BadInput
@@ -72,6 +73,14 @@ class Wheel:
         """The names of the extras, as METADATA provides them."""
         provided = self._fields.get("provides_extra")
         return tuple(map(str, provided)) if isinstance(provided, list) else ()
+
+    @property
+    def requires_python(self) -> SpecifierSet:
+        """The versions of Python that METADATA allows; all where it does not tell."""
+        try:
+            return SpecifierSet(str(self._fields.get("requires_python", "")))
+        except InvalidSpecifier:
+            return SpecifierSet()
 
     @cached_property
     def requirements(self) -> tuple[Requirement, ...]:

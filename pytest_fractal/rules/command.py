@@ -33,19 +33,17 @@ def starts(command: Command) -> Iterator[Finding]:
     the first job runs, if not here.
     """
     first, probe = command.probe.first, command.probe
-    finished = first.finished
-    if finished.returncode in (126, 127) and not finished.stdout and probe.reads is not True:
-        yield _finding(command, "a program that can be started", finished.stderr, "see that the "
-                       "interpreter is there, and that the file may be executed")  # fmt: skip
-        return
-    crash = first.crash
+    finished, crash = first.finished, first.crash
+    if probe.reads:
+        # What it imports later than it reads.
+        broken = crash is not None and crash.cannot_import
+    else:
+        broken = crash is not None and crash.raised_by_import
     missing = _MISSING.search(first.last_words) if finished.returncode else None
-    broken = crash is not None and (
-        crash.raised_by_import
-        if not probe.reads
-        else crash.type in ("ImportError", "ModuleNotFoundError", "SyntaxError")
-    )
-    if broken or (missing and not probe.reads):
+    if finished.returncode in (126, 127) and not probe.reads:
+        yield _finding(command, "a program that can be started", _said(command), "see that the "
+                       "interpreter is there, and that the file may be executed")  # fmt: skip
+    elif broken or (missing and probe.ends_before_options):
         found = crash.headline if crash else first.last_words
         yield _finding(command, "a script that imports what it needs", _told(found, crash),
                        _hint_for_import(command, crash, missing and missing[1]))  # fmt: skip
@@ -53,11 +51,11 @@ def starts(command: Command) -> Iterator[Finding]:
         yield _finding(command, "a script that starts", finished.ending,
                        "a compiled dependency crashes while it is imported: run the script with "
                        "`python -X faulthandler` to see which")  # fmt: skip
-    elif crash is not None and not probe.reads and not _is_about_options(command):
-        yield _finding(command, "a script that gets as far as its arguments",
-                       _told(crash.headline, crash),
+    elif probe.ends_before_options:
+        found = _told(crash.headline, crash) if crash else f"{finished.ending}: {_said(command)}"
+        yield _finding(command, "a script that gets as far as its arguments", found,
                        "it ends like this before it reads its arguments file, whatever the "
-                       "options: mend this exception")  # fmt: skip
+                       "options: mend what it says here")  # fmt: skip
 
 
 @rule(
@@ -81,8 +79,8 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
             command, expected, f"it takes {flag}, but refuses {option}: {_said(command)}",
             f"declare the option {option} too, with one value: the path to write the output to",
         )  # fmt: skip
-    elif not probe.reads and finished.returncode and not finished.timed_out:
-        manner = probe.reading_manner()
+    elif probe.refuses_options:
+        manner = probe.reading_manner
         takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
         yield _finding(
             command, expected, f"{finished.ending}, its arguments unread{takes}: "
@@ -109,10 +107,11 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     probe, finished = command.probe, command.probe.first.finished
     flag, _ = command.task.generation.flags
     if not probe.reads:
+        said = f": {_said(command)}" if finished.returncode and not finished.timed_out else ""
         yield _finding(
             command, f"the file behind {flag} is read",
-            f"{finished.ending}, and the file was not read",
-            f"open the path that follows {flag} and load it as JSON"
+            f"{finished.ending}, and the file was not read{said}",
+            f"open the path that follows {flag} and load it as JSON, before anything that may fail"
             if not finished.timed_out
             else "the command hangs before it looks at its arguments: see what it waits for",
         )  # fmt: skip
@@ -137,8 +136,6 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "not-json": "a file that is not JSON",
         "lacking": f"arguments without any required one ({required})",
         "unknown": f"an argument that the task does not know ({UNKNOWN})",
-        "lacking-and-unknown": f"only an argument that the task does not know ({UNKNOWN}), "
-        f"without any required one ({required})",
     }
     hints = {
         "not-json": "do not catch the error of json.load, or end with sys.exit(1)",
@@ -152,10 +149,14 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         accepted = finished.returncode == 0
         hangs = finished.timed_out and not case.real
         if accepted or hangs:
-            yield _finding(
-                command, f"an exit status above 0 for {given[case.kind]}", finished.ending,
-                hints.get(case.kind, hints["lacking"]),
-            )  # fmt: skip
+            found = finished.ending
+        elif case.goes_unnoticed:
+            found = f"it ends as it does without it: {case.start.last_words}"
+        else:
+            continue
+        yield _finding(
+            command, f"an exit status above 0 for {given[case.kind]}", found, hints[case.kind]
+        )
 
 
 def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
@@ -181,17 +182,18 @@ def _told(found: str, crash: Crash | None) -> str:
     return f"{found} ({file}, line {frame.line})"
 
 
-def _is_about_options(command: Command) -> bool:
-    """Whether the command would end otherwise with other options."""
-    return command.probe.depends_on_options or command.probe.reading_manner() is not None
-
-
 def _hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
     if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
         version = command.installation.environment.interpreter.version
         return f"mend the syntax for Python {version}, or raise requires-python"
     if module is not None:
         return _hint_for_module(command, module.partition(".")[0], module)
+    circle = re.search(r"partially initialized module '([\w.]+)'", crash.message if crash else "")
+    if circle is not None:
+        return (
+            f"{circle[1]!r} is imported while it is being imported: is one of your files named "
+            "like a module that it needs? Else the imports go in a circle"
+        )
     if crash is not None and (drifted := _drifted(command, crash)):
         return drifted
     if crash is not None and "attempted relative import" in crash.message:

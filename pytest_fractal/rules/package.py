@@ -77,9 +77,17 @@ def installs(installation: Installation) -> Iterator[Finding]:
                 hint=f"declare {extra!r} in [project.optional-dependencies], or ask for another",
                 file=installation.wheel.metadata_path,
             )
+    interpreter, allowed = installation.environment.interpreter, installation.wheel.requires_python
     if not installation.finished.returncode:
+        # uv passes over upper bounds; pip, which the server uses, refuses the wheel.
+        if not allowed.contains(interpreter.version, prereleases=True):
+            yield Finding(
+                expected=f"a `requires-python` that takes Python {interpreter.version}",
+                found=f"Requires-Python: {allowed}; pip refuses to install it",
+                hint="change `requires-python`, or choose another interpreter by --fractal-python",
+                file=installation.wheel.metadata_path,
+            )
         return
-    interpreter = installation.environment.interpreter
     yield Finding(
         expected=f"an installation of {installation.wheel.path.name} "
         f"under Python {interpreter.version}",
@@ -152,9 +160,19 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
                 hint=f"set `{field.lower()}` in the [project] table of pyproject.toml",
                 file=wheel.metadata_path,
             )
+    try:
+        wheel.raw_metadata.decode()
+    except UnicodeDecodeError as error:
+        yield Finding(
+            expected="METADATA in UTF-8, as the server reads it",
+            found=f"byte 0x{wheel.raw_metadata[error.start]:02x} is not UTF-8",
+            hint="build the wheel anew with a current build backend",
+            file=wheel.metadata_path,
+        )
+    version = None
     if wheel.version is not None:
         try:
-            Version(wheel.version)
+            version = Version(wheel.version)
         except InvalidVersion:
             yield Finding(
                 expected="a version such as 1.2.0 (PEP 440)",
@@ -162,21 +180,24 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
                 hint="set a `version` that follows PEP 440",
                 file=wheel.metadata_path,
             )
+    hint = "build the wheel anew, and keep the name that the build backend gives it"
     try:
-        name, _, _, _ = parse_wheel_filename(wheel.path.name)
+        file_name, file_version, _, _ = parse_wheel_filename(wheel.path.name)
     except InvalidWheelFilename as error:
         yield Finding(
             expected="NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
             found=f"{wheel.path.name} ({error})",
-            hint="build the wheel anew, and keep the name that the build backend gives it",
+            hint=hint,
             file=wheel.path.name,
         )
         return
-    if wheel.name is not None and canonicalize_name(wheel.name) != name:
+    other_name = wheel.name is not None and canonicalize_name(wheel.name) != file_name
+    if other_name or version not in (None, file_version):
         yield Finding(
-            expected=f"a file name that begins with the name in METADATA, {wheel.name!r}",
+            expected=f"a file name that begins with name and version in METADATA, "
+            f"{wheel.name} and {wheel.version}",
             found=wheel.path.name,
-            hint="build the wheel anew, and keep the name that the build backend gives it",
+            hint=hint,
             file=wheel.path.name,
         )
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from jsonschema import (
     Draft3Validator,
@@ -19,7 +20,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from referencing import Registry
-from referencing.exceptions import Unresolvable
+from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, Task
@@ -174,7 +175,7 @@ def object_schema(task: Task) -> Iterator[Finding]:
 @rule(
     "FR204",
     "local-references",
-    needs=("FR106",),
+    needs=("FR202",),
     cite=(Spec.SERVER,),
     mend="Put what is referred to into `definitions` or `$defs` of the same schema.",
 )
@@ -184,21 +185,17 @@ def local_references(task: Task) -> Iterator[Finding]:
     Nothing is ever fetched: neither by the server nor by this tool.
     """
     schema = _schema(task)
-    resolver = _registry(schema).resolver(_HERE)
-    base = schema.get("$id")
+    registry, base = _registry(schema)
     for keys, part in _subschemas(schema):
         reference = part.get("$ref")
         if not isinstance(reference, str):
             continue
-        local = reference
-        if isinstance(base, str) and base and reference.startswith(base.rstrip("#")):
-            local = "#" + reference.partition("#")[2]
         try:
-            if not local.startswith("#"):
-                raise Unresolvable(ref=local)
-            resolver.lookup(local)
-        except (Unresolvable, ValueError, TypeError, LookupError):
-            remote = not local.startswith("#")
+            here = registry.resolver(base).lookup(_fragment(keys)).resolver
+            here.lookup(reference)
+        except (Unresolvable, ValueError, TypeError, LookupError) as error:
+            nowhere = isinstance(error, NoSuchAnchor | PointerToNowhere)
+            remote = not nowhere and not reference.startswith("#")
             yield task.finding(
                 "args_schema", *keys, "$ref",
                 expected="a reference such as #/definitions/NAME to a part of this schema",
@@ -286,12 +283,11 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
     """
     schema = _schema(task)
     draft = validator_for(schema, default=Draft202012Validator)
-    registry = _registry(schema)
+    registry, base = _registry(schema)
     for keys, part in _subschemas(schema):
         if "default" not in part:
             continue
-        reference = _HERE + "#" + pointer(*keys).replace("%", "%25")
-        validator = draft({"$ref": reference}, registry=registry)
+        validator = draft({"$ref": base + _fragment(keys)}, registry=registry)
         try:
             error = next(iter(validator.iter_errors(part["default"])), None)
         except (Unresolvable, re.error, RecursionError):
@@ -364,16 +360,19 @@ def _schema(task: Task) -> Mapping[str, Any]:
     return task.schema
 
 
-def _registry(schema: Mapping[str, Any]) -> Registry[Any]:
+def _registry(schema: Mapping[str, Any]) -> tuple[Registry[Any], str]:
+    """What knows this schema and the parts of it, and fetches nothing; and the schema's URI."""
     declared = schema.get("$schema")
-    try:
-        specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
-    except LookupError:
-        specification = DRAFT202012
-    # Without its `$id` the schema is its own base, so that nothing points outside it.
-    local = {key: value for key, value in schema.items() if key not in ("$id", "id")}
-    registry: Registry[Any] = Registry().with_resource(_HERE, specification.create_resource(local))
-    return registry
+    specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
+    root = specification.create_resource(schema)
+    base = (root.id() or "").rstrip("#") or _HERE
+    registry: Registry[Any] = Registry().with_resource(base, root)
+    return registry.crawl(), base
+
+
+def _fragment(keys: tuple[str | int, ...]) -> str:
+    """The part of a schema to which the keys lead, as a URI has it."""
+    return "#" + quote(pointer(*keys), safe="/", errors="replace")
 
 
 _ONE: Final = frozenset(

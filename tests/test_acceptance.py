@@ -1,0 +1,539 @@
+"""The suite as a user meets it: node ids, options, exit status, and what it prints and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MANIFEST, OWN_TESTS, Ran, Runner, make_wheel
+
+WHEEL = "tested_tasks-1.0-py3-none-any.whl"
+STARTS = f"{WHEEL}::starts[invert_well]"
+TYPES = f"{WHEEL}::task-types[invert_well]"
+
+Pytest = Callable[..., pytest.RunResult]
+
+
+def manifest_with(change: Callable[[dict[str, Any]], object]) -> Mapping[str, str]:
+    """A change of the wheel's manifest, for `make_wheel`."""
+    manifest = json.loads((OWN_TESTS / "tested_tasks" / MANIFEST).read_text())
+    change(manifest)
+    return {MANIFEST: json.dumps(manifest, indent=2)}
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Pytest:
+    """Runs the suite in this process, in a folder with a wheel that breaks FR112 and FR113.
+
+    Only the rules about the manifest are judged, so nothing is installed.
+    """
+
+    def spoil(manifest: dict[str, Any]) -> None:
+        manifest["task_list"][1]["input_type"] = " "
+        del manifest["task_list"][0]["docs_info"], manifest["task_list"][0]["docs_link"]
+
+    make_wheel(pytester.path, changes=manifest_with(spoil))
+    pytester.makeini("[pytest]\n")
+
+    def run(*arguments: str, package: bool = True) -> pytest.RunResult:
+        options = [f"--fractal-package={WHEEL}", "--fractal-select=FR1"] if package else []
+        return pytester.runpytest_inprocess(*options, *arguments)
+
+    return run
+
+
+def collected(result: pytest.RunResult) -> list[str]:
+    """The node ids that `--co -q` printed."""
+    return [line for line in result.outlines if "::" in line]
+
+
+# One real run, without workers and with two
+
+
+@pytest.fixture(scope="module")
+def runs(broken_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Ran]:
+    """The whole suite on a task that does not start, by number of workers."""
+    ran = {}
+    for workers in (0, 2):
+        folder = tmp_path_factory.mktemp(f"workers-{workers}")
+        for name in ("work", "temporary"):
+            (folder / name).mkdir()
+        (folder / "work" / "pytest.ini").write_text("[pytest]\n")
+        (folder / "work" / WHEEL).write_bytes(broken_wheel.read_bytes())
+        runner = Runner(folder / "work", folder / "temporary")
+        ran[workers] = runner.pytest(
+            f"--fractal-package={WHEEL}", "-v", "-n", str(workers), "--junit-xml=junit.xml",
+            "--fractal-report=report.json",
+        )  # fmt: skip
+    return ran
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_tells_what_is_broken_and_how_to_mend_it(runs: dict[int, Ran], workers: int) -> None:
+    """One failure, told in full and without a traceback; what it blocks is no failure."""
+    ran = runs[workers]
+    assert ran.status == 1
+    lines = [
+        "fractal: tested_tasks 1.0, generation 1, 2 tasks",
+        "FR301 starts [invert_well]: ",
+        "expected: a script that imports what it needs",
+        "found:    ModuleNotFoundError: No module named 'not_there'",
+        "mend:     add the distribution that brings the module 'not_there'",
+        "more:     pytest --fractal-explain=FR301",
+        "1 fail (FR301), 3 blocked",
+        f"FAILED {STARTS} - FR301 starts",
+    ]
+    assert [line for line in lines if line not in ran.out] == []
+    assert re.search(r"= 1 failed, \d+ passed, \d+ skipped, 3 blocked in", ran.out)
+    assert "Traceback" not in ran.text
+    assert "pytest_fractal/" not in ran.text
+    assert "raise " not in ran.text
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_leaves_nothing_behind(runs: dict[int, Ran], workers: int) -> None:
+    """Also after a failure."""
+    assert runs[workers].left == []
+
+
+def test_workers_judge_the_same_items_with_the_same_verdicts(runs: dict[int, Ran]) -> None:
+    def told(workers: int) -> dict[str, str]:
+        return {
+            (match[1] or match[4]): (match[2] or match[3])
+            for match in re.finditer(
+                rf"^({WHEEL}::\S+) ([A-Z]+)|^\[gw\d\] .*?([A-Z]+) ({WHEEL}::\S+)",
+                runs[workers].out, re.MULTILINE,
+            )
+        }  # fmt: skip
+
+    alone = told(0)
+    assert alone[STARTS] == "FAILED"
+    assert alone[f"{WHEEL}::accepts-arguments[invert_well]"] == "BLOCKED"
+    assert alone[f"{WHEEL}::accepts-arguments[make_wells]"] == "PASSED"
+    assert alone[f"{WHEEL}::manifest-in-wheel"] == "PASSED"
+    assert told(2) == alone
+
+
+def report_of(ran: Ran) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((ran.folder / "report.json").read_text("utf-8"))
+    return report
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> None:
+    report = report_of(runs[workers])
+    assert list(report) == ["report_version", "candidates", "passed"]
+    assert (report["report_version"], report["passed"]) == (1, False)
+    (candidate,) = report["candidates"]
+    assert list(candidate) == [
+        "name", "version", "source", "generation", "wheel", "python", "tasks", "verdicts",
+        "runs", "summary", "timings",
+    ]  # fmt: skip
+    assert (candidate["version"], candidate["source"]) == ("1.0", WHEEL)
+    assert (candidate["generation"], candidate["wheel"]) == ("1", WHEEL)
+    keys = {
+        "tasks": ["name", "slug", "kind", "command", "source"],
+        "verdicts": [
+            "code", "rule", "task", "sample", "outcome", "reason", "findings", "seconds"
+        ],
+        "runs": ["task", "sample", "argv", "returncode", "seconds", "timed_out"],
+    }  # fmt: skip
+    for name, expected in keys.items():
+        assert {tuple(one) for one in candidate[name]} == {tuple(expected)}
+    assert [(task["slug"], task["kind"]) for task in candidate["tasks"]] == [
+        ("make_wells", "non_parallel"), ("invert_well", "parallel")
+    ]  # fmt: skip
+    assert list(candidate["summary"]) == ["pass", "fail", "warn", "skip", "blocked", "error"]
+    assert (candidate["summary"]["fail"], candidate["summary"]["blocked"]) == (1, 3)
+    assert sum(candidate["summary"].values()) == len(candidate["verdicts"])
+    assert list(candidate["timings"]) == ["build", "environment", "install", "runs"]
+    (failed,) = [one for one in candidate["verdicts"] if one["outcome"] == "fail"]
+    assert (failed["code"], failed["rule"]) == ("FR301", "starts")
+    assert (failed["task"], failed["reason"]) == ("invert_well", None)
+    (finding,) = failed["findings"]
+    assert {"where", "expected", "found", "hint"} <= set(finding)
+    assert "not_there" in finding["found"]
+
+
+def test_the_json_report_is_the_same_with_workers(runs: dict[int, Ran]) -> None:
+    """But for times and paths, and for who of two tasks was first to make a shared start."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            unstable = {"seconds", "timings", "command", "runs"}
+            return {key: timeless(one) for key, one in value.items() if key not in unstable}
+        return [timeless(one) for one in value] if isinstance(value, list) else value
+
+    alone, shared = report_of(runs[0]), report_of(runs[2])
+    assert timeless(alone) == timeless(shared)
+    starts = [len(one["candidates"][0]["runs"]) for one in (alone, shared)]
+    assert starts[0] == starts[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
+    cases = list(ET.parse(runs[workers].folder / "junit.xml").iter("testcase"))
+    assert len(cases) == len(report_of(runs[workers])["candidates"][0]["verdicts"])
+    (failed,) = [case for case in cases if case.find("failure") is not None]
+    assert failed.get("name") == "starts[invert_well]"
+    failure = failed.find("failure")
+    assert failure is not None
+    assert "No module named 'not_there'" in (failure.text or "")
+
+
+# Choosing items
+
+
+def test_collecting_prints_the_node_ids(suite: Pytest) -> None:
+    result = suite("--collect-only", "-q")
+    ids = collected(result)
+    assert f"{WHEEL}::manifest-in-wheel" in ids
+    assert TYPES in ids
+    assert len(ids) == len(set(ids))
+    assert result.ret == 0
+    suite("--collect-only").stdout.fnmatch_lines(["*CheckItem task-types[[]invert_well[]]*"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-k", "FR112 and invert_well"], [TYPES]),
+        (["-k", "task-types and wells"], [f"{WHEEL}::task-types[make_wells]"]),
+        (["-m", "fractal", "-k", "FR101"], [f"{WHEEL}::manifest-in-wheel"]),
+        (["-m", "not fractal"], []),
+        ([TYPES], [TYPES]),
+        ([TYPES, f"{WHEEL}::manifest-in-wheel"], [f"{WHEEL}::manifest-in-wheel", TYPES]),
+        (["-k", "FR112", "--deselect", TYPES], [f"{WHEEL}::task-types[make_wells]"]),
+        (["--fractal-select=FR112[invert_well]"], [TYPES]),
+        (["--fractal-select=fr112"], [f"{WHEEL}::task-types[make_wells]", TYPES]),
+    ],
+)
+def test_items_are_chosen(suite: Pytest, arguments: Sequence[str], expected: list[str]) -> None:
+    """By keyword, marker, pasted node id, deselection, and by the plugin's own option."""
+    result = suite(*arguments, "--collect-only", "-q")
+    assert collected(result) == expected
+    assert result.ret == (0 if expected else 5)
+
+
+def test_a_pasted_node_id_runs_with_workers(suite: Pytest, pytester: pytest.Pytester) -> None:
+    arguments = [f"--fractal-package={WHEEL}", TYPES, "-n2"]
+    pytester.runpytest_subprocess(*arguments).assert_outcomes(failed=1)
+
+
+def test_last_failed_runs_the_failed_ones(suite: Pytest) -> None:
+    """Names with brackets are found again."""
+    assert suite().parseoutcomes()["failed"] == 1
+    again = suite("--lf", "-v")
+    outcomes = again.parseoutcomes()
+    assert outcomes.pop("deselected") > 10
+    assert outcomes == {"failed": 1}
+    again.stdout.fnmatch_lines([f"{TYPES.replace('[', '[[]', 1)} FAILED*"])
+
+
+def test_failed_first_and_stop_at_the_first(suite: Pytest) -> None:
+    assert suite("-x").parseoutcomes()["passed"] > 1
+    again = suite("--ff", "-x").parseoutcomes()
+    assert again == {"failed": 1}
+
+
+def test_a_pasted_node_id_of_a_folder_and_of_a_requirement(pytester: pytest.Pytester) -> None:
+    """A folder's ids begin with its project file, a requirement's with its text."""
+    from pytest_fractal.settings import parse_package
+
+    project = pytester.path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    assert parse_package(".[gpu]", project).anchor(project) == "pyproject.toml"
+    assert (
+        parse_package("project", pytester.path).anchor(pytester.path) == "project/pyproject.toml"
+    )
+    assert parse_package("name[gpu]==1.2", project).anchor(project) == "name==1.2"
+
+
+def test_several_packages_are_judged_in_one_run(suite: Pytest, pytester: pytest.Pytester) -> None:
+    make_wheel(pytester.path, "other_tasks")
+    other = "other_tasks-1.0-py3-none-any.whl"
+    result = suite(f"--fractal-package={other}", "--fractal-select=FR112")
+    result.assert_outcomes(failed=1, passed=3)
+    result.stdout.fnmatch_lines(["*fractal: tested_tasks 1.0*", "*fractal: other_tasks 1.0*"])
+    result = suite(f"--fractal-package={other}", f"{other}::task-types[invert_well]")
+    result.assert_outcomes(passed=1)
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("arguments", [["-q"], ["-v"], ["--no-header"], ["-p", "no:terminal"]])
+def test_ways_of_printing_do_not_change_the_verdicts(
+    suite: Pytest, pytester: pytest.Pytester, arguments: list[str]
+) -> None:
+    result = suite(*arguments, "--fractal-report=report.json")
+    assert result.ret == 1
+    report = json.loads((pytester.path / "report.json").read_text())
+    summary = report["candidates"][0]["summary"]
+    assert (summary["fail"], summary["warn"], summary["error"]) == (1, 1, 0)
+    assert result.outlines[:1] == [] or "no:terminal" not in arguments
+
+
+def test_a_warning_passes_and_is_told(suite: Pytest) -> None:
+    result = suite("--fractal-select=FR113", "-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["*docs[[]make_wells[]] WARNED*", "FR113 [[]make_wells[]]*", "*mend: *",
+         "*1 passed, 1 warned*"]
+    )  # fmt: skip
+
+
+def test_strict_makes_warnings_fail(suite: Pytest) -> None:
+    result = suite("--fractal-select=FR113", "--fractal-strict")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1, passed=1)
+
+
+def test_a_rule_is_ignored_for_one_task(suite: Pytest) -> None:
+    result = suite("--fractal-ignore=FR112[invert_well]", "-rs")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*ignored: on the command line*"])
+
+
+# What is blocked
+
+
+@pytest.fixture
+def without_manifest(pytester: pytest.Pytester) -> Pytest:
+    """Runs the suite on a wheel that has no manifest, which blocks nearly everything."""
+    make_wheel(pytester.path, changes={MANIFEST: None})
+
+    def run(*arguments: str) -> pytest.RunResult:
+        return pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *arguments)
+
+    return run
+
+
+def test_one_failure_blocks_the_rest(without_manifest: Pytest) -> None:
+    result = without_manifest("--fractal-select=FR1,FR2")
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] == 1
+    assert outcomes["blocked"] > 15
+    assert "passed" not in outcomes
+    assert result.ret == 1
+
+
+def test_a_blocked_rule_fails_when_its_blocker_is_not_chosen(without_manifest: Pytest) -> None:
+    """Nothing else in the run would be red: its failure shows what the blocker found."""
+    result = without_manifest("-k", "FR102")
+    result.assert_outcomes(failed=1, deselected=result.parseoutcomes()["deselected"])
+    result.stdout.fnmatch_lines(
+        ["FR102 manifest-at-package-root*", "*blocked by FR101*", "*FR101 manifest-in-wheel*",
+         "*expected:*", "*mend:*"]
+    )  # fmt: skip
+
+
+def test_a_rule_that_only_an_ignored_one_blocks_does_not_fail(without_manifest: Pytest) -> None:
+    result = without_manifest("--fractal-select=FR101,FR102", "--fractal-ignore=FR101")
+    assert result.parseoutcomes() == {"skipped": 1, "blocked": 1}
+
+
+def test_nothing_chosen_is_status_5(suite: Pytest) -> None:
+    assert suite("-k", "nothing").ret == 5
+
+
+# Questions about rules
+
+
+def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
+    listed = suite("--fractal-rules", package=False)
+    assert listed.ret == 0
+    listed.stdout.fnmatch_lines(["FR301  E  starts *", "FR304  W  *"])
+    told = suite("--fractal-explain=fr301", package=False)
+    assert told.ret == 0
+    told.stdout.fnmatch_lines(["FR301 starts", "*title: *", "*why: *", "*mend: *", "*see: *"])
+
+
+# The ini file
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pytest.ini", "[pytest]\n{}"),
+        ("pyproject.toml", "[tool.pytest.ini_options]\n{}"),
+        ("pyproject.toml", "[tool.pytest]\n{}"),
+    ],
+)
+def test_a_package_in_the_ini_file_is_judged_beside_the_tests(
+    pytester: pytest.Pytester, name: str, content: str
+) -> None:
+    make_wheel(pytester.path)
+    toml = name.endswith("toml")
+    value = f'["{WHEEL}"]' if toml else WHEEL
+    select = '"FR101"' if toml else "FR101"
+    settings = f"fractal_package = {value}\nfractal_select = {select}\n"
+    (pytester.path / name).write_text(content.format(settings))
+    pytester.makepyfile("def test_of_the_author(): pass")
+    pytester.runpytest_inprocess().assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-n2").assert_outcomes(passed=2)
+
+
+def test_every_option_has_an_ini_twin(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    make_wheel(pytester.path)
+    pytester.makeini(
+        f"""
+        [pytest]
+        fractal_package = {WHEEL}
+        fractal_python = 3
+        fractal_pin =
+            pip==1.0
+            wheel==1.0
+        fractal_installer = pip
+        fractal_select = FR101,FR113
+        fractal_ignore =
+            FR113: written by hand until 2.0
+            FR2: another reason
+        fractal_strict = true
+        fractal_timeout = 12.5
+        fractal_jobs = 3
+        fractal_report =
+            one.json
+            two.json
+        fractal_keep = true
+        """
+    )
+    pytester.makeconftest(
+        """
+        def pytest_sessionfinish(session):
+            suite = session.config.pluginmanager.get_plugin("fractal-suite")
+            print("SETTINGS", suite.session.settings)
+        """
+    )
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess("-rs", "-s")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(["kept: *", "*ignored: written by hand until 2.0*"])
+    (settings,) = [line for line in result.outlines if "SETTINGS" in line]
+    for part in ["python='3'", "pins=('pip==1.0', 'wheel==1.0')", "installer='pip'",
+                 "strict=True", "timeout=12.5", "jobs=3", "keep=True"]:  # fmt: skip
+        assert part in settings
+    assert (pytester.path / "one.json").is_file()
+    assert (pytester.path / "two.json").is_file()
+    assert [path.name for path in tmp_path.glob("pytest-fractal-*")] != []
+
+
+def test_an_ignore_in_the_ini_file_needs_a_reason(
+    suite: Pytest, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini("[pytest]\nfractal_ignore = FR112\n")
+    result = suite()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: fractal_ignore: FR112 has no reason; write *"])
+
+
+# The author's own folder
+
+
+@pytest.fixture
+def project(runner: Runner) -> Path:
+    """A copy of the package with its own tests, and a conftest.py that cannot be imported."""
+    folder = runner.folder / "project"
+    shutil.copytree(OWN_TESTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tests" / "conftest.py").write_text("import not_there\n")
+    (folder / "conftest.py").write_text("import not_there\n")
+    with (folder / "pyproject.toml").open("a") as file:
+        file.write(
+            'addopts = "--strict-markers --strict-config --import-mode=importlib"\n'
+            'filterwarnings = ["error"]\nxfail_strict = true\n'
+        )
+    return folder
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_two_runs_at_once_on_a_source_tree_that_has_tests(runner: Runner, project: Path) -> None:
+    """The author's tests are not looked at, strict settings do no harm, the tree is untouched."""
+    before = files_below(project)
+    with ThreadPoolExecutor() as pool:
+        ran = list(
+            pool.map(
+                lambda _: runner.pytest("--fractal-package=.", cwd=project), range(2)
+            )
+        )  # fmt: skip
+    for one in ran:
+        assert one.status == 0, one.text
+        assert re.search(r"= \d+ passed in", one.out), one.text
+    assert files_below(project) == before
+    assert runner.left() == []
+
+
+# Interrupted
+
+
+def is_running(pid: str) -> bool:
+    """Whether there is such a process that is not merely waiting to be collected by init."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
+    return state.strip()[:1] not in ("", "Z")
+
+
+@pytest.mark.parametrize(
+    ("sign", "workers"), [(signal.SIGINT, 0), (signal.SIGINT, 2), (signal.SIGTERM, 0)]
+)
+def test_an_interrupted_run_ends_soon_and_leaves_nothing(
+    runner: Runner, tmp_path: Path, sign: signal.Signals, workers: int
+) -> None:
+    """Ctrl-C and the end of a CI job: no process, no folder, and a report that says no."""
+    started = tmp_path / "started"
+    script = (
+        "import os, subprocess, time\n"
+        'child = subprocess.Popen(["sleep", "300"])\n'
+        f"with open({str(started)!r}, 'a') as file: print(os.getpid(), child.pid, file=file)\n"
+        "time.sleep(300)\n"
+    )
+    wheel = make_wheel(tmp_path / "slow", changes={"invert_well.py": script})
+    process = runner.start(
+        *runner.argv(f"--fractal-package={wheel}", "-n", str(workers),
+                     "--fractal-report=report.json")
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (started.is_file() and started.read_text().endswith("\n")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, sign)
+    asked = time.monotonic()
+    ran = runner.finish(process)
+    assert time.monotonic() - asked < 30
+    assert ran.status == 2, ran.text
+    assert ran.left == []
+    assert [pid for pid in started.read_text().split() if is_running(pid)] == []
+    assert json.loads((runner.folder / "report.json").read_text())["passed"] is False
+
+
+def test_keep_keeps_and_says_where(runner: Runner, good_wheel: Path) -> None:
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}", "--fractal-keep", "--fractal-select=FR301", "-q"
+    )
+    assert ran.status == 0
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("kept: ")]
+    folder = Path(line.removeprefix("kept: "))
+    assert (folder / "environment" / "bin" / "python").exists()
+    assert list((folder / "runs" / "make_wells").rglob("arguments.json"))

@@ -1,0 +1,241 @@
+"""What cannot be used is told in one sentence, with the right status, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import OWN_TESTS, Ran, Runner, make_wheel
+
+from pytest_fractal import BadInput, HarnessError
+from pytest_fractal.machinery.store import Store
+from pytest_fractal.settings import parse_package
+
+WHEEL = "tested_tasks-1.0-py3-none-any.whl"
+
+
+def cut_short(wheel: Path) -> None:
+    wheel.write_bytes(wheel.read_bytes()[:-100])
+
+
+def corrupt(wheel: Path) -> None:
+    """Spoil the data of a member; the end of the file, with its table, is valid."""
+    content = bytearray(wheel.read_bytes())
+    at = content.index(b"manifest_version")
+    content[at : at + 4] = b"XXXX"
+    wheel.write_bytes(content)
+
+
+def no_zip(wheel: Path) -> None:
+    wheel.write_text("no zip")
+
+
+def empty(wheel: Path) -> None:
+    wheel.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [cut_short, corrupt, no_zip, empty])
+def test_a_wheel_that_cannot_be_read(runner: Runner, spoil: Callable[[Path], None]) -> None:
+    spoil(make_wheel(runner.folder))
+    refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), "not a readable wheel")
+
+
+def refused(ran: Ran, *words: str) -> None:
+    """Assert status 4, one sentence with these words, and nothing left behind."""
+    assert ran.status == 4, ran.text
+    told = [line for line in ran.err.splitlines() if line]
+    assert len(told) == 1, ran.text
+    assert told[0].startswith("ERROR: ")
+    for word in words:
+        assert word in told[0]
+    assert "Traceback" not in ran.text
+    assert "INTERNALERROR" not in ran.text
+    assert ran.left == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fractal-package=./nope"], "./nope: no such folder"),
+        (["--fractal-package=nope/"], "nope/: no such folder"),
+        (["--fractal-package=no project"], "no project: no such folder, and not a requirement"),
+        (["--fractal-package=nope.whl"], "nope.whl: no such file"),
+        (["--fractal-package=dist/*.whl"], "dist/*.whl: no such file"),
+        (["--fractal-package=empty"], "empty: this folder is no Python project"),
+        (["--fractal-package=archive.tar.gz"], "archive.tar.gz: neither a folder nor a wheel"),
+        (["--fractal-package="], "an empty package was given"),
+        (["--fractal-package=name @ https://example.org/x"], "give a name and a version"),
+        ([f"--fractal-package=./{WHEEL}"], "given twice"),
+        (["--fractal-package=copy/" + WHEEL], f"the package tested-tasks again, as {WHEEL} is"),
+        (["--fractal-select=FR999"], "FR999: no rule has this code"),
+        (["--fractal-ignore=XY"], "XY: no rule has this code"),
+        (["--fractal-ignore=FR301[nope]"], "FR301[nope]: no task has this slug; there are: make"),
+        ([f"{WHEEL}::starts[nope]"], f"{WHEEL}::starts[nope]: there is no such check"),
+        (["--fractal-python=3.1"], "Python 3.1 was not found"),
+        (["--fractal-python=/nope/python"], "/nope/python was not found"),
+        (["--fractal-installer=conda"], "conda: no such installer; choose uv or pip"),
+        (["--fractal-timeout=0"], "a time limit of 0 s is of no use"),
+        (["--fractal-timeout=nan"], "a time limit of nan s is of no use"),
+        (["--fractal-jobs=-1"], "-1 jobs cannot run"),
+        (["--fractal-pin=numpy"], "numpy: a pin has the form name==version"),
+        (["--fractal-pin=numpy>=1"], "numpy>=1: a pin has the form name==version"),
+        (["--fractal-report=report.txt"], "report.txt: the suffix tells the format"),
+        (["--fractal-report=nope/report.json"], "nope/report.json: its folder does not exist"),
+        (["--fractal-explain=FR999"], "FR999: no rule has this code"),
+        (["-o", "fractal_timeout=soon"], "fractal_timeout: 'soon' is not a number"),
+        (["-o", "fractal_jobs=many"], "fractal_jobs: 'many' is not a number"),
+        (["-o", "fractal_ignore=FR301"], "fractal_ignore: FR301 has no reason"),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value[:40],
+)
+def test_what_was_typed_is_of_no_use(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: list[str],
+    words: str,
+) -> None:
+    """In this process, for speed: a usage error is the same there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    make_wheel(pytester.path)
+    make_wheel(pytester.path / "copy")
+    (pytester.path / "empty").mkdir()
+    (pytester.path / "archive.tar.gz").touch()
+    result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
+    assert result.ret == 4
+    told = [line for line in result.errlines if line]
+    assert len(told) == 1
+    assert told[0].startswith("ERROR: ")
+    assert words in told[0]
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert list(tmp_path.glob("pytest-fractal-*")) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_task_that_is_not_there_with_workers_and_without_a_terminal(
+    runner: Runner, workers: int
+) -> None:
+    """Workers find the same fault; it is told once, by the process that the user started."""
+    make_wheel(runner.folder)
+    refused(
+        runner.pytest(
+            f"--fractal-package={WHEEL}", "--fractal-select=FR301[nope]", "-n", str(workers),
+            *([] if workers else ["-p", "no:terminal"]),
+        ),
+        "no task has this slug",
+    )  # fmt: skip
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything, so it becomes somebody else meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_an_unreadable_folder(tmp_path: Path) -> None:
+    (tmp_path / "locked" / "project").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    with as_nobody(), pytest.raises(BadInput, match=r"locked/project: cannot be read: .*denied"):
+        parse_package("locked/project", tmp_path)
+    (tmp_path / "locked").chmod(0o700)
+
+
+def test_a_file_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
+    """An unreadable file of a source tree, a full disk: the machine's fault, not a crash."""
+    store = Store(tmp_path / "facts")
+    for _ in range(2):
+        with pytest.raises(HarnessError, match="nothing here"):
+            store.once("fact", lambda: (tmp_path / "nothing here").read_bytes())
+    with pytest.raises(HarnessError, match="Permission denied"):
+        store.once("copy", fail_to_copy)
+
+
+def fail_to_copy() -> None:
+    raise shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")])
+
+
+def test_a_wheel_without_metadata_is_judged(runner: Runner) -> None:
+    """The server cannot collect it: that is FR004's to tell."""
+    whole = make_wheel(runner.folder / "whole")
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(runner.folder / WHEEL, "w") as new:
+        for name in old.namelist():
+            if not name.endswith("METADATA"):
+                new.writestr(name, old.read(name))
+    ran = runner.pytest(f"--fractal-package={WHEEL}", "-q")
+    assert ran.status == 1, ran.text
+    assert "1 fail (FR004)" in ran.out
+    assert "FR004 name-and-version: " in ran.out
+    assert "error" not in ran.out.splitlines()[-1]
+    assert ran.left == []
+
+
+def test_a_folder_whose_project_file_is_broken_is_judged(runner: Runner) -> None:
+    (runner.folder / "project").mkdir()
+    (runner.folder / "project" / "pyproject.toml").write_text("[project\n")
+    ran = runner.pytest("--fractal-package=project", "-q")
+    assert ran.status == 1, ran.text
+    assert "1 fail (FR001)" in ran.out
+    assert "Traceback" not in ran.text
+    assert ran.left == []
+
+
+def test_a_python_above_requires_python_is_refused_as_the_server_does(
+    pytester: pytest.Pytester,
+) -> None:
+    """The faster installer passes over upper bounds."""
+    make_wheel(pytester.path, extra_metadata="Requires-Python: >=3,<3.4\n")
+    result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", "--fractal-select=FR002")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Requires-Python: <3.4,>=3; pip refuses to install it*"])
+
+
+# The network
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """Variables under which every index and proxy is a closed port of this machine."""
+    closed = "http://127.0.0.1:9/"
+    names = ["PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "http_proxy", "https_proxy"]
+    nothing = {"PIP_FIND_LINKS": "", "UV_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1",
+               "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0",
+               "UV_CACHE_DIR": str(tmp_path / "uv-cache")}  # fmt: skip
+    return dict.fromkeys(names, closed) | nothing
+
+
+def test_a_requirement_without_network(runner: Runner, offline: dict[str, str]) -> None:
+    ran = runner.pytest("--fractal-package=fractal-tasks-core==0.14.3", "-q", cwd=None, **offline)
+    refused(ran, "fractal-tasks-core==0.14.3: the package index cannot be reached")
+
+
+def test_a_source_tree_without_network(runner: Runner, offline: dict[str, str]) -> None:
+    """The package is not to blame: an error, which blocks the rest; never a pass."""
+    shutil.copytree(OWN_TESTS, runner.folder / "project")
+    ran = runner.pytest(
+        "--fractal-package=project", "-q", "--fractal-report=report.json", cwd=None, **offline
+    )
+    assert ran.status == 1, ran.text
+    assert "1 error (FR001)" in ran.out
+    assert "the package index cannot be reached" in ran.out
+    assert "look at the network" in ran.out
+    assert "failed" not in ran.out.splitlines()[-1]
+    assert "passed" not in ran.out.splitlines()[-1]
+    assert "Traceback" not in ran.text
+    assert '"passed": false' in (runner.folder / "report.json").read_text()
+    assert ran.left == []
+
+
+def test_a_requirement_that_does_not_exist(runner: Runner) -> None:
+    ran = runner.pytest("--fractal-package=pytest-fractal-not-there==9", "-q")
+    refused(ran, "pytest-fractal-not-there==9: the package index has nothing for this")

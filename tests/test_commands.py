@@ -1,0 +1,916 @@
+"""FR301-FR304 on commands of every kind, each judged by what its process does.
+
+Every script is the executable of a task of its own; a few wheels, made by hand, hold
+them all, so that there is nothing to build and few environments to make.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from wheelwright import make_wheel
+
+from pytest_fractal import check_package
+from pytest_fractal.machinery import commands
+from pytest_fractal.machinery.commands import (
+    keeps_access_times,
+    make_unread,
+    read_crash,
+    was_read,
+)
+from pytest_fractal.report.model import CandidateReport
+
+Outcomes = tuple[str, str, str, str]
+
+GOOD: Outcomes = ("pass", "pass", "pass", "pass")
+LENIENT: Outcomes = ("pass", "pass", "pass", "warn")
+NOT_READING: Outcomes = ("pass", "pass", "fail", "blocked")
+NOT_TAKING: Outcomes = ("pass", "fail", "blocked", "blocked")
+NOT_STARTING: Outcomes = ("fail", "blocked", "blocked", "blocked")
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "input_paths": {"type": "array", "items": {"type": "string"}},
+        "output_path": {"type": "string"},
+        "metadata": {"type": "object"},
+        "number": {"type": "integer"},
+    },
+    "required": ["input_paths", "output_path", "metadata", "number"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of command, and what the four rules say of it."""
+
+    name: str
+    outcomes: Outcomes
+    script: str
+    says: str = ""
+    """What the finding must tell."""
+
+
+# What most scripts are made of: the task's function, the usual parser, and the end.
+FUNCTION = """
+import argparse, json, os, sys
+def main(*, input_paths, output_path, metadata, number):
+    return {}
+def work(args, out):
+    with open(args) as file:
+        arguments = json.load(file)
+    with open(out, "w") as file:
+        json.dump(main(**arguments), file)
+"""
+PARSE = """
+parser = argparse.ArgumentParser()
+parser.add_argument("-j", "--json", required=True)
+parser.add_argument("--metadata-out", required=True)
+options = parser.parse_args()
+"""
+WORK = """
+work(options.json, options.metadata_out)
+"""
+USUAL = FUNCTION + PARSE + WORK
+
+
+def argparse_with(parser: str, then: str = WORK, parse: str = "parser.parse_args()") -> str:
+    return f"{FUNCTION}{dedent(parser)}\noptions = {parse}\n{dedent(then)}"
+
+
+def loop(body: str) -> str:
+    return FUNCTION + "words = sys.argv[1:]\n" + dedent(body)
+
+
+def reading(how: str) -> str:
+    """The usual command, with another way of getting at the text of the file."""
+    return FUNCTION + PARSE + "path = options.json\n" + dedent(how) + "main(**json.loads(text))\n"
+
+
+PLAIN = [
+    Kind("argparse_required", GOOD, USUAL),
+    Kind("argparse_not_required", GOOD, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", "--json")
+        parser.add_argument("--metadata-out")
+        """)),
+    Kind("argparse_no_abbreviations", GOOD, argparse_with("""
+        parser = argparse.ArgumentParser(allow_abbrev=False)
+        parser.add_argument("-j", required=True, dest="json")
+        parser.add_argument("--metadata-out", required=True)
+        """)),
+    Kind("argparse_abbreviation", GOOD, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, dest="json")
+        parser.add_argument("--metadata-out-file", required=True, dest="metadata_out")
+        """)),
+    Kind("argparse_json_only", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--json", required=True)
+        parser.add_argument("--metadata-out", required=True)
+        """), "`--json ARGS.json --metadata-out OUT.json`"),
+    Kind("argparse_parse_known_args", GOOD, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", "--json", required=True)
+        parser.add_argument("--metadata-out", required=True)
+        """, parse="parser.parse_known_args()[0]")),
+    Kind("argparse_reads_while_parsing_and_refuses_output", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
+        """, "main(**options.j)"), "refuses --metadata-out"),
+    Kind("argparse_reads_while_parsing", GOOD, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
+        parser.add_argument("--metadata-out")
+        """, "main(**options.j)")),
+    Kind("argparse_no_output_option", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", "--json", required=True)
+        """, "main(**json.load(open(options.json)))"), "takes -j, but refuses --metadata-out"),
+    Kind("argparse_wants_another_option_too", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", "--json", required=True)
+        parser.add_argument("--metadata-out", required=True)
+        parser.add_argument("--log-folder", required=True)
+        """), "--log-folder"),
+    Kind("argparse_json_text_not_file", NOT_READING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, type=str)
+        parser.add_argument("--metadata-out", required=True)
+        """, "main(**json.loads(options.j))"), "JSONDecodeError"),
+    Kind("argparse_j_is_a_number", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", type=int)
+        parser.add_argument("--metadata-out")
+        """, "print(options.j)"), "invalid int value"),
+    Kind("argparse_subcommand", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        run = parser.add_subparsers(required=True).add_parser("run")
+        run.add_argument("-j", "--json", required=True)
+        run.add_argument("--metadata-out", required=True)
+        """)),
+    Kind("getopt_short", NOT_TAKING, FUNCTION + dedent("""
+        import getopt
+        found = dict(getopt.getopt(sys.argv[1:], "j:m:")[0])
+        work(found["-j"], found["-m"])
+        """)),
+    Kind("getopt_long", GOOD, FUNCTION + dedent("""
+        import getopt
+        found = dict(getopt.getopt(sys.argv[1:], "j:", ["json=", "metadata-out="])[0])
+        work(found["-j"], found["--metadata-out"])
+        """)),
+    Kind("getopt_output_refused", NOT_TAKING, FUNCTION + dedent("""
+        import getopt
+        found = dict(getopt.getopt(sys.argv[1:], "j:")[0])
+        work(found["-j"], "out.json")
+        """)),
+    Kind("optparse_usual", GOOD, FUNCTION + dedent("""
+        from optparse import OptionParser
+        parser = OptionParser()
+        parser.add_option("-j", "--json")
+        parser.add_option("--metadata-out")
+        options, _ = parser.parse_args()
+        """) + WORK),
+    Kind("optparse_generation_2", NOT_TAKING, FUNCTION + dedent("""
+        from optparse import OptionParser
+        parser = OptionParser()
+        parser.add_option("--args-json")
+        parser.add_option("--out-json")
+        options, _ = parser.parse_args()
+        work(options.args_json, options.out_json)
+        """), "`--args-json ARGS.json --out-json OUT.json`"),
+    Kind("loop_strict_order", GOOD, loop("""
+        if len(words) != 4 or words[0] != "-j" or words[2] != "--metadata-out":
+            sys.exit("usage: -j FILE --metadata-out FILE")
+        work(words[1], words[3])
+        """)),
+    Kind("loop_other_strict_order", NOT_TAKING, loop("""
+        if len(words) != 4 or words[2] != "-j" or words[0] != "--metadata-out":
+            sys.exit("usage: --metadata-out FILE -j FILE")
+        work(words[3], words[1])
+        """)),
+    Kind("loop_any_order", GOOD, loop("""
+        found = dict(zip(words[::2], words[1::2]))
+        work(found["-j"], found["--metadata-out"])
+        """)),
+    Kind("loop_ignoring_unknown", GOOD, loop("""
+        path = words[words.index("-j") + 1] if "-j" in words else None
+        main(**json.load(open(path)))
+        """)),
+    Kind("loop_refusing_with_2", NOT_TAKING, loop("""
+        while words:
+            word = words.pop(0)
+            if word == "-j":
+                path = words.pop(0)
+            else:
+                print("unknown:", word, file=sys.stderr)
+                sys.exit(2)
+        main(**json.load(open(path)))
+        """), "takes -j, but refuses --metadata-out"),
+    Kind("loop_refusing_with_exception", NOT_TAKING, loop("""
+        for word in words:
+            if word.startswith("-") and word not in ("--args", "--out"):
+                raise ValueError("what is " + word)
+        work(words[1], words[3])
+        """)),
+    Kind("loop_refusing_without_naming", NOT_TAKING, loop("""
+        found = dict(zip(words[::2], words[1::2]))
+        if set(found) != {"--args-json", "--out-json"}:
+            raise ValueError("this is wrong")
+        work(found["--args-json"], found["--out-json"])
+        """), "`--args-json"),
+    Kind("loop_key_error", NOT_TAKING, loop("""
+        found = dict(zip(words[::2], words[1::2]))
+        work(found["--arguments"], found["--output"])
+        """), "'--arguments'"),
+    Kind("loop_reading_at_once_then_refusing", NOT_TAKING, loop("""
+        while words:
+            word = words.pop(0)
+            if word == "-j":
+                arguments = json.load(open(words.pop(0)))
+            else:
+                sys.exit("unknown option " + word)
+        main(**arguments)
+        """), "refuses --metadata-out"),
+    Kind("loop_reading_at_once_then_raising", NOT_TAKING, loop("""
+        while words:
+            word = words.pop(0)
+            if word == "-j":
+                arguments = json.load(open(words.pop(0)))
+            else:
+                raise ValueError("no metadata option is known as " + word)
+        main(**arguments)
+        """), "refuses --metadata-out"),
+    Kind("equals_sign_only", NOT_TAKING, loop("""
+        found = dict(word.split("=", 1) for word in words if "=" in word)
+        if "--json" not in found:
+            sys.exit("--json=FILE is missing")
+        main(**json.load(open(found["--json"])))
+        """), "`--json=ARGS.json"),
+    Kind("generation_2", NOT_TAKING, argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--args-json", required=True, dest="json")
+        parser.add_argument("--out-json", required=True, dest="metadata_out")
+        """), "`--args-json ARGS.json --out-json OUT.json`"),
+    Kind("positional_only", NOT_TAKING, loop("""
+        if len(words) != 2:
+            sys.exit("give two files")
+        work(*words)
+        """), "`ARGS.json OUT.json`"),
+    Kind("ignores_and_succeeds", NOT_READING, "print('done')\n", "exit status 0"),
+    Kind("ignores_and_fails", NOT_STARTING, "import sys\nsys.exit(1)\n"),
+    Kind("usage_and_success", NOT_TAKING, "print('usage: use me well')\n"),
+    Kind("usage_and_success_unless_positional", NOT_TAKING, loop("""
+        if len(words) != 2:
+            print("usage: ARGS OUT")
+            sys.exit(0)
+        work(*words)
+        """), "`ARGS.json OUT.json`"),
+    Kind("only_checks_existence", NOT_READING, FUNCTION + PARSE + dedent("""
+        assert os.path.exists(options.json) and os.stat(options.json).st_size
+        """)),
+    Kind("only_opens", NOT_READING, FUNCTION + PARSE + "open(options.json).close()\n"),
+    Kind("only_checks_existence_and_fails", NOT_READING, FUNCTION + PARSE + dedent("""
+        if not os.path.isfile(options.json + ".gz"):
+            sys.exit("not compressed")
+        """), "not compressed"),
+    Kind("reads_a_fixed_name", NOT_READING, FUNCTION + PARSE + dedent("""
+        main(**json.load(open("arguments.json")))
+        """), "FileNotFoundError"),
+    Kind("reads_in_sh", GOOD, reading("""
+        import subprocess
+        command = ["sh", "-c", 'read -r line < "$0"; cat "$0"', path]
+        text = subprocess.run(command, capture_output=True, text=True).stdout
+        """)),
+    Kind("reads_in_cat", GOOD, reading("""
+        import subprocess
+        text = subprocess.check_output(["cat", path], text=True)
+        """)),
+    Kind("reads_after_exec", GOOD, FUNCTION + PARSE + dedent("""
+        code = "import json, sys; (lambda *, number: 0)(**json.load(open(sys.argv[1])))"
+        os.execv(sys.executable, [sys.executable, "-c", code, options.json])
+        """)),
+    Kind("reads_as_module_in_a_subprocess", GOOD, dedent("""
+        import subprocess, sys
+        module = [sys.executable, "-m", "kinds.argparse_required"]
+        sys.exit(subprocess.run([*module, *sys.argv[1:]]).returncode)
+        """)),
+    Kind("refuses_as_module_in_a_subprocess", NOT_TAKING, dedent("""
+        import subprocess, sys
+        module = [sys.executable, "-m", "kinds.loop_refusing_with_exception"]
+        sys.exit(subprocess.run([*module, *sys.argv[1:]]).returncode)
+        """)),
+    Kind("reads_by_mmap", GOOD, reading("""
+        import mmap
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as area:
+            text = bytes(area).decode()
+        """)),
+    Kind("reads_by_pathlib", GOOD, reading("""
+        from pathlib import Path
+        text = Path(path).resolve().read_text()
+        """)),
+    Kind("reads_by_os", GOOD, reading("""
+        text = os.read(os.open(path, os.O_RDONLY), 10**6).decode()
+        """)),
+    Kind("reads_a_copy", GOOD, reading("""
+        import shutil
+        text = open(shutil.copy(path, "copy.json")).read()
+        """)),
+    Kind("reads_a_moved_file", GOOD, reading("""
+        os.rename(path, "moved.json")
+        text = open("moved.json").read()
+        """)),
+    Kind("reads_through_a_link", GOOD, reading("""
+        os.symlink(path, "link.json")
+        text = open("link.json").read()
+        """)),
+    Kind("reads_in_a_thread", GOOD, reading("""
+        from concurrent.futures import ThreadPoolExecutor
+        text = ThreadPoolExecutor().submit(lambda: open(path).read()).result()
+        """)),
+    Kind("fails_for_empty_arguments", GOOD, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        if not set(arguments) & {"number"}:
+            sys.exit("no arguments")
+        main(**arguments)
+        """)),
+    Kind("missing_module", NOT_STARTING, "import a_module_of_nobody\n" + USUAL,
+         "a_module_of_nobody"),
+    Kind("missing_module_later", NOT_STARTING, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        import a_module_of_nobody
+        """), "a_module_of_nobody"),
+    Kind("missing_name", NOT_STARTING, "from kinds.helper import nothing\n" + USUAL, "nothing"),
+    Kind("attribute_error_in_module", NOT_STARTING, "import kinds.outdated\n" + USUAL,
+         "kinds/outdated.py, line 2"),
+    Kind("attribute_error_in_script", NOT_STARTING, "import os\nos.nothing\n" + USUAL, "nothing"),
+    Kind("syntax_error_in_script", NOT_STARTING, USUAL + "print 'done'\n", "SyntaxError"),
+    Kind("syntax_error_in_module", NOT_STARTING, "import kinds.broken\n" + USUAL, "SyntaxError"),
+    Kind("exception_in_package", NOT_STARTING, "import kinds.raising\n" + USUAL, "no licence"),
+    Kind("colorsys", NOT_STARTING, "from colorsys import rgb_to_hls\n" + USUAL,
+         "named like a module"),
+    Kind("segfault_at_import", NOT_STARTING, "import kinds.crashing\n" + USUAL, "SIGSEGV"),
+    Kind("please_install", NOT_STARTING, dedent("""
+        import sys
+        try:
+            import a_module_of_nobody
+        except ImportError:
+            sys.exit("please install it")
+        """) + USUAL, "please install it"),
+    Kind("optional_module_logged", GOOD, dedent("""
+        import sys
+        try:
+            import a_module_of_nobody
+        except ImportError as error:
+            print(error, file=sys.stderr)
+        """) + USUAL),
+    Kind("optional_module_logged_and_refusing", NOT_TAKING, dedent("""
+        import logging
+        try:
+            import a_module_of_nobody
+        except ImportError:
+            logging.exception("optional")
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--input", required=True)
+        parser.parse_args()
+        """)),
+    Kind("no_gpu_before_arguments", NOT_STARTING, "raise RuntimeError('no GPU')\n", "no GPU"),
+    Kind("no_gpu_in_main_before_arguments", NOT_STARTING, FUNCTION + dedent("""
+        def check():
+            raise RuntimeError("no GPU")
+        check()
+        """) + PARSE + WORK, "no GPU"),
+    Kind("no_gpu_after_parsing", NOT_READING, FUNCTION + PARSE + "raise RuntimeError('no GPU')\n",
+         "no GPU"),
+    Kind("no_gpu_after_reading", GOOD, FUNCTION + PARSE + dedent("""
+        if set(json.load(open(options.json))) != {"number"}:
+            raise RuntimeError("no GPU")
+        """)),
+    Kind("logs_its_command_line_before_no_gpu", NOT_STARTING, dedent("""
+        import sys
+        print(sys.argv, file=sys.stderr)
+        raise RuntimeError("no GPU")
+        """), "no GPU"),
+    Kind("option_like_words", NOT_STARTING, dedent("""
+        raise RuntimeError("the option --arch of -j needs an argument; see usage")
+        """), "--arch"),
+    Kind("missing_interpreter", NOT_STARTING, dedent("""
+        import subprocess, sys
+        sys.exit(subprocess.run(["sh", "-c", "exec a-program-of-nobody"]).returncode)
+        """), "a-program-of-nobody"),
+    Kind("missing_program", NOT_STARTING, dedent("""
+        import subprocess, sys
+        sys.exit(subprocess.run(["a-program-of-nobody", *sys.argv[1:]]).returncode)
+        """), "a-program-of-nobody"),
+    Kind("prints_50_mb", GOOD, "for _ in range(800): print('spam ' * 13000)\n" + USUAL),
+    Kind("prints_50_mb_and_refuses", NOT_TAKING,
+         "for _ in range(800): print('spam ' * 13000)\n" + argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
+        """, "main(**options.j)"), "refuses --metadata-out"),
+    Kind("leaves_a_child_behind", GOOD, dedent("""
+        import subprocess
+        subprocess.Popen(["sleep", "600"])
+        """) + USUAL),
+    Kind("leaves_a_daemon_behind", GOOD, dedent("""
+        import subprocess
+        subprocess.Popen(["sleep", "15"], start_new_session=True)
+        """) + USUAL),
+    Kind("reads_standard_input", NOT_READING, FUNCTION + PARSE + dedent("""
+        main(**json.load(sys.stdin))
+        """)),
+    Kind("waits_for_an_answer", GOOD, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        input("Go on? ")
+        """)),
+    Kind("random_words_and_good", GOOD, dedent("""
+        import secrets, time, uuid
+        print(uuid.uuid4(), time.time_ns(), secrets.token_hex(), object())
+        """) + USUAL),
+    Kind("random_words_and_refusing", NOT_TAKING, dedent("""
+        import secrets, sys, tempfile, time, uuid
+        print(uuid.uuid4(), time.time_ns(), secrets.token_hex(), object(), file=sys.stderr)
+        print({"some", "words", "in", "no", "order"}, file=sys.stderr)
+        """) + argparse_with("""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
+        """, "main(**options.j)"), "refuses --metadata-out"),
+    Kind("random_words_and_no_gpu", NOT_STARTING, dedent("""
+        import time, uuid
+        print(uuid.uuid4(), time.time_ns(), object())
+        raise RuntimeError(f"no GPU {uuid.uuid4()}")
+        """), "no GPU"),
+    Kind("logs_arguments_then_ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        print("arguments:", arguments, file=sys.stderr)
+        for name in ("input_paths", "output_path", "metadata", "number"):
+            if name not in arguments:
+                sys.exit("a required one is missing: " + name)
+        """)),
+    Kind("wraps_every_exception", GOOD, FUNCTION + PARSE + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception:
+            sys.exit("failed")
+        """)),
+    Kind("wraps_without_a_word", GOOD, FUNCTION + PARSE + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception:
+            sys.exit(1)
+        """)),
+    Kind("exits_with_3", GOOD, FUNCTION + PARSE + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception as error:
+            print(error)
+            sys.exit(3)
+        """)),
+    Kind("kills_itself_when_wrong", GOOD, FUNCTION + PARSE + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception:
+            os.abort()
+        """)),
+    Kind("accepts_what_is_no_json", LENIENT, FUNCTION + PARSE + dedent("""
+        try:
+            arguments = json.load(open(options.json))
+        except ValueError:
+            sys.exit(0)
+        main(**arguments)
+        """), "not JSON"),
+    Kind("ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        main(**{name: arguments[name] for name in main.__kwdefaults__ or SIGNATURE})
+        """).replace("SIGNATURE", '("input_paths", "output_path", "metadata", "number")'),
+         "pytest_fractal_unknown_argument"),
+    Kind("ignores_unknown_and_dies_of_the_data", LENIENT, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        number, where = arguments["number"], arguments["output_path"]
+        open(os.path.join(where, "plate.zarr", ".zattrs"))
+        """), "as it does without it"),
+    Kind("checks_unknown_itself", GOOD, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        arguments["number"]
+        if len(arguments) > 4:
+            raise ValueError("too many arguments")
+        open(os.path.join(arguments["output_path"], "plate.zarr", ".zattrs"))
+        """)),
+    Kind("accepts_missing_required", LENIENT, FUNCTION + PARSE + dedent("""
+        def lenient(input_paths=None, output_path=None, metadata=None, number=None):
+            return {}
+        lenient(**json.load(open(options.json)))
+        """), "without any required one"),
+    Kind("accepts_everything", LENIENT, FUNCTION + PARSE + "open(options.json).read()\n"),
+    Kind("succeeds_although_it_failed", LENIENT, FUNCTION + PARSE + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception as error:
+            print(error, file=sys.stderr)
+        """)),
+    Kind("echo_in_the_exception", LENIENT, FUNCTION + PARSE + dedent("""
+        arguments = json.load(open(options.json))
+        if "number" not in arguments:
+            raise ValueError(f"incomplete: {arguments}")
+        """), "pytest_fractal_unknown_argument"),
+    Kind("reader_shared_but_read_by_script_1", GOOD, FUNCTION + PARSE + dedent("""
+        import kinds.worker
+        kinds.worker.run(json.load(open(options.json)))
+        """)),
+    Kind("reader_shared_but_read_by_script_2", LENIENT, FUNCTION + PARSE + dedent("""
+        import kinds.worker
+        try:
+            arguments = json.load(open(options.json))
+        except ValueError:
+            sys.exit(0)
+        kinds.worker.run(arguments)
+        """), "not JSON"),
+    Kind("no_main_guard_but_function", NOT_READING, FUNCTION),
+]  # fmt: skip
+
+HELPERS = {
+    "__init__.py": "",
+    "helper.py": "",
+    "outdated.py": "import os\nos.nothing\n",
+    "broken.py": "print 'done'\n",
+    "raising.py": "raise OSError('no licence')\n",
+    "crashing.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n",
+    "worker.py": dedent("""
+        def run(arguments):
+            if set(arguments) != {"input_paths", "output_path", "metadata", "number"}:
+                raise TypeError("wrong arguments")
+        """),
+}
+
+LIBRARIES = [
+    Kind("click_usual", GOOD, FUNCTION + dedent("""
+        import click
+        @click.command()
+        @click.option("-j", "--json", "args", required=True, type=click.Path(exists=True))
+        @click.option("--metadata-out", required=True, type=click.Path())
+        def command(args, metadata_out):
+            work(args, metadata_out)
+        command()
+        """)),
+    Kind("click_file", GOOD, FUNCTION + dedent("""
+        import click
+        @click.command()
+        @click.option("-j", "--json", "args", required=True, type=click.File())
+        @click.option("--metadata-out", required=True, type=click.File("w"))
+        def command(args, metadata_out):
+            json.dump(main(**json.load(args)), metadata_out)
+        command()
+        """)),
+    Kind("click_no_output_option", NOT_TAKING, FUNCTION + dedent("""
+        import click
+        @click.command()
+        @click.option("-j", "--json", "args", required=True, type=click.File())
+        def command(args):
+            main(**json.load(args))
+        command()
+        """), "takes -j, but refuses --metadata-out"),
+    Kind("click_similar_output_option", NOT_TAKING, FUNCTION + dedent("""
+        import click
+        @click.command()
+        @click.option("-j", "--json", "args", required=True, type=click.File())
+        @click.option("--metadata-output", required=True, type=click.Path())
+        def command(args, metadata_output):
+            main(**json.load(args))
+        command()
+        """)),
+    Kind("click_long_option_only", NOT_TAKING, FUNCTION + dedent("""
+        import click
+        @click.command()
+        @click.option("--json", "args", required=True, type=click.File())
+        @click.option("--metadata-out", required=True, type=click.Path())
+        def command(args, metadata_out):
+            main(**json.load(args))
+        command()
+        """), "`--json ARGS.json --metadata-out OUT.json`"),
+    Kind("typer_usual", GOOD, FUNCTION + dedent("""
+        import typer
+        from typer import Option
+        def command(args: str = Option(..., "-j"), metadata_out: str = Option(...)):
+            work(args, metadata_out)
+        typer.run(command)
+        """)),
+    Kind("typer_rich_traceback_no_gpu", NOT_STARTING, dedent("""
+        import typer
+        app = typer.Typer()
+        @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+        def command():
+            raise RuntimeError("no GPU")
+        app()
+        """), "no GPU"),
+    Kind("typer_no_output_option", NOT_TAKING, FUNCTION + dedent("""
+        import typer
+        def command(json_file: str = typer.Option(..., "-j")):
+            main(**json.load(open(json_file)))
+        typer.run(command)
+        """), "takes -j, but refuses --metadata-out"),
+    Kind("typer_long_option_only", NOT_TAKING, FUNCTION + dedent("""
+        import typer
+        def command(json: str = typer.Option(...), metadata_out: str = typer.Option(...)):
+            work(json, metadata_out)
+        typer.run(command)
+        """), "`--json ARGS.json --metadata-out OUT.json`"),
+    Kind("fire_usual", GOOD, FUNCTION + dedent("""
+        import fire
+        def command(j, metadata_out):
+            work(j, metadata_out)
+        fire.Fire(command)
+        """)),
+    # fire calls the function before it looks at what is left: only good arguments tell.
+    Kind("fire_no_output_option", GOOD, FUNCTION + dedent("""
+        import fire
+        def command(j):
+            main(**json.load(open(j)))
+        fire.Fire(command)
+        """)),
+    Kind("pydantic_ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        from pydantic import BaseModel
+        class Arguments(BaseModel):
+            number: int
+            output_path: str
+        Arguments(**json.load(open(options.json)))
+        """), "pytest_fractal_unknown_argument"),
+    Kind("pydantic_forbids_unknown", GOOD, FUNCTION + PARSE + dedent("""
+        from pydantic import BaseModel
+        class Arguments(BaseModel, extra="forbid"):
+            input_paths: list
+            output_path: str
+            metadata: dict
+            number: int
+        Arguments(**json.load(open(options.json)))
+        """)),
+    Kind("pydantic_call", GOOD, FUNCTION + PARSE + dedent("""
+        from pydantic import validate_call
+        validate_call(main)(**json.load(open(options.json)))
+        """)),
+]  # fmt: skip
+
+HANGING = [
+    Kind("hangs_before_reading", NOT_READING, FUNCTION + PARSE + "import time\ntime.sleep(600)\n",
+         "hangs before it looks"),
+    Kind("hangs_after_reading", LENIENT, FUNCTION + PARSE + dedent("""
+        import time
+        json.load(open(options.json))
+        time.sleep(600)
+        """), "no end within"),
+    Kind("hangs_with_children", LENIENT, FUNCTION + PARSE + dedent("""
+        import subprocess
+        json.load(open(options.json))
+        subprocess.run(["sh", "-c", "trap '' TERM INT; sleep 600 & wait"])
+        """), "no end within"),
+    Kind("hangs_at_import", NOT_READING, "import time\ntime.sleep(600)\n" + USUAL),
+    Kind("hangs_on_what_is_no_json", LENIENT, FUNCTION + PARSE + dedent("""
+        import time
+        while True:
+            try:
+                arguments = json.load(open(options.json))
+            except ValueError:
+                time.sleep(1)
+            else:
+                break
+        main(**arguments)
+        """), "not JSON"),
+]  # fmt: skip
+
+
+def wheel_of(folder: Path, kinds: list[Kind], metadata: str = "") -> Path:
+    entries = [
+        {"name": kind.name, "executable": f"{kind.name}.py", "input_type": "zarr",
+         "output_type": "zarr", "meta": {}, "args_schema": SCHEMA}
+        for kind in kinds
+    ]  # fmt: skip
+    manifest = {
+        "manifest_version": "1", "task_list": entries, "has_args_schemas": True,
+        "args_schema_version": "pydantic_v1",
+    }  # fmt: skip
+    files = HELPERS | {f"{kind.name}.py": kind.script for kind in kinds}
+    return make_wheel(folder, "kinds", files=files, manifest=manifest, metadata=metadata)
+
+
+def judged(folder: Path, kinds: list[Kind], metadata: str = "", **options: Any) -> CandidateReport:
+    wheel = wheel_of(folder, kinds, metadata)
+    (report,) = check_package(wheel, select=["FR3"], **options).candidates
+    return report
+
+
+def check(report: CandidateReport, kind: Kind) -> None:
+    verdicts = {verdict.code: verdict for verdict in report.verdicts if verdict.task == kind.name}
+    outcomes = {code: str(verdict.outcome) for code, verdict in verdicts.items()}
+    told = "\n".join(
+        f"{found.expected} | {found.found} | {found.hint}"
+        for verdict in verdicts.values()
+        for found in verdict.findings
+    )
+    codes = ("FR301", "FR302", "FR303", "FR304")
+    assert outcomes == dict(zip(codes, kind.outcomes, strict=True)), told
+    assert kind.says in told
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
+    return judged(tmp_path_factory.mktemp("plain"), PLAIN)
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
+    needs = [f"Requires-Dist: {name}" for name in ("click", "typer", "fire", "pydantic>=2")]
+    return judged(tmp_path_factory.mktemp("libraries"), LIBRARIES, "\n".join(needs))
+
+
+@pytest.fixture(scope="module")
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
+    return judged(tmp_path_factory.mktemp("hanging"), HANGING, timeout=4, jobs=5)
+
+
+def named(kinds: list[Kind]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: kind.name)
+
+
+@named(PLAIN)
+def test_each_kind_of_command_is_judged_by_what_it_does(
+    plain: CandidateReport, kind: Kind
+) -> None:
+    check(plain, kind)
+
+
+@named(LIBRARIES)
+def test_each_library_is_judged_by_what_it_does(libraries: CandidateReport, kind: Kind) -> None:
+    check(libraries, kind)
+
+
+@named(HANGING)
+def test_a_command_that_hangs_is_told_where(hanging: CandidateReport, kind: Kind) -> None:
+    check(hanging, kind)
+
+
+BLIND: Mapping[str, Outcomes] = {
+    # Fails otherwise than with an impossible option: is trusted to have read.
+    "argparse_wants_another_option_too": GOOD,
+    "argparse_json_text_not_file": GOOD,
+    "argparse_j_is_a_number": GOOD,
+    "only_checks_existence_and_fails": GOOD,
+    "reads_a_fixed_name": GOOD,
+    "no_gpu_after_parsing": GOOD,
+    "reads_standard_input": GOOD,
+    # Does not tell any two contents apart.
+    "accepts_everything": NOT_READING,
+}
+"""What is judged otherwise where the file system keeps no access times."""
+
+
+@pytest.fixture(scope="module")
+def without_access_times(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "keeps_access_times", lambda _: False)
+        return judged(tmp_path_factory.mktemp("blind"), PLAIN)
+
+
+@named(PLAIN)
+def test_without_access_times_only_commands_that_fail_early_get_away(
+    without_access_times: CandidateReport, kind: Kind
+) -> None:
+    blind = BLIND.get(kind.name)
+    check(without_access_times, replace(kind, outcomes=blind, says="") if blind else kind)
+
+
+def starts_of(report: CandidateReport, task: str) -> int:
+    return sum(run.task == task for run in report.runs)
+
+
+@pytest.mark.parametrize(
+    ("task", "number"),
+    [
+        ("missing_module", 1),
+        ("missing_name", 1),
+        ("attribute_error_in_module", 1),
+        ("syntax_error_in_script", 1),
+        ("exception_in_package", 1),
+        ("segfault_at_import", 1),
+        ("missing_interpreter", 1),
+        # A plain function names the unknown argument, and none that is missing.
+        ("argparse_required", 3),
+        ("argparse_parse_known_args", 3),
+        # First, not JSON, good but for an unknown one, and good.
+        ("ignores_unknown_and_dies_of_the_data", 4),
+        # It says nothing: alone, impossible, not JSON, lacking, unknown.
+        ("wraps_without_a_word", 6),
+        ("accepts_everything", 2),
+        # First, and every other manner.
+        ("ignores_and_succeeds", 11),
+    ],
+)
+def test_a_command_is_started_no_more_often_than_needed(
+    plain: CandidateReport, task: str, number: int
+) -> None:
+    assert starts_of(plain, task) == number
+
+
+def test_a_refusal_that_tells_both_reasons_needs_two_starts(libraries: CandidateReport) -> None:
+    assert starts_of(libraries, "pydantic_call") == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "number"), [("hangs_after_reading", 1), ("hangs_with_children", 1),
+                         ("hangs_before_reading", 1)]
+)  # fmt: skip
+def test_a_command_that_hangs_is_hardly_started_again(
+    hanging: CandidateReport, task: str, number: int
+) -> None:
+    assert starts_of(hanging, task) == number
+
+
+def test_tasks_whose_reading_is_done_by_one_helper_share_the_start_on_no_json(
+    tmp_path: Path,
+) -> None:
+    helper = """
+import argparse, json
+def run(function):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-j", required=True)
+    parser.add_argument("--metadata-out", required=True)
+    arguments = json.load(open(parser.parse_args().j))
+    missing = [name for name in ("number", "metadata") if name not in arguments]
+    if missing:
+        raise ValueError(f"missing {missing}, unknown {list(arguments)}")
+    function(**arguments)
+"""
+    script = "from kinds.reader import run\nrun(print)\n"
+    kinds = [Kind(f"task_{number}", GOOD, script) for number in range(4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(HELPERS, "reader.py", helper)
+        report = judged(tmp_path, kinds)
+    for kind in kinds:
+        check(report, kind)
+    assert len(report.runs) == len(kinds) + 1
+
+
+def test_a_read_shows_in_the_access_time_and_a_look_does_not(tmp_path: Path) -> None:
+    if not keeps_access_times(tmp_path):
+        pytest.skip("this file system keeps no access times")
+    file = tmp_path / "arguments.json"
+    file.write_text("{}")
+    before = make_unread(file)
+    assert file.exists()
+    assert file.stat().st_size == 2
+    file.open().close()
+    assert not was_read(file, before)
+    file.read_text()
+    assert was_read(file, before)
+
+
+def test_a_file_that_is_gone_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "arguments.json"
+    file.write_text("{}")
+    before = make_unread(file)
+    file.unlink()
+    assert was_read(file, before)
+
+
+def test_the_trial_of_access_times_leaves_nothing(tmp_path: Path) -> None:
+    keeps_access_times(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "type_", "message"),
+    [
+        ("raise ValueError('first\\nsecond')", "ValueError", "first\nsecond"),
+        ("raise KeyError", "KeyError", ""),
+        ("class Odd(Exception): pass\nraise Odd('well')", "Odd", "well"),
+        ("try:\n 1 / 0\nexcept Exception as e:\n raise OSError('then') from e", "OSError", "then"),
+        ("try:\n 1 / 0\nexcept Exception:\n int('x')", "ValueError", "invalid literal"),
+        ("print 'x'", "SyntaxError", "Missing parentheses"),
+        ("import email.nothing", "ModuleNotFoundError", "No module named 'email.nothing'"),
+        ("import json\njson.loads('{')", "JSONDecodeError", "Expecting property name"),
+    ],
+)
+def test_a_crash_is_the_last_exception(
+    tmp_path: Path, script: str, type_: str, message: str
+) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(script)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    crash = read_crash(done.stderr)
+    assert crash is not None
+    assert (crash.type, crash.message[: len(message)]) == (type_, message)
+    assert crash.frames[0].file == str(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "all is well\n", "ValueError: said in a log\n", "usage: x\n"]
+)
+def test_an_output_without_a_traceback_holds_no_crash(text: str) -> None:
+    assert read_crash(text) is None

@@ -1,0 +1,117 @@
+"""The hermetic command: nothing of the folder that it is called in has a say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import OWN_TESTS, Runner, make_wheel
+
+HOSTILE = {
+    "pytest.ini": "[pytest]\naddopts = -k nothing --no-such-option\n",
+    "conftest.py": "raise RuntimeError('conftest.py was read')\n",
+    "tests/conftest.py": "def pytest_collection_modifyitems(items): items[:] = []\n",
+    "interferes.py": "def pytest_collection_modifyitems(items): items[:] = []\n",
+    "interferes-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: interferes\nVersion: 1.0\n",
+    "interferes-1.0.dist-info/entry_points.txt": "[pytest11]\ninterferes = interferes\n",
+} | {
+    f"{name}.py": f"raise RuntimeError('{name}.py of the folder was imported')\n"
+    for name in ("json", "pytest", "jsonschema", "tempfile", "pathlib", "sitecustomize")
+}
+
+
+@pytest.fixture
+def hostile(runner: Runner) -> Path:
+    """A source tree whose folder does what it can to make the suite pass or crash."""
+    folder = runner.folder / "hostile"
+    shutil.copytree(OWN_TESTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in HOSTILE.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_hostile_folder_changes_nothing(runner: Runner, hostile: Path, workers: int) -> None:
+    """`python -m` puts the folder first on the path, and its workers would do it again."""
+    ran = runner.command(
+        sys.executable, "-m", "pytest_fractal", ".", "-n", str(workers), cwd=hostile,
+        PYTEST_ADDOPTS="-k nothing", PYTEST_PLUGINS="interferes",
+    )  # fmt: skip
+    assert ran.status == 0, ran.text
+    assert re.search(r"= \d+ passed in", ran.out), ran.text
+    assert "no tests ran" not in ran.out
+    assert "pytest-fractal" not in " ".join(path.name for path in hostile.iterdir())
+    assert ran.left == []
+
+
+def test_an_installed_plugin_has_no_say(runner: Runner, hostile: Path, broken_wheel: Path) -> None:
+    """It would switch everything off, as it does with plain pytest."""
+    plugins = runner.folder / "plugins"
+    plugins.mkdir()
+    for name in HOSTILE:
+        if name.startswith("interferes"):
+            (plugins / name).parent.mkdir(exist_ok=True)
+            shutil.copy(hostile / name, plugins / name)
+    arguments = ["--fractal-select=FR101", "--no-header"]
+    plain = runner.pytest(
+        f"--fractal-package={broken_wheel}", *arguments, PYTHONPATH=path_with(plugins)
+    )
+    assert plain.status == 5, plain.text
+    hermetic = runner.hermetic(broken_wheel, *arguments, PYTHONPATH=path_with(plugins))
+    assert hermetic.status == 0, hermetic.text
+    assert "1 passed" in hermetic.out
+
+
+def path_with(folder: Path) -> str:
+    """A `PYTHONPATH` with this folder in it."""
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+
+
+def test_a_failure_fails(runner: Runner, broken_wheel: Path) -> None:
+    ran = runner.hermetic(broken_wheel, "-k", "FR301 or FR302", "-q")
+    assert ran.status == 1
+    assert "1 fail (FR301), 1 blocked" in ran.out
+    assert "Traceback" not in ran.text
+
+
+@pytest.mark.parametrize(
+    "package", ["dist/tested_tasks-1.0-py3-none-any.whl", "dist/*.whl", "./dist/../dist/*.whl"]
+)
+def test_paths_start_at_the_current_folder(runner: Runner, good_wheel: Path, package: str) -> None:
+    dist = runner.folder / "dist"
+    dist.mkdir()
+    shutil.copy(good_wheel, dist)
+    ran = runner.hermetic(package, "--fractal-select", "FR101", "--fractal-report", "r.json")
+    assert ran.status == 0, ran.text
+    assert (runner.folder / "r.json").is_file()
+
+
+def test_node_ids_and_several_packages_work(runner: Runner) -> None:
+    for number in range(2):
+        make_wheel(runner.folder, f"tasks_{number}")
+    names = [f"tasks_{number}-1.0-py3-none-any.whl" for number in range(2)]
+    ran = runner.hermetic(*names, f"{names[1]}::meta[make_wells]", "-v")
+    assert ran.status == 0, ran.text
+    assert f"{names[1]}::meta[make_wells] PASSED" in ran.out
+    assert "1 passed" in ran.out
+
+
+def test_usage_and_questions(runner: Runner) -> None:
+    """Without a package there is nothing to judge: that is an error, and says how to call it."""
+    for arguments, status in ([], 4), (["--help"], 0):
+        ran = runner.hermetic(*arguments)
+        assert ran.status == status
+        assert "usage: pytest-fractal PACKAGE" in ran.text
+        assert "--fractal-select" in ran.text
+    assert "FR301" in runner.hermetic("--fractal-rules").out
+    assert "FR301 starts" in runner.hermetic("--fractal-explain", "FR301").out
+    ran = runner.hermetic("no-such-folder/")
+    assert (ran.status, ran.text.strip()) == (4, "ERROR: no-such-folder/: no such folder")
+    ran = runner.hermetic("-q")
+    assert ran.status == 4
+    assert "usage: pytest-fractal PACKAGE" in ran.text
