@@ -117,7 +117,10 @@ class Suite:
         config.add_cleanup(self.session.close)
         _end_as_by_ctrl_c(config)
         self._wanted = self._take_arguments(alone)
-        self._verdicts: dict[str, list[Verdict]] = {anchor: [] for anchor in self.session.engines}
+        # By code and task: a plugin may run an item again.
+        self._verdicts: dict[str, dict[tuple[str, str | None], Verdict]] = {
+            anchor: {} for anchor in self.session.engines
+        }
         self._selected: set[tuple[str, str, str | None]] = set()
         self._prepared = False
         config.stash[_SUITE] = self
@@ -237,7 +240,8 @@ class Suite:
         """Keep the verdict for the summary."""
         if (told := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(told)
-            self._verdicts[anchor].append(_VERDICT.validate_python(verdict))
+            judged = _VERDICT.validate_python(verdict)
+            self._verdicts[anchor][judged.code, judged.task] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
         """Letters and words of their own for warnings and for what is blocked."""
@@ -277,7 +281,7 @@ class Suite:
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():
-            yield self.session.report(anchor, verdicts)
+            yield self.session.report(anchor, list(verdicts.values()))
 
 
 def _end_as_by_ctrl_c(config: pytest.Config) -> None:

@@ -68,12 +68,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     option(
         "timeout",
         "the time limit for each process of the package (default: 300)",
+        ini="float",
         metavar="SECONDS",
         type=float,
     )
     option(
         "jobs",
         "how many commands run at the same time (default: one a core)",
+        ini="int",
         metavar="N",
         type=int,
     )
@@ -130,17 +132,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the suite, when a package is named."""
     config.addinivalue_line("markers", "fractal: a check of pytest-fractal on a task package")
     config.pluginmanager.register(fixtures, "fractal-fixtures")
-    packages = config.option.fractal_package
-    named_here = bool(packages)
-    if not named_here:
-        packages = config.getini("fractal_package") or []
-    if not packages or config.option.fractal_rules or config.option.fractal_explain:
+    if config.option.fractal_rules or config.option.fractal_explain:
         return
-    from pytest_fractal.items import Suite
-    from pytest_fractal.settings import parse_package
-
-    folder = config.invocation_params.dir if named_here else config.rootpath
     try:
+        packages = config.option.fractal_package
+        named_here = bool(packages)
+        if not named_here:
+            packages = _ini(config, "package")
+        if not packages:
+            return
+        from pytest_fractal.items import Suite
+        from pytest_fractal.settings import parse_package
+
+        folder = config.invocation_params.dir if named_here else config.rootpath
         specs = [parse_package(package, folder) for package in packages]
         alone = named_here and config.args_source is not config.ArgsSource.ARGS
         suite = Suite(config, specs, _settings(config), alone)
@@ -162,20 +166,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("fractal_task", tasks or [None], ids=ids or ["none"], indirect=True)
 
 
+def _ini(config: pytest.Config, name: str) -> Any:
+    try:
+        return config.getini(f"fractal_{name}")
+    except (pytest.UsageError, TypeError, ValueError) as error:  # may not say which setting
+        raise BadInput(f"fractal_{name}: {error}") from None
+
+
 def _settings(config: pytest.Config) -> Settings:
     from pytest_fractal.settings import Settings, parse_codes, parse_ignores
 
     def given(name: str) -> Any:
         value = getattr(config.option, f"fractal_{name}")
-        return config.getini(f"fractal_{name}") if value is None or value == [] else value
+        return _ini(config, name) if value is None or value == [] else value
 
-    def number(name: str, kind: type[float] | type[int], default: float) -> Any:
-        value = given(name)
-        try:
-            return default if value in (None, "") else kind(value)
-        except ValueError:
-            raise BadInput(f"fractal_{name}: {value!r} is not a number") from None
-
+    timeout = given("timeout")
     ignored = config.option.fractal_ignore
     return Settings(
         python=given("python") or None,
@@ -184,11 +189,11 @@ def _settings(config: pytest.Config) -> Settings:
         select=parse_codes(given("select") or ""),
         ignore=(
             *parse_codes(",".join(ignored)),
-            *parse_ignores(config.getini("fractal_ignore") or ()),
+            *parse_ignores(_ini(config, "ignore") or ()),
         ),
         strict=bool(given("strict")),
-        timeout=number("timeout", float, 300.0),
-        jobs=number("jobs", int, 0),
+        timeout=300.0 if timeout is None else timeout,
+        jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

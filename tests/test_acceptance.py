@@ -379,7 +379,7 @@ def test_a_package_in_the_ini_file_is_judged_beside_the_tests(
     toml = name.endswith("toml")
     value = f'["{WHEEL}"]' if toml else WHEEL
     select = '"FR101"' if toml else "FR101"
-    settings = f"fractal_package = {value}\nfractal_select = {select}\n"
+    settings = f"fractal_package = {value}\nfractal_select = {select}\nfractal_timeout = 60\n"
     (pytester.path / name).write_text(content.format(settings))
     pytester.makepyfile("def test_of_the_author(): pass")
     pytester.runpytest_inprocess().assert_outcomes(passed=2)

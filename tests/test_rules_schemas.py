@@ -160,6 +160,7 @@ def test_references_to_a_part_of_the_schema_resolve(
                _defs={"B": {"$id": "https://example.org/b.json"}}),
         schema({"a": A}, id="https://example.org/a.json", definitions={"A": {}},
                _schema=DRAFTS[0]),
+        schema({"a": A, "b": {"$id": "http://[x"}}, definitions={"A": {}}),
         # `$ref` is the name of a property here, and a value.
         schema({"$ref": {"type": "string"}}),
         schema({"a": {"default": {"$ref": "#/none"}}, "b": {"enum": [{"$ref": "#/none"}]}}),
@@ -226,6 +227,7 @@ def test_references_that_lead_out_or_nowhere_are_told(
         ({"a": {**A, "default": "x"}}, {"definitions": {"A": {"type": "integer"}}},
          ["/properties/a/default"]),
         ({"a": {"pattern": r"^\p{L}+$", "default": "x"}}, {}, []),
+        ({"a": {"$id": "http://[x", "type": "null", "default": 1}}, {}, []),
         ({"a": {"pattern": "^x$", "default": "y"}}, {}, ["/properties/a/default"]),
         ({"a": {"$ref": "#/properties/a", "default": 1}}, {}, []),
         ({"a": {**A, "default": {"next": {"next": 1}}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -290,7 +291,7 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
         validator = draft({"$ref": base + _fragment(keys)}, registry=registry)
         try:
             error = next(iter(validator.iter_errors(part["default"])), None)
-        except (Unresolvable, re.error, RecursionError):
+        except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
             continue  # other rules tell what is wrong with such a schema
         if error is not None:
             yield task.finding(
@@ -367,7 +368,10 @@ def _registry(schema: Mapping[str, Any]) -> tuple[Registry[Any], str]:
     root = specification.create_resource(schema)
     base = (root.id() or "").rstrip("#") or _HERE
     registry: Registry[Any] = Registry().with_resource(base, root)
-    return registry.crawl(), base
+    # An `$id` that is no URI names nothing, nor does what another draft's keyword holds.
+    with contextlib.suppress(ValueError, TypeError):
+        registry = registry.crawl()
+    return registry, base
 
 
 def _fragment(keys: tuple[str | int, ...]) -> str:
