@@ -10,13 +10,24 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
+from pytest_fractal.facts import (
+    Build,
+    Bundle,
+    Command,
+    Installation,
+    Manifest,
+    PackagedTask,
+    Task,
+    TaskList,
+    TreeBuild,
+)
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
 from pytest_fractal.machinery.building import BuildFailure, Built
@@ -34,9 +45,9 @@ from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
 from pytest_fractal.machinery.json_text import read_json
 from pytest_fractal.machinery.probing import Probe, probe_command
 from pytest_fractal.machinery.processes import last_lines
-from pytest_fractal.machinery.signatures import Signature
 from pytest_fractal.machinery.store import Store
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, installed_path, read_wheel
+from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Execution,
     Filled,
@@ -112,6 +123,16 @@ class Candidate:
         assert path is not None, "no rule asks for the wheel of a broken build"
         return self.store.once("wheel", lambda: read_wheel(path))
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that can be asked of it."""
+        return tuple(REGISTRY.values())
+
+    @property
+    def task_list(self) -> TaskList | None:
+        """The file that lists the tasks."""
+        return self.manifest
+
     @cached_property
     def manifest(self) -> Manifest | None:
         """The manifest at the package root, else the first that the server would find."""
@@ -127,22 +148,24 @@ class Candidate:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """The manifest's tasks: its entries that are objects. None where there is no manifest."""
-        if self.manifest is None or self.manifest.generation is None:
+        """The tasks that are listed: entries that are objects. None where there is no list."""
+        listed = self.task_list
+        if listed is None or listed.generation is None:
             return ()
         tasks: list[Task] = []
-        for index, entry in enumerate(self.manifest.entries):
-            if not isinstance(entry, dict):
-                continue
-            name = entry.get("name")
-            slug = self.manifest.slug(index)
-            name = str(name).strip() if isinstance(name, str | int | float) else ""
-            taken = {task.id for task in tasks}
-            tasks.append(
-                Task(index, _node_name(slug, taken), slug, name or slug, entry,
-                     self.manifest, self.manifest.generation, self.wheel)
-            )  # fmt: skip
+        for index, entry in enumerate(listed.entries):
+            if isinstance(entry, dict):
+                name, slug = entry.get("name"), listed.slug(index)
+                name = str(name).strip() if isinstance(name, str | int | float) else ""
+                node_name = _node_name(slug, {task.id for task in tasks})
+                tasks.append(
+                    self._task(index, node_name, slug, name or slug, entry, listed,
+                               listed.generation)
+                )  # fmt: skip
         return tuple(tasks)
+
+    def _task(self, *fields: Any) -> Task:
+        return PackagedTask(*fields, self.wheel)
 
     @property
     def bundle(self) -> Bundle:
@@ -172,12 +195,19 @@ class Candidate:
 
     def command(self, task: Task) -> Command:
         """What starting the command of a task shows."""
-        installation = self.installation
+        installation = self._installed()
         argv = self.argv(task)
-        probe = self.store.once(
-            f"probe-{_digest(task.id)}", lambda: self._probe(task, argv, installation.environment)
-        )
+        probe = self.store.once(f"probe-{_digest(task.id)}", lambda: self._probe(task, argv))
         return Command(task, argv, probe, installation)
+
+    def _installed(self) -> Installation | None:
+        """What must stand before a command can be started."""
+        return self.installation
+
+    @property
+    def own_folder(self) -> str:
+        """Where the modules of the package are, as the tracebacks of its commands show it."""
+        return str(self.environment_folder.site_packages / self.wheel.package) + os.sep
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
@@ -201,9 +231,7 @@ class Candidate:
             for name, value in make_arguments(task.schema).items()
             if name not in (*reserved.names, *reserved.others)
         }
-        return Sampling(
-            task, tuple(one for one in self.samples if one.task.id == task.id), own
-        )
+        return Sampling(task, tuple(one for one in self.samples if one.task.id == task.id), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
@@ -222,7 +250,7 @@ class Candidate:
             )  # fmt: skip
 
         def gather() -> tuple[tuple[Execution, ...], str | None, Mapping[str, Any]]:
-            _ = self.installation
+            self._installed()
             run = run_sample(sample, previous, folder, launch, self.executor.width)
             return run.executions, run.trouble, run.metadata
 
@@ -245,6 +273,7 @@ class Candidate:
 
     def argv(self, task: Task) -> tuple[str, ...]:
         """The task's command, as the server would make it of its own environment."""
+        assert isinstance(task, PackagedTask)
         environment = self.environment_folder
         root = environment.site_packages / self.wheel.package
         return (str(environment.python), str(root / task.executable))
@@ -321,7 +350,7 @@ class Candidate:
             environment.versions(), unmet,
         )  # fmt: skip
 
-    def _probe(self, task: Task, argv: tuple[str, ...], environment: Environment) -> Probe:
+    def _probe(self, task: Task, argv: tuple[str, ...]) -> Probe:
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             name = f"start-{_digest(key, content, *options)}"
             return self.store.once(
@@ -334,19 +363,18 @@ class Candidate:
 
         reserved = task.generation.reserved_values(task.kind, self._fresh(task))
         unknown = task.schema.get("additionalProperties")
-        welcome = isinstance(task.signature, Signature) and task.signature.takes_any_keyword
         return probe_command(
-            lambda content, options: starter(task.executable, content, options),
+            lambda content, options: starter(shlex.join(argv), content, options),
             starter,
-            script=argv[1],
-            package_folder=str(environment.site_packages / self.wheel.package) + os.sep,
+            script=argv[-1],
+            package_folder=self.own_folder,
             flags=task.generation.flags,
             schema=task.schema,
             reserved=reserved,
             complete={**make_arguments(task.schema), **reserved},
             takes_unknown=bool(unknown)
             or "patternProperties" in task.schema
-            or (unknown is None and welcome),
+            or (unknown is None and task.takes_any_keyword),
         )
 
     def _fresh(self, task: Task) -> Path:

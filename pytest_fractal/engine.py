@@ -10,7 +10,17 @@ from typing import Any, Final
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Build, Bundle, Command, Installation, Manifest, Task, TreeBuild
+from pytest_fractal.facts import (
+    Build,
+    Bundle,
+    Command,
+    Installation,
+    Manifest,
+    PackagedTask,
+    Task,
+    TaskList,
+    TreeBuild,
+)
 from pytest_fractal.machinery.processes import Stopper, stopped_by
 from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
@@ -24,12 +34,14 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Wheel: lambda candidate: candidate.wheel,
     Bundle: lambda candidate: candidate.bundle,
     Installation: lambda candidate: candidate.installation,
-    Manifest: lambda candidate: candidate.manifest,
+    Manifest: lambda candidate: candidate.task_list,
+    TaskList: lambda candidate: candidate.task_list,
 }
 """The facts about a package that a rule may ask for by the type of its parameter."""
 
 TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
     Task: lambda _, task: task,
+    PackagedTask: lambda _, task: task,
     Command: lambda candidate, task: candidate.command(task),
     Sampling: lambda candidate, task: candidate.sampling(task),
 }
@@ -100,7 +112,7 @@ class Engine:
         """The checks that the settings select, in the order of the specification."""
         settings, tasks = self.candidate.settings, self.candidate.tasks
         checks: list[Check] = []
-        for rule in REGISTRY.values():
+        for rule in self.candidate.rules:
             # Without a list of tasks there is one check, to tell that it is blocked.
             subjects = (tasks or (None,)) if is_about_tasks(rule) else (None,)
             checks += [
@@ -132,7 +144,9 @@ class Engine:
                 self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
             self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
         samples = {
-            check.sample.name: check for check in checks if check.sample and Run in check.rule.subjects
+            check.sample.name: check
+            for check in checks
+            if check.sample and Run in check.rule.subjects
         }
         for check in samples.values():
             self._pool.submit(self._judged, check)
@@ -198,6 +212,8 @@ class Engine:
         """The checks that must not fail before this one can be judged."""
         for code in check.rule.needs:
             needed = REGISTRY[code]
+            if needed not in self.candidate.rules:
+                continue
             yield Check(
                 needed,
                 check.task if is_about_tasks(needed) else None,
@@ -206,7 +222,7 @@ class Engine:
         if check.sample and check.sample.previous and Run in check.rule.subjects:
             # The server goes no further when a step of a workflow breaks.
             before = check.sample.previous
-            for rule in REGISTRY.values():
+            for rule in self.candidate.rules:
                 if Run in rule.subjects and rule.severity is Severity.ERROR:
                     yield Check(rule, before.task, before)
 

@@ -5,13 +5,13 @@ A rule asks for what it needs by these types, and never sees how it was gathered
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_fractal.generations import Generation
+from pytest_fractal.generations import Generation, ModelFault
 from pytest_fractal.machinery.building import Built
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.machinery.json_text import JsonText, pointer
@@ -74,25 +74,31 @@ class Installation:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """The manifest that Fractal would read out of the wheel."""
+class TaskList:
+    """A file that lists tasks: the manifest of a package, or tasks outside any package."""
 
     path: str
-    """Its path in the wheel."""
+    """Its path in the wheel, or on disk."""
     text: JsonText = field(repr=False)
     generation: Generation | None
     """None when its version is none that can be judged."""
 
     @property
-    def value(self) -> Mapping[str, Any]:
-        """The manifest's object; empty when it is no object."""
-        return self.text.value if isinstance(self.text.value, dict) else {}
-
-    @property
     def entries(self) -> Sequence[Any]:
-        """The entries of `task_list`, whatever they are; empty when it is no list."""
-        entries = self.value.get("task_list")
-        return entries if isinstance(entries, list) else ()
+        """The entries, whatever they are."""
+        raise NotImplementedError
+
+    def way(self, index: int) -> tuple[str | int, ...]:
+        """The keys that lead to the entry with this index."""
+        raise NotImplementedError
+
+    def faults(self) -> Iterator[ModelFault]:
+        """Where the file is not what the server's model takes, all places at once."""
+        raise NotImplementedError
+
+    def unknown_keys(self) -> Iterator[UnknownKey]:
+        """The keys that the server drops."""
+        raise NotImplementedError
 
     def slug(self, index: int) -> str:
         """The slug of the entry with this index: of its name, or its place where that is none."""
@@ -128,10 +134,94 @@ class Manifest:
             severity=severity,
         )
 
+    def task_of(self, keys: Sequence[str | int]) -> str | None:
+        """The slug of the task into whose entry the keys lead; None when they lead elsewhere."""
+        for index in range(len(self.entries)):
+            way = self.way(index)
+            if tuple(keys[: len(way)]) == way:
+                return self.slug(index)
+        return None
+
+    def _unknown_in_entries(self, known: frozenset[str]) -> Iterator[UnknownKey]:
+        for index, entry in enumerate(self.entries):
+            for key in entry if isinstance(entry, dict) else ():
+                if key not in known:
+                    yield UnknownKey((*self.way(index), key), known, entry)
+
+
+@dataclass(frozen=True)
+class UnknownKey:
+    """A key that the server drops."""
+
+    keys: tuple[str | int, ...]
+    known: frozenset[str]
+    """The keys that it reads at this place."""
+    there: Mapping[str, Any]
+    """The object that has the key."""
+
+
+@dataclass(frozen=True)
+class Manifest(TaskList):
+    """The manifest that Fractal would read out of the wheel."""
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The manifest's object; empty when it is no object."""
+        return self.text.value if isinstance(self.text.value, dict) else {}
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        """The entries of `task_list`, whatever they are; empty when it is no list."""
+        entries = self.value.get("task_list")
+        return entries if isinstance(entries, list) else ()
+
+    def way(self, index: int) -> tuple[str | int, ...]:
+        """See `TaskList`."""
+        return "task_list", index
+
+    def faults(self) -> Iterator[ModelFault]:
+        """See `TaskList`."""
+        assert self.generation is not None
+        return self.generation.faults(self.value)
+
+    def unknown_keys(self) -> Iterator[UnknownKey]:
+        """See `TaskList`."""
+        assert self.generation is not None
+        for key in self.value:
+            if key not in self.generation.manifest_keys:
+                yield UnknownKey((key,), self.generation.manifest_keys, self.value)
+        yield from self._unknown_in_entries(self.generation.task_keys)
+
+
+@dataclass(frozen=True)
+class CustomTaskList(TaskList):
+    """Tasks outside any package: an object as it would be posted to the server, or a list."""
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        """See `TaskList`."""
+        return self.text.value if isinstance(self.text.value, list) else [self.text.value]
+
+    def way(self, index: int) -> tuple[str | int, ...]:
+        """See `TaskList`."""
+        return (index,) if isinstance(self.text.value, list) else ()
+
+    def faults(self) -> Iterator[ModelFault]:
+        """See `TaskList`."""
+        assert self.generation is not None
+        for index, entry in enumerate(self.entries):
+            for fault in self.generation.custom_faults(entry):
+                yield replace(fault, keys=(*self.way(index), *fault.keys))
+
+    def unknown_keys(self) -> Iterator[UnknownKey]:
+        """See `TaskList`."""
+        assert self.generation is not None
+        return self._unknown_in_entries(self.generation.custom_keys)
+
 
 @dataclass(frozen=True)
 class Task:
-    """One entry of the manifest that is an object, good or bad."""
+    """One entry of a list of tasks that is an object, good or bad."""
 
     index: int
     id: str
@@ -140,14 +230,44 @@ class Task:
     """As the server makes it from the name."""
     name: str
     entry: Mapping[str, Any] = field(repr=False)
-    manifest: Manifest = field(repr=False)
+    listed: TaskList = field(repr=False)
     generation: Generation = field(repr=False)
-    wheel: Wheel = field(repr=False)
 
     @property
     def kind(self) -> str:
         """The kind of task, in the generation's own words."""
         return self.generation.kind(self.entry)
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The `args_schema`; empty when it is no object."""
+        value = self.entry.get("args_schema")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def script(self) -> str:
+        """What to look into when the command misbehaves."""
+        return str(self.entry.get("command", ""))
+
+    @property
+    def takes_any_keyword(self) -> bool:
+        """Whether its function is known to take arguments of any name."""
+        return False
+
+    def finding(self, *keys: str | int, expected: str, found: str, hint: str,
+                severity: Severity | None = None) -> Finding:  # fmt: skip
+        """A finding at a place within this task's entry."""
+        return self.listed.finding(
+            *self.listed.way(self.index), *keys,
+            expected=expected, found=found, hint=hint, task=self.slug, severity=severity,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PackagedTask(Task):
+    """A task of a package, whose executable lies in the wheel."""
+
+    wheel: Wheel = field(repr=False)
 
     @property
     def executable(self) -> str:
@@ -156,10 +276,14 @@ class Task:
         return value if isinstance(value, str) else ""
 
     @property
-    def schema(self) -> Mapping[str, Any]:
-        """The `args_schema`; empty when it is no object."""
-        value = self.entry.get("args_schema")
-        return value if isinstance(value, dict) else {}
+    def script(self) -> str:
+        """The path of the executable in the wheel."""
+        return f"{self.wheel.package}/{self.executable}"
+
+    @property
+    def takes_any_keyword(self) -> bool:
+        """See `Task`."""
+        return isinstance(self.signature, Signature) and self.signature.takes_any_keyword
 
     @cached_property
     def signature(self) -> Signature | Unreadable:
@@ -169,14 +293,6 @@ class Task:
         except Unreadable as reason:
             return reason
 
-    def finding(self, *keys: str | int, expected: str, found: str, hint: str,
-                severity: Severity | None = None) -> Finding:  # fmt: skip
-        """A finding at a place within this task's entry."""
-        return self.manifest.finding(
-            "task_list", self.index, *keys,
-            expected=expected, found=found, hint=hint, task=self.slug, severity=severity,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Command:
@@ -185,4 +301,5 @@ class Command:
     task: Task
     argv: tuple[str, ...]
     probe: Probe
-    installation: Installation
+    installation: Installation | None
+    """None for a task outside any package."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.candidate import Candidate
+from pytest_fractal.custom import CustomTasks
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.machinery.executors import LocalExecutor
@@ -48,7 +49,7 @@ class Session:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pytest-fractal-")).resolve()
         self.engines: Mapping[str, Engine] = {
             anchor: Engine(
-                Candidate(
+                (CustomTasks if spec.kind == "task" else Candidate)(
                     spec, settings, self.folder / f"package-{number}", LocalExecutor(self.width)
                 )
             )

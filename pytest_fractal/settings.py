@@ -28,11 +28,11 @@ _CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*
 class PackageSpec:
     """One PACKAGE argument: what is to be judged, and where it is found."""
 
-    kind: Literal["source", "wheel", "requirement"]
+    kind: Literal["source", "wheel", "requirement", "task"]
     text: str
     """As the user typed it."""
     path: Path | None
-    """The folder or the wheel file; None for a requirement."""
+    """The folder, the wheel file or the file of tasks; None for a requirement."""
     requirement: str | None
     """The requirement without its extras; None for a folder or a file."""
     extras: tuple[str, ...]
@@ -94,6 +94,14 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
         f"{requirement.name}{requirement.specifier}",
         tuple(sorted(requirement.extras)),
     )
+
+
+def parse_task(text: str, folder: Path) -> PackageSpec:
+    """Read a FILE argument of a task outside any package; raises `BadInput` if it is not there."""
+    path = folder / Path(text).expanduser()
+    if not path.is_file():
+        raise BadInput(f"{text}: no such file, in which a task could be described")
+    return PackageSpec("task", text, path.resolve(), None, ())
 
 
 def _one_wheel(text: str, path: Path) -> Path:

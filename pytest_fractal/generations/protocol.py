@@ -45,6 +45,12 @@ class Generation(Protocol):
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """Where the manifest is not what the server's model takes, all places at once."""
 
+    custom_keys: frozenset[str]
+    """The keys of a task outside any package that the server reads."""
+
+    def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
+        """Where a task outside any package is not what the server's model takes."""
+
     def kind(self, entry: Mapping[str, Any]) -> str:
         """The kind of a task: `parallel`, `non_parallel`."""
 

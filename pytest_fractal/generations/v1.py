@@ -56,6 +56,25 @@ _WITH_IMAGES: Final = frozenset(
 )
 """The tasks to which the server hands `metadata["image"]` (`FRACTAL_RUNNER_TASKS_INCLUDE_IMAGE`)."""
 
+
+class CustomTaskModel(BaseModel):
+    """A task outside any package, as it is posted to fractal-server 1.4.10 (`TaskCreate`)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Text
+    command: Text
+    input_type: Text
+    output_type: Text
+    source: Text
+    meta: Any = None
+    version: Text | None = None
+    args_schema: dict[str, Any] | None = None
+    args_schema_version: Text | None = None
+    docs_info: Text | None = None
+    docs_link: Any = None
+
+
 _EXPECTED: Final = {
     "string_type": "a string",
     "bool_type": "true or false",
@@ -74,6 +93,7 @@ class Version1:
     flags = ("-j", "--metadata-out")
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
+    custom_keys = frozenset(CustomTaskModel.model_fields)
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
@@ -84,6 +104,18 @@ class Version1:
                 yield _fault(detail)
         yield from _coerced(manifest)
         yield from _blank(manifest)
+
+    def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
+        """See `Generation`. Blank texts are refused, where they are given at all."""
+        try:
+            CustomTaskModel.model_validate(entry)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_context=False):
+                yield _fault(detail)
+        for key in ("name", "command", "source", "version", "args_schema_version"):
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if isinstance(value, str) and not value.strip():
+                yield ModelFault((key,), f"a {key} that is not blank", json.dumps(value))
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """Parallel when `meta["parallelization_level"]` is truthy, as the server decides."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.machinery.commands import Start
 from pytest_fractal.verdicts import Finding, Outcome, Verdict
 
 REPORT_VERSION = 1
@@ -89,8 +88,13 @@ class Report:
             {Outcome.WARN} if self.strict else set()
         )
         verdicts = [verdict for candidate in self.candidates for verdict in candidate.verdicts]
-        return self.complete and bool(verdicts) and not any(
-            verdict.outcome in bad and not _only_ignored(verdict, verdicts) for verdict in verdicts
+        return (
+            self.complete
+            and bool(verdicts)
+            and not any(
+                verdict.outcome in bad and not _only_ignored(verdict, verdicts)
+                for verdict in verdicts
+            )
         )
 
     def to_dict(self) -> dict[str, Any]:

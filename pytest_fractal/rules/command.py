@@ -10,7 +10,7 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.facts import Command
+from pytest_fractal.facts import Command, Installation
 from pytest_fractal.machinery.commands import Crash
 from pytest_fractal.machinery.probing import UNKNOWN
 from pytest_fractal.rules.registry import Spec, rule
@@ -165,7 +165,7 @@ def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
         expected=expected,
         found=found.strip(),
         hint=hint,
-        file=f"{task.wheel.package}/{task.executable}",
+        file=task.script,
         task=task.slug,
     )
 
@@ -183,21 +183,27 @@ def _told(found: str, crash: Crash | None) -> str:
 
 
 def _hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
+    installation = command.installation
     if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
-        version = command.installation.environment.interpreter.version
+        if installation is None:
+            return "mend the syntax, or name another interpreter in the command"
+        version = installation.environment.interpreter.version
         return f"mend the syntax for Python {version}, or raise requires-python"
     if module is not None:
-        return _hint_for_module(command, module.partition(".")[0], module)
+        if installation is None:
+            return f"install the module {module!r} for the interpreter that the command names"
+        return _hint_for_module(installation, module.partition(".")[0], module)
     circle = re.search(r"partially initialized module '([\w.]+)'", crash.message if crash else "")
     if circle is not None:
         return (
             f"{circle[1]!r} is imported while it is being imported: is one of your files named "
             "like a module that it needs? Else the imports go in a circle"
         )
-    if crash is not None and (drifted := _drifted(command, crash)):
-        return drifted
+    if installation is not None and crash is not None:
+        if drifted := _drifted(installation, crash):
+            return drifted
     if crash is not None and "attempted relative import" in crash.message:
-        package = command.task.wheel.package
+        package = installation.wheel.package if installation else "your_package"
         return f"Fractal runs the file as a script: write `from {package} import ...` instead"
     return "mend the exception: it is raised while the script imports what it needs"
 
@@ -216,8 +222,8 @@ IMPORT_NAMES: Final = {
 """Modules of the field whose distribution has another name."""
 
 
-def _hint_for_module(command: Command, module: str, whole: str) -> str:
-    wheel, asked = command.task.wheel, command.installation.extras
+def _hint_for_module(installation: Installation, module: str, whole: str) -> str:
+    wheel, asked = installation.wheel, installation.extras
     if module == wheel.package:
         return (
             f"{whole!r} is a module of the package itself that is not in the wheel: see that the "
@@ -234,8 +240,8 @@ def _hint_for_module(command: Command, module: str, whole: str) -> str:
                     f"=...[{extra}], and tell users to collect the package with it; "
                     f"or move {requirement.name} to the dependencies"
                 )
-    if whole != module and canonicalize_name(module) in command.installation.versions:
-        version = command.installation.versions[canonicalize_name(module)]
+    if whole != module and canonicalize_name(module) in installation.versions:
+        version = installation.versions[canonicalize_name(module)]
         return f"{module} {version} is installed and has no module {whole!r}: limit its version"
     others = [extra for extra in wheel.extras if extra not in asked]
     maybe = (
@@ -244,7 +250,7 @@ def _hint_for_module(command: Command, module: str, whole: str) -> str:
     return f"add the distribution that brings the module {module!r} to the dependencies{maybe}"
 
 
-def _drifted(command: Command, crash: Crash) -> str | None:
+def _drifted(installation: Installation, crash: Crash) -> str | None:
     """Names the two packages that do not fit together, where the traceback tells."""
     importing = next(
         (name for frame in reversed(crash.frames) if (name := _top_module(frame.file))), None
@@ -253,7 +259,7 @@ def _drifted(command: Command, crash: Crash) -> str | None:
     if importing is None or imported is None:
         return None
     other = (imported[1] or imported[2]).partition(".")[0]
-    names = [_installed(command, module) for module in (importing, other)]
+    names = [_installed(installation, module) for module in (importing, other)]
     if importing == other:
         return f"{names[0]} cannot be imported: limit its version in the dependencies"
     return (
@@ -267,7 +273,7 @@ def _top_module(file: str) -> str | None:
     return Path(path).parts[0].removesuffix(".py") if found else None
 
 
-def _installed(command: Command, module: str) -> str:
+def _installed(installation: Installation, module: str) -> str:
     name = canonicalize_name(IMPORT_NAMES.get(module, module))
-    version = command.installation.versions.get(name)
+    version = installation.versions.get(name)
     return f"{name} {version}" if version else json.dumps(module)

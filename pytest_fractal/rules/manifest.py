@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.facts import Bundle, Manifest, Task
+from pytest_fractal.facts import Bundle, Manifest, PackagedTask, Task, TaskList
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery.packaging_hints import packaging_hint
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
@@ -181,18 +181,17 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     cite=(Spec.METADATA, Spec.SERVER),
     mend="Give each field the type that the finding names.",
 )
-def manifest_fields(manifest: Manifest) -> Iterator[Finding]:
+def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     """Every field has the type that the server's model needs.
 
     One missing, null or wrongly typed field makes the server refuse the whole package
     with the bare text `'task_list'`: the author learns neither the task nor the field.
     """
-    assert manifest.generation is not None
-    for fault in manifest.generation.faults(manifest.value):
-        task = _task_of(manifest, fault.keys)
+    for fault in tasks.faults():
+        task = tasks.task_of(fault.keys)
         in_task = f" of the task {task!r}" if task else ""
         missing = fault.found == "it is missing"
-        yield manifest.finding(
+        yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=f"{fault.found}, which the server turns into it"
@@ -214,37 +213,22 @@ def manifest_fields(manifest: Manifest) -> Iterator[Finding]:
     cite=(Spec.SERVER,),
     mend="Correct the key's spelling, or remove it.",
 )
-def unknown_fields(manifest: Manifest) -> Iterator[Finding]:
+def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     """No key is there that the server silently drops.
 
     A misspelt key is not refused: what it should have set is just not set.
     """
-    generation = manifest.generation
-    assert generation is not None
-    for key in manifest.value:
-        if key not in generation.manifest_keys:
-            yield _unknown(manifest, (key,), generation.manifest_keys, manifest.value)
-    for index, entry in enumerate(manifest.entries):
-        for key in entry if isinstance(entry, dict) else ():
-            if key not in generation.task_keys:
-                yield _unknown(manifest, ("task_list", index, key), generation.task_keys, entry)
-
-
-def _unknown(
-    manifest: Manifest,
-    keys: tuple[str | int, ...],
-    known: frozenset[str],
-    there: Mapping[str, Any],
-) -> Finding:
-    key = str(keys[-1])
-    close = difflib.get_close_matches(key, sorted(known - set(there)) or sorted(known), 1, 0.7)
-    return manifest.finding(
-        *keys,
-        expected=f"one of the keys that the server reads: {', '.join(sorted(known))}",
-        found=f"{key!r}, which is dropped",
-        hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
-        task=_task_of(manifest, keys),
-    )
+    for unknown in tasks.unknown_keys():
+        key, known = str(unknown.keys[-1]), sorted(unknown.known)
+        free = [name for name in known if name not in unknown.there]
+        close = difflib.get_close_matches(key, free or known, 1, 0.7)
+        yield tasks.finding(
+            *unknown.keys,
+            expected=f"one of the keys that the server reads: {', '.join(known)}",
+            found=f"{key!r}, which is dropped",
+            hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+            task=tasks.task_of(unknown.keys),
+        )
 
 
 @rule(
@@ -276,7 +260,7 @@ def has_tasks(manifest: Manifest) -> Iterator[Finding]:
     cite=(Spec.SERVER,),
     mend="Give the tasks names that differ by more than case and blanks.",
 )
-def unique_tasks(manifest: Manifest) -> Iterator[Finding]:
+def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     """Names, and the slugs made of them, are unique.
 
     The slug is the last part of a task's `source`, which is unique in the server's
@@ -284,13 +268,13 @@ def unique_tasks(manifest: Manifest) -> Iterator[Finding]:
     """
     slugs: dict[str, str] = {}
     names: dict[str, str] = {}
-    for index, entry in enumerate(manifest.entries):
+    for index, entry in enumerate(tasks.entries):
         name = str(entry.get("name"))
-        slug = manifest.slug(index)
+        slug = tasks.slug(index)
         twin = slugs.get(slug) or names.get(name.strip())
         if twin is not None:
-            yield manifest.finding(
-                "task_list", index, "name",
+            yield tasks.finding(
+                *tasks.way(index), "name",
                 expected="a name, and a slug made of it, that no other task has",
                 found=f"{name!r} (slug {slug!r}), beside {twin!r}",
                 hint="rename one of the two: case and blanks do not count",
@@ -307,7 +291,7 @@ def unique_tasks(manifest: Manifest) -> Iterator[Finding]:
     cite=(Spec.COMMAND_LINE, Spec.SERVER),
     mend="Give the path of the script relative to the package's folder, with `/`.",
 )
-def executables_in_package(task: Task) -> Iterator[Finding]:
+def executables_in_package(task: PackagedTask) -> Iterator[Finding]:
     """The executable is a relative path to a file of the wheel inside the package folder.
 
     The server joins the package's folder and this text into a command line: blanks and
@@ -545,31 +529,31 @@ def _problem_of_host(host: str) -> str:
     cite=(Spec.SERVER,),
     mend="Remove the character, or shorten the name.",
 )
-def text_is_storable(manifest: Manifest) -> Iterator[Finding]:
+def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
     """No text holds a NUL or half a surrogate pair, and no name is over 200 characters.
 
     JSON can spell them, a database and a file name cannot hold them: the collection
     freezes, or a job with the task fails.
     """
-    for keys, text in _texts(manifest.value):
+    for keys, text in _texts(tasks.text.value):
         if bad := re.search("[\0\ud800-\udfff]", text):
             code = f"\\u{ord(bad[0]):04x}"
-            yield manifest.finding(
+            yield tasks.finding(
                 *keys,
                 expected="text that can be stored as UTF-8, without NUL",
                 found=f"{code}, " + ("a NUL" if bad[0] == "\0" else "half of a surrogate pair"),
                 hint=f"remove {code}",
-                task=_task_of(manifest, keys),
+                task=tasks.task_of(keys),
             )
-    for index, entry in enumerate(manifest.entries):
+    for index, entry in enumerate(tasks.entries):
         name = entry.get("name") if isinstance(entry, dict) else None
         if isinstance(name, str) and len(name) > _LONGEST_NAME:
-            yield manifest.finding(
-                "task_list", index, "name",
+            yield tasks.finding(
+                *tasks.way(index), "name",
                 expected=f"a name of at most {_LONGEST_NAME} characters",
                 found=f"{len(name)} characters",
                 hint="shorten the name, and tell the rest in docs_info",
-                task=manifest.slug(index),
+                task=tasks.slug(index),
             )  # fmt: skip
 
 
@@ -588,13 +572,6 @@ def _texts(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, .
             waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
         elif isinstance(part, list):
             waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
-
-
-def _task_of(manifest: Manifest, keys: tuple[str | int, ...]) -> str | None:
-    """The slug of the task that the keys lead into."""
-    if len(keys) < 2 or keys[0] != "task_list" or not isinstance(keys[1], int):
-        return None
-    return manifest.slug(keys[1])
 
 
 def _kind(value: object) -> str:

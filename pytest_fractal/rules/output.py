@@ -230,7 +230,9 @@ def _finding(
     severity: Severity | None = None,
 ) -> Finding:
     sample = run.sample
-    about = f" for the component {execution.component!r}" if execution and execution.component else ""
+    about = (
+        f" for the component {execution.component!r}" if execution and execution.component else ""
+    )
     return Finding(
         expected=f"{expected}{about}",
         found=found.strip(),

@@ -24,7 +24,7 @@ from referencing import Registry
 from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
-from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.facts import Manifest, PackagedTask, Task
 from pytest_fractal.machinery.json_text import pointer
 from pytest_fractal.machinery.signatures import Unreadable, compare
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
@@ -250,7 +250,7 @@ def reserved_arguments(task: Task) -> Iterator[Finding]:
     cite=(Spec.PACKAGE,),
     mend="Generate the schema anew from the function.",
 )
-def schema_matches_function(task: Task) -> Iterator[Finding]:
+def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
     """Properties, required ones and simple defaults agree with the task's function.
 
     A schema that is older than its function lets users fill in arguments that the task

@@ -1,0 +1,79 @@
+"""Tasks outside any package: "any other executable command (not necessarily based on Python)"."""
+
+from __future__ import annotations
+
+import shlex
+from functools import cached_property
+from typing import Any
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.errors import BadInput
+from pytest_fractal.facts import (
+    Command,
+    CustomTaskList,
+    Installation,
+    Task,
+    TaskList,
+)
+from pytest_fractal.generations import VERSION_1
+from pytest_fractal.machinery.json_text import read_json
+from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.running import Filled, Run, Sampling
+
+_KNOWN = frozenset({TaskList, Task, Command, Sampling, Filled, Run})
+"""The facts that there are without a wheel."""
+
+
+class CustomTasks(Candidate):
+    """What one FILE argument of `--fractal-task` describes.
+
+    The file holds the metadata that would be posted to the server, or a list of such.
+    Nothing is built or installed: the commands are there already.
+    """
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that need no wheel."""
+        return tuple(rule for rule in REGISTRY.values() if _KNOWN.issuperset(rule.subjects))
+
+    @property
+    def has_wheel(self) -> bool:
+        """There is none."""
+        return False
+
+    @cached_property
+    def task_list(self) -> TaskList:
+        """The file. Raises `BadInput` when it is not JSON, or neither an object nor a list."""
+        path = self.spec.path
+        assert path is not None
+        text = read_json(path.read_bytes())
+        for fault in text.faults:
+            place = f":{fault.place.line}" if fault.place else ""
+            raise BadInput(f"{self.spec.text}{place}: {fault.message}")
+        if not isinstance(text.value, dict | list):
+            raise BadInput(
+                f"{self.spec.text}: a task is described by an object, with its `command`"
+            )
+        return CustomTaskList(self.spec.text, text, VERSION_1)
+
+    def argv(self, task: Task) -> tuple[str, ...]:
+        """The task's command, split as the server splits it."""
+        try:
+            return tuple(shlex.split(str(task.entry.get("command", ""))))
+        except ValueError:  # a quotation that does not end
+            return (str(task.entry["command"]),)
+
+    def source_of(self, task: Task) -> str:
+        """The task's own `source`."""
+        return str(task.entry.get("source", ""))
+
+    @property
+    def own_folder(self) -> str:
+        """None: what a script imports is no part of it."""
+        return "\0"
+
+    def _task(self, *fields: Any) -> Task:
+        return Task(*fields)
+
+    def _installed(self) -> Installation | None:
+        return None
