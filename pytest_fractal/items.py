@@ -135,7 +135,9 @@ class Suite:
         others = []
         for argument in config.args:
             path, colons, name = argument.partition("::")
-            anchor = next((one for one in self.session.engines if one == path), None)
+            here = os.path.relpath(config.invocation_params.dir / path, config.rootpath)
+            # As node ids are printed, or as the shell completes them in a folder below.
+            anchor = next((one for one in (path, here) if one in self.session.engines), None)
             if anchor is None:
                 others.append(argument)
             else:
