@@ -34,7 +34,13 @@ from pytest_fractal.machinery.probing import Probe, probe_command
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.machinery.signatures import Signature
 from pytest_fractal.machinery.store import Store
-from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, installed_path, read_wheel
+from pytest_fractal.machinery.wheels import (
+    MANIFEST_NAME,
+    Wheel,
+    check_whole,
+    installed_path,
+    read_wheel,
+)
 from pytest_fractal.samples import make_arguments
 from pytest_fractal.settings import PackageSpec, Settings
 
@@ -219,6 +225,8 @@ class Candidate:
         return self.store.once("build-environment", lambda: create_bare(folder, self.interpreter))
 
     def _given(self) -> Built:
+        assert self.spec.path is not None
+        check_whole(self.spec.path)
         return Built(self.spec.path)
 
     def _fetch(self) -> Built:
