@@ -46,7 +46,13 @@ from pytest_fractal.machinery.json_text import read_json
 from pytest_fractal.machinery.probing import Probe, probe_command
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.machinery.store import Store
-from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel, installed_path, read_wheel
+from pytest_fractal.machinery.wheels import (
+    MANIFEST_NAME,
+    Wheel,
+    check_whole,
+    installed_path,
+    read_wheel,
+)
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Execution,
@@ -165,7 +171,7 @@ class Candidate:
         return tuple(tasks)
 
     def _task(self, *fields: Any) -> Task:
-        return PackagedTask(*fields, self.wheel)
+        return PackagedTask(*fields, wheel=self.wheel)
 
     @property
     def bundle(self) -> Bundle:
@@ -316,6 +322,8 @@ class Candidate:
         return self.store.once("build-environment", lambda: create_bare(folder, self.interpreter))
 
     def _given(self) -> Built:
+        assert self.spec.path is not None
+        check_whole(self.spec.path)
         return Built(self.spec.path)
 
     def _fetch(self) -> Built:

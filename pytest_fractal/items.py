@@ -121,7 +121,7 @@ class Suite:
         self._verdicts: dict[str, dict[tuple[str, str | None], Verdict]] = {
             anchor: {} for anchor in self.session.engines
         }
-        self._selected: set[tuple[str, str, str | None]] = set()
+        self._selected: set[tuple[str, str, str | None, str | None]] = set()
         self._prepared = False
         config.stash[_SUITE] = self
 
@@ -135,7 +135,9 @@ class Suite:
         others = []
         for argument in config.args:
             path, colons, name = argument.partition("::")
-            anchor = next((one for one in self.session.engines if one == path), None)
+            here = os.path.relpath(config.invocation_params.dir / path, config.rootpath)
+            # As node ids are printed, or as the shell completes them in a folder below.
+            anchor = next((one for one in (path, here) if one in self.session.engines), None)
             if anchor is None:
                 others.append(argument)
             else:
@@ -169,7 +171,7 @@ class Suite:
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
         settings = self.session.settings
         return all(
-            (anchor, root.code, root.task) in self._selected
+            (anchor, root.code, root.task, root.sample) in self._selected
             or any(root.code.startswith(pattern.code) and pattern.task in (None, root.task)
                    for pattern in settings.ignore)
             for root in verdict.blockers

@@ -96,7 +96,8 @@ class Session:
         # Workers hand them in as they come.
         order = {check.key: number for number, check in enumerate(engine.plan())}
         return candidate_report(
-            engine.candidate, sorted(verdicts, key=lambda one: order[one.code, one.task])
+            engine.candidate,
+            sorted(verdicts, key=lambda one: order[one.code, one.task, one.sample]),
         )
 
     def close(self) -> None:

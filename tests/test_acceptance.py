@@ -231,6 +231,17 @@ def test_a_pasted_node_id_runs_with_workers(suite: Pytest, pytester: pytest.Pyte
     pytester.runpytest_subprocess(*arguments).assert_outcomes(failed=1)
 
 
+@pytest.mark.parametrize("path", ["below/" + WHEEL, WHEEL, "./" + WHEEL])
+def test_a_node_id_is_found_from_a_folder_below(
+    suite: Pytest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Printed from the root folder, typed from where one is."""
+    (pytester.path / "below").mkdir()
+    shutil.move(pytester.path / WHEEL, pytester.path / "below")
+    monkeypatch.chdir(pytester.path / "below")
+    suite(f"{path}::task-types[invert_well]").assert_outcomes(failed=1)
+
+
 def test_last_failed_runs_the_failed_ones(suite: Pytest) -> None:
     """Names with brackets are found again."""
     assert suite().parseoutcomes()["failed"] == 1

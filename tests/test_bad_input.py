@@ -23,10 +23,19 @@ def cut_short(wheel: Path) -> None:
     wheel.write_bytes(wheel.read_bytes()[:-100])
 
 
-def corrupt(wheel: Path) -> None:
+def corrupt_manifest(wheel: Path) -> None:
     """Spoil the data of a member; the end of the file, with its table, is valid."""
+    corrupt(wheel, b"manifest_version")
+
+
+def corrupt_script(wheel: Path) -> None:
+    """A member that is read late, if at all."""
+    corrupt(wheel, b"number < 1")
+
+
+def corrupt(wheel: Path, where: bytes) -> None:
     content = bytearray(wheel.read_bytes())
-    at = content.index(b"manifest_version")
+    at = content.index(where)
     content[at : at + 4] = b"XXXX"
     wheel.write_bytes(content)
 
@@ -39,7 +48,7 @@ def empty(wheel: Path) -> None:
     wheel.write_bytes(b"")
 
 
-@pytest.mark.parametrize("spoil", [cut_short, corrupt, no_zip, empty])
+@pytest.mark.parametrize("spoil", [cut_short, corrupt_manifest, corrupt_script, no_zip, empty])
 def test_a_wheel_that_cannot_be_read(runner: Runner, spoil: Callable[[Path], None]) -> None:
     spoil(make_wheel(runner.folder))
     refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), "not a readable wheel")

@@ -143,6 +143,13 @@ def read_wheel(path: Path) -> Wheel:
     return Wheel(path, entries, _Contents(path, installed), metadata_path, raw_metadata)
 
 
+def check_whole(path: Path) -> None:
+    """Read every file in a wheel. Raises `BadInput` when one is damaged."""
+    with _opened(path) as archive:
+        if damaged := archive.testzip():
+            raise BadInput(f"{path}: not a readable wheel: {damaged} in it is damaged")
+
+
 class _Contents(Mapping[str, bytes]):
     """Reads a file of the wheel when it is asked for: some wheels hold gigabytes of weights."""
 

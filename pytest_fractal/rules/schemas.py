@@ -343,10 +343,12 @@ def schema_error(task: Task, arguments: Mapping[str, Any]) -> ValidationError | 
     """The best reason why a task's schema refuses these arguments; None when it does not."""
     schema = task.schema
     draft = _declared(schema.get("$schema")) or Draft202012Validator
-    validator = draft({"$ref": _HERE}, registry=_registry(schema))
+    registry, base = _registry(schema)
+    validator = draft({"$ref": base}, registry=registry)
     try:
-        return best_match(validator.iter_errors(dict(arguments)))
-    except (Unresolvable, re.error, RecursionError):
+        error: ValidationError | None = best_match(validator.iter_errors(dict(arguments)))
+        return error
+    except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
         return None  # other rules tell what is wrong with such a schema
 
 
