@@ -163,15 +163,21 @@ class Candidate:
             if isinstance(entry, dict):
                 name, slug = entry.get("name"), listed.slug(index)
                 name = str(name).strip() if isinstance(name, str | int | float) else ""
-                node_name = _node_name(slug, {task.id for task in tasks})
                 tasks.append(
-                    self._task(index, node_name, slug, name or slug, entry, listed,
-                               listed.generation)
-                )  # fmt: skip
+                    self._task(
+                        index=index,
+                        id=_node_name(slug, {task.id for task in tasks}),
+                        slug=slug,
+                        name=name or slug,
+                        entry=entry,
+                        listed=listed,
+                        generation=listed.generation,
+                    )
+                )
         return tuple(tasks)
 
-    def _task(self, *fields: Any) -> Task:
-        return PackagedTask(*fields, wheel=self.wheel)
+    def _task(self, **fields: Any) -> Task:
+        return PackagedTask(**fields, wheel=self.wheel)
 
     @property
     def bundle(self) -> Bundle:

@@ -72,8 +72,8 @@ class CustomTasks(Candidate):
         """None: what a script imports is no part of it."""
         return "\0"
 
-    def _task(self, *fields: Any) -> Task:
-        return Task(*fields)
+    def _task(self, **fields: Any) -> Task:
+        return Task(**fields)
 
     def _installed(self) -> Installation | None:
         return None

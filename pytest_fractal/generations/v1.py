@@ -54,7 +54,7 @@ class ManifestModel(BaseModel):
 _WITH_IMAGES: Final = frozenset(
     {"Copy OME-Zarr structure", "Convert Metadata Components from 2D to 3D"}
 )
-"""The tasks to which the server hands `metadata["image"]` (`FRACTAL_RUNNER_TASKS_INCLUDE_IMAGE`)."""
+"""To these the server hands `metadata["image"]` (its `FRACTAL_RUNNER_TASKS_INCLUDE_IMAGE`)."""
 
 
 class CustomTaskModel(BaseModel):

@@ -199,9 +199,9 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
             f"{circle[1]!r} is imported while it is being imported: is one of your files named "
             "like a module that it needs? Else the imports go in a circle"
         )
-    if installation is not None and crash is not None:
-        if drifted := _drifted(installation, crash):
-            return drifted
+    drifted = _drifted(installation, crash) if installation and crash else None
+    if drifted is not None:
+        return drifted
     if crash is not None and "attempted relative import" in crash.message:
         package = installation.wheel.package if installation else "your_package"
         return f"Fractal runs the file as a script: write `from {package} import ...` instead"
