@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
@@ -220,6 +219,14 @@ class Suite:
             if checks and not self.config.option.collectonly:
                 engine.run_ahead(checks, self.session.width)
 
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Say what the first slow verdict waits for."""
+        checks = [item for item in items if isinstance(item, CheckItem)]
+        if self.config.option.collectonly:
+            return []
+        waiting = {item._engine.candidate.spec.text for item in checks if item.check.needs_process}
+        return [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -317,7 +324,7 @@ class _LiveLine:
     def __exit__(self, *exception: object) -> None:
         if self._reporter is not None:
             self._reporter.rewrite("", erase=True)
-            sys.stdout.flush()
+            self._reporter.rewrite("")  # back to the start of the line
 
 
 def only_candidate(config: pytest.Config) -> Candidate:

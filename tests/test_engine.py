@@ -28,10 +28,10 @@ Judged = dict[tuple[str, str | None], Verdict]
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
+def declare() -> Iterator[Declare]:
     """Empties the registry, and then declares a rule: its code, its judgement, its needs."""
-    for code in list(REGISTRY):
-        monkeypatch.delitem(REGISTRY, code)
+    before = dict(REGISTRY)
+    REGISTRY.clear()
 
     def declare(
         code: str,
@@ -49,7 +49,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Declare:
         judge.__annotations__["fact"] = about
         rule(code, f"rule-{code}", severity=severity, needs=needs, cite=("t",), mend="m")(judge)
 
-    return declare
+    yield declare
+    REGISTRY.clear()
+    REGISTRY.update(before)
 
 
 @pytest.fixture
