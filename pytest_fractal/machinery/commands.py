@@ -173,6 +173,7 @@ def start_command(
         cwd=work,
         env=clean_environment(scratch),
         timeout=timeout,
+        supervision=folder / "left.json",
     )
     read = was_read(arguments, before) if keeps_access_times(folder) else None
     try:

@@ -8,19 +8,26 @@ prints, but only the first and last part is kept.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from pytest_fractal.machinery import supervisor
+
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
+
+_PATIENCE: Final = 10.0
+"""Seconds in which a supervisor ends what it is told to end."""
 
 _GRACE: Final = 0.5
 """Seconds to wait for the output of processes that a command has left behind."""
@@ -52,6 +59,8 @@ class Finished:
     timed_out: bool = False
     started: float = 0.0
     """When it was started, in seconds since the epoch."""
+    left: tuple[str, ...] = ()
+    """The command lines of processes that it left running; only seen under supervision."""
 
     @property
     def ending(self) -> str:
@@ -81,21 +90,38 @@ def clean_environment(scratch: Path) -> dict[str, str]:
     return kept | {"TMPDIR": str(scratch)}
 
 
+class _Process(subprocess.Popen[bytes]):
+    """A process with a group of its own, maybe under a supervisor."""
+
+    supervised = False
+
+    def end(self) -> None:
+        """End it with everything that it has started."""
+        if self.supervised:
+            # The supervisor ends what has left the group, and then itself.
+            self.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.wait(_PATIENCE)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.wait()
+
+
 class Stopper:
-    """Ends the processes of the threads that it was given to by `stopped_by`."""
+    """Ends processes from another thread: those of `stopped_by`, and those that are given it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
+        self._running: set[_Process] = set()
+        self.stopped = False
 
     @contextlib.contextmanager
-    def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def watching(self, process: _Process) -> Iterator[None]:
         """End this process if `stop` is called meanwhile, or was called before."""
         with self._lock:
             self._running.add(process)
-            if self._stopped:
-                kill_group(process)
+            if self.stopped:
+                process.end()
         try:
             yield
         finally:
@@ -105,9 +131,9 @@ class Stopper:
     def stop(self) -> None:
         """End what is running, and whatever is started from now on."""
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             for process in self._running:
-                kill_group(process)
+                process.end()
 
 
 _thread = threading.local()
@@ -124,20 +150,22 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     timeout: float | None,
-    on_start: Callable[[subprocess.Popen[bytes]], object] = lambda _: None,
+    stopper: Stopper | None = None,
+    supervision: Path | None = None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
 
-    When it returns, no process of the command's group is alive. A program that
-    cannot be started gives status 127 (not there) or 126 (not executable), as a
-    shell would, with the reason as its standard error.
+    When it returns, no process of the command's group is alive. With a file for the
+    `supervision` no process of the command's is alive at all, and what it had left
+    running is told. A program that cannot be started gives status 127 (not there) or
+    126 (not executable), as a shell would, with the reason as its standard error.
     """
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
     try:
-        process = subprocess.Popen(
-            command,
+        process = _Process(
+            [*_supervisor(supervision), *command] if supervision else command,
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
@@ -150,12 +178,12 @@ def run(
         return Finished(command, status, "", str(error), 0.0, started=epoch)
     except ValueError as error:  # a NUL in an argument
         return Finished(command, 126, "", str(error), 0.0, started=epoch)
+    process.supervised = supervision is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    on_start(process)
     readers = [_Reader(process.stdout), _Reader(process.stderr)]
     timed_out = False
-    stopper: Stopper = getattr(_thread, "stopper", None) or Stopper()
+    stopper = stopper or getattr(_thread, "stopper", None) or Stopper()
     try:
         with stopper.watching(process):
             process.wait(timeout)
@@ -164,16 +192,23 @@ def run(
     finally:
         # Also on an interrupt: nothing of the candidate's survives the run.
         seconds = time.monotonic() - started
-        kill_group(process)
-        process.wait()
+        process.end()
     stdout, stderr = (reader.text() for reader in readers)
-    return Finished(command, process.returncode, stdout, stderr, seconds, timed_out, epoch)
+    returncode = -signal.SIGKILL if timed_out else process.returncode
+    left = _left(supervision) if supervision else ()
+    return Finished(command, returncode, stdout, stderr, seconds, timed_out, epoch, left)
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End every process of the group that `process` was started in."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _supervisor(report: Path) -> tuple[str, ...]:
+    """The command that runs another one and tells in `report` what it leaves behind."""
+    return (sys.executable, "-I", "-S", supervisor.__file__, str(report))
+
+
+def _left(report: Path) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(report.read_text("utf-8")))
+    except (OSError, ValueError):
+        return ()  # the time was up before the command ended
 
 
 class _Reader:

@@ -125,7 +125,7 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """
     _judged(run)
     for execution in run.executions:
-        if left := execution.start.left:
+        if left := execution.start.finished.left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
             yield _finding(run, execution, "no process of the command's after it has ended",
                            f"still running: {'; '.join(left[:3])}{more}",
