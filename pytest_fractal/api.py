@@ -16,6 +16,7 @@ from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, start_command
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
+from pytest_fractal.sample_files import Sample
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
 
@@ -33,6 +34,7 @@ def check_package(
     timeout: float = 300.0,
     jobs: int = 0,
     keep: bool = False,
+    samples: str | Path | None = None,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
@@ -53,6 +55,7 @@ def check_package(
         timeout=timeout,
         jobs=jobs,
         keep=keep,
+        samples=Path(samples) if samples is not None else None,
     )
     here = Path.cwd()
     session = Session([parse_package(f"{package}{wanted}", here)], settings, here)
@@ -114,6 +117,11 @@ class Package:
     def tasks(self) -> tuple[Task, ...]:
         """The manifest's tasks."""
         return self._candidate.tasks
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The author's samples."""
+        return self._candidate.samples
 
     @property
     def environment(self) -> Environment:

@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_fractal.api import Package, TaskRun
     from pytest_fractal.facts import Task
+    from pytest_fractal.sample_files import Sample
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,12 @@ def fractal_package(pytestconfig: pytest.Config) -> Package:
         return Package(only_candidate(pytestconfig))
     except (BadInput, HarnessError) as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+@pytest.fixture(scope="session")
+def fractal_samples(fractal_package: Package) -> tuple[Sample, ...]:
+    """The package's samples: each with its `name`, `task`, `args` and what it `expect`s."""
+    return fractal_package.samples
 
 
 @pytest.fixture

@@ -39,6 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         **many,
     )
     option(
+        "task",
+        "judge the tasks that this JSON file describes, outside any package; may be repeated",
+        ini="linelist",
+        metavar="FILE",
+        **many,
+    )
+    option(
+        "samples",
+        "where the samples lie (default: fractal_samples in the package's folder)",
+        metavar="DIR",
+    )
+    option(
         "python",
         "the interpreter of the package's environment: 3.10, or a path",
         metavar="VERSION",
@@ -104,7 +116,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     They belong to the author's own tests, and import what a conformance job need not have.
     """
     options = early_config.known_args_namespace
-    if options.fractal_package and _names_no_tests(options.file_or_dir):
+    named = options.fractal_package or options.fractal_task
+    if named and _names_no_tests(options.file_or_dir):
         options.noconftest = True
 
 
@@ -135,17 +148,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.fractal_rules or config.option.fractal_explain:
         return
     try:
-        packages = config.option.fractal_package
-        named_here = bool(packages)
+        packages, tasks = config.option.fractal_package, config.option.fractal_task
+        named_here = bool(packages or tasks)
         if not named_here:
-            packages = _ini(config, "package")
-        if not packages:
+            packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
+        if not packages and not tasks:
             return
         from pytest_fractal.items import Suite
-        from pytest_fractal.settings import parse_package
+        from pytest_fractal.settings import parse_package, parse_task
 
         folder = config.invocation_params.dir if named_here else config.rootpath
         specs = [parse_package(package, folder) for package in packages]
+        specs += [parse_task(task, folder) for task in tasks]
         alone = named_here and config.args_source is not config.ArgsSource.ARGS
         suite = Suite(config, specs, _settings(config), alone)
     except BadInput as error:
@@ -180,7 +194,10 @@ def _settings(config: pytest.Config) -> Settings:
         value = getattr(config.option, f"fractal_{name}")
         return _ini(config, name) if value is None or value == [] else value
 
-    timeout = given("timeout")
+    timeout, samples = given("timeout"), given("samples")
+    here = (
+        config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
+    )
     ignored = config.option.fractal_ignore
     return Settings(
         python=given("python") or None,
@@ -195,6 +212,7 @@ def _settings(config: pytest.Config) -> Settings:
         timeout=300.0 if timeout is None else timeout,
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
+        samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )
 

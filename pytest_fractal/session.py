@@ -66,7 +66,12 @@ class Session:
         for engine in self.engines.values():
             candidate = engine.candidate
             text = candidate.spec.text
-            doing = {"source": "building", "requirement": "fetching", "wheel": "reading"}
+            doing = {
+                "task": "reading",
+                "source": "building",
+                "requirement": "fetching",
+                "wheel": "reading",
+            }
             progress(f"{doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
             if candidate.spec.kind == "requirement":
@@ -75,6 +80,8 @@ class Session:
                 except HarnessError as error:
                     sentence = " ".join(str(error).split())
                     raise BadInput(f"{text}: {sentence}") from None
+            # Bad input is told before anything is judged.
+            _ = candidate.samples
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)

@@ -177,7 +177,7 @@ def start_command(
     )
     read = was_read(arguments, before) if keeps_access_times(folder) else None
     try:
-        written = output.read_text(encoding="utf-8", errors="replace")
+        written = output.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         written = None
     return Start(finished, read, written, str(arguments), str(output))
