@@ -277,6 +277,14 @@ def test_the_reserved_arguments_are_those_of_the_kind_of_task(
         ]
 
 
+def test_an_argument_of_fractals_that_only_the_schema_lacks_is_told_once(tmp_path: Path) -> None:
+    without = schema(
+        {"threshold": {"type": "integer", "default": 3}}, required=["input_paths", "output_path"]
+    )
+    del without["properties"]["metadata"]
+    assert found(tmp_path, without, "FR205", "FR206") == [("FR205", "/properties")]
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [

@@ -12,9 +12,9 @@ from pytest_fractal.machinery.signatures import (
     Parameter,
     Signature,
     Unreadable,
-    compare,
     read_signature,
 )
+from pytest_fractal.rules.signature_match import compare
 
 DEFINED = """
     def demo(*, sigma: float, level: int = 2):

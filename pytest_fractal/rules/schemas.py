@@ -26,8 +26,9 @@ from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, PackagedTask, Task
 from pytest_fractal.machinery.json_text import pointer
-from pytest_fractal.machinery.signatures import Unreadable, compare
+from pytest_fractal.machinery.signatures import Unreadable
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
+from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.running import Filled
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -260,7 +261,11 @@ def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
     signature = task.signature
     if isinstance(signature, Unreadable):
         raise NotApplicable(f"the function's signature cannot be told: {signature}")
+    reserved = task.generation.reserved(task.kind).names
+    told = {pointer("properties", name) for name in reserved if name not in schema["properties"]}
     for disagreement in compare(signature, schema):
+        if disagreement.pointer in told:
+            continue  # FR205 has said that Fractal's argument is missing in the schema
         keys = [part.replace("~1", "/").replace("~0", "~") for part in
                 disagreement.pointer.split("/")[1:]]  # fmt: skip
         yield task.finding(

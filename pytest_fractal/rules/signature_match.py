@@ -1,0 +1,197 @@
+"""Where a function and the JSON Schema of its arguments disagree, for FR206."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_fractal.machinery.json_text import escape
+from pytest_fractal.machinery.signatures import Parameter, Signature
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One place where the schema does not say what the function says."""
+
+    pointer: str
+    """The JSON pointer of the place, relative to the schema."""
+    expected: str
+    found: str
+    hint: str
+
+
+def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagreement]:
+    """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
+
+    First in the order of the schema, then in that of the function. Parts of the schema
+    that are malformed are passed over. A missing `default` is a disagreement where
+    pydantic, in its version 1 or 2, would have written one: not for None (version 1
+    writes none) and not for the result of a `default_factory`.
+    """
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    if not isinstance(properties, Mapping):
+        return
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    function = f"`{signature.function}()`"
+    place = f"{signature.file}:{signature.line}"
+    renamed = {} if signature.takes_any_keyword else _renamed(parameters, properties)
+
+    for name, subschema in properties.items():
+        pointer = f"/properties/{escape(name)}"
+        if name in parameters:
+            yield from _compare_default(signature, parameters[name], pointer, subschema, schema)
+        elif name in renamed:
+            yield Disagreement(
+                pointer,
+                f"a property `{renamed[name]}`, which {function} takes ({place})",
+                f"a property `{name}`, which it does not take",
+                f"rename the property, or the parameter, so that both are `{renamed[name]}`",
+            )
+        elif name not in signature.positional_only and not signature.takes_any_keyword:
+            near = difflib.get_close_matches(name, parameters, 1)
+            yield Disagreement(
+                pointer,
+                f"only properties that {function} takes ({place})",
+                f"a property `{name}`, which it does not take",
+                f"remove the property `{name}`, or add a parameter `{name}` to {function}"
+                + (f"; is `{near[0]}` meant?" if near else ""),
+            )
+
+    if isinstance(required, list):
+        for index, name in enumerate(required):
+            if not isinstance(name, str):
+                continue
+            pointer = f"/required/{index}"
+            if name in parameters and name in properties and not parameters[name].required:
+                yield Disagreement(
+                    pointer,
+                    f"`{name}` not required, since {function} has a default for it ({place})",
+                    f"`{name}` among the required ones",
+                    f'remove "{name}" from `required`, or the default from the parameter',
+                )
+            known = name in parameters or name in signature.positional_only or name in properties
+            if not known and not signature.takes_any_keyword:
+                near = difflib.get_close_matches(name, parameters, 1)
+                yield Disagreement(
+                    pointer,
+                    f"only names of parameters of {function} ({place})",
+                    f"`{name}`, which is neither a parameter nor a property",
+                    f'remove "{name}" from `required`'
+                    + (f"; is `{near[0]}` meant?" if near else ""),
+                )
+
+    for name, parameter in parameters.items():
+        if name in renamed.values():
+            continue
+        if name not in properties:
+            if parameter.is_bound:
+                continue
+            also = f' and "{name}" to `required`' if _lacks(parameter, required) else ""
+            yield Disagreement(
+                f"/properties/{escape(name)}",
+                f"a property `{name}`, which {function} takes ({place})",
+                "no such property",
+                f"add the property{also}; best make the schema anew from the function",
+            )
+        elif _lacks(parameter, required):
+            yield Disagreement(
+                "/required",
+                f"`{name}` required, since {function} has no default for it ({place})",
+                f"`{name}` not among the required ones",
+                f'add "{name}" to `required`, or a default to the parameter',
+            )
+
+    for name in signature.positional_only:
+        yield Disagreement(
+            f"/properties/{escape(name)}",
+            f"parameters that can be given by keyword, as Fractal does, in {function} ({place})",
+            f"`{name}` is positional-only",
+            f"remove the `/` after `{name}` in the signature of {function}",
+        )
+
+
+def _lacks(parameter: Parameter, required: Any) -> bool:
+    return parameter.required and isinstance(required, list) and parameter.name not in required
+
+
+def _renamed(parameters: Mapping[str, Parameter], properties: Mapping[str, Any]) -> dict[str, str]:
+    """The properties that no parameter has, by the one missing parameter that each resembles."""
+    missing = [name for name in parameters if name not in properties]
+    renamed: dict[str, str] = {}
+    for name in properties:
+        if name not in parameters:
+            left = [other for other in missing if other not in renamed.values()]
+            if near := difflib.get_close_matches(name, left, 1, cutoff=0.8):
+                renamed[name] = near[0]
+    return renamed
+
+
+def _compare_default(
+    signature: Signature,
+    parameter: Parameter,
+    pointer: str,
+    subschema: Any,
+    schema: Mapping[str, Any],
+) -> Iterator[Disagreement]:
+    if not isinstance(subschema, Mapping):
+        return
+    if not parameter.has_simple_default:
+        return
+    value = parameter.default
+    stated = list(_defaults(subschema, schema))
+    expected = (
+        f"the default {_shown(value)} of `{parameter.name}` in `{signature.function}()` "
+        f"({signature.file}:{signature.line})"
+    )
+    if stated and not _same(stated[0], value):
+        mend = "remove the `default`" if value is None else f'write `"default": {_shown(value)}`'
+        yield Disagreement(
+            f"{pointer}/default",
+            expected,
+            f"the default {_shown(stated[0])}",
+            f"{mend}, or change the default of the parameter",
+        )
+    elif not stated and value is not None and not parameter.default_is_made:
+        yield Disagreement(pointer, expected, "no default", f'add `"default": {_shown(value)}`')
+
+
+def _defaults(subschema: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Any]:
+    """The defaults of a property: its own, then those of its `allOf` and its `$ref`."""
+    waiting: list[Any] = [subschema]
+    seen: set[str] = set()
+    while waiting:
+        part = waiting.pop(0)
+        if not isinstance(part, Mapping):
+            continue
+        if "default" in part:
+            yield part["default"]
+        wrapped = part.get("allOf")
+        waiting += wrapped if isinstance(wrapped, list) else []
+        reference = part.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/") and reference not in seen:
+            seen.add(reference)
+            place: Any = schema
+            for key in reference[2:].split("/"):
+                key = key.replace("~1", "/").replace("~0", "~")
+                place = place.get(key) if isinstance(place, Mapping) else None
+            waiting.append(place)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality as JSON has it: 1 is 1.0, but not true."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()  # a lone surrogate cannot be printed
