@@ -22,6 +22,7 @@ GROUPS: Final = {
     "FR1": "The manifest",
     "FR2": "The JSON Schemas",
     "FR3": "The command",
+    "FR4": "Runs and what they write",
 }
 
 
