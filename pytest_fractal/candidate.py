@@ -232,8 +232,15 @@ class Candidate:
     def samples_of(self, task: Task) -> tuple[Sample, ...]:
         """The author's samples of a task; for want of any, one that is made from the schema."""
         own = tuple(sample for sample in self.samples if sample.task.id == task.id)
-        made = self.sampling(task).made_arguments
-        return own or (Sample("made", self.folder / "made.json", task, made, made=True),)
+        return own or (self._made_sample(task),)
+
+    def _made_sample(self, task: Task) -> Sample:
+        values = task.generation.reserved_values(task.kind, self.folder)
+        component = {key: value for key, value in values.items() if key == "component"}
+        arguments = self.sampling(task).made_arguments
+        return Sample(
+            "made", self.folder / "made.json", task, arguments, reserved=component, made=True
+        )
 
     def sampling(self, task: Task) -> Sampling:
         """The author's samples of a task, and arguments made from its schema."""
