@@ -59,6 +59,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield f"\n### {rule.code} {rule.name}"
     yield f"\n**{rule.title}** ({rule.severity.value})"
     yield f"\n{rule.rationale}"
+    yield f"\nFor example: {rule.example}"
     yield f"\nMend: {rule.mend}"
     if rule.needs:
         yield f"\nNeeds: {', '.join(rule.needs)}"

@@ -47,7 +47,15 @@ def declare() -> Iterator[Declare]:
             yield from result(fact) if callable(result) else result
 
         judge.__annotations__["fact"] = about
-        rule(code, f"rule-{code}", severity=severity, needs=needs, cite=("t",), mend="m")(judge)
+        rule(
+            code,
+            f"rule-{code}",
+            severity=severity,
+            needs=needs,
+            cite=("t",),
+            mend="m",
+            example="e",
+        )(judge)
 
     yield declare
     REGISTRY.clear()

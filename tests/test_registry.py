@@ -68,5 +68,5 @@ def test_a_code_or_name_that_is_taken_is_refused(code: str, name: str) -> None:
 
     before = dict(REGISTRY)
     with pytest.raises(ValueError, match="two rules"):
-        rule(code, name, cite=("none",), mend="Nothing.")(judge)
+        rule(code, name, cite=("none",), mend="Nothing.", example="-")(judge)
     assert before == REGISTRY

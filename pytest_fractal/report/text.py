@@ -123,6 +123,7 @@ def explanation(rule: Rule) -> str:
     parts = [
         ("title", rule.title),
         ("why", rule.rationale),
+        ("example", rule.example),
         ("mend", rule.mend),
         ("severity", f"{rule.severity.value}"
          + ("" if rule.severity is Severity.ERROR else ", fails under --fractal-strict")),

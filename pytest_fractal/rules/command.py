@@ -25,6 +25,7 @@ _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
     needs=("FR002", "FR110"),
     cite=(Spec.COMMAND_LINE,),
     mend="Start the script in a fresh environment, and mend the first error.",
+    example="import cellpose, and cellpose is not among the dependencies.",
 )
 def starts(command: Command) -> Iterator[Finding]:
     """The command starts: no missing interpreter, no import that fails, no syntax error.
@@ -64,6 +65,7 @@ def starts(command: Command) -> Iterator[Finding]:
     needs=("FR301",),
     cite=(Spec.COMMAND_LINE,),
     mend="Take the two options as `run_fractal_task` of fractal-tasks-core does.",
+    example='parser.add_argument("--json"): -j is refused.',
 )
 def accepts_arguments(command: Command) -> Iterator[Finding]:
     """The command takes the options by which Fractal hands it its two files.
@@ -97,6 +99,7 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
     needs=("FR302",),
     cite=(Spec.ARGUMENTS,),
     mend="Load the JSON file that the first option names, and work by its content.",
+    example='open("arguments.json") instead of the path behind the option.',
 )
 def reads_arguments(command: Command) -> Iterator[Finding]:
     """The command reads the file that its first option names.
@@ -124,6 +127,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     needs=("FR303",),
     cite=(Spec.SERVER,),
     mend="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
+    example='args.get("sigma") for a required argument: without it the task goes on.',
 )
 def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
     """Arguments that are not JSON, lack a required one or hold an unknown one are refused.

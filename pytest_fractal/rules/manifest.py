@@ -24,6 +24,7 @@ from pytest_fractal.verdicts import Finding, Severity
     needs=("FR001",),
     cite=(Spec.PACKAGE, "https://github.com/fractal-analytics-platform/fractal-server/issues/735"),
     mend="Tell the build backend to take the JSON file along; the finding has the lines.",
+    example="setuptools without [tool.setuptools.package-data]: only the *.py files are packed.",
 )
 def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     """The wheel holds `__FRACTAL_MANIFEST__.json`.
@@ -63,6 +64,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     needs=("FR101", "FR003"),
     cite=(Spec.PACKAGE,),
     mend="Move the manifest into the package's folder, beside its `__init__.py`.",
+    example="my_tasks/tasks/__FRACTAL_MANIFEST__.json instead of my_tasks/__FRACTAL_MANIFEST__.json.",
 )
 def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     """The manifest lies directly in the package folder.
@@ -87,6 +89,7 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     needs=("FR101",),
     cite=(Spec.SERVER,),
     mend="Remove the other file, or keep it out of the wheel.",
+    example="my_tasks/__FRACTAL_MANIFEST__.json.bak lies in the wheel too.",
 )
 def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     """No second file in the wheel has a path containing the manifest's name.
@@ -111,6 +114,7 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     needs=("FR101",),
     cite=(Spec.SERVER,),
     mend="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
+    example='{"manifest_version": "1", "task_list": [],}: the last comma.',
 )
 def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
     """The manifest is one JSON object: UTF-8, no BOM, no NaN or Infinity, no key twice.
@@ -148,6 +152,7 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
     needs=("FR104",),
     cite=(Spec.SERVER,),
     mend='Write `"manifest_version": "1"`, with quotes.',
+    example='"manifest_version": "0.1"',
 )
 def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     """`manifest_version` is one that a Fractal server knows, as a string.
@@ -180,6 +185,7 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     needs=("FR105",),
     cite=(Spec.METADATA, Spec.SERVER),
     mend="Give each field the type that the finding names.",
+    example='A task without "executable", or with "name": null.',
 )
 def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     """Every field has the type that the server's model needs.
@@ -212,6 +218,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     needs=("FR105",),
     cite=(Spec.SERVER,),
     mend="Correct the key's spelling, or remove it.",
+    example='"exectuable": "task.py"',
 )
 def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     """No key is there that the server silently drops.
@@ -237,6 +244,7 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     needs=("FR106",),
     cite=("none: the server collects nothing, and says OK",),
     mend="List the package's tasks in `task_list`.",
+    example='"task_list": []',
 )
 def has_tasks(manifest: Manifest) -> Iterator[Finding]:
     """There is at least one task.
@@ -259,6 +267,7 @@ def has_tasks(manifest: Manifest) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.SERVER,),
     mend="Give the tasks names that differ by more than case and blanks.",
+    example='Two tasks called "Convert image" and "convert_image".',
 )
 def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     """Names, and the slugs made of them, are unique.
@@ -290,6 +299,7 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     needs=("FR106", "FR003"),
     cite=(Spec.COMMAND_LINE, Spec.SERVER),
     mend="Give the path of the script relative to the package's folder, with `/`.",
+    example='"executable": "my_tasks/task.py" for the file task.py in the folder my_tasks/.',
 )
 def executables_in_package(task: PackagedTask) -> Iterator[Finding]:
     """The executable is a relative path to a file of the wheel inside the package folder.
@@ -356,6 +366,7 @@ _SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
     needs=("FR106",),
     cite=(Spec.META, Spec.SERVER),
     mend="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
+    example='"meta": null',
 )
 def meta(task: Task) -> Iterator[Finding]:
     """`meta` is an object, and its `parallelization_level` a text or absent.
@@ -401,6 +412,7 @@ def meta(task: Task) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.METADATA, Spec.SERVER),
     mend='Write a type such as "image" or "zarr", or "Any" for no check.',
+    example='"input_type": ""',
 )
 def task_types(task: Task) -> Iterator[Finding]:
     """`input_type` and `output_type` are not blank.
@@ -432,6 +444,7 @@ def task_types(task: Task) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.PACKAGE,),
     mend="Add `docs_info`, a text, or `docs_link`, a URL.",
+    example="A task with neither docs_info nor docs_link.",
 )
 def docs(task: Task) -> Iterator[Finding]:
     """Every task has `docs_info` or `docs_link`.
@@ -452,6 +465,7 @@ def docs(task: Task) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.SERVER,),
     mend="Write a whole http or https URL, or leave `docs_link` out.",
+    example='"docs_link": "my-lab.org/docs"',
 )
 def docs_link_url(task: Task) -> Iterator[Finding]:
     """`docs_link` is a http or https URL that the server's model takes.
@@ -528,6 +542,7 @@ def _problem_of_host(host: str) -> str:
     needs=("FR104",),
     cite=(Spec.SERVER,),
     mend="Remove the character, or shorten the name.",
+    example='"name": "Convert\\u0000"',
 )
 def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
     """No text holds a NUL or half a surrogate pair, and no name is over 200 characters.

@@ -19,6 +19,7 @@ from pytest_fractal.verdicts import Finding, Severity
     needs=("FR303",),
     cite=(Spec.COMMAND_LINE, Spec.SERVER),
     mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
+    example="A sample with which the task raises FileNotFoundError.",
 )
 def sample_succeeds(run: Run) -> Iterator[Finding]:
     """A sample that expects success exits 0 within the time limit.
@@ -48,6 +49,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     needs=("FR401",),
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Write the metadata update, an object or null, to the path of the second option.",
+    example="A task that returns its update, and a script that never writes it.",
 )
 def metadata_written(run: Run) -> Iterator[Finding]:
     """A non-parallel task that exits 0 has written its metadata file.
@@ -71,6 +73,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     needs=("FR401",),
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Write one JSON object, or null, with a JSON library.",
+    example='json.dump(["B03"], file) instead of {"well": ["B03"]}.',
 )
 def metadata_is_object(run: Run) -> Iterator[Finding]:
     """What a non-parallel task writes is one JSON object, or null.
@@ -89,6 +92,7 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     needs=("FR401",),
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Let the parallel task write nothing, null or {}.",
+    example='A parallel task that writes {"well": "B03"}.',
 )
 def parallel_output(run: Run) -> Iterator[Finding]:
     """A parallel task writes nothing, or an object or null; and best no keys.
@@ -116,6 +120,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
     needs=("FR401",),
     cite=(Spec.OUTPUT,),
     mend="Wait for every thread, process and writer before the command ends.",
+    example="subprocess.Popen(...) without wait() at the end of the task.",
 )
 def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """When the command exits, everything is on disk and no process of its is left.
@@ -139,6 +144,7 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     needs=("FR303",),
     cite=("none: what the package's author expects",),
     mend="Let the schema or the command refuse these arguments, or expect success.",
+    example='{"task": "Blur", "args": {"sigma": -1}, "expect": "failure"}, and the task takes it.',
 )
 def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
@@ -168,6 +174,7 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
     needs=("FR106",),
     cite=("none: what is never run is never tested",),
     mend="Add a file to fractal_samples/ with the task's name and arguments.",
+    example="A package without a folder fractal_samples/.",
 )
 def has_sample(sampling: Sampling) -> Iterator[Finding]:
     """The task has at least one sample that expects success.

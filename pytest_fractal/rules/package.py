@@ -19,6 +19,7 @@ from pytest_fractal.verdicts import Finding, Severity
     "builds-a-wheel",
     cite=(Spec.PACKAGE,),
     mend="Run `python -m build` in the folder and mend what it complains about.",
+    example="setup.py imports numpy, and [build-system] requires only setuptools.",
 )
 def builds_a_wheel(build: Build) -> Iterator[Finding]:
     """An isolated build of the source gives exactly one wheel, by way of the sdist.
@@ -61,6 +62,7 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
     needs=("FR001", "FR004"),
     cite=(Spec.PACKAGE,),
     mend="Mend the requirement or the `requires-python` that the installer names.",
+    example='dependencies = ["numpy>=99"]: no release is that new.',
 )
 def installs(installation: Installation) -> Iterator[Finding]:
     """The wheel and the extras asked for install into a fresh environment.
@@ -104,6 +106,7 @@ def installs(installation: Installation) -> Iterator[Finding]:
     needs=("FR001", "FR004"),
     cite=(Spec.SERVER,),
     mend="Rename the import folder, or the project, so that they agree.",
+    example='name = "My-Tasks", and the import folder is called MyTasks/ instead of my_tasks/.',
 )
 def package_folder(wheel: Wheel) -> Iterator[Finding]:
     """The import folder is the normalised name of the package, with `-` as `_`.
@@ -130,6 +133,7 @@ def package_folder(wheel: Wheel) -> Iterator[Finding]:
     needs=("FR001",),
     cite=(Spec.SERVER, Spec.PACKAGING),
     mend="Give the project a name and a version; never rename a wheel by hand.",
+    example="A wheel that was renamed by hand to my_tasks.whl.",
 )
 def name_and_version(wheel: Wheel) -> Iterator[Finding]:
     """Name and version can be read from METADATA, and the file name is a wheel's.
@@ -209,6 +213,7 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
     needs=("FR002",),
     cite=("none: the installer's own check",),
     mend="Choose requirements and pins that agree with each other.",
+    example="The package requires zarr<3, and --fractal-pin=zarr==3.0.1 is installed after it.",
 )
 def consistent_dependencies(installation: Installation) -> Iterator[Finding]:
     """After installing and pinning, no requirement is unmet.
@@ -234,6 +239,7 @@ def consistent_dependencies(installation: Installation) -> Iterator[Finding]:
     needs=("FR001",),
     cite=("none: packages were released empty because only one of the two ways was tried",),
     mend="Make the sdist hold everything that the wheel needs.",
+    example="MANIFEST.in leaves data/model.json out of the sdist; `pip install .` still finds it.",
 )
 def same_wheel_from_tree(tree: TreeBuild) -> Iterator[Finding]:
     """A wheel built straight from the tree holds the same files as the one from the sdist.

@@ -60,6 +60,8 @@ class Rule:
     """Where the requirement is written down or was observed."""
     mend: str
     """How a package is mended, in general; each finding says it for its own place."""
+    example: str
+    """A breach in a line or two."""
     subjects: tuple[type[Any], ...]
     """The types of the facts that `judge` takes."""
     judge: Judge
@@ -77,6 +79,7 @@ def rule(
     needs: tuple[str, ...] = (),
     cite: tuple[str, ...],
     mend: str,
+    example: str,
 ) -> Callable[[Judge], Judge]:
     """Declare the decorated function a rule.
 
@@ -100,6 +103,7 @@ def rule(
             needs=needs,
             cite=cite,
             mend=mend,
+            example=example,
             subjects=tuple(hints.values()),
             judge=judge,
         )

@@ -53,6 +53,7 @@ _TYPES: Final = "array, boolean, integer, null, number, object or string"
     needs=("FR106",),
     cite=(Spec.PACKAGE, Spec.SERVER),
     mend="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
+    example='"has_args_schemas": false',
 )
 def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     """`has_args_schemas` is true, every task has its schema, `args_schema_version` is set.
@@ -93,6 +94,7 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.PACKAGE,),
     mend="Correct the keyword that the finding names.",
+    example='"sigma": {"type": "float"}',
 )
 def valid_schema(task: Task) -> Iterator[Finding]:
     """Each schema is valid by the draft that it declares, else by 2020-12 and by 7.
@@ -140,6 +142,7 @@ def valid_schema(task: Task) -> Iterator[Finding]:
     needs=("FR106",),
     cite=(Spec.SERVER,),
     mend="Describe the arguments as an object with one schema for each property.",
+    example='"properties": []',
 )
 def object_schema(task: Task) -> Iterator[Finding]:
     """The schema has type object, and `properties` that are an object of objects.
@@ -180,6 +183,7 @@ def object_schema(task: Task) -> Iterator[Finding]:
     needs=("FR202",),
     cite=(Spec.SERVER,),
     mend="Put what is referred to into `definitions` or `$defs` of the same schema.",
+    example='"channel": {"$ref": "#/definitions/Channel"}, and there are no definitions.',
 )
 def local_references(task: Task) -> Iterator[Finding]:
     """Every `$ref` resolves inside the schema.
@@ -215,6 +219,7 @@ def local_references(task: Task) -> Iterator[Finding]:
     needs=("FR106", "FR111", "FR203"),
     cite=(Spec.ARGUMENTS, "fractal-task-tools, the signature constraints"),
     mend="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
+    example="The schema of a parallel task without the property component.",
 )
 def reserved_arguments(task: Task) -> Iterator[Finding]:
     """The arguments that Fractal supplies are properties, and those of other kinds are not.
@@ -250,6 +255,7 @@ def reserved_arguments(task: Task) -> Iterator[Finding]:
     needs=("FR110", "FR203"),
     cite=(Spec.PACKAGE,),
     mend="Generate the schema anew from the function.",
+    example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
 )
 def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
     """Properties, required ones and simple defaults agree with the task's function.
@@ -281,6 +287,7 @@ def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
     needs=("FR202", "FR204"),
     cite=("none: a form that is sent as it comes should be accepted",),
     mend="Correct the default, or the schema that it breaks.",
+    example='"level": {"type": "integer", "default": null}',
 )
 def defaults_valid(task: Task) -> Iterator[Finding]:
     """Each `default` is valid under its own subschema.
@@ -313,6 +320,7 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
     needs=("FR202", "FR204"),
     cite=(Spec.PACKAGE,),
     mend="Generate the schema anew, or correct the sample.",
+    example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
 )
 def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
     """Every sample, with what Fractal supplies filled in, is valid by the task's schema.
