@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_fractal.engine import PACKAGE_FACTS, TASK_FACTS
+from pytest_fractal.engine import PACKAGE_FACTS, SAMPLE_FACTS, TASK_FACTS, is_about_tasks
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import Rule, rule
 from pytest_fractal.verdicts import Finding
@@ -24,12 +24,13 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
     assert rule.cite
     assert all(source.strip() for source in rule.cite)
     assert rule.mend.strip().endswith(".")
+    assert rule.example.strip()
 
 
 @RULES
 def test_a_rule_asks_for_facts_that_the_engine_has(rule: Rule) -> None:
     assert rule.subjects
-    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS}
+    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS, *SAMPLE_FACTS}
 
 
 @RULES
@@ -47,9 +48,9 @@ def test_prerequisites_exist_and_never_lead_back(rule: Rule) -> None:
 def test_a_package_rule_never_waits_for_the_rules_about_tasks() -> None:
     """The engine has no task to judge them for."""
     for one in REGISTRY.values():
-        if not set(one.subjects) & set(TASK_FACTS):
+        if not is_about_tasks(one):
             for code in one.needs:
-                assert not set(REGISTRY[code].subjects) & set(TASK_FACTS), (one.code, code)
+                assert not is_about_tasks(REGISTRY[code]), (one.code, code)
 
 
 def test_names_are_unique() -> None:

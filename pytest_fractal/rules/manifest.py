@@ -64,7 +64,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     needs=("FR101", "FR003"),
     cite=(Spec.PACKAGE,),
     mend="Move the manifest into the package's folder, beside its `__init__.py`.",
-    example="my_tasks/tasks/__FRACTAL_MANIFEST__.json instead of my_tasks/__FRACTAL_MANIFEST__.json.",
+    example="The file lies in my_tasks/tasks/ instead of my_tasks/.",
 )
 def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     """The manifest lies directly in the package folder.
