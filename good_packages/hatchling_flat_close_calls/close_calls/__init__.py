@@ -1,0 +1,1 @@
+"""Tasks that do nothing wrong, though it may look so."""
