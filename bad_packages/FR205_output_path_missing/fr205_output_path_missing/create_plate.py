@@ -6,7 +6,7 @@ from tempfile import gettempdir
 from fr205_output_path_missing.command import run_fractal_task
 
 
-def create_plate(input_paths, metadata, plate, rows=2):
+def create_plate(input_paths, metadata, plate, rows=2, **others):
     """Create the wells of a plate."""
     wells = [f"{plate}_{number}" for number in range(rows)]
     for well in wells:
