@@ -81,8 +81,8 @@ _WITH_VALUE = frozenset({"-k", "-m", "-n", "-o", "-p", "-r", "-W", "-c", "--tb",
                          "--junit-prefix", "--pythonwarnings", "--log-level"})  # fmt: skip
 
 
-_NEED_NO_PACKAGE = ("--fractal-package", "--fractal-rules", "--fractal-explain", "--version", "-V",
-                    "--help", "-h", "--markers", "--fixtures")  # fmt: skip
+_NEED_NO_PACKAGE = ("--fractal-package", "--fractal-task", "--fractal-rules", "--fractal-explain",
+                    "--version", "-V", "--help", "-h", "--markers", "--fixtures")  # fmt: skip
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -138,7 +138,8 @@ class Package:
         `args` are the task's own arguments; those that Fractal supplies are filled in
         with a fresh folder, unless `reserved` has them.
         """
-        _ = self.environment
+        if self._candidate.has_wheel:
+            _ = self.environment
         runs = self._candidate.folder / "runs" / task.id
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))

@@ -55,7 +55,6 @@ from pytest_fractal.machinery.wheels import (
 )
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
-    Execution,
     Filled,
     Run,
     Sampling,
@@ -83,6 +82,8 @@ class Candidate:
         self.folder = folder
         self.executor = executor
         self.store = Store(folder / "facts")
+        self.siblings: Sequence[Candidate] = ()
+        """The other candidates of the run."""
         self._installer: Installer = INSTALLERS[settings.installer]()
 
     @cached_property
@@ -221,13 +222,37 @@ class Candidate:
         """Where the modules of the package are, as the tracebacks of its commands show it."""
         return str(self.environment_folder.site_packages / self.wheel.package) + os.sep
 
+    @property
+    def home(self) -> Path | None:
+        """The author's folder; None for a wheel or a requirement."""
+        return self.spec.path if self.spec.kind == "source" else None
+
+    @property
+    def samples_folder(self) -> Path | None:
+        """Where its samples lie, or would."""
+        folder = self.settings.samples
+        if folder is None and self.home is not None:
+            folder = self.home / "fractal_samples"
+        return folder.resolve() if folder else None
+
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples that the author supplies. Raises `BadInput` for one that cannot be read."""
-        folder = self.settings.samples
-        if folder is None and self.spec.kind == "source" and self.spec.path is not None:
-            folder = self.spec.path / "fractal_samples"
-        return read_samples(folder.resolve(), self.tasks) if folder and folder.is_dir() else ()
+        folder = self.samples_folder
+        if folder is None or not folder.is_dir():
+            return ()
+        if self.settings.samples and not any(folder.glob("*.json")):
+            raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
+        if not self.tasks:
+            return ()  # the verdicts tell why there are none
+        elsewhere = {
+            name
+            for sibling in self.siblings
+            if sibling.samples_folder == folder
+            for task in sibling.tasks
+            for name in (task.name, task.slug, task.id)
+        }
+        return read_samples(folder, self.tasks, elsewhere)
 
     def samples_of(self, task: Task) -> tuple[Sample, ...]:
         """The author's samples of a task; for want of any, one that is made from the schema."""
@@ -268,17 +293,18 @@ class Candidate:
                 folder=place, executor=self.executor, timeout=self.settings.timeout,
             )  # fmt: skip
 
-        def gather() -> tuple[tuple[Execution, ...], str | None, Mapping[str, Any]]:
+        def gather() -> dict[str, Any]:
             self._installed()
             run = run_sample(sample, previous, folder, launch, self.executor.width)
-            return run.executions, run.trouble, run.metadata
+            # Less the sample, which every process has read itself.
+            return {name: value for name, value in vars(run).items() if name != "sample"}
 
-        executions, trouble, metadata = self.store.once(_run_key(sample), gather)
-        return Run(sample, executions, trouble, metadata)
+        return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _sample_folder(self, sample: Sample) -> Path:
-        name = sample.task.id if sample.made else "workflow"
-        return self.folder / "samples" / name / sample.workflow
+        if sample.made:
+            return self.folder / "made" / sample.task.id
+        return self.folder / "samples" / sample.workflow
 
     def starts(self) -> Iterator[tuple[str, str | None, Start]]:
         """All process starts until now, each with the id of its task and its sample, if any."""
@@ -286,8 +312,8 @@ class Candidate:
             yield Path(start.arguments_file).parents[1].name, None, start
         for task in self.tasks:
             for sample in self.samples_of(task):
-                executions, _, _ = self.store.peek(_run_key(sample)) or ((), None, {})
-                for execution in executions:
+                run = self.store.peek(_run_key(sample)) or {}
+                for execution in run.get("executions", ()):
                     yield task.id, sample.name, execution.start
 
     def argv(self, task: Task) -> tuple[str, ...]:
@@ -309,6 +335,8 @@ class Candidate:
 
     def located(self, file: str) -> str:
         """A path in the wheel as the author knows it: where the source tree has that file."""
+        if self.home is not None and Path(file).is_relative_to(self.home):
+            return str(Path(file).relative_to(self.home))
         if self.spec.kind != "source" or self.spec.path is None:
             return file
         for place in (PurePosixPath(file), PurePosixPath("src", file)):

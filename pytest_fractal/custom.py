@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import (
+    Build,
     Command,
     CustomTaskList,
     Installation,
@@ -16,7 +18,9 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import VERSION_1
+from pytest_fractal.machinery.building import Built
 from pytest_fractal.machinery.json_text import read_json
+from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import Filled, Run, Sampling
 
@@ -37,20 +41,39 @@ class CustomTasks(Candidate):
         return tuple(rule for rule in REGISTRY.values() if _KNOWN.issuperset(rule.subjects))
 
     @property
+    def build(self) -> Build:
+        """There is none."""
+        return Build(self.spec.kind, self.spec.text, Built(None), None)
+
+    @property
     def has_wheel(self) -> bool:
         """There is none."""
         return False
 
     @cached_property
+    def wheel(self) -> Wheel:
+        """There is none. Raises `BadInput`."""
+        raise BadInput(f"{self.spec.text}: tasks outside any package have no wheel")
+
+    @property
+    def home(self) -> Path | None:
+        """The folder of the file."""
+        assert self.spec.path is not None
+        return self.spec.path.parent
+
+    @cached_property
     def task_list(self) -> TaskList:
-        """The file. Raises `BadInput` when it is not JSON, or neither an object nor a list."""
+        """The file. Raises `BadInput` when it is not JSON, nor an object or a list of some."""
         path = self.spec.path
         assert path is not None
-        text = read_json(path.read_bytes())
+        try:
+            text = read_json(path.read_bytes())
+        except OSError as error:
+            raise BadInput(f"{self.spec.text}: cannot be read: {error.strerror}") from None
         for fault in text.faults:
             place = f":{fault.place.line}" if fault.place else ""
             raise BadInput(f"{self.spec.text}{place}: {fault.message}")
-        if not isinstance(text.value, dict | list):
+        if not isinstance(text.value, dict | list) or text.value == []:
             raise BadInput(
                 f"{self.spec.text}: a task is described by an object, with its `command`"
             )
@@ -60,7 +83,7 @@ class CustomTasks(Candidate):
         """The task's command, split as the server splits it."""
         try:
             return tuple(shlex.split(str(task.entry.get("command", ""))))
-        except ValueError:  # a quotation that does not end
+        except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
             return (str(task.entry["command"]),)
 
     def source_of(self, task: Task) -> str:

@@ -144,9 +144,7 @@ class Engine:
                 self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
             self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
         samples = {
-            check.sample.name: check
-            for check in checks
-            if check.sample and Run in check.rule.subjects
+            check.key[1:]: check for check in checks if check.sample and Run in check.rule.subjects
         }
         for check in samples.values():
             self._pool.submit(self._judged, check)
@@ -210,10 +208,7 @@ class Engine:
 
     def _needed(self, check: Check) -> Iterator[Check]:
         """The checks that must not fail before this one can be judged."""
-        for code in check.rule.needs:
-            needed = REGISTRY[code]
-            if needed not in self.candidate.rules:
-                continue
+        for needed in self._prerequisites(check.rule):
             yield Check(
                 needed,
                 check.task if is_about_tasks(needed) else None,
@@ -225,6 +220,14 @@ class Engine:
             for rule in self.candidate.rules:
                 if Run in rule.subjects and rule.severity is Severity.ERROR:
                     yield Check(rule, before.task, before)
+
+    def _prerequisites(self, rule: Rule) -> Iterator[Rule]:
+        """The rules that it needs; for one that cannot be asked here, those which that needs."""
+        for needed in map(REGISTRY.__getitem__, rule.needs):
+            if needed in self.candidate.rules:
+                yield needed
+            else:
+                yield from self._prerequisites(needed)
 
     def _fact(self, subject: type[Any], task: Task | None, sample: Sample | None) -> Any:
         if subject in PACKAGE_FACTS:

@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from pytest_fractal.candidate import Candidate
-from pytest_fractal.engine import Check, Engine
+from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
 from pytest_fractal.report import text
 from pytest_fractal.report.json_file import write_json
@@ -70,6 +70,8 @@ class CheckItem(pytest.Item):
         self.extra_keyword_matches.add(check.rule.code)
         if check.task is not None:
             self.extra_keyword_matches.update({check.task.slug, check.task.name})
+        if check.sample is not None:
+            self.extra_keyword_matches.add(check.sample.name)
 
     def setup(self) -> None:
         """Gather the evidence and judge it: what goes wrong here is not the candidate's fault."""
@@ -116,8 +118,8 @@ class Suite:
         config.add_cleanup(self.session.close)
         _end_as_by_ctrl_c(config)
         self._wanted = self._take_arguments(alone)
-        # By code and task: a plugin may run an item again.
-        self._verdicts: dict[str, dict[tuple[str, str | None], Verdict]] = {
+        # By what it is about: a plugin may run an item again.
+        self._verdicts: dict[str, dict[Key, Verdict]] = {
             anchor: {} for anchor in self.session.engines
         }
         self._selected: set[tuple[str, str, str | None, str | None]] = set()
@@ -224,7 +226,8 @@ class Suite:
         checks = [item for item in items if isinstance(item, CheckItem)]
         if self.config.option.collectonly:
             return []
-        waiting = {item._engine.candidate.spec.text for item in checks if item.check.needs_process}
+        specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
+        waiting = {spec.text for spec in specs if spec.kind != "task"}
         return [f"fractal: installing {text} in the background" for text in sorted(waiting)]
 
     @pytest.hookimpl(wrapper=True)
@@ -250,7 +253,7 @@ class Suite:
         if (told := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(told)
             judged = _VERDICT.validate_python(verdict)
-            self._verdicts[anchor][judged.code, judged.task] = judged
+            self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
         """Letters and words of their own for warnings and for what is blocked."""
@@ -287,6 +290,8 @@ class Suite:
                 terminalreporter.line(line)
             if report.folder:
                 terminalreporter.line(f"kept: {report.folder}")
+                for line in text.repeat_lines(report):
+                    terminalreporter.line(line)
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():

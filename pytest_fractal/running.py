@@ -6,7 +6,8 @@ Where the words and rules differ between generations, the generation is asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +37,24 @@ class Run:
     """Why nothing could be started, in the words of what the server does then."""
     metadata: Mapping[str, Any] = field(repr=False)
     """The dataset's metadata afterwards, which the next step of a workflow sees."""
+    output_path: str
+    """Which the next step has too, and as its only input path."""
+    changed: tuple[str, ...] = ()
+    """What was written after its last command had ended, by processes that it had left."""
 
     @property
     def succeeded(self) -> bool:
         """Whether every execution ended with status 0 in time."""
         return self.trouble is None and all(
             execution.start.finished.returncode == 0 and not execution.start.finished.timed_out
+            for execution in self.executions
+        )
+
+    @property
+    def refused(self) -> bool:
+        """Whether an execution ended with a status above 0, neither by a signal nor too late."""
+        return any(
+            execution.start.finished.returncode > 0 and not execution.start.finished.timed_out
             for execution in self.executions
         )
 
@@ -91,17 +104,20 @@ def run_sample(
     places = {"samples": str(sample.file.parent), "tmp": str(folder)}
     given = placed(sample.reserved, places)
     before = {**(previous.metadata if previous else {}), **given.get("metadata", {})}
+    output_path = previous.output_path if previous else str(folder / "output")
     shared = {
         **generation.reserved_values(kind, folder / "output"),
-        "input_paths": [str(folder / ("output" if previous else "input"))],
+        "input_paths": [output_path if previous else str(folder / "input")],
+        "output_path": output_path,
         **given,
         "metadata": before,
     }
+    output_path = shared["output_path"]
     for name in ("input", "output"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     components, trouble = generation.components(sample.task.entry, before, given.get("component"))
     if trouble is not None:
-        return Run(sample, (), trouble, before)
+        return Run(sample, (), trouble, before, output_path)
     seen = generation.seen_metadata(sample.task.name, kind, before)
     args = placed(sample.args, places)
 
@@ -116,13 +132,45 @@ def run_sample(
     with ThreadPoolExecutor(max(1, width)) as pool:
         executions = tuple(pool.map(execute, enumerate(components)))
     outputs = [_loaded(execution.start.output) for execution in executions]
-    return Run(sample, executions, None, generation.merged(kind, before, outputs))
+    changed = tuple(_changed(executions, Path(output_path), but=folder / "runs"))
+    metadata = generation.merged(kind, before, outputs)
+    return Run(sample, executions, None, metadata, output_path, changed)
 
 
 def _loaded(output: str | None) -> Mapping[str, Any]:
     """What the server would take from an output; what it cannot take counts as nothing."""
     try:
         value = json.loads(output or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _changed(executions: Sequence[Execution], output_path: Path, but: Path) -> Iterator[str]:
+    """What was written below the output path when all commands had ended, `but` left out.
+
+    Only sought where a command has left a process. Components share the output path, so
+    what one of them leaves is told apart from the others' work only after the last has
+    ended.
+    """
+    finished = [execution.start.finished for execution in executions]
+    ends = [one.ended for one in finished if one.ended is not None]
+    if len(ends) < len(finished) or not any(one.lingered for one in finished):
+        return
+    for execution, end in zip(executions, ends, strict=True):
+        if _changed_at(output := Path(execution.start.output_file)) > end:
+            yield output.name
+    for path, folders, files in os.walk(output_path):
+        here = Path(path)
+        folders[:] = [name for name in folders if here / name != but]
+        for name in files:
+            if _changed_at(here / name) > max(ends):
+                yield str((here / name).relative_to(output_path))
+
+
+def _changed_at(path: Path) -> int:
+    """When a file or its name was changed, in nanoseconds since the epoch; 0 without one."""
+    try:
+        return path.lstat().st_ctime_ns
+    except OSError:
+        return 0

@@ -7,7 +7,8 @@ folder, each of which sees what the ones before it left.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -40,28 +41,53 @@ class Sample:
     """The step before this one; None for the first, and for a sample."""
     made: bool = False
     """Whether its arguments were made from the schema, for want of a sample."""
+    text: JsonText | None = field(default=None, repr=False, compare=False)
+    """What its file holds; None for one that was made."""
+    way: tuple[str | int, ...] = ()
+    """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
 
     @property
     def workflow(self) -> str:
         """The name of the file, which the steps of a workflow share."""
         return self.file.stem
 
+    def place(self, *keys: str | int) -> tuple[str | None, int | None]:
+        """The JSON pointer to a part of it in its file, and the line of that part.
 
-def read_samples(folder: Path, tasks: Sequence[Task]) -> tuple[Sample, ...]:
+        Where there is no such part, the line is that of the nearest one above.
+        """
+        way = (*self.way, *keys)
+        if self.text is None:
+            return None, None
+        found = (self.text.places.get(pointer(*way[:end])) for end in range(len(way), -1, -1))
+        place = next(filter(None, found), None)
+        return pointer(*way) or None, place.line if place else None
+
+
+def read_samples(
+    folder: Path, tasks: Sequence[Task], elsewhere: Collection[str] = ()
+) -> tuple[Sample, ...]:
     """Read every sample in `folder`, in the order of the file names.
 
-    Raises `BadInput`, with file and line, for a sample that is not JSON, names no task,
-    or gives an argument that Fractal supplies as the task's own.
+    `elsewhere` are names of tasks that others read from the same folder: samples of those
+    are passed over. Raises `BadInput`, with file and line, for a sample that cannot be
+    read, is not JSON, names no task, or gives an argument that Fractal supplies as the
+    task's own.
     """
-    samples: list[Sample] = []
+    samples: dict[str, Sample] = {}
     for file in sorted(folder.glob("*.json")):
-        text = read_json(file.read_bytes())
-        reader = _Reader(file, text, tasks)
+        try:
+            text = read_json(file.read_bytes())
+        except OSError as error:
+            raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
         for fault in text.faults:
             place = f":{fault.place.line}" if fault.place else ""
             raise BadInput(f"{file}{place}: {fault.message}")
-        samples += reader.samples()
-    return tuple(samples)
+        for sample in _Reader(file, text, tasks, elsewhere).samples():
+            # Names become parts of node ids, where few characters are safe.
+            if (other := samples.setdefault(sample.name, sample)) is not sample:
+                raise BadInput(f"{file}: the sample {sample.name} is in {other.file.name} too")
+    return tuple(samples.values())
 
 
 def placed(value: Any, places: Mapping[str, str]) -> Any:
@@ -80,26 +106,45 @@ def placed(value: Any, places: Mapping[str, str]) -> Any:
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, file: Path, text: JsonText, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self, file: Path, text: JsonText, tasks: Sequence[Task], elsewhere: Collection[str]
+    ) -> None:
         self._file = file
         self._text = text
         self._tasks = tasks
+        self._elsewhere = elsewhere
+        self._name = re.sub(r"[^\w.+()=@-]", "_", file.stem)
 
     def samples(self) -> list[Sample]:
         value = self._mapping(self._text.value, ())
         if "steps" not in value:
-            return [self._sample(value, (), self._file.stem, None)]
+            if self._is_elsewhere([value]):
+                return []
+            return [self._sample(value, (), self._name, None)]
         self._known(value, {"steps"}, ())
         steps = value["steps"]
         if not isinstance(steps, list) or not steps:
-            raise self._bad("`steps` must be a list of samples", "steps")
+            raise self._bad("`steps` must be a list of samples, not empty", "steps")
+        if self._is_elsewhere(steps):
+            return []
         samples: list[Sample] = []
         for index, step in enumerate(steps):
             keys = ("steps", index)
             previous = samples[-1] if samples else None
-            name = f"{self._file.stem}.{index + 1}"
+            if previous is not None and previous.expect == "failure":
+                raise self._bad("no step can follow one that expects failure", *keys)
+            name = f"{self._name}.{index + 1}"
             samples.append(self._sample(self._mapping(step, keys), keys, name, previous))
         return samples
+
+    def _is_elsewhere(self, steps: Sequence[Any]) -> bool:
+        """Whether all tasks are such that others read their samples, and none is of ours."""
+        names = [step.get("task") if isinstance(step, dict) else None for step in steps]
+        ours = {name for task in self._tasks for name in (task.name, task.slug, task.id)}
+        return all(
+            isinstance(name, str) and name in self._elsewhere and name not in ours
+            for name in names
+        )
 
     def _sample(
         self,
@@ -126,12 +171,14 @@ class _Reader:
         self._typed(value, "output_path", _is_text, "a path", keys)
         self._typed(value, "component", _is_text, "a path", keys)
         self._typed(value, "metadata", _is_mapping, "an object", keys)
-        given = {
-            key: value[key]
-            for key in ("input_paths", "output_path", "component", "metadata")
-            if key in value
-        }
-        return Sample(name, self._file, task, args, expect, given, previous)
+        given = {key: value[key] for key in (*reserved.names, *reserved.others) if key in value}
+        for key in given:
+            if key in reserved.others:
+                kind = task.kind.replace("_", "-")
+                raise self._bad(f"Fractal gives no {key!r} to a {kind} task", *keys, key)
+        return Sample(
+            name, self._file, task, args, expect, given, previous, text=self._text, way=keys
+        )
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
         found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]

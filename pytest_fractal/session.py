@@ -56,6 +56,9 @@ class Session:
             for number, (anchor, spec) in enumerate(zip(anchors, specs, strict=True))
         }
         """The engines, by what their node ids begin with."""
+        candidates = [engine.candidate for engine in self.engines.values()]
+        for candidate in candidates:
+            candidate.siblings = [one for one in candidates if one is not candidate]
 
     def prepare(self, progress: Progress = lambda _: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -116,6 +117,13 @@ class Version1:
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
                 yield ModelFault((key,), f"a {key} that is not blank", json.dumps(value))
+        command = entry.get("command") if isinstance(entry, dict) else None
+        if isinstance(command, str):
+            try:
+                shlex.split(command)
+            except ValueError as error:  # the server's job fails, "UNKNOWN ERROR"
+                found = f"{json.dumps(command)}: {str(error).lower()}"
+                yield ModelFault(("command",), "a command that a shell could split", found)
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """Parallel when `meta["parallelization_level"]` is truthy, as the server decides."""
@@ -156,9 +164,14 @@ class Version1:
             )
         listed = metadata[level]
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            does = "fails"
+            if isinstance(listed, str | dict):
+                does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"
+            elif isinstance(listed, list):
+                does = "hands the task each of them as it is"
             return (), (
                 f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
-                "the server's job fails, or runs once a character or key"
+                f"the server's job {does}"
             )
         safe: dict[str, str] = {}
         for component in listed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -129,6 +130,16 @@ class Start:
         lines = (re.sub(rf"[{_BOX}]", " ", line).strip() for line in text.splitlines())
         return "\n".join([line for line in lines if line][-8:])
 
+    @property
+    def again(self) -> str:
+        """The command line that repeats it, for a shell: with the same arguments file.
+
+        Its output goes to a file of its own beside the first one.
+        """
+        fresh = str(Path(self.output_file).with_name("output-again.json"))
+        argv = [fresh if word == self.output_file else word for word in self.finished.argv]
+        return f"cd {shlex.quote(str(_work(Path(self.output_file).parent)))} && {shlex.join(argv)}"
+
     @cached_property
     def ending(self) -> Ending:
         """How it ended, without what differs between any two starts."""
@@ -161,7 +172,7 @@ def start_command(
     `options` hold the words `{arguments}` and `{output}` where the two paths go. The
     command works in a fresh folder below `folder`, which must not exist yet.
     """
-    work, scratch = folder / "work", folder / "tmp"
+    work, scratch = _work(folder), folder / "tmp"
     work.mkdir(parents=True)
     scratch.mkdir()
     arguments, output = folder / "arguments.json", folder / "output.json"
@@ -181,6 +192,10 @@ def start_command(
     except OSError:
         written = None
     return Start(finished, read, written, str(arguments), str(output))
+
+
+def _work(folder: Path) -> Path:
+    return folder / "work"
 
 
 def make_unread(path: Path) -> int:

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from pytest_fractal.machinery import supervisor
 
@@ -61,6 +61,10 @@ class Finished:
     """When it was started, in seconds since the epoch."""
     left: tuple[str, ...] = ()
     """The command lines of processes that it left running; only seen under supervision."""
+    ended: int | None = None
+    """When the command itself ended, in nanoseconds since the epoch; None where unseen."""
+    lingered: bool = False
+    """Whether a process of its was alive then, be it for a moment."""
 
     @property
     def ending(self) -> str:
@@ -195,8 +199,11 @@ def run(
         process.end()
     stdout, stderr = (reader.text() for reader in readers)
     returncode = -signal.SIGKILL if timed_out else process.returncode
-    left = _left(supervision) if supervision else ()
-    return Finished(command, returncode, stdout, stderr, seconds, timed_out, epoch, left)
+    seen = _seen(supervision) if supervision else {}
+    return Finished(
+        command, returncode, stdout, stderr, seconds, timed_out, epoch,
+        tuple(seen.get("left", ())), seen.get("ended"), seen.get("lingered", False),
+    )  # fmt: skip
 
 
 def _supervisor(report: Path) -> tuple[str, ...]:
@@ -204,11 +211,13 @@ def _supervisor(report: Path) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", supervisor.__file__, str(report))
 
 
-def _left(report: Path) -> tuple[str, ...]:
+def _seen(report: Path) -> Mapping[str, Any]:
+    """What the supervisor has told; nothing when the time was up before the command ended."""
     try:
-        return tuple(json.loads(report.read_text("utf-8")))
+        seen: Mapping[str, Any] = json.loads(report.read_text("utf-8"))
     except (OSError, ValueError):
-        return ()  # the time was up before the command ended
+        return {}
+    return seen
 
 
 class _Reader:

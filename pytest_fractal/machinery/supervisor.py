@@ -8,9 +8,10 @@ process group is all that is ended.
 
 Usage: python supervisor.py REPORT COMMAND...
 
-Ends as the command ended, and writes to the file REPORT a JSON list with the command
-line of each process that was still running when the command had ended. All of them are
-killed, also when SIGTERM comes first. It imports little, for it is started every time.
+Ends as the command ended, and writes to the file REPORT a JSON object: `ended`, the time
+in nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
+command line of each that did not end soon by itself. All of them are killed, also when
+SIGTERM comes first. It imports little, for it is started every time.
 """
 
 import contextlib
@@ -24,6 +25,10 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 SETTLING = 1.0
 """Seconds for a child that is just ending: it waits for a pipe to be closed, or clears up."""
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.")
+"""Python's own helpers, which end by themselves when the process that they serve has ended."""
+HELPERS_SETTLING = 20.0
+"""Seconds for those: on a busy machine it may take them long."""
 
 
 def adopt_orphans() -> None:
@@ -69,6 +74,7 @@ def kill_all() -> None:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         reap()
+        time.sleep(0.001)
 
 
 def reap() -> None:
@@ -76,6 +82,12 @@ def reap() -> None:
     with contextlib.suppress(OSError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+def patience(left: dict[int, str]) -> float:
+    """How long to wait for these processes to end by themselves, in seconds."""
+    helpers = all(any(name in line for name in HELPERS) for line in left.values())
+    return HELPERS_SETTLING if helpers else SETTLING
 
 
 def stopped(number: int, _: object) -> None:
@@ -96,21 +108,23 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     status = process.wait()
+    ended, started = time.time_ns(), time.monotonic()
     left = descendants()
-    until = time.monotonic() + SETTLING
-    while left and time.monotonic() < until:
+    lingered = bool(left)
+    while left and time.monotonic() - started < patience(left):
         time.sleep(0.01)
         reap()
         left = descendants()
     kill_all()
     with open(report, "w") as file:
-        json.dump(sorted(left.values()), file)
+        json.dump({"ended": ended, "lingered": lingered, "left": sorted(left.values())}, file)
     if status < 0:
         # End by the same signal, so that the status tells it; but leave no second core.
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(-status, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # SIGKILL needs no leave
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 

@@ -37,6 +37,8 @@ class RunSummary:
     seconds: float
     timed_out: bool
     started: float
+    again: str
+    """The command line that repeats it."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +111,19 @@ class Report:
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
     ignored = {
-        (one.code, one.task)
+        (one.code, one.task, one.sample)
         for one in verdicts
         if one.outcome is Outcome.SKIP and (one.reason or "").startswith("ignored")
     }
     return bool(verdict.blockers) and all(
-        (root.code, root.task) in ignored for root in verdict.blockers
+        (root.code, root.task, root.sample) in ignored for root in verdict.blockers
     )
 
 
 def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> CandidateReport:
     """Sum up a candidate from the facts that were gathered; none is gathered for it."""
     built = candidate.has_wheel
-    manifest = candidate.manifest if built else None
+    listed = candidate.task_list
     try:
         python = candidate.interpreter.version
         commands = {task.id: candidate.argv(task) for task in candidate.tasks}
@@ -135,7 +137,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         "runs": max((run.started + run.seconds for run in runs), default=0.0)
         - min((run.started for run in runs), default=0.0),
     }
-    generation = manifest.generation.version if manifest and manifest.generation else None
+    generation = listed.generation.version if listed and listed.generation else None
     return CandidateReport(
         name=candidate.wheel.distribution if built else candidate.spec.text,
         version=candidate.wheel.version if built else None,
@@ -170,7 +172,7 @@ def _runs(candidate: Candidate) -> Iterable[RunSummary]:
         finished = start.finished
         yield RunSummary(
             task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
-            finished.timed_out, finished.started,
+            finished.timed_out, finished.started, start.again,
         )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ WIDTH = 96
 def verdict_text(verdict: Verdict) -> str:
     """A verdict that is not good, with all that it takes to mend the package."""
     rule = REGISTRY[verdict.code]
-    about = f" [{verdict.task}]" if verdict.task else ""
+    sample = f"-{verdict.sample}" if verdict.sample else ""
+    about = f" [{verdict.task}{sample}]" if verdict.task else ""
     lines = [f"{verdict.code} {verdict.rule}{about}: {rule.title}"]
     if verdict.reason:
         lines += ["", f"  {verdict.reason}"]
@@ -93,6 +94,24 @@ def warning_lines(report: CandidateReport) -> Iterator[str]:
                 yield f"{verdict.code}{about}{where} expected {found.expected},"
                 yield f"      found {found.found}"
                 yield f"      mend: {found.hint}"
+
+
+def repeat_lines(report: CandidateReport) -> Iterator[str]:
+    """For each run that did not end as expected, the command line that repeats it.
+
+    Where only some of its components failed, those; the files must have been kept.
+    """
+    bad = (Outcome.FAIL, Outcome.WARN)
+    for task, sample in dict.fromkeys(
+        (verdict.task, verdict.sample)
+        for verdict in report.verdicts
+        if verdict.sample and verdict.outcome in bad
+    ):
+        runs = [run for run in report.runs if (run.task, run.sample) == (task, sample)]
+        failed = [run for run in runs if run.returncode or run.timed_out]
+        for run in failed or runs:
+            yield f"to repeat {task}-{sample}:"
+            yield f"  {run.again}"
 
 
 def _counts(verdicts: Iterable[Verdict]) -> str:

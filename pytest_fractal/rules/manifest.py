@@ -446,7 +446,7 @@ def task_types(task: Task) -> Iterator[Finding]:
     mend="Add `docs_info`, a text, or `docs_link`, a URL.",
     example="A task with neither docs_info nor docs_link.",
 )
-def docs(task: Task) -> Iterator[Finding]:
+def docs(task: PackagedTask) -> Iterator[Finding]:
     """Every task has `docs_info` or `docs_link`.
 
     The web client shows them to the people who choose among tasks.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pytest_fractal.machinery.json_text import JsonText, read_json
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.running import Execution, Filled, Run, Sampling
 from pytest_fractal.verdicts import Finding, Severity
+
+_AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
 
 
 @rule(
@@ -34,13 +36,17 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         yield _finding(run, None, "a run that Fractal can start", run.trouble,
                        "mend the task before it in the workflow, or give the sample the metadata "
                        "or the component that it needs")  # fmt: skip
+    elif not run.executions:
+        yield _finding(run, None, "a run for one component at least",
+                       "the list of components is empty: the server starts nothing, and calls "
+                       "the task done", "see what the task before it in the workflow has found, "
+                       "or give the sample a component", Severity.WARNING)  # fmt: skip
     for execution in run.executions:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
             said = execution.start.last_words or "it says nothing"
             yield _finding(run, execution, "exit status 0", f"{finished.ending}: {said}",
-                           "mend the task, or the sample's arguments; to run it again: "
-                           "--fractal-keep shows the command line")  # fmt: skip
+                           f"mend the task, or the sample's arguments; {_AGAIN}")  # fmt: skip
 
 
 @rule(
@@ -64,7 +70,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
             yield _finding(run, execution, f"a JSON object, or null, in the file behind {option}",
                            "exit status 0, and no such file",
                            f"write the update to the path that follows {option}, also when there "
-                           "is nothing to add: {}")  # fmt: skip
+                           f"is nothing to add: {{}}; {_AGAIN}")  # fmt: skip
 
 
 @rule(
@@ -136,6 +142,11 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
                            f"still running: {'; '.join(left[:3])}{more}",
                            "join the processes that the task starts, and start none that "
                            "outlives it")  # fmt: skip
+    if run.changed:
+        more = f" and {len(run.changed) - 3} more" if len(run.changed) > 3 else ""
+        yield _finding(run, None, "everything on disk when the command has ended",
+                       f"written afterwards: {', '.join(run.changed[:3])}{more}",
+                       "join the processes that the task starts before it ends")  # fmt: skip
 
 
 @rule(
@@ -156,15 +167,16 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
     by = []
     if error := schema_error(run.sample.task, filled.arguments):
         by.append(f"by the schema ({error.message[:120]})")
-    if not run.succeeded:
-        endings = {execution.start.finished.ending for execution in run.executions}
-        by.append(f"by the command ({', '.join(sorted(endings)) or run.trouble})")
+    endings = {execution.start.finished.ending for execution in run.executions}
+    ending = ", ".join(sorted(endings)) or run.trouble or "runs for no component"
+    if run.refused:
+        by.append(f"by the command ({ending})")
     if by:
         yield Note(f"refused {' and '.join(by)}")
         return
     yield _finding(run, None, "a refusal, by the schema or by an exit status above 0",
-                   "the schema allows these arguments, and the command exits 0",
-                   "check the argument in the task, or narrow its schema")  # fmt: skip
+                   f"the schema allows these arguments, and the command: {ending}",
+                   f"check the argument in the task, or narrow its schema; {_AGAIN}")  # fmt: skip
 
 
 @rule(
@@ -217,7 +229,9 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     if execution.start.output is None:
         return
     text = _read(execution)
-    found = text.faults[0].message if text.faults else ""
+    # Of a key given twice, JSON readers take the last: neither page nor server minds.
+    faults = [one.message for one in text.faults if not one.message.startswith("the key ")]
+    found = faults[0] if faults else ""
     if not execution.start.output.strip():
         found = "an empty file"
     elif not found and not (text.value is None or isinstance(text.value, dict)):
@@ -237,6 +251,7 @@ def _finding(
     severity: Severity | None = None,
 ) -> Finding:
     sample = run.sample
+    where, line = sample.place()
     about = (
         f" for the component {execution.component!r}" if execution and execution.component else ""
     )
@@ -245,6 +260,8 @@ def _finding(
         found=found.strip(),
         hint=hint,
         file=None if sample.made else str(sample.file),
+        pointer=where,
+        line=line,
         task=sample.task.slug,
         severity=severity,
     )

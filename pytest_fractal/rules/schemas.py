@@ -340,14 +340,18 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
             else "the schema allows it; the command must refuse it, see FR406"
         )
     elif error is not None:
-        here = pointer(*error.absolute_path)
+        keys = tuple(error.absolute_path)
+        # What Fractal supplies stands beside the task's own arguments.
+        given = keys and keys[0] in sample.reserved
+        where, line = sample.place(*(() if given else ("args",)), *keys)
         yield Finding(
             expected=f"arguments that the schema allows; {error.validator}: "
             f"{json.dumps(error.validator_value)[:80]}",
             found=f"{error.message[:200]}",
             hint="correct the sample, or generate the schema anew from the function",
             file=str(sample.file),
-            pointer=f"/args{here}",
+            pointer=where,
+            line=line,
             task=task.slug,
         )
 

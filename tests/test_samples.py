@@ -1,0 +1,361 @@
+"""Samples: reading them, every misuse of them, and arguments made from a schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Runner
+from wheelwright import good_manifest, make_wheel
+
+from pytest_fractal.samples import make_arguments
+
+TASK = '''\
+"""Writes down what it is given, and answers with its argument `answer`."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("-j", "--json", required=True)
+parser.add_argument("--metadata-out", required=True)
+options = parser.parse_args()
+arguments = json.loads(Path(options.json).read_text())
+
+
+def main(*, input_paths, output_path, metadata, seen=None, answer=None, component=None):
+    if seen:
+        Path(seen).write_text(json.dumps(arguments))
+    Path(options.metadata_out).write_text(json.dumps(answer or {}))
+
+
+main(**arguments)
+'''
+
+
+def manifest() -> dict[str, Any]:
+    """A manifest of two tasks, `First task` and the parallel `Each well`."""
+    whole = good_manifest()
+    (entry,) = whole["task_list"]
+    properties = entry["args_schema"]["properties"]
+    del properties["threshold"]
+    properties |= {"seen": {"type": "string"}, "answer": {"type": "object"}}
+    first = {**entry, "name": "First task"}
+    schema = {
+        **entry["args_schema"],
+        "properties": {**properties, "component": {"type": "string"}},
+        "required": [*entry["args_schema"]["required"], "component"],
+    }
+    each = {
+        **entry,
+        "name": "Each well",
+        "meta": {"parallelization_level": "well"},
+        "args_schema": schema,
+    }
+    return {**whole, "task_list": [first, each]}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_wheel(
+        tmp_path_factory.mktemp("samples"), files={"__init__.py": "", "task.py": TASK},
+        manifest=manifest(),
+    )  # fmt: skip
+
+
+def write_samples(folder: Path, **samples: object) -> Path:
+    """Write samples as JSON, or texts as they are, into a fresh folder `samples`."""
+    place = folder / "samples"
+    place.mkdir()
+    for name, sample in samples.items():
+        text = sample if isinstance(sample, str) else json.dumps(sample, indent=1)
+        (place / f"{name}.json").write_text(text)
+    return place
+
+
+# Misuse: one sentence with file and line, and status 4
+
+
+@pytest.mark.parametrize(
+    ("sample", "told"),
+    [
+        ('{"task": "First task",\n "args": {,}}', "bad.json:2: it is not JSON: "),
+        ("", "bad.json:1: it is not JSON: "),
+        ("[]", "bad.json:1: an object is needed here"),
+        ('{\n"task": "first_task",\n"task": "each_well"}', 'bad.json:3: the key "task" stands'),
+        ('{"args": {}}', "bad.json:1: it names no `task`; there are: first_task, each_well"),
+        (
+            '{\n"task": "nope"}',
+            'bad.json:2: no task is called "nope"; there are: first_task, each',
+        ),
+        ('{\n"task": ["First task"]}', 'bad.json:2: no task is called ["First task"]'),
+        (
+            '{"task": "First task",\n"args": {\n"metadata": {}}}',
+            "bad.json:3: 'metadata' is an arg",
+        ),
+        (
+            '{"task": "First task",\n"args": {"component": ""}}',
+            "bad.json:2: 'component' is an arg",
+        ),
+        ('{"task": "First task",\n"arguments": {}}', "bad.json:2: 'arguments' means nothing here"),
+        ('{"task": "First task",\n"args": []}', "bad.json:2: an object is needed here"),
+        ('{"task": "First task",\n"expect": "fail"}', 'bad.json:2: `expect` is "success" or "f'),
+        (
+            '{"task": "First task",\n"input_paths": "x"}',
+            "bad.json:2: `input_paths` must be a list",
+        ),
+        (
+            '{"task": "First task",\n"input_paths": [1]}',
+            "bad.json:2: `input_paths` must be a list",
+        ),
+        ('{"task": "First task",\n"metadata": []}', "bad.json:2: `metadata` must be an object"),
+        ('{"task": "each_well",\n"component": 5}', "bad.json:2: `component` must be a path"),
+        (
+            '{"task": "First task",\n"component": "a"}',
+            "bad.json:2: Fractal gives no 'component' to a non-parallel task",
+        ),
+        ('{\n"steps": []}', "bad.json:2: `steps` must be a list of samples, not empty"),
+        ('{\n"steps": {}}', "bad.json:2: `steps` must be a list of samples, not empty"),
+        ('{"steps": [],\n"expect": "failure"}', "bad.json:2: 'expect' means nothing here"),
+        ('{"steps": [\n"First task"]}', "bad.json:2: an object is needed here"),
+        ('{"steps": [\n{"args": {}}]}', "bad.json:2: it names no `task`"),
+        (
+            '{"steps": [{"task": "First task", "expect": "failure"},\n{"task": "First task"}]}',
+            "bad.json:2: no step can follow one that expects failure",
+        ),
+    ],
+)
+def test_a_sample_that_cannot_be_used_is_told_with_file_and_line(
+    pytester: pytest.Pytester, wheel: Path, sample: str, told: str
+) -> None:
+    write_samples(pytester.path, bad=sample)
+    result = pytester.runpytest_inprocess(
+        f"--fractal-package={wheel}", "--fractal-samples=samples"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert line.startswith("ERROR: ")
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda place: None, "samples: no such folder"),
+        (lambda place: place.write_text("{}"), "samples: no such folder"),
+        (lambda place: place.mkdir(), "samples: no sample is in it: no file *.json"),
+        (lambda place: (place / "x.json").mkdir(parents=True), "x.json: cannot be read: Is a dir"),
+        (
+            lambda place: write_samples(
+                place.parent, **{"a": {"steps": [{"task": "First task"}]},
+                                 "a.1": {"task": "First task"}},
+            ),
+            "the sample a.1 is in a.1.json too",
+        ),
+    ],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_used_is_told(
+    pytester: pytest.Pytester, wheel: Path, make: Any, told: str
+) -> None:
+    make(pytester.path / "samples")
+    result = pytester.runpytest_inprocess(
+        f"--fractal-package={wheel}", "--fractal-samples=samples"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert told in line
+
+
+def test_where_there_is_no_manifest_the_verdicts_tell_and_not_the_samples(
+    pytester: pytest.Pytester,
+) -> None:
+    """Else an author would be told of a task that is not there, and not why."""
+    broken = make_wheel(pytester.path, manifest="{")
+    write_samples(pytester.path, one={"task": "First task"})
+    result = pytester.runpytest_inprocess(
+        f"--fractal-package={broken}", "--fractal-samples=samples", "--fractal-select=FR1"
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FR104 manifest-is-json*"])
+
+
+# Every form, and where the folder is named
+
+
+def seen(name: str) -> str:
+    return f"{{tmp}}/{name}.json"
+
+
+@pytest.mark.parametrize("twin", ["option", "pytest.ini", "pyproject.toml"])
+def test_name_or_slug_and_placeholders_wherever_the_folder_is_named(
+    runner: Runner, wheel: Path, twin: str
+) -> None:
+    """{samples} and {tmp} are replaced in nested values; both are absolute paths."""
+    where = [{"path": "{samples}/images", "deep": [["{tmp}/x"], {"plain": "{other}", "n": 3}]}]
+    write_samples(
+        runner.folder,
+        **{
+            "by name": {"task": "First task", "args": {"answer": {"at": where}}},
+            "slug": {
+                "task": "first_task",
+                "input_paths": ["{samples}", "{tmp}/in"],
+                "metadata": {"at": "{tmp}"},
+            },
+        },
+    )
+    argument = ["--fractal-samples=samples"] if twin == "option" else []
+    if twin == "pytest.ini":
+        (runner.folder / "pytest.ini").write_text("[pytest]\nfractal_samples = samples\n")
+    if twin == "pyproject.toml":
+        (runner.folder / "pytest.ini").unlink()
+        (runner.folder / "pyproject.toml").write_text(
+            '[tool.pytest.ini_options]\nfractal_samples = "samples"\n'
+        )
+    ran = runner.pytest(
+        f"--fractal-package={wheel}", "--fractal-select=FR401,FR208", "--fractal-keep",
+        "--fractal-report=report.json", *argument,
+    )  # fmt: skip
+    assert ran.status == 0, ran.text
+    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    runs = {run["sample"]: json.loads(Path(run["argv"][3]).read_text())
+            for run in candidate["runs"] if run["sample"]}  # fmt: skip
+    samples = str(runner.folder / "samples")
+    (place,) = runs["by_name"]["answer"]["at"]
+    assert place["path"] == f"{samples}/images"
+    ((fresh,), rest) = place["deep"]
+    assert Path(fresh).parent.is_dir()
+    assert rest == {"plain": "{other}", "n": 3}
+    one = runs["slug"]
+    assert one["input_paths"] == [samples, f"{one['metadata']['at']}/in"]
+    assert one["output_path"] == f"{one['metadata']['at']}/output"
+    assert {run["task"] for run in candidate["runs"]} == {"first_task", "each_well"}
+
+
+def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
+    runner: Runner, wheel: Path
+) -> None:
+    """A pasted id and -k work; the report has `sample` in verdicts and runs."""
+    chain = [{"task": "First task", "args": {"answer": {"well": ["w/1"]}}}, {"task": "Each well"}]
+    write_samples(
+        runner.folder, alone={"task": "First task"}, chain={"steps": chain},
+        **{"odd [name]::x": {"task": "First task"}},
+    )  # fmt: skip
+    options = [f"--fractal-package={wheel}", "--fractal-samples=samples",
+               "--fractal-report=report.json"]  # fmt: skip
+    keys: list[object] = []
+    for workers in ("0", "2"):
+        ran = runner.pytest(*options, "-n", workers, "--fractal-select=FR4")
+        assert ran.status == 0, ran.text
+        assert ran.left == []
+        (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+        keys.append([(v["code"], v["task"], v["sample"]) for v in candidate["verdicts"]])
+        runs = sorted((r["task"], r["sample"]) for r in candidate["runs"] if r["sample"])
+        assert runs == [
+            ("each_well", "chain.2"), ("first_task", "alone"), ("first_task", "chain.1"),
+            ("first_task", "odd__name___x"),
+        ]  # fmt: skip
+    assert keys[0] == keys[1]
+    first = [key for key in keys[0] if key[0] == "FR401"]  # type: ignore[attr-defined]
+    assert first == [
+        ("FR401", "first_task", "alone"), ("FR401", "first_task", "chain.1"),
+        ("FR401", "first_task", "odd__name___x"), ("FR401", "each_well", "chain.2"),
+    ]  # fmt: skip
+    ids = [line.split(" ")[0] for line in runner.pytest(*options, "--co", "-q").out.splitlines()]
+    (pasted,) = [one for one in ids if "sample-succeeds[each_well-chain.2]" in one]
+    ran = runner.pytest(*options[:2], pasted)
+    assert "1 passed" in ran.out, ran.text
+    ran = runner.pytest(*options[:2], "-k", "FR402 and chain", "--co", "-q")
+    assert "metadata-written[each_well-chain.2]" in ran.out
+    assert "[first_task-alone]" not in ran.out
+
+
+def test_a_sample_against_the_schema_names_place_expected_and_found(
+    runner: Runner, wheel: Path
+) -> None:
+    """FR208, with the JSON pointer and the line; also for a reserved argument and for a step."""
+    write_samples(
+        runner.folder,
+        kind='{"task": "First task",\n "args": {\n  "seen": 5}}',
+        chain='{"steps": [{"task": "First task"},\n{"task": "First task",\n"args": {"more": 1}}]}',
+        refused={"task": "First task", "args": {"seen": 5}, "expect": "failure"},
+    )
+    ran = runner.pytest(
+        f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR208,FR406",
+        "--fractal-report=report.json",
+    )  # fmt: skip
+    assert ran.status == 1, ran.text
+    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    by = {(v["code"], v["sample"]): v for v in candidate["verdicts"]}
+    (found,) = by["FR208", "kind"]["findings"]
+    assert (found["pointer"], found["line"]) == ("/args/seen", 3)
+    assert (found["expected"], found["found"]) == (
+        'arguments that the schema allows; type: "string"', "5 is not of type 'string'",
+    )  # fmt: skip
+    (found,) = by["FR208", "chain.2"]["findings"]
+    assert (found["pointer"], found["line"]) == ("/steps/1/args", 3)
+    assert by["FR208", "refused"]["outcome"] == "pass"
+    assert "refused by the schema" in by["FR208", "refused"]["reason"]
+    reason = by["FR406", "refused"]["reason"]
+    assert "by the schema (5 is not of type 'string') and by the command (exit status 1)" in reason
+
+
+# Arguments that are made from a schema: tests/test_samples_making.py
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"required": "x", "properties": []},
+        {"required": ["x", 5], "properties": {"x": {"$ref": "#/properties/x"}}},
+        {"required": ["x"], "properties": {"x": {"$ref": "other.json#/a"}}},
+        {"required": ["x"], "properties": {"x": {"type": "array", "minItems": 10**9}}},
+        {"required": ["x"], "properties": {"x": {"type": "string", "minLength": 10**12}}},
+        {"required": ["x"], "properties": {"x": {"type": "number", "minimum": 10**400}}},
+        {"required": ["x"], "properties": {"x": {"type": "integer", "multipleOf": 1e-300,
+                                                 "minimum": 1e200}}},
+        {"required": ["x"], "properties": {"x": {"type": "string", "maxLength": 1.5}}},
+        {"allOf": [{"allOf": [{"$ref": "#/allOf/0"}]}]},
+        {"required": ["a", "b"], "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}},
+        {"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#/allOf/0"}]},
+    ],
+)  # fmt: skip
+def test_a_schema_without_an_end_or_a_meaning_does_no_harm(schema: dict[str, Any]) -> None:
+    assert isinstance(make_arguments(schema), dict)
+
+
+# The documents
+
+
+def code_blocks(page: str) -> dict[str, str]:
+    """The code blocks of a page that a path in a line of its own names."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return dict(re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+def test_the_example_of_the_page_on_samples_is_all_green(runner: Runner) -> None:
+    """It is taken from the page, files and command line, and does what the page says."""
+    blocks = code_blocks("samples.md")
+    assert len(blocks) == 6
+    for name, text in blocks.items():
+        path = runner.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("/path/to", str(runner.folder)))
+    page = (ROOT / "docs" / "samples.md").read_text("utf-8")
+    (command,) = re.findall(r"^\$ pytest (.+)$", page, re.MULTILINE)
+    ran = runner.pytest(command, "--fractal-strict", "--fractal-report=report.json")
+    assert ran.status == 0, ran.text
+    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    assert candidate["summary"]["fail"] == candidate["summary"]["warn"] == 0
+    runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
+    assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
+    (told,) = [
+        one["reason"] for one in candidate["verdicts"]
+        if (one["code"], one["sample"]) == ("FR406", "too_few_lines")
+    ]  # fmt: skip
+    assert told == "refused by the command (exit status 1)"
