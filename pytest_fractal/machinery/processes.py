@@ -152,12 +152,12 @@ def run(
         return Finished(command, 126, "", str(error), 0.0, started=epoch)
     assert process.stdout is not None
     assert process.stderr is not None
-    on_start(process)
     readers = [_Reader(process.stdout), _Reader(process.stderr)]
     timed_out = False
     stopper: Stopper = getattr(_thread, "stopper", None) or Stopper()
     try:
         with stopper.watching(process):
+            on_start(process)
             process.wait(timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
