@@ -89,8 +89,13 @@ class Report:
             {Outcome.WARN} if self.strict else set()
         )
         verdicts = [verdict for candidate in self.candidates for verdict in candidate.verdicts]
-        return self.complete and bool(verdicts) and not any(
-            verdict.outcome in bad and not _only_ignored(verdict, verdicts) for verdict in verdicts
+        return (
+            self.complete
+            and bool(verdicts)
+            and not any(
+                verdict.outcome in bad and not _only_ignored(verdict, verdicts)
+                for verdict in verdicts
+            )
         )
 
     def to_dict(self) -> dict[str, Any]:
