@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -45,18 +46,22 @@ def starts(command: Command) -> Iterator[Finding]:
         yield _finding(command, "a program that can be started", _said(command), "see that the "
                        "interpreter is there, and that the file may be executed")  # fmt: skip
     elif broken or (missing and probe.ends_before_options):
-        found = crash.headline if crash else first.last_words
-        yield _finding(command, "a script that imports what it needs", _told(found, crash),
+        found = _told(command, crash.headline if crash else first.last_words, crash)
+        yield _finding(command, "a script that imports what it needs", found,
                        _hint_for_import(command, crash, missing and missing[1]))  # fmt: skip
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
         yield _finding(command, "a script that starts", finished.ending,
                        "a compiled dependency crashes while it is imported: run the script with "
                        "`python -X faulthandler` to see which")  # fmt: skip
     elif probe.ends_before_options:
-        found = _told(crash.headline, crash) if crash else f"{finished.ending}: {_said(command)}"
+        found = (
+            _told(command, crash.headline, crash)
+            if crash
+            else f"{finished.ending}: {_said(command)}"
+        )
         yield _finding(command, "a script that gets as far as its arguments", found,
                        "it ends like this before it reads its arguments file, whatever the "
-                       "options: mend what it says here")  # fmt: skip
+                       "options: see what ends it")  # fmt: skip
 
 
 @rule(
@@ -152,15 +157,16 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         finished = case.start.finished
         accepted = finished.returncode == 0
         hangs = finished.timed_out and not case.real
+        expected = f"an exit status above 0 for {given[case.kind]}"
         if accepted or hangs:
             found = finished.ending
         elif case.goes_unnoticed:
-            found = f"it ends as it does without it: {case.start.last_words}"
+            expected = f"a refusal of {given[case.kind]}"
+            said = _readable(command, case.start.last_words)
+            found = f"it ends as it does without it: {said}"
         else:
             continue
-        yield _finding(
-            command, f"an exit status above 0 for {given[case.kind]}", found, hints[case.kind]
-        )
+        yield _finding(command, expected, found, hints[case.kind])
 
 
 def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
@@ -175,10 +181,22 @@ def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
 
 
 def _said(command: Command) -> str:
-    return command.probe.first.last_words or "it says nothing"
+    return _readable(command, command.probe.first.last_words) or "it says nothing"
 
 
-def _told(found: str, crash: Crash | None) -> str:
+def _readable(command: Command, text: str) -> str:
+    """A text without the places of this one run."""
+    first, site_packages = command.probe.first, command.installation.environment.site_packages
+    for path, name in (
+        (first.arguments_file, "ARGS.json"), (first.output_file, "OUT.json"),
+        (f"{site_packages}/", ""),
+    ):  # fmt: skip
+        text = text.replace(path, name)
+    return text
+
+
+def _told(command: Command, found: str, crash: Crash | None) -> str:
+    found = _readable(command, found)
     if crash is None or not crash.frames:
         return found
     frame = crash.frames[-1]
