@@ -190,7 +190,6 @@ def run(
     stopper = stopper or getattr(_thread, "stopper", None) or Stopper()
     try:
         with stopper.watching(process):
-            on_start(process)
             process.wait(timeout)
     except subprocess.TimeoutExpired:
         timed_out = True

@@ -186,11 +186,11 @@ def _said(command: Command) -> str:
 
 def _readable(command: Command, text: str) -> str:
     """A text without the places of this one run."""
-    first, site_packages = command.probe.first, command.installation.environment.site_packages
-    for path, name in (
-        (first.arguments_file, "ARGS.json"), (first.output_file, "OUT.json"),
-        (f"{site_packages}/", ""),
-    ):  # fmt: skip
+    first = command.probe.first
+    names = {first.arguments_file: "ARGS.json", first.output_file: "OUT.json"}
+    if command.installation is not None:
+        names[f"{command.installation.environment.site_packages}/"] = ""
+    for path, name in names.items():
         text = text.replace(path, name)
     return text
 
@@ -281,6 +281,14 @@ def _drifted(installation: Installation, crash: Crash) -> str | None:
     if importing is None or imported is None:
         return None
     other = (imported[1] or imported[2]).partition(".")[0]
+    if other == installation.wheel.package:
+        return f"{imported[1] or imported[2]} is a module of the package itself: mend the import"
+    if other in sys.stdlib_module_names:
+        version = installation.environment.interpreter.version
+        return (
+            f"{_installed(installation, importing)} does not fit to Python {version}: limit its "
+            "version or requires-python, or mend the line if it is yours"
+        )
     names = [_installed(installation, module) for module in (importing, other)]
     if importing == other:
         return f"{names[0]} cannot be imported: limit its version in the dependencies"
