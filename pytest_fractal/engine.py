@@ -151,6 +151,11 @@ class Engine:
         if wants_tree:
             self._pool.submit(self._judged, Check(REGISTRY["FR006"]))
 
+    def drain(self) -> None:
+        """Finish what is being gathered ahead, and begin nothing more of it."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
     def close(self) -> None:
         """End what runs ahead."""
         self.candidate.executor.close()

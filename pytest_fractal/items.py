@@ -270,9 +270,13 @@ class Suite:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Write the reports that were asked for."""
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if self._worker and complete:
+            # Another worker may be waiting for what this one gathers.
+            for engine in self.session.engines.values():
+                engine.drain()
         if self._worker or not self._prepared or self.config.option.collectonly:
             return
-        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
             write_json(report, path)

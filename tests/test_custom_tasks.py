@@ -126,6 +126,19 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
     assert "installing" not in ran.out
 
 
+def test_the_pages_parallel_task_is_warned_of_the_keys_that_it_returns(runner: Runner) -> None:
+    """Word for word it returns a key, with which the server overwrites the dataset's own."""
+    script = page(runner.folder, "\n    component,")
+    meta = {"parallelization_level": "something"}
+    sample = {**ONE, "metadata": {"something": ["a", "b"]}}
+    write_task(runner.folder, entry(f"python3 {script}", meta=meta), one=sample)
+    ran, candidate = judge(runner, "--fractal-task=my_task.json")
+    assert ran.status == 0, ran.text
+    warned = [one["code"] for one in candidate["verdicts"] if one["outcome"] != "skip"
+              and one["outcome"] != "pass"]  # fmt: skip
+    assert warned == ["FR404"]
+
+
 BASH = """#!/bin/bash
 set -eu
 [ "$1" = -j ] && [ "$3" = --metadata-out ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.processes import KEPT_BYTES, Finished, clean_environment
+from pytest_fractal.machinery.processes import KEPT_BYTES, Finished, Stopper, clean_environment
 
 LONG = 600.0
 """Seconds that no test waits for: who does not end before is ended by the time limit."""
@@ -192,14 +195,17 @@ def test_an_interrupt_while_waiting_ends_the_group(tmp_path: Path, env: dict[str
     class Interrupt(BaseException):
         pass
 
-    def interrupted(process: object) -> None:
-        raise Interrupt
+    class Interrupting(Stopper):
+        @contextlib.contextmanager
+        def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+            raise Interrupt
+            yield
 
     code = HOLDER + "time.sleep(600)\n"
     with pytest.raises(Interrupt):
         processes.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
-            on_start=interrupted,
+            stopper=Interrupting(),
         )  # fmt: skip
     assert not is_held(tmp_path / "lock")
 
@@ -212,7 +218,10 @@ def test_closing_an_executor_ends_what_runs_and_refuses_more(
     code = HOLDER + "open('running', 'w').write('yes'); time.sleep(600)\n"
 
     def run() -> Finished:
-        return executor.run([sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG)
+        return executor.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
+            supervision=tmp_path / "seen.json",
+        )  # fmt: skip
 
     with ThreadPoolExecutor() as threads:
         running = threads.submit(run)
@@ -234,7 +243,10 @@ def test_closing_an_executor_lets_those_who_wait_for_a_slot_go(
     code = "import os; open('running', 'w').write('yes'); import time; time.sleep(600)"
 
     def run(_: int) -> Finished:
-        return executor.run([sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG)
+        return executor.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
+            supervision=tmp_path / "seen.json",
+        )  # fmt: skip
 
     with ThreadPoolExecutor(3) as threads:
         runs = [threads.submit(run, number) for number in range(3)]
@@ -266,8 +278,9 @@ os.rename(own / "here", own / "done")
     def run(number: int) -> Finished:
         (tmp_path / str(number)).mkdir()
         return executor.run(
-            [sys.executable, "-c", code, str(number)], cwd=tmp_path, env=env, timeout=60
-        )
+            [sys.executable, "-c", code, str(number)], cwd=tmp_path, env=env, timeout=60,
+            supervision=tmp_path / str(number) / "seen.json",
+        )  # fmt: skip
 
     with ThreadPoolExecutor(8) as threads:
         runs = list(threads.map(run, range(8)))
