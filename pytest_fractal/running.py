@@ -129,8 +129,12 @@ def run_sample(
             component, arguments, launch(arguments, folder / "runs" / f"{sample.name}-{number}")
         )
 
-    with ThreadPoolExecutor(max(1, width)) as pool:
+    pool = ThreadPoolExecutor(max(1, width))
+    try:
         executions = tuple(pool.map(execute, enumerate(components)))
+    finally:
+        # Not waiting: on Ctrl-C the commands go on until the executor is closed.
+        pool.shutdown(wait=False, cancel_futures=True)
     outputs = [_loaded(execution.start.output) for execution in executions]
     changed = tuple(_changed(executions, Path(output_path), but=folder / "runs"))
     metadata = generation.merged(kind, before, outputs)

@@ -435,7 +435,9 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
 # Ctrl-C
 
 
-def test_ctrl_c_ends_what_a_task_has_left(runner: Runner, wheel: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_what_a_task_has_left(runner: Runner, wheel: Path, jobs: int) -> None:
+    """Whether the main thread runs the task or waits for another that does."""
     note = runner.folder / "pids"
     os.mkfifo(note)
     do = f"""
@@ -452,6 +454,7 @@ time.sleep(600)
     write_samples(runner.folder, daemon=once(do))
     process = runner.start(*runner.argv(
         f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR401[once]",
+        f"--fractal-jobs={jobs}",
     ))  # fmt: skip
     pid = int(note.read_text())  # waits for the daemon
     process.send_signal(signal.SIGINT)
