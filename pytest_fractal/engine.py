@@ -128,8 +128,12 @@ class Engine:
             return (None,)
         return self.candidate.samples_of(task)
 
-    def run_ahead(self, checks: Iterable[Check], width: int) -> None:
-        """Start gathering what the checks will ask for, `width` commands at a time."""
+    def run_ahead(self, checks: Iterable[Check], width: int, share: float = 0.0) -> None:
+        """Start gathering what the checks will ask for, `width` commands at a time.
+
+        `share` is the part of the tasks at which to begin: workers that begin at different
+        ones do not wait for each other.
+        """
         tasks = {
             check.task.id: check.task for check in checks if check.task and check.needs_process
         }
@@ -140,7 +144,8 @@ class Engine:
         )
         if tasks or wants_environment:
             # The first installs, the others wait for it: one thread for that is enough.
-            for task in tasks.values():
+            first = int(len(tasks) * share)
+            for task in (*list(tasks.values())[first:], *list(tasks.values())[:first]):
                 self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
             self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
         samples = {
@@ -180,6 +185,8 @@ class Engine:
 
     def _judge(self, check: Check) -> Verdict:
         rule, task, sample = check.rule, check.task, check.sample
+        if sample is not None and (nothing := rule.passes_over(sample)):
+            return self._verdict(check, Outcome.SKIP, reason=nothing)
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):
@@ -195,8 +202,8 @@ class Engine:
         try:
             facts = [self._fact(subject, task, sample) for subject in rule.subjects]
             told = list(rule.judge(*facts))
-        except NotApplicable as nothing:
-            return self._verdict(check, Outcome.SKIP, reason=str(nothing))
+        except NotApplicable as inapplicable:
+            return self._verdict(check, Outcome.SKIP, reason=str(inapplicable))
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:

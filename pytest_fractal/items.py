@@ -114,6 +114,7 @@ class Suite:
             specs, settings, config.rootpath,
             folder=Path(worker[_WORKER_KEY]) if worker else None,
             workers=worker["workercount"] if worker else 1,
+            number=int(worker["workerid"].removeprefix("gw")) if worker else 0,
         )  # fmt: skip
         config.add_cleanup(self.session.close)
         _end_as_by_ctrl_c(config)
@@ -168,10 +169,10 @@ class Suite:
         self._prepared = True
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
-        """Whether each rule that blocks this verdict has an item of its own, or is ignored."""
+        """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
         settings = self.session.settings
-        return all(
+        return any(
             (anchor, root.code, root.task, root.sample) in self._selected
             or any(root.code.startswith(pattern.code) and pattern.task in (None, root.task)
                    for pattern in settings.ignore)
@@ -219,7 +220,7 @@ class Suite:
             for check in checks:
                 self._selected.add((anchor, *check.key))
             if checks and not self.config.option.collectonly:
-                engine.run_ahead(checks, self.session.width)
+                engine.run_ahead(checks, self.session.width, self.session.share)
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
         """Say what the first slow verdict waits for."""

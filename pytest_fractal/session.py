@@ -38,10 +38,13 @@ class Session:
         *,
         folder: Path | None = None,
         workers: int = 1,
+        number: int = 0,
     ) -> None:
         self.settings = settings
         self._owner = folder is None
         self.width = max(1, settings.width // workers)
+        self.share = number / workers
+        """Where this process begins among the tasks, so that no two begin at the same."""
         anchors = [spec.anchor(root) for spec in specs]
         for number, anchor in enumerate(anchors):
             if anchor in anchors[:number]:

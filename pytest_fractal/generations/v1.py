@@ -176,6 +176,8 @@ class Version1:
         safe: dict[str, str] = {}
         for component in listed:
             name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
+            if component in safe.values():
+                return (), f"the component {component!r} is listed twice; the server runs it twice"
             if name in safe:
                 return (), (
                     f"the components {safe[name]!r} and {component!r} both become {name!r} in "

@@ -102,7 +102,8 @@ def main() -> None:
     adopt_orphans()
     signal.signal(signal.SIGTERM, stopped)
     try:
-        process = subprocess.Popen(command)
+        # A group of its own: a command may signal its group, and must not meet us there.
+        process = subprocess.Popen(command, process_group=0)
     except (OSError, ValueError) as error:
         sys.stderr.write(str(error))
         sys.stderr.flush()

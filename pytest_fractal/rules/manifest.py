@@ -228,7 +228,7 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     for unknown in tasks.unknown_keys():
         key, known = str(unknown.keys[-1]), sorted(unknown.known)
         free = [name for name in known if name not in unknown.there]
-        close = difflib.get_close_matches(key, free or known, 1, 0.7)
+        close = difflib.get_close_matches(key, free, 1, 0.7)
         yield tasks.finding(
             *unknown.keys,
             expected=f"one of the keys that the server reads: {', '.join(known)}",

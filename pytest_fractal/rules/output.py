@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pytest_fractal.machinery.json_text import JsonText, read_json
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.running import Execution, Filled, Run, Sampling
+from pytest_fractal.sample_files import Sample
 from pytest_fractal.verdicts import Finding, Severity
+
+
+def _expects_success(sample: Sample) -> str | None:
+    return "the sample expects failure, see FR406" if sample.expect == "failure" else None
+
+
+def _is_the_authors(sample: Sample) -> str | None:
+    return "the task has no sample, see FR407" if sample.made else _expects_success(sample)
+
+
+def _expects_failure(sample: Sample) -> str | None:
+    return "the sample expects success" if sample.expect == "success" else None
+
+
+def _is_of(kind: str) -> Callable[[Sample], str | None]:
+    def passes_over(sample: Sample) -> str | None:
+        if sample.task.kind != kind:
+            return f"the task is {sample.task.kind.replace('_', '-')}"
+        return _expects_success(sample)
+
+    return passes_over
+
 
 _AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
 
@@ -18,10 +41,11 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
 @rule(
     "FR401",
     "sample-succeeds",
-    needs=("FR303",),
+    needs=("FR303", "FR205"),
     cite=(Spec.COMMAND_LINE, Spec.SERVER),
     mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",
+    passes_over=_is_the_authors,
 )
 def sample_succeeds(run: Run) -> Iterator[Finding]:
     """A sample that expects success exits 0 within the time limit.
@@ -29,9 +53,6 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     An exit status above 0 is how a task tells Fractal of an error; a task that is
     killed by a signal ends the whole job.
     """
-    _expects_success(run)
-    if run.sample.made:
-        raise NotApplicable("the task has no sample, see FR407")
     if run.trouble is not None:
         yield _finding(run, None, "a run that Fractal can start", run.trouble,
                        "mend the task before it in the workflow, or give the sample the metadata "
@@ -56,6 +77,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Write the metadata update, an object or null, to the path of the second option.",
     example="A task that returns its update, and a script that never writes it.",
+    passes_over=_is_of("non_parallel"),
 )
 def metadata_written(run: Run) -> Iterator[Finding]:
     """A non-parallel task that exits 0 has written its metadata file.
@@ -63,7 +85,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     The server goes on without the update, with no more than a line in its log; a later
     parallel task then dies, since its components are missing.
     """
-    _judged(run, kind="non_parallel")
+    _succeeded(run)
     _, option = run.sample.task.generation.flags
     for execution in run.executions:
         if execution.start.output is None:
@@ -80,6 +102,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Write one JSON object, or null, with a JSON library.",
     example='json.dump(["B03"], file) instead of {"well": ["B03"]}.',
+    passes_over=_is_of("non_parallel"),
 )
 def metadata_is_object(run: Run) -> Iterator[Finding]:
     """What a non-parallel task writes is one JSON object, or null.
@@ -87,7 +110,7 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     A list, a number, an empty file or a byte order mark make the job fail; with NaN the
     job ends well, and the dataset can never be read again.
     """
-    _judged(run, kind="non_parallel")
+    _succeeded(run)
     for execution in run.executions:
         yield from _no_object(run, execution)
 
@@ -99,6 +122,7 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     cite=(Spec.OUTPUT, Spec.SERVER),
     mend="Let the parallel task write nothing, null or {}.",
     example='A parallel task that writes {"well": "B03"}.',
+    passes_over=_is_of("parallel"),
 )
 def parallel_output(run: Run) -> Iterator[Finding]:
     """A parallel task writes nothing, or an object or null; and best no keys.
@@ -106,7 +130,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
     The page says that its output is ignored. In fact each key becomes a list over the
     components, and overwrites the dataset's own.
     """
-    _judged(run, kind="parallel")
+    _succeeded(run)
     for execution in run.executions:
         broken = list(_no_object(run, execution))
         yield from broken
@@ -127,6 +151,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
     cite=(Spec.OUTPUT,),
     mend="Wait for every thread, process and writer before the command ends.",
     example="subprocess.Popen(...) without wait() at the end of the task.",
+    passes_over=_expects_success,
 )
 def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """When the command exits, everything is on disk and no process of its is left.
@@ -134,7 +159,7 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     Fractal starts the next task at once. What is still being written then is read half,
     and on a cluster the batch system kills what is left.
     """
-    _judged(run)
+    _succeeded(run)
     for execution in run.executions:
         if left := execution.start.finished.left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
@@ -156,14 +181,13 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     cite=("none: what the package's author expects",),
     mend="Let the schema or the command refuse these arguments, or expect success.",
     example='{"task": "Blur", "args": {"sigma": -1}, "expect": "failure"}, and the task takes it.',
+    passes_over=_expects_failure,
 )
 def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
 
     Such a sample shows that a mistake is told before hours of computing.
     """
-    if run.sample.expect != "failure":
-        raise NotApplicable("the sample expects success")
     by = []
     if error := schema_error(run.sample.task, filled.arguments):
         by.append(f"by the schema ({error.message[:120]})")
@@ -199,24 +223,18 @@ def has_sample(sampling: Sampling) -> Iterator[Finding]:
         yield task.finding(
             expected="a sample that expects success",
             found=f"{len(sampling.samples)} that expect failure" if sampling.samples else "none",
-            hint=f"write for example fractal_samples/{task.id}.json: {example}",
+            hint=f"write for example fractal_samples/{task.id}.json: {example}; a task that works "
+            "on what others have written belongs in a workflow of steps (docs/samples.md)",
         )
 
 
-def _expects_success(run: Run) -> None:
-    if run.sample.expect == "failure":
-        raise NotApplicable("the sample expects failure, see FR406")
-
-
-def _judged(run: Run, kind: str | None = None) -> None:
-    """Raise `NotApplicable` unless this run says something of a task of this kind."""
-    _expects_success(run)
-    if kind is not None and run.sample.task.kind != kind:
-        raise NotApplicable(f"the task is {run.sample.task.kind.replace('_', '-')}")
+def _succeeded(run: Run) -> None:
+    """Raise `NotApplicable` where arguments that were made up did not lead to an output."""
     if run.sample.made and not run.succeeded:
+        said = run.executions[0].start.last_words.splitlines() if run.executions else []
         raise NotApplicable(
-            "the task has no sample, and arguments made from its schema did not do: "
-            + (run.executions[0].start.last_words.partition("\n")[0] if run.executions else "")
+            "the task has no sample, and arguments made from its schema did not do"
+            + (f": {said[0].strip()}" if said else "")
         )
 
 

@@ -7,9 +7,12 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.verdicts import Finding, Severity
+
+if TYPE_CHECKING:
+    from pytest_fractal.sample_files import Sample
 
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
@@ -65,6 +68,8 @@ class Rule:
     subjects: tuple[type[Any], ...]
     """The types of the facts that `judge` takes."""
     judge: Judge
+    passes_over: Callable[[Sample], str | None] = lambda _: None
+    """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
 
 
 REGISTRY: Final[dict[str, Rule]] = {}
@@ -80,6 +85,7 @@ def rule(
     cite: tuple[str, ...],
     mend: str,
     example: str,
+    passes_over: Callable[[Sample], str | None] = lambda _: None,
 ) -> Callable[[Judge], Judge]:
     """Declare the decorated function a rule.
 
@@ -106,6 +112,7 @@ def rule(
             example=example,
             subjects=tuple(hints.values()),
             judge=judge,
+            passes_over=passes_over,
         )
         return judge
 

@@ -306,10 +306,15 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
         except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
             continue  # other rules tell what is wrong with such a schema
         if error is not None:
+            at = pointer(*error.absolute_path)
+            at = f"{at}: " if at else ""
+            shown = json.dumps(part["default"])
+            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
             yield task.finding(
                 "args_schema", *keys, "default",
                 expected="a default that its own schema allows",
-                found=f"{json.dumps(part['default'])[:80]}: {error.message[:200]}",
+                found=f"{shown}, where {at}{json.dumps(error.instance)} is refused by "
+                f"{error.validator!r}: {json.dumps(error.validator_value)[:80]}",
                 hint="correct the default in the function, or the type of the argument",
             )  # fmt: skip
 
@@ -317,7 +322,7 @@ def defaults_valid(task: Task) -> Iterator[Finding]:
 @rule(
     "FR208",
     "samples-match-schema",
-    needs=("FR202", "FR204"),
+    needs=("FR202", "FR203", "FR204", "FR205"),
     cite=(Spec.PACKAGE,),
     mend="Generate the schema anew, or correct the sample.",
     example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
