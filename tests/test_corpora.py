@@ -62,8 +62,7 @@ def test_every_rule_has_a_bad_package_named_after_it() -> None:
     assert named == set(REGISTRY)
 
 
-def test_every_bad_package_breaks_the_rule_of_its_name_first() -> None:
-    """Few break another one too: where Fractal cannot run a task, no sample can succeed."""
+def test_every_bad_package_breaks_the_rule_of_its_name() -> None:
     for folder in BAD:
         said = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
-        assert said["finding"][0]["code"] == folder.name.partition("_")[0]
+        assert {one["code"] for one in said["finding"]} == {folder.name.partition("_")[0]}
