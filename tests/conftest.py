@@ -22,6 +22,16 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 
 MakeWheel = Callable[..., Path]
 
+SLOW = ("commands", "indexes", "packaging_hints", "acceptance", "runs", "samples", "custom_tasks",
+        "real_packages", "corpora")  # fmt: skip
+"""The test files that start real builds or many processes, the slowest last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fast parts first: a mistake in them shows within seconds."""
+    order = {f"test_{name}": number for number, name in enumerate(SLOW, 1)}
+    items.sort(key=lambda item: order.get(item.path.stem, 0))
+
 
 def make_wheel(
     folder: Path,
