@@ -228,12 +228,16 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     for unknown in tasks.unknown_keys():
         key, known = str(unknown.keys[-1]), sorted(unknown.known)
         free = [name for name in known if name not in unknown.there]
-        close = difflib.get_close_matches(key, free, 1, 0.7)
+        hint = f"remove {key!r}"
+        if close := difflib.get_close_matches(key, free, 1, 0.7):
+            hint = f"did you mean {close[0]!r}?"
+        elif close := difflib.get_close_matches(key, known, 1, 0.7):
+            hint = f"remove {key!r}: {close[0]!r} is there already"
         yield tasks.finding(
             *unknown.keys,
             expected=f"one of the keys that the server reads: {', '.join(known)}",
             found=f"{key!r}, which is dropped",
-            hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+            hint=hint,
             task=tasks.task_of(unknown.keys),
         )
 
