@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+UV = (sys.executable, "-m", "uv")
 STEPS = ("fetch", "environment", "install", "runs")
 
 
@@ -37,9 +38,9 @@ def script(package: str, folder: Path) -> dict[str, float]:
     if not wheel.is_file():
         step("fetch", sys.executable, "-m", "pip", "download", "--no-deps", "-d", folder, package)
         wheel = next(folder.glob("*.whl"))
-    step("environment", "uv", "venv", "--seed", "--python", sys.executable, environment)
+    step("environment", *UV, "venv", "--seed", "--python", sys.executable, environment)
     python = environment / "bin" / "python"
-    step("install", "uv", "pip", "install", "--python", python, wheel)
+    step("install", *UV, "pip", "install", "--python", python, wheel)
     (package_folder,) = environment.glob("lib/*/site-packages/*/__FRACTAL_MANIFEST__.json")
     manifest = json.loads(package_folder.read_text())
     (folder / "arguments.json").write_text("{}")
