@@ -36,6 +36,7 @@ from pytest_fractal.machinery.environments import (
     INSTALLERS,
     Environment,
     Installer,
+    check_index,
     create_bare,
     download,
     unmet_requirements,
@@ -374,6 +375,7 @@ class Candidate:
         finished = download(self.environment, requirement, folder)
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         if finished.returncode or not files:
+            check_index(self.environment, requirement)
             said = finished.stderr or finished.stdout
             errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
             reason = " ".join(error.removeprefix("ERROR: ") for error in errors[-2:])

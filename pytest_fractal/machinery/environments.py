@@ -180,6 +180,18 @@ def download(environment: Environment, requirement: str, folder: Path) -> Finish
     )  # fmt: skip
 
 
+def check_index(environment: Environment, requirement: str) -> None:
+    """Raise `HarnessError` when the package index cannot be asked for a requirement.
+
+    pip says of an index that does not answer what it says of one that has nothing.
+    """
+    _installing(
+        [*_uv(), "pip", "install", "--dry-run", "--no-deps", "--python", environment.python,
+         "--", requirement],
+        "uv",
+    )  # fmt: skip
+
+
 def _uv() -> list[str]:
     from uv import find_uv_bin
 
