@@ -12,7 +12,6 @@ from typing import Any
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Task
-from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, start_command
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
@@ -146,15 +145,7 @@ class Package:
         data = folder / "data"
         data.mkdir()
         arguments = {**task.generation.reserved_values(task.kind, data), **reserved, **args}
-        first, second = task.generation.flags
-        start = start_command(
-            self._candidate.argv(task),
-            (first, ARGUMENTS, second, OUTPUT),
-            json.dumps(arguments, indent=2).encode(),
-            folder=folder / "run",
-            executor=self._candidate.executor,
-            timeout=self._candidate.settings.timeout,
-        )
+        start = self._candidate.launch(task, arguments, folder / "run")
         try:
             metadata = json.loads(start.output or "null")
         except ValueError:

@@ -282,17 +282,25 @@ class Candidate:
         """A sample with every argument that its task is given."""
         return Filled(sample, filled_arguments(sample, self._sample_folder(sample)))
 
+    def launch(self, task: Task, arguments: Mapping[str, Any], folder: Path) -> Start:
+        """Start a task's command as Fractal does, in `folder`, which must not exist yet."""
+        first, second = task.generation.flags
+        return start_command(
+            self.argv(task),
+            (first, ARGUMENTS, second, OUTPUT),
+            json.dumps(arguments, indent=2).encode(),
+            folder=folder,
+            executor=self.executor,
+            timeout=self.settings.timeout,
+        )
+
     def run(self, sample: Sample) -> Run:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
-        argv, folder = self.argv(sample.task), self._sample_folder(sample)
+        folder = self._sample_folder(sample)
 
         def launch(arguments: Mapping[str, Any], place: Path) -> Start:
-            first, second = sample.task.generation.flags
-            return start_command(
-                argv, (first, ARGUMENTS, second, OUTPUT), json.dumps(arguments, indent=2).encode(),
-                folder=place, executor=self.executor, timeout=self.settings.timeout,
-            )  # fmt: skip
+            return self.launch(sample.task, arguments, place)
 
         def gather() -> dict[str, Any]:
             self._installed()

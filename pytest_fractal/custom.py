@@ -19,7 +19,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.machinery.building import Built
-from pytest_fractal.machinery.json_text import read_json
+from pytest_fractal.machinery.json_text import read_given_json
 from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import Filled, Run, Sampling
@@ -66,13 +66,7 @@ class CustomTasks(Candidate):
         """The file. Raises `BadInput` when it is not JSON, nor an object or a list of some."""
         path = self.spec.path
         assert path is not None
-        try:
-            text = read_json(path.read_bytes())
-        except OSError as error:
-            raise BadInput(f"{self.spec.text}: cannot be read: {error.strerror}") from None
-        for fault in text.faults:
-            place = f":{fault.place.line}" if fault.place else ""
-            raise BadInput(f"{self.spec.text}{place}: {fault.message}")
+        text = read_given_json(path, self.spec.text)
         if not isinstance(text.value, dict | list) or text.value == []:
             raise BadInput(
                 f"{self.spec.text}: a task is described by an object, with its `command`"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -316,12 +315,11 @@ def _end_as_by_ctrl_c(config: pytest.Config) -> None:
 
 
 class _LiveLine:
-    """One line on a terminal that tells what is being done, and for how long."""
+    """One line on a terminal that tells what is being done."""
 
     def __init__(self, config: pytest.Config) -> None:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         self._reporter = reporter if reporter is not None and reporter.isatty else None
-        self._started = time.monotonic()
 
     def __enter__(self) -> _LiveLine:
         return self

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Task
-from pytest_fractal.machinery.json_text import JsonText, pointer, read_json
+from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
 
 Expectation = Literal["success", "failure"]
 
@@ -76,13 +76,7 @@ def read_samples(
     """
     samples: dict[str, Sample] = {}
     for file in sorted(folder.glob("*.json")):
-        try:
-            text = read_json(file.read_bytes())
-        except OSError as error:
-            raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
-        for fault in text.faults:
-            place = f":{fault.place.line}" if fault.place else ""
-            raise BadInput(f"{file}{place}: {fault.message}")
+        text = read_given_json(file, str(file))
         for sample in _Reader(file, text, tasks, elsewhere).samples():
             # Names become parts of node ids, where few characters are safe.
             if (other := samples.setdefault(sample.name, sample)) is not sample:

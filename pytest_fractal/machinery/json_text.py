@@ -16,7 +16,10 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json.decoder import JSONDecoder
+from pathlib import Path
 from typing import Any, Final
+
+from pytest_fractal.errors import BadInput
 
 Pointer = str
 _DECODER: Final = JSONDecoder()
@@ -94,6 +97,21 @@ def read_json(content: bytes) -> JsonText:
     with contextlib.suppress(RecursionError):
         walk.value(0, "")
     return JsonText(value, walk.places, (*faults, *walk.faults))
+
+
+def read_given_json(path: Path, name: str) -> JsonText:
+    """Read a JSON file that the user gives, which has to be strict.
+
+    Raises `BadInput`, with the file as `name` and the line, when it cannot be read or is not.
+    """
+    try:
+        text = read_json(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{name}: cannot be read: {error.strerror}") from None
+    for fault in text.faults:
+        place = f":{fault.place.line}" if fault.place else ""
+        raise BadInput(f"{name}{place}: {fault.message}")
+    return text
 
 
 class _Walk:
