@@ -73,6 +73,7 @@ class Base:
     files: Mapping[str, bytes] = field(repr=False)
     """The wheel's content, in its order."""
     manifest_path: str
+    """Of the first manifest that the server would find; empty where there is none."""
     jobs: tuple[Job, ...]
     requirements: tuple[str, ...]
 
@@ -112,13 +113,16 @@ def candidate_of(path: Path, folder: Path, **settings: Any) -> Candidate:
 
 
 def build_bases(folders: Iterable[Path], work: Path) -> list[Base]:
-    """Build each of these packages once, two at a time."""
+    """Build each of these packages once, two at a time. All of them must build."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda folder: _build(folder, work / folder.name), folders))
 
 
 def requirements_folders(base: Base, work: Path, python: str) -> tuple[str, ...]:
-    """Where what the package requires is installed, for an interpreter; empty for nothing."""
+    """Where what the package requires is installed, for an interpreter; empty for nothing.
+
+    The wheel itself is not: a mutant that lacks a module must not find it there.
+    """
     if not base.requirements:
         return ()
     interpreter = find_interpreter(python)
@@ -157,7 +161,7 @@ def _build(folder: Path, work: Path) -> Base:
         folder=folder,
         wheel=wheel,
         files=read_files(wheel),
-        manifest_path=content.manifests[0],
+        manifest_path=next(iter(content.manifests), ""),
         jobs=tuple(_jobs(candidate.samples, folder / "fractal_samples")),
         requirements=tuple(
             str(requirement)

@@ -240,7 +240,7 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
     ):
         yield with_tasks(how, first, *rest, {**first, "name": name})
     yield with_tasks("the first task alone", first)
-    yield with_tasks("three hundred tasks", *({**first, "name": f"T {i}"} for i in range(300)))
+    yield with_tasks("three hundred tasks", first, *rest, *({**first, "name": f"T {i}"} for i in range(300)))
     for how, entry in (
         ("with null", None), ("with a text", "task"), ("with an empty object", {}),
         ("with a list", [first]), ("with a list of pairs", [list(pair) for pair in first.items()]),

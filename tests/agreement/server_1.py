@@ -167,7 +167,8 @@ class Server:
             for path in paths:
                 Path(path).mkdir(parents=True, exist_ok=True)
                 await self.post(f"{project}/dataset/{datasets[-1]}/resource/", {"path": path})
-        workflow = (await self.post(f"{project}/workflow/", {"name": "agreement"}))["answer"]["id"]
+        made = await self.post(f"{project}/workflow/", {"name": f"for dataset {datasets[-1]}"})
+        workflow = made["answer"]["id"]
         for task, step in zip(steps, job["steps"]):
             added = await self.post(
                 f"{project}/workflow/{workflow}/wftask/?task_id={task['id']}",

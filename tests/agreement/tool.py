@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,8 @@ class Judged:
     """Of the first finding."""
     tasks: tuple[tuple[str, str], ...] = ()
     """Name and `source` of each task."""
+    metadata: Mapping[str, Any] | None = None
+    """Of the dataset that a sample has left; None where none was run."""
 
 
 def judge_statically(wheel: Path, folder: Path) -> Judged:
@@ -49,17 +51,50 @@ def judge_fully(wheel: Path, folder: Path, **settings: Any) -> Judged:
     return _judged(candidate_of(wheel, folder, **settings), tuple(REGISTRY))
 
 
+def judge_samples(wheel: Path, folder: Path, samples: Path) -> dict[str, Judged]:
+    """Run every sample of a wheel, and judge it: by its name, or that of its workflow."""
+    candidate = candidate_of(wheel, folder, samples=samples)
+    engine = Engine(candidate)
+    checks = engine.plan()
+    engine.run_ahead(checks, 2)
+    verdicts = [engine.verdict(check) for check in checks]
+    engine.close()
+    _no_error(verdicts)
+    apart = [verdict for verdict in verdicts if verdict.sample is None]
+    assert not _told(apart, Outcome.FAIL), _told(apart, Outcome.FAIL)
+    found: dict[str, Judged] = {}
+    for sample in candidate.samples:
+        own = [one for one in verdicts if one.sample and _of(one.sample) == sample.workflow]
+        run = candidate.run(sample)  # of a workflow the last step's remains
+        found[sample.workflow] = Judged(
+            _codes(_told(own, Outcome.FAIL)), _codes(_told(own, Outcome.WARN)),
+            _words(_told(own, Outcome.FAIL)), metadata=run.metadata,
+        )  # fmt: skip
+    return found
+
+
+def _of(sample: str) -> str:
+    return sample.partition(".")[0]
+
+
 def _judged(candidate: Candidate, codes: Iterable[str]) -> Judged:
     engine = Engine(candidate)
     checks = [check for check in engine.plan() if check.rule.code in set(codes)]
     verdicts = [engine.verdict(check) for check in checks]
     engine.close()
-    errors = [verdict.reason for verdict in verdicts if verdict.outcome is Outcome.ERROR]
-    assert not errors, f"{candidate.spec.text}: {errors}"
-    fails = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAIL]
-    warns = [verdict for verdict in verdicts if verdict.outcome is Outcome.WARN]
+    _no_error(verdicts)
+    fails, warns = _told(verdicts, Outcome.FAIL), _told(verdicts, Outcome.WARN)
     tasks = tuple((task.name, candidate.source_of(task)) for task in candidate.tasks)
     return Judged(_codes(fails), _codes(warns), _words(fails), tasks)
+
+
+def _no_error(verdicts: Iterable[Verdict]) -> None:
+    errors = _told(verdicts, Outcome.ERROR)
+    assert not errors, errors
+
+
+def _told(verdicts: Iterable[Verdict], outcome: Outcome) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.outcome is outcome]
 
 
 def _codes(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
