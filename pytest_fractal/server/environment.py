@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
+from pytest_fractal.server.process import locked
 
 _RECIPE: Final = 1
 """Counted up whenever what is made below changes."""
@@ -49,7 +48,7 @@ def server_environment(recipe: Recipe) -> Environment:
     root = cache_folder() / f"fractal-server-{recipe.version}-py{python}-{_RECIPE}"
     environment = Environment(root / "environment", interpreter)
     root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / "lock"):
+    with locked(root / "lock"):
         ready = root / "ready"
         if not (ready.is_file() and environment.python.exists()):
             shutil.rmtree(environment.folder, ignore_errors=True)
@@ -91,22 +90,3 @@ def _make(environment: Environment, recipe: Recipe) -> None:
             f"--fractal-server: fractal-server {recipe.version} cannot be installed: {said}"
         )
     recipe.finish(environment)
-
-
-class _locked:
-    """A lock between processes, for which a run that is being stopped waits no longer."""
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-
-    def __enter__(self) -> None:
-        while True:
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                processes.pause(0.2)
-            else:
-                return
-
-    def __exit__(self, *exception: object) -> None:
-        self._lock.release()

@@ -31,6 +31,8 @@ class Answer:
     """Its own last words: the error, or the end of its log."""
     seconds: float
     """From the request to the end, or to where it was given up."""
+    quiet: float = field(default=0.0, kw_only=True)
+    """For how long nothing had changed when it was found to be frozen, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,25 @@ class Collected(Answer):
 
 
 @dataclass(frozen=True)
+class Collection:
+    """What the server made of a wheel, beside what this tool says of it."""
+
+    collected: Collected
+    reported: tuple[ListedTask, ...]
+    """The tasks as the report lists them, but as they would be in the server's environment."""
+
+
+@dataclass(frozen=True)
 class ServerRun(Answer):
     """What came of a workflow on the server."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What the dataset holds afterwards."""
-    folder: str = ""
-    """The `{tmp}` that its arguments were placed with."""
-    environment: str = ""
-    """The folder of the environment that its tasks ran in."""
+    varying: tuple[str, ...] = ()
+    """Where the metadata differs between two runs here too: JSON pointers.
+
+    Only sought where it differs between the server and here.
+    """
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Step:
     task: str
     """The name of the task."""
     args: Mapping[str, Any]
-    """The task's own arguments."""
+    """The task's own arguments, without placeholders."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +101,5 @@ class Job:
     output_path: str
     metadata: Mapping[str, Any]
     """What the dataset holds before."""
+    given: tuple[str, ...] = ()
+    """The keys of that which a sample has no need of, but the server has."""

@@ -11,13 +11,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.machinery import supervisor
@@ -34,29 +38,26 @@ _INSTALLING: Final = re.compile(r"PIP_\w+|UV_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE
 
 
 class Hold:
-    """Keeps the servers alive that are started below `folder`."""
+    """Keeps the servers alive that are started with the same `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = os.open(hold_file(folder), os.O_RDWR | os.O_CREAT, 0o600)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(folder / _WANTED, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """End the servers, and return when nothing of them is left."""
         os.close(self._file)
-        for file in self._folder.rglob(f"*{_ALIVE}"):
+        for file in self._folder.glob(f"*{_ALIVE}"):
             with file.open() as alive:
                 deadline = time.monotonic() + _STOP_LIMIT
                 while not _lock(alive.fileno()) and time.monotonic() < deadline:
                     time.sleep(0.02)
 
 
+_WANTED: Final = "wanted"
 _ALIVE: Final = ".alive"
-
-
-def hold_file(folder: Path) -> Path:
-    """What a `Hold` of this folder locks."""
-    return folder / "servers.lock"
 
 
 def _lock(file: int) -> bool:
@@ -76,6 +77,8 @@ class Serving:
     """Of its supervisor."""
     log: Path
     """All that it prints."""
+    alive: Path
+    """Locked while it runs."""
 
     def log_size(self) -> int:
         """How much it has printed until now, in bytes."""
@@ -96,7 +99,7 @@ class Serving:
 
     def has_ended(self) -> bool:
         """Whether it runs no more."""
-        with self.log.with_suffix(_ALIVE).open() as alive:
+        with self.alive.open() as alive:
             return _lock(alive.fileno())
 
 
@@ -108,33 +111,33 @@ def start(
     hold: Path,
     env: Mapping[str, str],
 ) -> Serving:
-    """Start a program that serves until nobody holds the lock on `hold`.
+    """Start a program that serves while there is a `Hold` of the folder `hold`.
 
     `folder` is where it runs, and where it leaves its log.
     """
     log = folder / f"{name}.log"
-    alive = log.with_suffix(_ALIVE)
+    alive = hold / f"{secrets.token_hex(8)}{_ALIVE}"
     alive.touch()
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__,
-             "--while-locked", str(hold), str(alive), *map(str, argv)],
+             "--while-locked", str(hold / _WANTED), str(alive), *map(str, argv)],
             cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     _started.append(process)
-    return Serving(name, process.pid, log)
+    return Serving(name, process.pid, log, alive)
 
 
 _started: Final[list[subprocess.Popen[bytes]]] = []
 """Kept, so that Python does not complain of processes that nobody has waited for."""
 
 
-def address(serving: Serving, process_limit: float = START_LIMIT) -> str:
+def address(serving: Serving) -> str:
     """The URL at which a server answers, as it prints when it is up.
 
     It was told to take any free port, so no two servers can meet. Raises `HarnessError`
-    when it ends before, or is not up within `process_limit` seconds.
+    when it ends before, or is not up within `START_LIMIT` seconds.
     """
     started = time.monotonic()
     while True:
@@ -142,9 +145,26 @@ def address(serving: Serving, process_limit: float = START_LIMIT) -> str:
             return found[1]
         # Before its supervisor has taken the lock there is none to be found.
         waited = time.monotonic() - started
-        if (waited > 5 and serving.has_ended()) or waited > process_limit:
+        if (waited > 5 and serving.has_ended()) or waited > START_LIMIT:
             raise HarnessError(f"{serving.name} does not start: {serving.said(count=3)}")
         pause(0.05)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes, for which a run that is being stopped waits no longer."""
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            pause(0.2)
+        else:
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def server_variables(scratch: Path) -> dict[str, str]:

@@ -12,10 +12,11 @@ from typing import Any, Final
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
+from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.server import process
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.environment import Recipe
-from pytest_fractal.server.facts import Collected, Job, ListedTask, Outcome, ServerRun
+from pytest_fractal.server.facts import Collected, Job, ListedTask, Outcome, ServerRun, Step
 from pytest_fractal.server.process import Serving
 from pytest_fractal.server.waiting import last_error, wait
 
@@ -136,7 +137,7 @@ class Server1:
             )
             data, status = waited.state, waited.state["status"]
             if waited.frozen:
-                return ended("frozen", status, self._words(since))
+                return ended("frozen", status, self._words(since), quiet=waited.quiet)
             if status == "fail":
                 return ended("failed", status, data.get("info") or data.get("log") or "")
             return ended(
@@ -150,6 +151,27 @@ class Server1:
         except Refused as refused:
             return ended("refused", str(refused.status), refused.said)
 
+    def job(self, steps: Sequence[Sample], folder: Path) -> Job:
+        """See `Server`. To name a component, a dataset must list it at the task's level."""
+        first = steps[0]
+        places = {"samples": str(first.file.parent), "tmp": str(folder)}
+        given = placed(first.reserved, places)
+        metadata = given.get("metadata", {})
+        level: tuple[str, ...] = ()
+        if "component" in given:
+            level = (first.task.entry["meta"]["parallelization_level"],)
+            metadata = {**metadata, level[0]: [given["component"]]}
+        for name in ("input", "output"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        return Job(
+            name=first.workflow,
+            steps=tuple(Step(step.task.name, placed(step.args, places)) for step in steps),
+            input_paths=tuple(given.get("input_paths", [str(folder / "input")])),
+            output_path=given.get("output_path", str(folder / "output")),
+            metadata=metadata,
+            given=level,
+        )
+
     def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
         """See `Server`."""
         started = time.monotonic()
@@ -157,10 +179,7 @@ class Server1:
 
         def ended(outcome: Outcome, status: str, said: str, **more: Any) -> ServerRun:
             seconds = time.monotonic() - started
-            return ServerRun(
-                self.name, outcome, status, said.strip(), seconds,
-                environment=collected.environment, **more,
-            )  # fmt: skip
+            return ServerRun(self.name, outcome, status, said.strip(), seconds, **more)
 
         try:
             project = self.client.post("/api/v1/project/", {"name": job.name})["id"]
@@ -178,7 +197,8 @@ class Server1:
             )
             status = waited.state["status"]
             if waited.frozen:
-                return ended("frozen", status, self._words(since) or waited.state["log"] or "")
+                said = self._words(since) or waited.state["log"] or ""
+                return ended("frozen", status, said, quiet=waited.quiet)
             if status == "failed":
                 return ended("failed", status, waited.state["log"] or "")
             dataset = self.client.get(f"/api/v1/project/{project}/dataset/{target}/")
