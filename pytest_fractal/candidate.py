@@ -403,12 +403,16 @@ class Candidate:
         """A path in the wheel as the author knows it: where the source tree has that file."""
         if self.home is not None and Path(file).is_relative_to(self.home):
             return str(Path(file).relative_to(self.home))
-        if self.spec.kind != "source" or self.spec.path is None:
-            return file
+        return file if Path(file).is_absolute() else self.in_tree(file) or file
+
+    def in_tree(self, file: str) -> str | None:
+        """A path in the wheel, or on disk, relative to the author's folder; None if not there."""
+        if self.home is None:
+            return None
         for place in (PurePosixPath(file), PurePosixPath("src", file)):
-            if (self.spec.path / place).is_file():
-                return str(place)
-        return file
+            if os.path.isfile(self.home / place):  # noqa: PTH113 - false for an impossible name
+                return Path(os.path.relpath(self.home / place, self.home)).as_posix()
+        return None
 
     def _build_release(self) -> Built:
         assert self.spec.path is not None

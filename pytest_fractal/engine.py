@@ -23,6 +23,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.machinery.processes import Stopper, stopped_by
 from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.places import place_of
 from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
 from pytest_fractal.running import Filled, Run, Sampling
 from pytest_fractal.sample_files import Sample
@@ -216,7 +217,9 @@ class Engine:
         except Exception as error:
             bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
             return self._verdict(check, Outcome.ERROR, reason=bug)
-        findings = tuple(self._completed(one, task) for one in told if isinstance(one, Finding))
+        findings = tuple(
+            self._completed(one, rule, task) for one in told if isinstance(one, Finding)
+        )
         reason = "; ".join(one for one in told if isinstance(one, Note)) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
@@ -264,9 +267,12 @@ class Engine:
         assert sample is not None
         return SAMPLE_FACTS[subject](self.candidate, sample)
 
-    def _completed(self, found: Finding, task: Task | None) -> Finding:
+    def _completed(self, found: Finding, rule: Rule, task: Task | None) -> Finding:
         file = self.candidate.located(found.file) if found.file else None
-        return replace(found, file=file, task=found.task or (task.slug if task else None))
+        about = found.task or (task.slug if task else None)
+        builds = Build in rule.subjects or TreeBuild in rule.subjects
+        place = place_of(self.candidate, replace(found, task=about), builds)
+        return replace(found, file=file, task=about, place=place)
 
     def _verdict(
         self,

@@ -16,9 +16,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery.building import PROJECT_FILES
 from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
+from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
-
-REPORT_SUFFIXES: Final = frozenset({".json"})
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
 _CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*(?P<reason>.*))?")
@@ -196,9 +195,7 @@ class Settings:
                 if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
                     raise BadInput(f"{pattern.code} is only judged with --fractal-server")
         for report in self.reports:
-            if report.suffix not in REPORT_SUFFIXES:
-                known = ", ".join(sorted(REPORT_SUFFIXES))
-                raise BadInput(f"{report}: the suffix tells the format, one of {known}")
+            format_of(report)
             if not report.parent.is_dir():
                 raise BadInput(f"{report}: its folder does not exist")
 
