@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -173,8 +174,18 @@ class Version1:
                 f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
                 f"the server's job {does}"
             )
+        if not listed:
+            return (), (
+                f"metadata[{level!r}] is an empty list: there is no component to run for; the "
+                "server's job fails with this"
+            )
         safe: dict[str, str] = {}
         for component in listed:
+            if problem := _problem_of_component(component):
+                return (), (
+                    f"the component {component[:80]!r} {problem}; the server makes a file name "
+                    "of it and puts that into the command line, and its job fails"
+                )
             name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
             if component in safe.values():
                 return (), f"the component {component!r} is listed twice; the server runs it twice"
@@ -217,6 +228,19 @@ class Version1:
 
 
 VERSION_1: Final = Version1()
+
+
+def _problem_of_component(component: str) -> str:
+    """Why a component is unfit for `0_par_COMPONENT.metadiff.json` on a command line."""
+    if bad := re.search("[\\0\t\n\r'\"\\\\\ud800-\udfff]", component):
+        return f"has the character {bad[0]!r}"
+    if len(component.encode()) > _LONGEST_COMPONENT:
+        return f"is longer than {_LONGEST_COMPONENT} bytes"
+    return ""
+
+
+_LONGEST_COMPONENT: Final = 230
+"""File names end at 255 bytes on all common file systems."""
 
 
 def _fault(detail: ErrorDetails) -> ModelFault:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pytest_fractal.machinery.json_text import JsonText, read_json
+from pytest_fractal.machinery.json_text import JsonText, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.running import Execution, Filled, Run, Sampling
@@ -58,11 +59,6 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         yield _finding(run, None, "a run that Fractal can start", run.trouble,
                        "mend the task before it in the workflow, or give the sample the metadata "
                        "or the component that it needs")  # fmt: skip
-    elif not run.executions:
-        yield _finding(run, None, "a run for one component at least",
-                       "the list of components is empty: the server starts nothing, and calls "
-                       "the task done", "see what the task before it in the workflow has found, "
-                       "or give the sample a component", Severity.WARNING)  # fmt: skip
     for execution in run.executions:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
@@ -90,8 +86,9 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     _, option = run.sample.task.generation.flags
     for execution in run.executions:
         if execution.start.output is None:
+            there = execution.start.obstacle or "no such file"
             yield _finding(run, execution, f"a JSON object, or null, in the file behind {option}",
-                           "exit status 0, and no such file",
+                           f"exit status 0, and {there}",
                            f"write the update to the path that follows {option}, also when there "
                            f"is nothing to add: {{}}; {_AGAIN}")  # fmt: skip
 
@@ -113,7 +110,8 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     """
     _succeeded(run)
     for execution in run.executions:
-        yield from _no_object(run, execution)
+        if not execution.start.obstacle:  # see FR402
+            yield from _no_object(run, execution)
 
 
 @rule(
@@ -246,6 +244,10 @@ def _read(execution: Execution) -> JsonText:
 def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     """What makes an output unfit: it is no strict JSON, or no object and not null."""
     if execution.start.output is None:
+        if obstacle := execution.start.obstacle:
+            yield _finding(run, execution, "a file at the path of the second option",
+                           f"{obstacle}, which the server cannot read",
+                           "write the update to this very path, or nothing")  # fmt: skip
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
@@ -255,6 +257,10 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
         found = "an empty file"
     elif not found and not (text.value is None or isinstance(text.value, dict)):
         found = _short(text.value)
+    elif not found and any(
+        re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
+    ):
+        found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
     if found:
         yield _finding(run, execution, "one JSON object, or null, as UTF-8", found,
                        "write the update with json.dump, and return a dict from the task's "
