@@ -14,7 +14,7 @@ from typing import Any, Final
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.machinery.environments import INSTALLERS, Environment
 from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.interpreters import find_interpreter
+from pytest_fractal.machinery.interpreters import Interpreter
 from pytest_fractal.machinery.wheels import MANIFEST_NAME
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.settings import Settings, parse_package
@@ -118,14 +118,13 @@ def build_bases(folders: Iterable[Path], work: Path) -> list[Base]:
         return list(pool.map(lambda folder: _build(folder, work / folder.name), folders))
 
 
-def requirements_folders(base: Base, work: Path, python: str) -> tuple[str, ...]:
+def requirements_folders(base: Base, work: Path, interpreter: Interpreter) -> tuple[str, ...]:
     """Where what the package requires is installed, for an interpreter; empty for nothing.
 
     The wheel itself is not: a mutant that lacks a module must not find it there.
     """
     if not base.requirements:
         return ()
-    interpreter = find_interpreter(python)
     environment = Environment(work / f"requirements-{base.name}", interpreter)
     if not environment.folder.exists():
         installer = INSTALLERS["uv"]()

@@ -17,8 +17,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR104": "page, Task package: the manifest is a JSON file. JSON knows neither NaN (RFC 8259, "
     "section 6) nor a byte order mark or UTF-16 (8.1); readers differ on a key that is given "
     "twice (4).",
-    "FR106": "page, Task metadata and Requirements: the types of the fields, and JSON Schemas that "
-    "are included. The server's library turns an empty text or list into an empty object.",
+    "FR106": "page, Task metadata and Requirements: the types of the fields, and JSON Schemas "
+    "that are included. The server's library turns an empty text or list into an empty object.",
     "FR108": "page, Task package: the package is a set of tasks. Of an empty list the server says "
     "OK, and no task appears.",
     "FR109": "the server strips the names after it has made the slugs of them, and then lists two "
@@ -34,6 +34,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR204": "page, Requirements: a JSON Schema, which can only be used when it is whole.",
     "FR205": "page, Task input parameters: these arguments are always among the input.",
     "FR206": "page, Requirements: the schemas are of the task's input parameters.",
+    "FR208": "page, Requirements: the schema is of the task's input parameters; the author's own "
+    "sample contradicts it.",
     "FR303": "page, Command-line interface: the command takes its arguments from this file.",
     "FR302": "page, Command-line interface: the command must accept both options.",
     "FR401": "a component that is none, or is another's too: the server runs the task once a "

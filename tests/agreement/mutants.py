@@ -183,7 +183,9 @@ def _values(base: Base, what: str, way: Way, task: int | None) -> Iterator[Mutan
 def _keys(base: Base) -> Iterator[Mutant]:
     """Each key written otherwise, and written twice."""
     index = base.task_of_kind(parallel=False) or 0
-    places = [("the manifest's", name, (name,)) for name in _MANIFEST_FIELDS]
+    places: list[tuple[str, str, Way]] = [
+        ("the manifest's", name, (name,)) for name in _MANIFEST_FIELDS
+    ]
     places += [("a task's", name, ("task_list", index, name)) for name in _TASK_FIELDS]
     for of, name, way in places:
         task = index if len(way) > 1 else None
@@ -240,7 +242,9 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
     ):
         yield with_tasks(how, first, *rest, {**first, "name": name})
     yield with_tasks("the first task alone", first)
-    yield with_tasks("three hundred tasks", first, *rest, *({**first, "name": f"T {i}"} for i in range(300)))
+    yield with_tasks(
+        "three hundred tasks", first, *rest, *({**first, "name": f"T {i}"} for i in range(300))
+    )
     for how, entry in (
         ("with null", None), ("with a text", "task"), ("with an empty object", {}),
         ("with a list", [first]), ("with a list of pairs", [list(pair) for pair in first.items()]),
@@ -327,9 +331,7 @@ def _manifest_places(base: Base) -> Iterator[Mutant]:
             for content, is_good in ((good, True), (b"{", False)):
                 whole = "" if is_good else ", cut"
                 copies = {place: content}
-                files = (
-                    {**copies, **base.files} if order == "before" else {**base.files, **copies}
-                )
+                files = {**copies, **base.files} if order == "before" else {**base.files, **copies}
                 yield Mutant(
                     what, f"{how}{whole}, {order} it in the archive", base, files, base.manifest
                 )
@@ -403,12 +405,10 @@ def _executables(base: Base) -> Iterator[Mutant]:
         "a folder": {f"{package}/a_folder/task.py": content},
         "a folder with __main__.py": {f"{package}/a_folder/__main__.py": content},
     }.items():
-        yield Mutant(
-            what, how, base, {**subfolder.files, **files}, subfolder.manifest, index
-        )
+        yield Mutant(what, how, base, {**subfolder.files, **files}, subfolder.manifest, index)
     without = {path: kept for path, kept in base.files.items() if path != inside}
     yield Mutant("an executable's file", "left out", base, without, base.manifest, index)
-    for how, text in {
+    for how, script in {
         "empty": b"",
         "a syntax error": b"def task(:\n",
         "a relative import": b"from . import anything\n",
@@ -417,7 +417,7 @@ def _executables(base: Base) -> Iterator[Mutant]:
         "no Python": b"#!/bin/sh\nexec true\n",
     }.items():
         yield Mutant(
-            "an executable's file", how, base, {**base.files, inside: text}, base.manifest, index
+            "an executable's file", how, base, {**base.files, inside: script}, base.manifest, index
         )
 
 
@@ -438,9 +438,7 @@ def _folders(base: Base) -> Iterator[Mutant]:
         }
         yield Mutant("the import folder", how, base, files, base.manifest)
     bare = {
-        path: content
-        for path, content in base.files.items()
-        if path != f"{package}/__init__.py"
+        path: content for path, content in base.files.items() if path != f"{package}/__init__.py"
     }
     if len(bare) < len(base.files):
         yield Mutant("the import folder", "without __init__.py", base, bare, base.manifest)
@@ -472,16 +470,14 @@ def _about(base: Base) -> str:
     return next(path.split("/")[0] for path in base.files if ".dist-info/" in path)
 
 
-def _changed(
-    base: Base, what: str, how: str, way: Way, value: Any, task: int | None
-) -> Mutant:
+def _changed(base: Base, what: str, how: str, way: Way, value: Any, task: int | None) -> Mutant:
     manifest = copy.deepcopy(base.manifest)
-    holder = manifest
+    holder: Any = manifest
     for key in way[:-1]:
         if isinstance(holder, dict):
             holder.setdefault(key, {})
-        holder = holder[key]  # type: ignore[index]
-    holder[way[-1]] = value  # type: ignore[index]
+        holder = holder[key]
+    holder[way[-1]] = value
     return _with_manifest(base, what, how, manifest, task)
 
 

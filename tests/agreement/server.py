@@ -11,13 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.machinery.environments import INSTALLERS, Environment
-from pytest_fractal.machinery.interpreters import find_interpreter
+from pytest_fractal.machinery.environments import Environment
 
-VERSION: Final = "1.4.10"
-OLDER: Final = "1.3.14"
-PYTHON: Final = "3.11"
-"""The newest Python that servers of generation 1 run under, and what they give to packages."""
 _WORKERS: Final = 2
 
 
@@ -49,31 +44,26 @@ class Answer:
     """Of the dataset that each job has left."""
 
 
-def install_server(version: str, work: Path) -> Path:
-    """The interpreter of an environment with this version of fractal-server."""
-    interpreter = find_interpreter(PYTHON)
-    environment = Environment(work / f"fractal-server-{version}", interpreter)
-    if not environment.python.exists():
-        installer = INSTALLERS["uv"]()
-        installer.create(environment.folder, interpreter)
-        # Its passlib needs the `pkg_resources` that setuptools once had.
-        wanted = [f"fractal-server=={version}", "setuptools<81"]
-        finished = installer.install(environment, wanted)
-        assert finished.returncode == 0, finished.stderr
-    return environment.python
-
-
 def ask_server(
-    python: Path, cases: Sequence[Mapping[str, Any]], work: Path
+    environment: Environment, cases: Sequence[Mapping[str, Any]], work: Path
 ) -> dict[str, Mapping[str, Any]]:
-    """What `server_1.py` tells of each case, by its id; some at the same time."""
+    """What `server_1.py` tells of each case, by its id; some at the same time.
+
+    `environment` is one with a fractal-server, as `--fractal-server` makes it.
+    """
     script = Path(__file__).with_name("server_1.py")
     started = []
     work.mkdir(parents=True, exist_ok=True)
     for number in range(_WORKERS):
         part, facts = work / f"cases-{number}.json", work / f"facts-{number}.jsonl"
         part.write_text(json.dumps(cases[number::_WORKERS]))
-        command = [str(python), str(script), str(part), str(facts), str(work / f"server-{number}")]
+        command = [
+            str(environment.python),
+            str(script),
+            str(part),
+            str(facts),
+            str(work / f"server-{number}"),
+        ]
         log = (work / f"server-{number}.log").open("w")
         process = subprocess.Popen(
             command, env=_plain_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log

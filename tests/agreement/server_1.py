@@ -4,10 +4,11 @@
 
 The server is the real one: its ASGI application answers requests, its background tasks
 collect and run jobs, its local backend starts the commands, and all is kept in a SQLite
-database that its own migrations have made. One function is replaced, the one by which
-the background task starts `venv` and `pip`: see `Installer`. The other difference from a
-server behind a socket is of use here: a request ends only when its background tasks have,
-so that a collection which is not at its end by then never will be.
+database that its own migrations have made (`empty.sqlite`, beside the environment's
+folders). One function is replaced, the one by which the background task starts `venv` and
+`pip`: see `Installer`. The other difference from a server behind a socket is of use here: a
+request ends only when its background tasks have, so that a collection which is not at its
+end by then never will be.
 
 The file of cases is a list of objects: `id`, `wheel`, `packages` (folders of installed
 requirements) and `jobs`. A job has `steps` (`task`, a position in the manifest, and
@@ -87,12 +88,10 @@ class Server:
         )
         for name in ("tasks", "jobs"):
             (folder / name).mkdir(parents=True)
+        shutil.copy(Path(sys.prefix, "empty.sqlite"), folder / "database.sqlite")
         self.folder = folder
         self.installer = Installer()
         self.raised = ""
-        from fractal_server.__main__ import set_db
-
-        set_db()
 
     async def start(self) -> None:
         import httpx
@@ -160,7 +159,7 @@ class Server:
             return {}
         types = steps[0]["input_type"], steps[-1]["output_type"]
         datasets = []
-        for kind, paths in zip(types, (job["input_paths"], [job["output_path"]])):
+        for kind, paths in zip(types, (job["input_paths"], [job["output_path"]]), strict=True):
             dataset = {"name": "agreement", "type": kind, "meta": job["meta"]}
             asked = await self.post(f"{project}/dataset/", dataset)
             datasets.append(asked["answer"]["id"])
@@ -169,7 +168,7 @@ class Server:
                 await self.post(f"{project}/dataset/{datasets[-1]}/resource/", {"path": path})
         made = await self.post(f"{project}/workflow/", {"name": f"for dataset {datasets[-1]}"})
         workflow = made["answer"]["id"]
-        for task, step in zip(steps, job["steps"]):
+        for task, step in zip(steps, job["steps"], strict=False):
             added = await self.post(
                 f"{project}/workflow/{workflow}/wftask/?task_id={task['id']}",
                 {"args": step["args"]},

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_fractal.machinery.environments import Environment
+
 from .bases import Base, build_bases, requirements_folders, write_files
 from .grounds import GROUNDS
 from .mutants import Mutant
 from .outputs import Output, make_package
-from .server import PYTHON, Answer, Does, answer, ask_server
+from .server import Answer, Does, answer, ask_server
 from .tool import Judged, judge_fully, judge_samples, judge_statically
 
 
@@ -82,7 +84,7 @@ class Row:
         return ""
 
 
-def cases_of_mutants(mutants: Iterable[Mutant], work: Path, environments: Path) -> Iterator[Case]:
+def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
     """The wheels of mutants, written to `work`."""
     for number, mutant in enumerate(mutants):
         base, folder = mutant.base, work / f"mutant-{number}"
@@ -90,21 +92,21 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, environments: Path) 
         yield Case(
             mutant.what, mutant.how, base.name,
             write_files(folder / base.wheel.name, mutant.files),
-            requirements_folders(base, environments, PYTHON),
+            requirements_folders(base, work, server.interpreter),
             tuple(job.asked(mutant.manifest, folder) for job in jobs),
             base.folder / "fractal_samples",
         )  # fmt: skip
 
 
 def cases_of_packages(
-    what: str, folders: Sequence[Path], work: Path, environments: Path
+    what: str, folders: Sequence[Path], work: Path, server: Environment
 ) -> Iterator[Case]:
     """The wheels of packages as they are, with all their jobs."""
     for base in build_bases(folders, work):
         samples = base.folder / "fractal_samples"
         yield Case(
             what, base.name, base.name, base.wheel,
-            requirements_folders(base, environments, PYTHON),
+            requirements_folders(base, work, server.interpreter),
             tuple(
                 job.asked(_manifest(base), work / base.name / f"job-{number}")
                 for number, job in enumerate(base.jobs)
@@ -114,7 +116,7 @@ def cases_of_packages(
 
 
 def judge_cases(
-    cases: Sequence[Case], python: Path, work: Path, *, fully: bool = False
+    cases: Sequence[Case], environment: Environment, work: Path, *, fully: bool = False
 ) -> list[Row]:
     """Both judgements of wheels.
 
@@ -131,7 +133,7 @@ def judge_cases(
         for number, case in enumerate(cases)
     ]
     with ThreadPoolExecutor(1) as pool:
-        answering = pool.submit(ask_server, python, asked, work / "server")
+        answering = pool.submit(ask_server, environment, asked, work / "server")
         judged = [
             judge_statically(case.wheel, work / f"static-{number}")
             for number, case in enumerate(cases)
@@ -148,7 +150,7 @@ def judge_cases(
     return rows
 
 
-def judge_outputs(outputs: Sequence[Output], python: Path, work: Path) -> list[Row]:
+def judge_outputs(outputs: Sequence[Output], environment: Environment, work: Path) -> list[Row]:
     """Both judgements of what tasks write: here by samples, there by jobs."""
     wheel, samples = make_package(work, outputs)
     jobs = [
@@ -169,7 +171,7 @@ def judge_outputs(outputs: Sequence[Output], python: Path, work: Path) -> list[R
         for number, half in enumerate(halves)
     ]
     judged = judge_samples(wheel, work / "judged", samples)
-    answers = ask_server(python, cases, work / "server")
+    answers = ask_server(environment, cases, work / "server")
     rows = []
     for number, half in enumerate(halves):
         facts = answers[str(number)]
@@ -205,5 +207,3 @@ def _manifest(base: Base) -> object:
         return json.loads(base.files[base.manifest_path])
     except (KeyError, ValueError, RecursionError):
         return None
-
-
