@@ -159,12 +159,13 @@ def generated(number: int) -> dict[str, Any]:
             return model(depth - 1)
         if kind == 5:
             choices = [part(depth - 1) for _ in range(rng.randint(1, 2))]
-            extra = rng.choice([{}, {"default": None}, {"title": "x"}])
+            extra: dict[str, Any] = rng.choice([{}, {"default": None}, {"title": "x"}])
             return {"anyOf": choices + rng.choice([[NULL], []]), **extra}
         if kind == 6:
             return {"type": "array", "prefixItems": [part(depth - 1)]}
         default: Any = rng.choice(["", None, "a", [""], {"a": " "}, 1])
-        return {**rng.choice(parts), "default": default}
+        chosen: dict[str, Any] = rng.choice(parts)
+        return {**chosen, "default": default}
 
     def model(depth: int) -> dict[str, Any]:
         names = rng.sample(["a", "b", "name", "type", "items", "default"], rng.randint(0, 3))
