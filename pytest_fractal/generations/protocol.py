@@ -17,7 +17,7 @@ class ModelFault:
     expected: str
     found: str
     coerced: bool = False
-    """The server takes it all the same, by turning it into the right type."""
+    """The server takes it all the same: it turns it into the right type, or drops it."""
 
 
 @dataclass(frozen=True)
