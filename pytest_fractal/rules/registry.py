@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Rule:
     judge: Judge
     passes_over: Callable[[Sample], str | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
+
+    @property
+    def asks_server(self) -> bool:
+        """Whether it judges what a real server does, which only runs where it is asked for."""
+        return Collection in self.subjects or ServerRun in self.subjects
 
 
 REGISTRY: Final[dict[str, Rule]] = {}
