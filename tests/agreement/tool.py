@@ -35,8 +35,8 @@ class Judged:
     warns: tuple[str, ...]
     words: str
     """Of the first finding."""
-    tasks: tuple[tuple[str, str], ...] = ()
-    """Name and `source` of each task."""
+    tasks: tuple[tuple[str, str | None], ...] = ()
+    """Name and `source` of each task; None for a source where the server stores none."""
     metadata: Mapping[str, Any] | None = None
     """Of the dataset that a sample has left; None where none was run."""
 
@@ -68,7 +68,7 @@ def judge_samples(wheel: Path, folder: Path, samples: Path) -> dict[str, Judged]
         run = candidate.run(sample)  # of a workflow the last step's remains
         found[sample.workflow] = Judged(
             _codes(_told(own, Outcome.FAIL)), _codes(_told(own, Outcome.WARN)),
-            _words(_told(own, Outcome.FAIL)), metadata=run.metadata,
+            _words(_told(own, Outcome.FAIL)), metadata=run.dataset,
         )  # fmt: skip
     return found
 
