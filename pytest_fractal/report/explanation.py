@@ -40,7 +40,8 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     yield "For example", [rule.example], None
     yield "How to mend it", [rule.mend], None
     yield "How it is judged", list(_judging(rule)), None
-    alone = f"pytest --fractal-package=. --fractal-select={rule.code}"
+    server = " --fractal-server" if rule.asks_server else ""
+    alone = f"pytest --fractal-package=. --fractal-select={rule.code}{server}"
     yield "To judge by this rule alone", [alone], "code"
     yield "To ignore it, in pyproject.toml", [
         "[tool.pytest.ini_options]", f'fractal_ignore = ["{rule.code}: the reason"]'

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Rule:
     def page(self) -> str:
         """The address of its page in the documentation."""
         return f"{DOCUMENTATION}rules/{self.code}/"
+
+    @property
+    def asks_server(self) -> bool:
+        """Whether it judges what a real server does, which only runs where it is asked for."""
+        return Collection in self.subjects or ServerRun in self.subjects
 
 
 REGISTRY: Final[dict[str, Rule]] = {}
