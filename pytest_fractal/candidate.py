@@ -218,8 +218,22 @@ class Candidate:
         """What starting the command of a task shows."""
         installation = self._installed()
         argv = self.argv(task)
-        probe = self.store.once(f"probe-{_digest(task.id)}", lambda: self._probe(task, argv))
+        probe = self.store.once(_probe_key(task), lambda: self._probe(task, argv))
         return Command(task, argv, probe, installation)
+
+    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
+        """Under which keys the store has what takes starts of a task's command, once it has it."""
+        return (_run_key(sample),) if sample else (_probe_key(task),)
+
+    def last_words(self) -> str:
+        """The last line that the installer or the build has printed until now."""
+        logs = [path for path in self.folder.glob("*.log") if path.is_file()]
+        if not logs:
+            return ""
+        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
+            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace").replace("\r", "\n")
+        return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -515,6 +529,10 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _probe_key(task: Task) -> str:
+    return f"probe-{_digest(task.id)}"
 
 
 def _run_key(sample: Sample) -> str:
