@@ -1,0 +1,147 @@
+"""Sample data: a tiny OME-Zarr image and a tiny plate, in NGFF 0.4 and 0.5.
+
+Written by ome-zarr-py, which comes with the extra `pytest-fractal[ome-zarr]` and is
+imported only when data is made.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_fractal.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy
+
+PLACEHOLDER: Final = "ome_zarr"
+"""What stands for the folder in samples, in braces."""
+
+VERSIONS: Final = {"0.4": "", "0.5": "_v05"}
+"""The versions of NGFF, and what they add to the names `image.zarr` and `plate.zarr`."""
+WELLS: Final = ("B/03", "B/05")
+"""The wells of the plate; each has one field, `0`."""
+SHAPE: Final = (2, 2, 64, 64)
+"""Channels, planes, rows and columns of each image; a second level has half the rows and
+columns."""
+PIXEL: Final = {"z": 1.0, "y": 0.325, "x": 0.325}
+"""The size of a pixel in micrometres."""
+CHANNELS: Final = (("DAPI", "A01_C01", "00FFFF"), ("GFP", "A01_C02", "00FF00"))
+"""Label, wavelength id and colour of each channel."""
+
+
+def check_ome_zarr(where: str) -> None:
+    """Raises `BadInput`, which begins with `where`, when the extra is not installed."""
+    if importlib.util.find_spec("ome_zarr") is None:
+        raise BadInput(
+            f"{where}: {{{PLACEHOLDER}}} needs the sample data of an extra: "
+            "pip install 'pytest-fractal[ome-zarr]'"
+        )
+
+
+def make_ome_zarr(folder: Path) -> Path:
+    """Write the sample data below `folder`, which must not exist yet, and return it.
+
+    `image.zarr` is one image, `plate.zarr` a plate whose images are at `B/03/0` and
+    `B/05/0`, both in NGFF 0.4; `image_v05.zarr` and `plate_v05.zarr` are the same in 0.5.
+    Each image has two channels with a few bright disks, as 16 bit numbers; every time the
+    same ones.
+    """
+    folder.mkdir(parents=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries; pytest may turn them into errors
+        for version, suffix in VERSIONS.items():
+            _write_image(folder / f"image{suffix}.zarr", version, 0)
+            _write_plate(folder / f"plate{suffix}.zarr", version)
+    return folder
+
+
+def copy_ome_zarr(made: Path, folder: Path) -> Path:
+    """Copy what `make_ome_zarr` has made, so that a task may change it; where it is, keep it."""
+    if not folder.exists():
+        shutil.copytree(made, folder)
+    return folder
+
+
+def _write_image(path: Path, version: str, number: int) -> None:
+    import zarr
+    from ome_zarr.format import format_from_version
+    from ome_zarr.writer import write_multiscales_metadata
+
+    form = format_from_version(version)
+    group = zarr.open_group(str(path), mode="w", zarr_format=form.zarr_format)
+    pixels = _pixels(number)
+    datasets = []
+    for level in range(2):
+        step = 2**level
+        group.create_array(
+            str(level), data=pixels[:, :, ::step, ::step].copy(), chunks=(1, 1, *SHAPE[2:]),
+            chunk_key_encoding=form.chunk_key_encoding,
+            dimension_names=None if version == "0.4" else list("czyx"),
+        )  # fmt: skip
+        scale = [1.0, PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
+        datasets.append(
+            {
+                "path": str(level),  # older tasks look for no other names
+                "coordinateTransformations": [{"type": "scale", "scale": scale}],
+            }
+        )
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    write_multiscales_metadata(group, datasets, fmt=form, axes=axes, name=path.stem)
+    channels = [
+        {
+            "label": label,
+            "wavelength_id": wavelength,
+            "color": color,
+            "active": True,
+            "window": {"min": 0, "max": 65535, "start": 0, "end": 3000},
+        }
+        for label, wavelength, color in CHANNELS
+    ]
+    omero: dict[str, Any] = {"channels": channels}
+    if version == "0.4":
+        group.attrs["omero"] = {"version": version, **omero}
+    else:
+        group.attrs["ome"] = {**group.attrs["ome"], "omero": omero}
+
+
+def _write_plate(path: Path, version: str) -> None:
+    import zarr
+    from ome_zarr.format import format_from_version
+    from ome_zarr.writer import write_plate_metadata, write_well_metadata
+
+    form = format_from_version(version)
+    plate = zarr.open_group(str(path), mode="w", zarr_format=form.zarr_format)
+    rows = sorted({well.split("/")[0] for well in WELLS})
+    columns = sorted({well.split("/")[1] for well in WELLS})
+    acquisitions = [{"id": 0, "name": "first"}]
+    write_plate_metadata(
+        plate, rows, columns, list(WELLS), fmt=form,
+        acquisitions=acquisitions, field_count=1, name=path.stem,
+    )  # fmt: skip
+    for number, name in enumerate(WELLS, 1):
+        well = plate.require_group(name)
+        write_well_metadata(well, [{"path": "0", "acquisition": 0}], fmt=form)
+        _write_image(path / name / "0", version, number)
+
+
+def _pixels(number: int) -> numpy.ndarray[Any, Any]:
+    """Bright disks on a dim slope, the image with another number elsewhere."""
+    import numpy
+
+    channels, planes, rows, columns = SHAPE
+    y, x = numpy.mgrid[:rows, :columns]
+    pixels = numpy.zeros(SHAPE, "uint16")
+    for channel in range(channels):
+        for plane in range(planes):
+            pixels[channel, plane] = 100 + y + x // 2 + 10 * plane
+            for disk in range(3):
+                row = 12 + (23 * disk + 7 * number + 5 * channel) % 40
+                column = 12 + (31 * disk + 11 * number + 3 * channel) % 40
+                inside = (y - row) ** 2 + (x - column) ** 2 < (6 + disk) ** 2
+                pixels[channel, plane][inside] = 2000 - 500 * plane + 100 * disk
+    return pixels
