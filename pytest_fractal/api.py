@@ -16,6 +16,7 @@ from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
 from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples import make_arguments
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
 
@@ -144,8 +145,12 @@ class Package:
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))
         data = folder / "data"
         data.mkdir()
-        arguments = {**task.generation.reserved_values(task.kind, data), **reserved, **args}
-        start = self._candidate.launch(task, arguments, folder / "run")
+        (part,) = task.run_parts
+        made = make_arguments(part.schema)
+        arguments = {
+            **task.generation.reserved_values(task.kind, part.keys, data, made), **reserved, **args
+        }  # fmt: skip
+        start = self._candidate.launch(part, arguments, folder / "run")
         try:
             metadata = json.loads(start.output or "null")
         except ValueError:

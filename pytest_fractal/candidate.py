@@ -23,7 +23,9 @@ from pytest_fractal.facts import (
     Command,
     Installation,
     Manifest,
+    PackagedPart,
     PackagedTask,
+    Part,
     Task,
     TaskList,
     TreeBuild,
@@ -207,12 +209,13 @@ class Candidate:
         environment = self.environment
         return self.store.once("install", lambda: self._install(environment, wheel))
 
-    def command(self, task: Task) -> Command:
-        """What starting the command of a task shows."""
+    def command(self, part: Part) -> Command:
+        """What starting a command shows."""
         installation = self._installed()
-        argv = self.argv(task)
-        probe = self.store.once(f"probe-{_digest(task.id)}", lambda: self._probe(task, argv))
-        return Command(task, argv, probe, installation)
+        argv = self.argv(part)
+        name = f"probe-{_digest(part.task.id, part.keys.name)}"
+        probe = self.store.once(name, lambda: self._probe(part, argv))
+        return Command(part, argv, probe, installation)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -261,32 +264,50 @@ class Candidate:
         return own or (self._made_sample(task),)
 
     def _made_sample(self, task: Task) -> Sample:
-        values = task.generation.reserved_values(task.kind, self.folder)
-        component = {key: value for key, value in values.items() if key == "component"}
+        reserved = self._made_reserved(task)
         arguments = self.sampling(task).made_arguments
         return Sample(
-            "made", self.folder / "made.json", task, arguments, reserved=component, made=True
+            "made", self.folder / "made.json", task, arguments, reserved=reserved, made=True
         )
 
-    def sampling(self, task: Task) -> Sampling:
-        """The author's samples of a task, and arguments made from its schema."""
-        reserved = task.generation.reserved(task.kind)
-        own = {
+    def _made_reserved(self, task: Task) -> dict[str, Any]:
+        return {
             name: value
-            for name, value in make_arguments(task.schema).items()
-            if name not in (*reserved.names, *reserved.others)
+            for part in task.run_parts
+            for name, value in task.generation.reserved_values(
+                task.kind, part.keys, self.folder, {}
+            ).items()
+            if name == "component"
         }
+
+    def sampling(self, task: Task) -> Sampling:
+        """The author's samples of a task, and arguments made from its schemas."""
+        made = {
+            part.keys.name: {
+                name: value
+                for name, value in make_arguments(part.schema).items()
+                if name not in part.reserved.all
+            }
+            for part in task.run_parts
+        }
+        own = made if len(made) > 1 else next(iter(made.values()), {})
         return Sampling(task, tuple(one for one in self.samples if one.task.id == task.id), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
-        return Filled(sample, filled_arguments(sample, self._sample_folder(sample)))
+        folder = self._sample_folder(sample)
+        return Filled(
+            sample,
+            tuple(
+                (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
+            ),
+        )
 
-    def launch(self, task: Task, arguments: Mapping[str, Any], folder: Path) -> Start:
-        """Start a task's command as Fractal does, in `folder`, which must not exist yet."""
-        first, second = task.generation.flags
+    def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
+        """Start a command as Fractal does, in `folder`, which must not exist yet."""
+        first, second = part.task.generation.flags
         return start_command(
-            self.argv(task),
+            self.argv(part),
             (first, ARGUMENTS, second, OUTPUT),
             json.dumps(arguments, indent=2).encode(),
             folder=folder,
@@ -300,7 +321,7 @@ class Candidate:
         folder = self._sample_folder(sample)
 
         def launch(arguments: Mapping[str, Any], place: Path) -> Start:
-            return self.launch(sample.task, arguments, place)
+            return self.launch(sample.task.run_parts[0], arguments, place)
 
         def gather() -> dict[str, Any]:
             self._installed()
@@ -325,22 +346,21 @@ class Candidate:
                 for execution in run.get("executions", ()):
                     yield task.id, sample.name, execution.start
 
-    def argv(self, task: Task) -> tuple[str, ...]:
-        """The task's command, as the server would make it of its own environment."""
-        assert isinstance(task, PackagedTask)
+    def argv(self, part: Part) -> tuple[str, ...]:
+        """A command, as the server would make it of its own environment."""
+        assert isinstance(part, PackagedPart)
         environment = self.environment_folder
         root = environment.site_packages / self.wheel.package
-        return (str(environment.python), str(root / task.executable))
+        return (str(environment.python), str(root / part.executable))
 
-    def source_of(self, task: Task) -> str:
-        """The task's `source`, as the server would store it."""
+    def source_of(self, task: Task) -> str | None:
+        """The task's `source`, as the server would store it; None where it stores none."""
         python = ""
         if self.settings.python:
             python = "py" + ".".join(map(str, self.interpreter.version_info[:2]))
-        prefix = task.generation.sources(
-            self.wheel.package, self.wheel.version or "", self.spec.extras, python
+        return task.generation.source(
+            self.wheel.package, self.wheel.version or "", self.spec.extras, python, task.slug
         )
-        return f"{prefix}:{task.slug}"
 
     def located(self, file: str) -> str:
         """A path in the wheel as the author knows it: where the source tree has that file."""
@@ -409,7 +429,9 @@ class Candidate:
             environment.versions(), unmet,
         )  # fmt: skip
 
-    def _probe(self, task: Task, argv: tuple[str, ...]) -> Probe:
+    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
+        task, schema = part.task, part.schema
+
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             name = f"start-{_digest(key, content, *options)}"
             return self.store.once(
@@ -420,20 +442,22 @@ class Candidate:
                 ),
             )  # fmt: skip
 
-        reserved = task.generation.reserved_values(task.kind, self._fresh(task))
-        unknown = task.schema.get("additionalProperties")
+        made = make_arguments(schema)
+        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
+        unknown = schema.get("additionalProperties")
         return probe_command(
             lambda content, options: starter(shlex.join(argv), content, options),
             starter,
             script=argv[-1],
             package_folder=self.own_folder,
             flags=task.generation.flags,
-            schema=task.schema,
+            wrong_manners=task.generation.wrong_manners,
+            schema=schema,
             reserved=reserved,
-            complete={**make_arguments(task.schema), **reserved},
+            complete={**made, **reserved},
             takes_unknown=bool(unknown)
-            or "patternProperties" in task.schema
-            or (unknown is None and task.takes_any_keyword),
+            or "patternProperties" in schema
+            or (unknown is None and part.takes_any_keyword),
         )
 
     def _fresh(self, task: Task) -> Path:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.facts import Task
+from pytest_fractal.facts import Part, Task
 from pytest_fractal.machinery.commands import Start
 from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.samples import make_arguments
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,22 @@ class Filled:
     """A sample with every argument that the task is given."""
 
     sample: Sample
-    arguments: Mapping[str, Any]
+    parts: tuple[tuple[Part, Mapping[str, Any]], ...]
+    """The arguments of each of its commands."""
 
 
 Launch = Callable[[Mapping[str, Any], Path], Start]
 """Starts the task's command on these arguments, in a folder of its own."""
 
 
-def filled_arguments(sample: Sample, folder: Path) -> dict[str, Any]:
+def filled_arguments(sample: Sample, folder: Path, part: Part) -> dict[str, Any]:
     """The arguments of a sample with those that Fractal supplies, as a schema must take them."""
-    generation, kind = sample.task.generation, sample.task.kind
     places = {"samples": str(sample.file.parent), "tmp": str(folder)}
+    made = make_arguments(part.schema)
+    task = part.task
     return {
-        **generation.reserved_values(kind, folder / "output"),
-        **placed({**sample.reserved, **sample.args}, places),
+        **task.generation.reserved_values(task.kind, part.keys, folder / "output", made),
+        **placed({**sample.reserved, **sample.args_of(part)}, places),
     }
 
 
@@ -106,7 +109,7 @@ def run_sample(
     before = {**(previous.metadata if previous else {}), **given.get("metadata", {})}
     output_path = previous.output_path if previous else str(folder / "output")
     shared = {
-        **generation.reserved_values(kind, folder / "output"),
+        **generation.reserved_values(kind, sample.task.run_parts[0].keys, folder / "output", {}),
         "input_paths": [output_path if previous else str(folder / "input")],
         "output_path": output_path,
         **given,

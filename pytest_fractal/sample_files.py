@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Task
+from pytest_fractal.facts import Part, Task
+from pytest_fractal.generations import Reserved
 from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
 
 Expectation = Literal["success", "failure"]
@@ -50,6 +51,17 @@ class Sample:
     def workflow(self) -> str:
         """The name of the file, which the steps of a workflow share."""
         return self.file.stem
+
+    def args_of(self, part: Part) -> Mapping[str, Any]:
+        """The arguments of one of the task's commands."""
+        args: Any = self.args
+        for key in self.way_to_args(part)[1:]:
+            args = args.get(key, {})
+        return cast("Mapping[str, Any]", args)
+
+    def way_to_args(self, part: Part) -> tuple[str, ...]:
+        """The keys that lead to the arguments of a command: by its name if there are two."""
+        return ("args", part.keys.name) if len(self.task.run_parts) > 1 else ("args",)
 
     def place(self, *keys: str | int) -> tuple[str | None, int | None]:
         """The JSON pointer to a part of it in its file, and the line of that part.
@@ -150,14 +162,7 @@ class _Reader:
         self._known(value, _KEYS, keys)
         task = self._task(value.get("task"), keys)
         args = self._mapping(value.get("args", {}), (*keys, "args"))
-        reserved = task.generation.reserved(task.kind)
-        for own in (*reserved.names, *reserved.others):
-            if own in args:
-                raise self._bad(
-                    f"{own!r} is an argument that Fractal supplies: give it beside `args`, "
-                    "not in it",
-                    *keys, "args", own,
-                )  # fmt: skip
+        reserved = self._check_args(task, args, keys)
         expect = value.get("expect", "success")
         if expect not in ("success", "failure"):
             raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
@@ -168,10 +173,41 @@ class _Reader:
         given = {key: value[key] for key in (*reserved.names, *reserved.others) if key in value}
         for key in given:
             if key in reserved.others:
-                kind = task.kind.replace("_", "-")
-                raise self._bad(f"Fractal gives no {key!r} to a {kind} task", *keys, key)
+                raise self._bad(
+                    f"Fractal gives no {key!r} to a {task.kind_words} task", *keys, key
+                )
         return Sample(
             name, self._file, task, args, expect, given, previous, text=self._text, way=keys
+        )
+
+    def _check_args(
+        self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
+    ) -> Reserved:
+        """See that the arguments of each command are an object without those of Fractal's."""
+        parts = {part.keys.name: part for part in task.run_parts}
+        several = len(parts) > 1
+        for key in args if several else ():
+            if key not in parts:
+                raise self._bad(
+                    f"the arguments of a {task.kind_words} task are "
+                    f"{{{', '.join(f'{json.dumps(name)}: {{...}}' for name in parts)}}}, "
+                    f"not {key!r}",
+                    *keys, "args", key,
+                )  # fmt: skip
+        for name, part in parts.items():
+            way = (*keys, "args", name) if several else (*keys, "args")
+            own = self._mapping(args.get(name, {}), way) if several else args
+            for argument in part.reserved.all:
+                if argument in own:
+                    raise self._bad(
+                        f"{argument!r} is an argument that Fractal supplies: give it beside "
+                        "`args`, not in it",
+                        *way, argument,
+                    )  # fmt: skip
+        reserved = [part.reserved for part in parts.values()]
+        return Reserved(
+            tuple(name for one in reserved for name in one.names),
+            tuple(name for one in reserved for name in one.others),
         )
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
-from pytest_fractal.generations.protocol import ModelFault, Reserved
+from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.links_v1 import problem_of_link
+from pytest_fractal.generations.protocol import ModelFault, PartKeys, Reserved
+from pytest_fractal.machinery.wheels import MANIFEST_NAME
 
 
 def _text(value: object) -> object:
@@ -76,43 +78,36 @@ class CustomTaskModel(BaseModel):
     docs_link: Any = None
 
 
-_EXPECTED: Final = {
-    "string_type": "a string",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-}
-
-
 class Version1:
     """See `Generation`."""
 
     version = "1"
+    takes_integer_version = True
     flags = ("-j", "--metadata-out")
+    wrong_manners: tuple[tuple[str, ...], ...] = (
+        ("--json", "{arguments}", "--metadata-out", "{output}"),
+        ("--json={arguments}", "--metadata-out={output}"),
+        ("--json={arguments}",),
+        ("--args-json", "{arguments}", "--out-json", "{output}"),
+    )
+    kind_key: str | None = None
+    type_keys: tuple[str, ...] = ("input_type", "output_type")
+    schema_version = "pydantic_v1"
+    schema_tool = "fractal_tasks_core.dev"
+    bad_in_executables = r"[\s'\"\\]"
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
-        try:
-            ManifestModel.model_validate(manifest)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_context=False):
-                yield _fault(detail)
+        yield from faults_of(ManifestModel, manifest)
         yield from _coerced(manifest)
         yield from _blank(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """See `Generation`. Blank texts are refused, where they are given at all."""
-        try:
-            CustomTaskModel.model_validate(entry)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_context=False):
-                yield _fault(detail)
+        yield from faults_of(CustomTaskModel, entry)
         for key in ("name", "command", "source", "version", "args_schema_version"):
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
@@ -131,14 +126,45 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
-    def reserved(self, kind: str) -> Reserved:
+    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+        """See `Generation`. A level that is no text makes the job fail."""
+        level = meta.get("parallelization_level")
+        if "parallelization_level" in meta and not (isinstance(level, str) and level.strip()):
+            yield ModelFault(
+                ("parallelization_level",),
+                'a text such as "image", or no such key for a non-parallel task',
+                json.dumps(level),
+            )
+
+    def link_problem(self, link: str) -> str:
+        """See `Generation`."""
+        return problem_of_link(link)
+
+    def second_manifest(self, path: str, *, is_first: bool) -> str | None:
+        """It takes the first path in the archive that contains the name."""
+        if MANIFEST_NAME not in path:
+            return None
+        return f"also {path}" + (", which the server reads instead" if is_first else "")
+
+    def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        return self.runs(self.kind(entry))
+
+    def runs(self, kind: str) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        is_parallel = kind == "parallel"
+        return (PartKeys(kind, "executable", "meta", "args_schema", "command", is_parallel),)
+
+    def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """See `Generation`."""
         common = ("input_paths", "output_path", "metadata")
         if kind == "parallel":
             return Reserved((*common, "component"), ())
         return Reserved(common, ("component",))
 
-    def reserved_values(self, kind: str, folder: Path) -> dict[str, Any]:
+    def reserved_values(
+        self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """See `Generation`."""
         values: dict[str, Any] = {
             "input_paths": [str(folder)],
@@ -211,20 +237,18 @@ class Version1:
         """
         return name.replace(" ", "_").lower().rstrip()
 
-    def sources(self, package: str, version: str, extras: Sequence[str], python: str) -> str:
+    def identities(self, name: str) -> Mapping[str, str]:
+        """The slug ends the `source`, which is unique in the server's database."""
+        return {"slug": self.slug(name), "name": name.strip()}
+
+    def source(
+        self, package: str, version: str, extras: Sequence[str], python: str, slug: str
+    ) -> str:
         """For a wheel on the server's disk (fractal-server 1.4.10, `package_source`)."""
-        return ":".join(("pip_local", package, version, ",".join(extras), python))
+        return ":".join(("pip_local", package, version, ",".join(extras), python, slug))
 
 
 VERSION_1: Final = Version1()
-
-
-def _fault(detail: ErrorDetails) -> ModelFault:
-    keys = tuple(detail["loc"])
-    if detail["type"] == "missing":
-        return ModelFault(keys, "this required field", "it is missing")
-    expected = _EXPECTED.get(detail["type"], detail["msg"])
-    return ModelFault(keys, expected, json.dumps(detail["input"], default=str))
 
 
 def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:

@@ -42,7 +42,7 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     "FR401",
     "sample-succeeds",
     needs=("FR303", "FR205"),
-    cite=(Spec.COMMAND_LINE, Spec.SERVER),
+    cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",
     passes_over=_is_the_authors,
@@ -74,7 +74,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     "FR402",
     "metadata-written",
     needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Write the metadata update, an object or null, to the path of the second option.",
     example="A task that returns its update, and a script that never writes it.",
     passes_over=_is_of("non_parallel"),
@@ -99,7 +99,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     "FR403",
     "metadata-is-object",
     needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Write one JSON object, or null, with a JSON library.",
     example='json.dump(["B03"], file) instead of {"well": ["B03"]}.',
     passes_over=_is_of("non_parallel"),
@@ -119,7 +119,7 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     "FR404",
     "parallel-output",
     needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the parallel task write nothing, null or {}.",
     example='A parallel task that writes {"well": "B03"}.',
     passes_over=_is_of("parallel"),
@@ -188,9 +188,8 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
 
     Such a sample shows that a mistake is told before hours of computing.
     """
-    by = []
-    if error := schema_error(run.sample.task, filled.arguments):
-        by.append(f"by the schema ({error.message[:120]})")
+    errors = (schema_error(part, arguments) for part, arguments in filled.parts)
+    by = [f"by the schema ({error.message[:120]})" for error in errors if error]
     endings = {execution.start.finished.ending for execution in run.executions}
     ending = ", ".join(sorted(endings)) or run.trouble or "runs for no component"
     if run.refused:
