@@ -106,7 +106,8 @@ def _write_image(path: Path, version: str, number: int) -> None:
     if version == "0.4":
         group.attrs["omero"] = {"version": version, **omero}
     else:
-        group.attrs["ome"] = {**group.attrs["ome"], "omero": omero}
+        written: Any = group.attrs["ome"]
+        group.attrs["ome"] = {**written, "omero": omero}
 
 
 def _write_plate(path: Path, version: str) -> None:
