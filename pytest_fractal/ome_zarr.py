@@ -33,12 +33,11 @@ CHANNELS: Final = (("DAPI", "A01_C01", "00FFFF"), ("GFP", "A01_C02", "00FF00"))
 """Label, wavelength id and colour of each channel."""
 
 
-def check_ome_zarr(where: str) -> None:
-    """Raises `BadInput`, which begins with `where`, when the extra is not installed."""
+def check_ome_zarr(who: str) -> None:
+    """Raises `BadInput`, in a sentence on `who` needs it, when the extra is not installed."""
     if importlib.util.find_spec("ome_zarr") is None:
         raise BadInput(
-            f"{where}: {{{PLACEHOLDER}}} needs the sample data of an extra: "
-            "pip install 'pytest-fractal[ome-zarr]'"
+            f"{who} needs a library that is not installed: pip install pytest-fractal[ome-zarr]"
         )
 
 
@@ -102,12 +101,13 @@ def _write_image(path: Path, version: str, number: int) -> None:
         }
         for label, wavelength, color in CHANNELS
     ]
-    omero: dict[str, Any] = {"channels": channels}
-    if version == "0.4":
-        group.attrs["omero"] = {"version": version, **omero}
-    else:
-        written: Any = group.attrs["ome"]
-        group.attrs["ome"] = {**written, "omero": omero}
+    of_version: dict[str, Any] = {"version": version} if version == "0.4" else {}
+    whole: Any = group.attrs if version == "0.4" else group.attrs["ome"]
+    (multiscale,) = whole["multiscales"]
+    # What the specification's strict schemas ask for.
+    multiscale |= {"type": "nearest", "metadata": {"description": "every other pixel"}}
+    told: Any = {"multiscales": [multiscale], "omero": {**of_version, "channels": channels}}
+    group.attrs.update(told if version == "0.4" else {"ome": {**whole, **told}})
 
 
 def _write_plate(path: Path, version: str) -> None:
@@ -119,7 +119,7 @@ def _write_plate(path: Path, version: str) -> None:
     plate = zarr.open_group(str(path), mode="w", zarr_format=form.zarr_format)
     rows = sorted({well.split("/")[0] for well in WELLS})
     columns = sorted({well.split("/")[1] for well in WELLS})
-    acquisitions = [{"id": 0, "name": "first"}]
+    acquisitions = [{"id": 0, "name": "first", "maximumfieldcount": 1}]
     write_plate_metadata(
         plate, rows, columns, list(WELLS), fmt=form,
         acquisitions=acquisitions, field_count=1, name=path.stem,

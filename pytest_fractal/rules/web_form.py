@@ -33,10 +33,11 @@ def web_form(part: Part) -> Iterator[Finding]:
         raise NotApplicable("of the form for schemas of this generation no limit is known")
     strict = task.schema_version in versions
     for limit in form_limits(schema_of(part)):
+        again = "" if "anew" in limit.hint else "; then generate the schema anew"
         yield task.finding(
             part.keys.args_schema, *limit.keys,
             expected=limit.expected,
             found=f"{limit.found} ({limit.code})",
-            hint=limit.hint if "anew" in limit.hint else f"{limit.hint}; then generate the schema anew",
+            hint=limit.hint + again,
             severity=Severity.ERROR if strict and limit.refused else Severity.WARNING,
         )  # fmt: skip
