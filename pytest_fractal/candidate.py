@@ -264,21 +264,11 @@ class Candidate:
         return own or (self._made_sample(task),)
 
     def _made_sample(self, task: Task) -> Sample:
-        reserved = self._made_reserved(task)
+        given = task.generation.made_sample(task.kind, task.entry)
         arguments = self.sampling(task).made_arguments
         return Sample(
-            "made", self.folder / "made.json", task, arguments, reserved=reserved, made=True
+            "made", self.folder / "made.json", task, arguments, reserved=given, made=True
         )
-
-    def _made_reserved(self, task: Task) -> dict[str, Any]:
-        return {
-            name: value
-            for part in task.run_parts
-            for name, value in task.generation.reserved_values(
-                task.kind, part.keys, self.folder, {}
-            ).items()
-            if name == "component"
-        }
 
     def sampling(self, task: Task) -> Sampling:
         """The author's samples of a task, and arguments made from its schemas."""
@@ -319,13 +309,11 @@ class Candidate:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
         folder = self._sample_folder(sample)
-
-        def launch(arguments: Mapping[str, Any], place: Path) -> Start:
-            return self.launch(sample.task.run_parts[0], arguments, place)
+        runs = self.folder / "runs" / sample.task.id / f"sample-{sample.name}"
 
         def gather() -> dict[str, Any]:
             self._installed()
-            run = run_sample(sample, previous, folder, launch, self.executor.width)
+            run = run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
             # Less the sample, which every process has read itself.
             return {name: value for name, value in vars(run).items() if name != "sample"}
 

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.generations import Reserved
 from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
 
 Expectation = Literal["success", "failure"]
 
-_KEYS: Final = frozenset(
-    {"task", "args", "expect", "input_paths", "output_path", "component", "metadata"}
-)
+_KEYS: Final = frozenset({"task", "args", "expect"})
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Sample:
     """The task's own arguments, with placeholders."""
     expect: Expectation = "success"
     reserved: Mapping[str, Any] = field(default_factory=dict)
-    """What the author gives of the arguments that Fractal supplies, with placeholders."""
+    """What the author gives of what Fractal supplies, with placeholders."""
     previous: Sample | None = None
     """The step before this one; None for the first, and for a sample."""
     made: bool = False
@@ -62,6 +59,10 @@ class Sample:
     def way_to_args(self, part: Part) -> tuple[str, ...]:
         """The keys that lead to the arguments of a command: by its name if there are two."""
         return ("args", part.keys.name) if len(self.task.run_parts) > 1 else ("args",)
+
+    def places(self, folder: Path) -> dict[str, str]:
+        """What the placeholders stand for, if `folder` is its `{tmp}`."""
+        return {"samples": str(self.file.parent), "tmp": str(folder)}
 
     def place(self, *keys: str | int) -> tuple[str | None, int | None]:
         """The JSON pointer to a part of it in its file, and the line of that part.
@@ -159,30 +160,25 @@ class _Reader:
         name: str,
         previous: Sample | None,
     ) -> Sample:
-        self._known(value, _KEYS, keys)
         task = self._task(value.get("task"), keys)
+        own_keys = task.generation.sample_keys
+        self._known(value, _KEYS | own_keys, keys)
         args = self._mapping(value.get("args", {}), (*keys, "args"))
-        reserved = self._check_args(task, args, keys)
+        self._check_args(task, args, keys)
         expect = value.get("expect", "success")
         if expect not in ("success", "failure"):
             raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
-        self._typed(value, "input_paths", _is_texts, "a list of paths", keys)
-        self._typed(value, "output_path", _is_text, "a path", keys)
-        self._typed(value, "component", _is_text, "a path", keys)
-        self._typed(value, "metadata", _is_mapping, "an object", keys)
-        given = {key: value[key] for key in (*reserved.names, *reserved.others) if key in value}
-        for key in given:
-            if key in reserved.others:
-                raise self._bad(
-                    f"Fractal gives no {key!r} to a {task.kind_words} task", *keys, key
-                )
+        given = {key: value[key] for key in value if key in own_keys}
+        somewhere = dict.fromkeys(("samples", "tmp"), "/")
+        for where, message in task.generation.sample_faults(task.kind, placed(given, somewhere)):
+            raise self._bad(message, *keys, *where)
         return Sample(
             name, self._file, task, args, expect, given, previous, text=self._text, way=keys
         )
 
     def _check_args(
         self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
-    ) -> Reserved:
+    ) -> None:
         """See that the arguments of each command are an object without those of Fractal's."""
         parts = {part.keys.name: part for part in task.run_parts}
         several = len(parts) > 1
@@ -204,11 +200,6 @@ class _Reader:
                         "`args`, not in it",
                         *way, argument,
                     )  # fmt: skip
-        reserved = [part.reserved for part in parts.values()]
-        return Reserved(
-            tuple(name for one in reserved for name in one.names),
-            tuple(name for one in reserved for name in one.others),
-        )
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
         found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]
@@ -218,17 +209,6 @@ class _Reader:
         if name is None:
             raise self._bad(f"it names no `task`; there are: {there}", *keys)
         raise self._bad(f"no task is called {json.dumps(name)}; there are: {there}", *keys, "task")
-
-    def _typed(
-        self,
-        value: Mapping[str, Any],
-        key: str,
-        fits: Callable[[object], bool],
-        wanted: str,
-        keys: tuple[str | int, ...],
-    ) -> None:
-        if key in value and not fits(value[key]):
-            raise self._bad(f"`{key}` must be {wanted}", *keys, key)
 
     def _known(
         self, value: Mapping[str, Any], known: frozenset[str] | set[str], keys: Sequence[str | int]
@@ -246,15 +226,3 @@ class _Reader:
     def _bad(self, message: str, *keys: str | int) -> BadInput:
         place = self._text.places.get(pointer(*keys))
         return BadInput(f"{self._file}{f':{place.line}' if place else ''}: {message}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(part, str) for part in value)
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict)

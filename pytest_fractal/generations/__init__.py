@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_fractal.generations.protocol import Generation, ModelFault, PartKeys, Reserved
+from pytest_fractal.generations.protocol import (
+    Answer,
+    Call,
+    Generation,
+    ModelFault,
+    PartKeys,
+    Played,
+    Reserved,
+    Trouble,
+)
 from pytest_fractal.generations.v1 import VERSION_1
 from pytest_fractal.generations.v2 import VERSION_2
 
@@ -13,4 +22,15 @@ GENERATIONS: Final[dict[str, Generation]] = {
 }
 """The generations that can be judged, by the manifest's `manifest_version`."""
 
-__all__ = ["GENERATIONS", "VERSION_1", "Generation", "ModelFault", "PartKeys", "Reserved"]
+__all__ = [
+    "GENERATIONS",
+    "VERSION_1",
+    "Answer",
+    "Call",
+    "Generation",
+    "ModelFault",
+    "PartKeys",
+    "Played",
+    "Reserved",
+    "Trouble",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +53,58 @@ class Reserved:
     def all(self) -> tuple[str, ...]:
         """The names that no argument of a task's own may have."""
         return (*self.names, *self.others, *self.optional)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One start of a command, as the server would make it."""
+
+    part: PartKeys
+    supplied: Mapping[str, Any]
+    """The arguments that Fractal supplies."""
+    about: str = ""
+    """For which unit of work, in words, where there may be several: `the component 'B/03'`."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a call."""
+
+    succeeded: bool
+    """Whether the command exited with status 0 in time."""
+    value: Any
+    """What it has written, as JSON; None when it has written nothing."""
+    readable: bool = True
+    """Whether it has written nothing, or JSON."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why the server starts nothing, or nothing more."""
+
+    expected: str
+    found: str
+    hint: str
+    fails: bool = True
+    """Whether the job fails with it; else it ends as if all were well."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a sample has led to."""
+
+    state: Any
+    """What the next step of a workflow begins with, in the generation's own terms."""
+    folder: Path
+    """Below which the task has written its data."""
+    trouble: Trouble | None = None
+    faults: tuple[tuple[int, ModelFault], ...] = ()
+    """What the server refuses of outputs that are good each for itself: by the number of
+    the call, from 0 over all of them, and the way into its output."""
+
+
+Play = Generator[tuple[Call, ...], Sequence[Answer], Played]
+"""A sample as the server runs it: batches of calls that may run at the same time."""
 
 
 class Generation(Protocol):
@@ -133,22 +185,41 @@ class Generation(Protocol):
         `made` are arguments made from the command's schema, for those that it describes.
         """
 
-    def components(
-        self, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
-    ) -> tuple[tuple[str | None, ...], str | None]:
-        """For which components a task runs: None alone for a non-parallel one.
+    sample_keys: frozenset[str]
+    """What a sample may give beside the task's own arguments."""
+    sample_folders: tuple[str, ...]
+    """The folders that a sample finds made in its `{tmp}`."""
 
-        `given` is the one that a sample names. Behind them stands why the server could
-        start nothing, or None.
+    def sample_faults(
+        self, kind: str, given: Mapping[str, Any]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """What is wrong with what a sample gives beside the arguments: where, and a sentence."""
+
+    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """What a sample that is made for want of one gives beside the arguments."""
+
+    def play(
+        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any], before: Any,
+        folder: Path,
+    ) -> Play:  # fmt: skip
+        """Run a task once, as the server does.
+
+        `given` is what the sample gives beside the arguments, `before` the state that the
+        step before it has left, None for the first, and `folder` the `{tmp}` of the sample.
+        Yields calls, and is sent an answer for each of them in the same order.
         """
 
-    def seen_metadata(self, name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """The dataset's metadata as the server hands it to the task of this name."""
+    must_write: bool
+    """Whether a command that is not parallel has to write its output file."""
+    refuses_nan: bool
+    """Whether NaN and Infinity break something wherever they stand in an output."""
+    parallel_keys: str | None
+    """What becomes of keys in the output of a parallel command; None where it may have some."""
+    has_output_model: bool
+    """Whether outputs have fields that the server checks."""
 
-    def merged(
-        self, kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """The dataset's metadata after the task has written these outputs."""
+    def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
+        """Where an output, an object or null, is not what the server's model takes."""
 
     def slug(self, name: str) -> str:
         """What the server makes of a task's name where a name has to be simple."""

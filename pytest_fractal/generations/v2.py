@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdapter
 from pydantic import ValidationError as Invalid
 
+from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of, shown
-from pytest_fractal.generations.protocol import ModelFault, PartKeys, Reserved
+from pytest_fractal.generations.protocol import (
+    Answer,
+    Call,
+    ModelFault,
+    PartKeys,
+    Play,
+    Played,
+    Reserved,
+    Trouble,
+)
 
 Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
@@ -65,8 +76,9 @@ class TaskModel(BaseModel):
     """One entry of `task_list`, as fractal-server 2.18.5 takes it.
 
     What both its models ask for: `TaskManifestV2`, and the stricter `TaskCreate`, which is
-    made of it. What other rules judge with better words is left open here: `meta_*`
-    (FR111), `docs_link` (FR114), and an `args_schema_*` that is null (FR201).
+    made of it. Types are left open here, for images have them too, and what other rules
+    judge with better words: `meta_*` (FR111), `docs_link` (FR114), and an `args_schema_*`
+    that is null (FR201).
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -74,8 +86,8 @@ class TaskModel(BaseModel):
     name: Filled
     executable_non_parallel: str | None = None
     executable_parallel: str | None = None
-    input_types: dict[str, bool] = {}
-    output_types: dict[str, bool] = {}
+    input_types: Any = None
+    output_types: Any = None
     meta_non_parallel: Any = None
     meta_parallel: Any = None
     args_schema_non_parallel: dict[str, Any] | None = None
@@ -134,13 +146,16 @@ class Version2:
         yield from faults_of(ManifestModel, manifest)
         value = manifest.get("has_args_schemas", False)
         if not isinstance(value, bool) and _is_boolean(value):
-            yield ModelFault(("has_args_schemas",), "true or false", shown(value), coerced=True)
+            yield ModelFault(
+                ("has_args_schemas",),
+                "true or false",
+                f"{shown(value)}, which the server turns into it",
+                coerced=True,
+            )
         tasks = manifest.get("task_list")
         for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
             for fault in _task_faults(task) if isinstance(task, dict) else ():
-                yield ModelFault(
-                    ("task_list", index, *fault.keys), fault.expected, fault.found, fault.coerced
-                )
+                yield replace(fault, keys=("task_list", index, *fault.keys))
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
@@ -210,21 +225,108 @@ class Version2:
         }
         return {name: values[name] for name in self.reserved(kind, part).names}
 
-    def components(
-        self, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
-    ) -> tuple[tuple[str | None, ...], str | None]:
-        """See `Generation`."""
-        return (), "samples of generation 2 cannot be run yet"
+    sample_keys = frozenset({"images", "zarr_dir", "zarr_url", "zarr_urls"})
+    sample_folders: tuple[str, ...] = ()
+    must_write = False
+    refuses_nan = False
+    parallel_keys: str | None = None
+    has_output_model = True
 
-    def seen_metadata(self, name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Generation`."""
-        return dict(metadata)
+    def sample_faults(
+        self, kind: str, given: Mapping[str, Any]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """See `Generation`. Paths must have been placed: `{tmp}` is none."""
+        listed = given.get("images", [])
+        if not isinstance(listed, list):
+            yield ("images",), "`images` must be a list of images, each with its zarr_url"
+            return
+        for index, image in enumerate(listed):
+            for fault in images.image_faults(image, ("images", index)):
+                if not fault.coerced:
+                    yield fault.keys, f"an image has {fault.expected}, not {fault.found}"
+        urls = given.get("zarr_urls", [])
+        if not isinstance(urls, list) or not all(map(_is_absolute, urls)):
+            yield ("zarr_urls",), "`zarr_urls` must be a list of absolute paths"
+        for key in ("zarr_dir", "zarr_url"):
+            if key in given and not _is_absolute(given[key]):
+                yield (key,), f"`{key}` must be an absolute path"
+        words = kind.replace("_", "-")
+        for key in ("images", "zarr_url", "zarr_urls"):
+            if key in given and kind.startswith("converter"):
+                yield (key,), f"Fractal gives no images to a {words} task"
+        wrong = "zarr_urls" if kind == "parallel" else "zarr_url"
+        if wrong in given and not kind.startswith("converter"):
+            yield (wrong,), f"Fractal gives no {wrong!r} to a {words} task"
 
-    def merged(
-        self, kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """See `Generation`."""
-        return dict(metadata)
+    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """One image, for a task that works on images."""
+        if kind.startswith("converter"):
+            return {}
+        key = "zarr_url" if kind == "parallel" else "zarr_urls"
+        image = "{tmp}/plate.zarr/B/03/0"
+        return {key: image if kind == "parallel" else [image]}
+
+    def play(
+        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any],
+        before: images.Dataset | None, folder: Path,
+    ) -> Play:  # fmt: skip
+        """See `Generation`: `execute_tasks`, and the `run_task_*` that it calls."""
+        kind = self.kind(entry)
+        types = images.read_types(entry.get("input_types", {}))
+        dataset = before or images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
+        if "zarr_dir" in given:
+            dataset = replace(dataset, zarr_dir=images.read_url(given["zarr_dir"]))
+        dataset, inputs = _inputs(dataset, given, types)
+        here = Path(dataset.zarr_dir)
+        zarr_urls = [image.zarr_url for image in inputs]
+        calls: tuple[Call, ...]
+        if kind.startswith("converter"):
+            inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
+        elif not inputs:
+            return Played(dataset, here, _no_images(dataset, types))
+        elif kind == "parallel":
+            calls = tuple(
+                Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
+            )
+        else:
+            calls = (Call(_INIT, {"zarr_dir": dataset.zarr_dir, "zarr_urls": zarr_urls}),)
+
+        first = 0
+        if _COMPUTE in self.runs(kind) and kind != "parallel":
+            (answer,) = yield tuple(replace(call, about="the init part") for call in calls)
+            if not _is_good(answer, images.init_output_faults):
+                return Played(dataset, here)
+            units = images.read_units(answer.value)
+            if not units:
+                return Played(dataset, here, _NOTHING_TO_COMPUTE)
+            first, calls = 1, tuple(
+                Call(
+                    _COMPUTE, {"zarr_url": unit.zarr_url, "init_args": dict(unit.init_args)},
+                    f"the compute part, {unit.zarr_url}",
+                )
+                for unit in units
+            )  # fmt: skip
+        answers = yield calls
+        good = [
+            number
+            for number, answer in enumerate(answers)
+            if _is_good(answer, images.output_faults)
+        ]
+        after, faults = dataset.after(
+            [images.read_output(answers[number].value) for number in good],
+            inputs=inputs,
+            output_types=images.read_types(entry.get("output_types", {})),
+        )
+        return Played(after, here, faults=tuple(
+            (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
+            for fault in faults
+        ))  # fmt: skip
+
+    def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
+        """See `Generation`. Only what an init part writes is the list of what to compute."""
+        if part is _INIT and _COMPUTE in self.runs(kind):
+            return images.init_output_faults(value)
+        return images.output_faults(value)
 
     def slug(self, name: str) -> str:
         """Lower case, all but letters and digits as `_`: as in a job's folders."""
@@ -242,6 +344,60 @@ class Version2:
 
 
 VERSION_2: Final = Version2()
+
+_NOTHING_TO_COMPUTE: Final = Trouble(
+    "a parallelization_list with an element at least",
+    "the init part hands on nothing: the server computes nothing, and calls the task done",
+    "see what the init part makes of its arguments and images",
+    fails=False,
+)
+
+
+def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> Trouble:
+    """The server's "Cannot run task for an empty image list"."""
+    wanted = {**dataset.type_filters, **types}
+    there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
+    with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
+    return Trouble(
+        f"an image{with_types} for the task to work on",
+        f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
+        "fails with this",
+        'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": {...}}], or '
+        "let a step before it in the workflow make some",
+    )
+
+
+def _inputs(
+    dataset: images.Dataset, given: Mapping[str, Any], types: Mapping[str, bool]
+) -> tuple[images.Dataset, tuple[images.Image, ...]]:
+    """The dataset with the images that a sample gives, and those of them that the task gets.
+
+    An image of which it gives no more than the path is of the types that the task wants.
+    """
+    named = given.get("zarr_urls") or ([given["zarr_url"]] if "zarr_url" in given else [])
+    urls = [images.read_url(url) for url in named]
+    known = {image.zarr_url: image for image in dataset.images}
+    known |= {image.zarr_url: image for image in map(images.read_image, given.get("images", ()))}
+    wanted = {**dataset.type_filters, **types}
+    for url in urls:
+        known.setdefault(url, images.Image(url, types=wanted))
+    dataset = replace(dataset, images=tuple(known.values()))
+    if urls:
+        return dataset, tuple(known[url] for url in dict.fromkeys(urls))
+    return dataset, dataset.inputs(types)
+
+
+def _is_good(answer: Answer, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
+    """Whether the server goes on with what a command has written."""
+    return (
+        answer.succeeded
+        and answer.readable
+        and all(fault.coerced for fault in faults(answer.value))
+    )
+
+
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/")
 
 
 def _is_boolean(value: object) -> bool:
@@ -270,15 +426,12 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
                 (part.args_schema,), f"no {part.args_schema} without {part.executable}",
                 shown(schema),
             )  # fmt: skip
-    for key in ("input_types", "output_types", "args_schema_non_parallel", "args_schema_parallel"):
-        value = task.get(key)
-        for fault in _key_faults(value) if isinstance(value, dict) else ():
-            yield ModelFault((key, *fault.keys), fault.expected, fault.found)
+    for part in _PARTS:
+        schema = task.get(part.args_schema)
+        for fault in _key_faults(schema) if isinstance(schema, dict) else ():
+            yield replace(fault, keys=(part.args_schema, *fault.keys))
     for key in ("input_types", "output_types"):
-        types = task.get(key)
-        for name, value in types.items() if isinstance(types, dict) else ():
-            if not isinstance(value, bool) and _is_boolean(value):
-                yield ModelFault((key, name), "true or false", shown(value), coerced=True)
+        yield from images.type_faults(task.get(key, {}), (key,))
     tags = task.get("tags")
     seen: set[str] = set()
     for index, tag in enumerate(tags if isinstance(tags, list) else ()):

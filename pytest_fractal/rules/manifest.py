@@ -213,9 +213,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
-            found=f"{fault.found}, which the server turns into it"
-            if fault.coerced
-            else fault.found,
+            found=fault.found,
             hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
             if missing
             else f"write {fault.expected}",
