@@ -56,6 +56,7 @@ from pytest_fractal.machinery.wheels import (
     installed_path,
     read_wheel,
 )
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Filled,
@@ -313,11 +314,18 @@ class Candidate:
 
         def gather() -> dict[str, Any]:
             self._installed()
+            if sample.uses_ome_zarr:
+                copy_ome_zarr(self._ome_zarr, folder / OME_ZARR)
             run = run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
             # Less the sample, which every process has read itself.
             return {name: value for name, value in vars(run).items() if name != "sample"}
 
         return Run(sample, **self.store.once(_run_key(sample), gather))
+
+    @property
+    def _ome_zarr(self) -> Path:
+        """The sample data, of which each sample that names it gets a copy."""
+        return self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
 
     def _sample_folder(self, sample: Sample) -> Path:
         if sample.made:

@@ -78,14 +78,15 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
 
 @pytest.fixture(scope="session")
 def _made_ome_zarr(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from pytest_fractal.errors import BadInput
-    from pytest_fractal.ome_zarr import check_ome_zarr, make_ome_zarr
+    from pytest_fractal.errors import HarnessError
+    from pytest_fractal.ome_zarr import make_ome_zarr, missing_extra
 
+    if missing := missing_extra():
+        pytest.fail(f"fractal_ome_zarr {missing}", pytrace=False)
     try:
-        check_ome_zarr("fractal_ome_zarr")
-    except BadInput as error:
+        return make_ome_zarr(tmp_path_factory.mktemp("fractal") / "ome_zarr")
+    except HarnessError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
-    return make_ome_zarr(tmp_path_factory.mktemp("fractal") / "ome_zarr")
 
 
 @pytest.fixture

@@ -1,24 +1,26 @@
 """Sample data: a tiny OME-Zarr image and a tiny plate, in NGFF 0.4 and 0.5.
 
-Written by ome-zarr-py, which comes with the extra `pytest-fractal[ome-zarr]` and is
-imported only when data is made.
+Written by ome-zarr-py, which comes with the extra `pytest-fractal[ome-zarr]`, in a process
+of its own: it takes seconds to import, starts threads, and warns.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
-import warnings
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_fractal.errors import BadInput
+from pytest_fractal.errors import HarnessError
+from pytest_fractal.machinery.processes import last_lines, run
 
 if TYPE_CHECKING:
     import numpy
 
-PLACEHOLDER: Final = "ome_zarr"
-"""What stands for the folder in samples, in braces."""
+OME_ZARR: Final = "ome_zarr"
+"""The folder's name, and in braces its placeholder in samples."""
 
 VERSIONS: Final = {"0.4": "", "0.5": "_v05"}
 """The versions of NGFF, and what they add to the names `image.zarr` and `plate.zarr`."""
@@ -33,12 +35,11 @@ CHANNELS: Final = (("DAPI", "A01_C01", "00FFFF"), ("GFP", "A01_C02", "00FF00"))
 """Label, wavelength id and colour of each channel."""
 
 
-def check_ome_zarr(who: str) -> None:
-    """Raises `BadInput`, in a sentence on `who` needs it, when the extra is not installed."""
-    if importlib.util.find_spec("ome_zarr") is None:
-        raise BadInput(
-            f"{who} needs a library that is not installed: pip install pytest-fractal[ome-zarr]"
-        )
+def missing_extra() -> str | None:
+    """What is missing to make the data, as the end of a sentence; None when nothing is."""
+    if importlib.util.find_spec("ome_zarr") is not None:
+        return None
+    return "needs a library that is not installed: pip install pytest-fractal[ome-zarr]"
 
 
 def make_ome_zarr(folder: Path) -> Path:
@@ -47,14 +48,16 @@ def make_ome_zarr(folder: Path) -> Path:
     `image.zarr` is one image, `plate.zarr` a plate whose images are at `B/03/0` and
     `B/05/0`, both in NGFF 0.4; `image_v05.zarr` and `plate_v05.zarr` are the same in 0.5.
     Each image has two channels with a few bright disks, as 16 bit numbers; every time the
-    same ones.
+    same ones. Raises `HarnessError` when the library is broken.
     """
     folder.mkdir(parents=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries; pytest may turn them into errors
-        for version, suffix in VERSIONS.items():
-            _write_image(folder / f"image{suffix}.zarr", version, 0)
-            _write_plate(folder / f"plate{suffix}.zarr", version)
+    finished = run(
+        [sys.executable, "-P", "-W", "ignore", "-m", __name__, folder],
+        cwd=folder, env=os.environ, timeout=600,
+    )  # fmt: skip
+    if finished.returncode:
+        reason = last_lines(finished.stderr, 1) or finished.ending
+        raise HarnessError(f"the OME-Zarr sample data cannot be made: {reason}")
     return folder
 
 
@@ -63,6 +66,12 @@ def copy_ome_zarr(made: Path, folder: Path) -> Path:
     if not folder.exists():
         shutil.copytree(made, folder)
     return folder
+
+
+def _write(folder: Path) -> None:
+    for version, suffix in VERSIONS.items():
+        _write_image(folder / f"image{suffix}.zarr", version, 0)
+        _write_plate(folder / f"plate{suffix}.zarr", version)
 
 
 def _write_image(path: Path, version: str, number: int) -> None:
@@ -146,3 +155,7 @@ def _pixels(number: int) -> numpy.ndarray[Any, Any]:
                 inside = (y - row) ** 2 + (x - column) ** 2 < (6 + disk) ** 2
                 pixels[channel, plane][inside] = 2000 - 500 * plane + 100 * disk
     return pixels
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]))

@@ -159,6 +159,78 @@ for suffix in ("", "_v05"):
 """
 
 
+TASK = """
+import argparse, json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("-j", "--json", required=True)
+parser.add_argument("--metadata-out", required=True)
+options = parser.parse_args()
+
+
+def take(*, input_paths, output_path, metadata, component, image):
+    assert Path(image).is_file()
+    Path(input_paths[0], component, ".zattrs").unlink()
+    Path(output_path, component, "taken").touch()
+
+
+take(**json.loads(Path(options.json).read_text()))
+"""
+
+
+def custom_task(folder: Path, samples: dict[str, Any]) -> None:
+    """A parallel task of generation 1 that takes an image's metadata away, and its samples."""
+    (folder / "take.py").write_text(TASK)
+    entry = {
+        "name": "Take", "command": f"{sys.executable} {folder / 'take.py'}", "input_type": "zarr",
+        "output_type": "zarr", "source": "here:take", "meta": {"parallelization_level": "image"},
+        "docs_info": "Takes metadata away.",
+    }  # fmt: skip
+    (folder / "task.json").write_text(json.dumps(entry))
+    (folder / "fractal_samples").mkdir()
+    for name, sample in samples.items():
+        (folder / "fractal_samples" / f"{name}.json").write_text(json.dumps(sample, indent=1))
+
+
+SAMPLE = {
+    "task": "Take",
+    "args": {"image": "{ome_zarr}/image_v05.zarr/zarr.json"},
+    "component": "plate.zarr/B/03/0",
+    "input_paths": ["{ome_zarr}"],
+    "output_path": "{ome_zarr}",
+}
+
+
+def test_each_sample_has_its_own_and_the_steps_of_a_workflow_share_theirs(runner: Runner) -> None:
+    again = {**SAMPLE, "expect": "failure"}
+    custom_task(
+        runner.folder, {"one": SAMPLE, "other": SAMPLE, "twice": {"steps": [SAMPLE, again]}}
+    )
+    ran = runner.pytest(
+        "--fractal-task=task.json", "-v", "--fractal-select=FR401,FR406", "--fractal-jobs=2"
+    )
+    assert ran.status == 0, ran.text
+    for name in ("one", "other", "twice.1"):
+        assert f"sample-succeeds[take-{name}] PASSED" in ran.out
+    assert "sample-fails-as-expected[take-twice.2] PASSED" in ran.out
+    assert ran.left == []
+
+
+def test_without_the_extra_a_sample_that_needs_it_is_bad_input(runner: Runner) -> None:
+    custom_task(runner.folder, {"one": SAMPLE, "none": {**SAMPLE, "args": {}, "input_paths": [],
+                                                        "output_path": "{tmp}"}})  # fmt: skip
+    (runner.folder / "without.py").write_text(WITHOUT)
+    argv = ("--fractal-task=task.json", "-p", "without")
+    ran = runner.pytest(*argv, PYTHONPATH=str(runner.folder))
+    assert ran.status == 4, ran.text
+    assert (
+        "fractal_samples/one.json:1: {ome_zarr} needs a library that is not installed: "
+        "pip install pytest-fractal[ome-zarr]"
+    ) in ran.text.replace("\n", " ")
+    assert "Traceback" not in ran.text
+
+
 @pytest.mark.slow
 def test_other_libraries_read_it(made: Path, tmp_path: Path) -> None:
     """ngio, with which tasks are written, and ome-zarr-models, in an environment of their own.
