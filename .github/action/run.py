@@ -153,7 +153,7 @@ def install() -> int:
     folder = _home() / f"tool-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     if not (folder / "bin" / "pytest-fractal").is_file():
         venv.create(folder, clear=True, with_pip=True)
-        pip = [folder / "bin" / "python", "-I", "-m", "pip", "--disable-pip-version-check"]
+        pip = (str(folder / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check")
         finished = subprocess.run([*pip, "install", "--quiet", wanted], env=_environment())
         if finished.returncode:
             raise Refused(f"pip could not install {wanted}; it says why in the log")

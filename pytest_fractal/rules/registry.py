@@ -14,6 +14,9 @@ from pytest_fractal.verdicts import Finding, Severity
 if TYPE_CHECKING:
     from pytest_fractal.sample_files import Sample
 
+DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-fractal/"
+"""Where the documentation is published; each rule has a page there."""
+
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
 
@@ -70,6 +73,11 @@ class Rule:
     judge: Judge
     passes_over: Callable[[Sample], str | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
+
+    @property
+    def page(self) -> str:
+        """The address of its page in the documentation."""
+        return f"{DOCUMENTATION}rules/{self.code}/"
 
 
 REGISTRY: Final[dict[str, Rule]] = {}
