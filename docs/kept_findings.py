@@ -60,7 +60,7 @@ def _anywhere(value: Any) -> Any:
     """A text without the folders of this run."""
     if not isinstance(value, str):
         return value
-    return re.sub(r"/\S*?/pytest-fractal-[^/\s]+/package-0", "...", value)
+    return re.sub(r"[^\s'\"]*pytest-fractal-[^/\s]+/package-0", "...", value)
 
 
 def kept(code: str) -> tuple[Finding, ...]:
@@ -72,6 +72,7 @@ def stale(folder: Path, report: CandidateReport) -> bool:
     """Whether this report of a bad package says other than is kept of it.
 
     Numbers do not count: they are versions, of the interpreter or of what is on the index.
+    Nor do blanks: installers fill lines as wide as the terminal.
     """
     code = folder.name.partition("_")[0]
     if folder != example(code):
@@ -81,7 +82,8 @@ def stale(folder: Path, report: CandidateReport) -> bool:
 
 
 def _plain(findings: object) -> str:
-    return re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(findings))
+    text = re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(findings))
+    return re.sub(r"(?:\\n|\s)+", " ", text)
 
 
 def main() -> None:
