@@ -34,12 +34,14 @@ def check_package(
     jobs: int = 0,
     keep: bool = False,
     samples: str | Path | None = None,
+    server: str | bool = False,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate,
-    `jobs` is how many commands run at the same time (0: one a core).
+    `jobs` is how many commands run at the same time (0: one a core). `server` is True for
+    the fractal-server that is known to be good, or its version.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -55,6 +57,7 @@ def check_package(
         jobs=jobs,
         keep=keep,
         samples=Path(samples) if samples is not None else None,
+        server=None if server is False else "" if server is True else server,
     )
     here = Path.cwd()
     session = Session([parse_package(f"{package}{wanted}", here)], settings, here)

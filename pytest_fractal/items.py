@@ -16,8 +16,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
-from pytest_fractal.report import text
-from pytest_fractal.report.json_file import write_json
+from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
@@ -279,7 +278,7 @@ class Suite:
             return
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
-            write_json(report, path)
+            formats.write(report, path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A line a task, the warnings, and where the time went."""

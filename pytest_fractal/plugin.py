@@ -92,6 +92,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
     )
     option(
+        "server",
+        "let a real fractal-server collect the package and run its samples: this version, "
+        "or the one that is known to be good",
+        nargs="?",
+        const="",
+        metavar="VERSION",
+    )
+    option(
         "report",
         "write a report, in the format of the suffix (.json); may be repeated",
         ini="linelist",
@@ -194,7 +202,7 @@ def _settings(config: pytest.Config) -> Settings:
         value = getattr(config.option, f"fractal_{name}")
         return _ini(config, name) if value is None or value == [] else value
 
-    timeout, samples = given("timeout"), given("samples")
+    timeout, samples, server = given("timeout"), given("samples"), given("server")
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
@@ -212,6 +220,7 @@ def _settings(config: pytest.Config) -> Settings:
         timeout=300.0 if timeout is None else timeout,
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
+        server="" if server == "default" else server,
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.verdicts import Finding, Outcome, Verdict
 
-REPORT_VERSION = 1
+if TYPE_CHECKING:
+    from pytest_fractal.candidate import Candidate
+
+REPORT_VERSION: Final = 1
+
+_STAGES: Final = {
+    "build": "build",
+    "environment": "environment",
+    "install": "install",
+    "tree-build": "build from the tree",
+}
+"""The facts whose gathering takes its time, and what that is called."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,17 @@ class TaskSummary:
     kind: str
     command: tuple[str, ...]
     source: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something that the tool did before or beside the commands."""
+
+    name: str
+    started: float
+    """In seconds since the epoch."""
+    seconds: float
+    """What it waited for others included."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +79,10 @@ class CandidateReport:
     runs: tuple[RunSummary, ...]
     timings: Mapping[str, float]
     """Seconds by stage: build, environment, install, runs."""
+    stages: tuple[Stage, ...] = ()
+    """The same with the time at which each began; those that took place."""
+    home: Path | None = None
+    """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
     """Where the environment and the runs are kept; None when they are not."""
 
@@ -103,6 +129,8 @@ class Report:
         """The report as JSON has it; see docs/report.md for its form."""
         return {
             "report_version": REPORT_VERSION,
+            "complete": self.complete,
+            "strict": self.strict,
             "candidates": [_candidate(one) for one in self.candidates],
             "passed": self.passed,
         }
@@ -130,13 +158,20 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     except (BadInput, HarnessError):
         python, commands = None, {}
     runs = tuple(_runs(candidate))
-    stages = {
-        "build": candidate.store.seconds("build") if candidate.spec.kind != "wheel" else 0.0,
-        "environment": candidate.store.seconds("environment"),
-        "install": candidate.store.seconds("install"),
-        "runs": max((run.started + run.seconds for run in runs), default=0.0)
-        - min((run.started for run in runs), default=0.0),
+    spans = {key: span for key in _STAGES if (span := candidate.store.span(key)) is not None}
+    if candidate.spec.kind == "wheel":
+        spans.pop("build", None)
+    names = {**_STAGES, "build": "download"} if candidate.spec.kind == "requirement" else _STAGES
+    stages = tuple(
+        Stage(names[key], span.started, round(span.seconds, 3)) for key, span in spans.items()
+    )
+    timings = {
+        key: spans[key].seconds if key in spans else 0.0
+        for key in ("build", "environment", "install")
     }
+    timings["runs"] = max((run.started + run.seconds for run in runs), default=0.0) - min(
+        (run.started for run in runs), default=0.0
+    )
     generation = listed.generation.version if listed and listed.generation else None
     return CandidateReport(
         name=candidate.wheel.distribution if built else candidate.spec.text,
@@ -158,7 +193,9 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         ),
         verdicts=tuple(verdicts),
         runs=runs,
-        timings={stage: round(seconds or 0.0, 2) for stage, seconds in stages.items()},
+        timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
+        stages=stages,
+        home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
 
@@ -192,11 +229,13 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "verdicts": [_verdict(verdict) for verdict in one.verdicts],
         "runs": [
             {"task": run.task, "sample": run.sample, "argv": list(run.argv),
-             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out}
+             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out,
+             "started": run.started, "again": run.again}
             for run in one.runs
         ],
         "summary": one.summary,
         "timings": dict(one.timings),
+        "stages": [asdict(stage) for stage in one.stages],
     }  # fmt: skip
 
 
@@ -212,7 +251,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             {"where": found.where, "expected": found.expected, "found": found.found,
              "hint": found.hint, "file": found.file, "pointer": found.pointer, "line": found.line,
              "column": found.column, "task": found.task,
-             "severity": found.severity.value if found.severity else None}
+             "severity": found.severity.value if found.severity else None,
+             "place": asdict(found.place) if found.place else None}
             for found in verdict.findings
         ],
         "seconds": verdict.seconds,

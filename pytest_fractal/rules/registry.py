@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class Rule:
     def page(self) -> str:
         """The address of its page in the documentation."""
         return f"{DOCUMENTATION}rules/{self.code}/"
+
+    @property
+    def asks_server(self) -> bool:
+        """Whether it judges what a real server does, which only runs where it is asked for."""
+        return Collection in self.subjects or ServerRun in self.subjects
 
 
 REGISTRY: Final[dict[str, Rule]] = {}
