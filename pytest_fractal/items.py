@@ -17,6 +17,7 @@ from pytest_fractal.candidate import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
 from pytest_fractal.report import formats, text
+from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
@@ -294,6 +295,10 @@ class Suite:
             if report.folder:
                 terminalreporter.line(f"kept: {report.folder}")
                 for line in text.repeat_lines(report):
+                    terminalreporter.line(line)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                for line in workflow_commands(report, self.session.settings.strict):
+                    terminalreporter.ensure_newline()
                     terminalreporter.line(line)
 
     def _reports(self) -> Iterator[CandidateReport]:
