@@ -119,7 +119,7 @@ def bad(workspace: Path) -> None:
     shutil.copytree(source, workspace, dirs_exist_ok=True)
 
 
-def test_a_good_package_passes_and_its_wheel_is_told(run_action: RunAction) -> None:
+def test_a_good_package_passes_and_its_wheel_is_told(run_action: RunAction, module: Any) -> None:
     job = run_action(good)
     assert job.status == 0, job.log
     assert job.outputs["passed"] == "true"
@@ -132,10 +132,11 @@ def test_a_good_package_passes_and_its_wheel_is_told(run_action: RunAction) -> N
     (artifact,) = job.used["actions/upload-artifact"]
     assert artifact["path"] == job.outputs["folder"]
     assert re.fullmatch(r"pytest-fractal-[\w.-]+-Linux-[0-9a-f]{6}", artifact["name"])
-    assert {path.name for path in Path(artifact["path"]).iterdir()} >= {
-        "report.json",
+    assert {path.name for path in Path(artifact["path"]).iterdir()} == {
+        *module.REPORTS,
         "junit.xml",
     }
+    assert "bright-field 3.1.4" in job.summary
     assert sorted(path.name for path in job.workspace.iterdir()) == sorted(
         path.name for path in (ROOT / "good_packages" / "hatchling_src_typer").iterdir()
     )
@@ -150,6 +151,8 @@ def test_a_bad_package_fails_and_its_reports_are_kept_all_the_same(run_action: R
     assert "package-data" in job.log
     (artifact,) = job.used["actions/upload-artifact"]
     assert (Path(artifact["path"]) / "report.json").is_file()
+    assert "package-data" in job.summary
+    assert re.search(r"^::error .*file=.*FR101", job.log, re.M)
 
 
 def test_downloads_are_kept_by_what_the_project_requires(run_action: RunAction) -> None:

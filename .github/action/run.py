@@ -24,9 +24,12 @@ from glob import glob
 from pathlib import Path
 from typing import Any, Final
 
-REPORTS: Final = ("report.json",)
-"""What is written into the folder of reports; the suffix tells the format."""
+DATA: Final = "report.json"
 SUMMARY: Final = "summary.md"
+REPORTS: Final = (
+    DATA, SUMMARY, "report.html", "report.sarif", "report.badge.json", "badge.svg"
+)  # fmt: skip
+"""What is written into the folder of reports; the suffix tells the format."""
 
 _USAGE_ERROR: Final = 4
 _NOTHING_JUDGED: Final = 5
@@ -172,7 +175,7 @@ def check() -> int:
     status, said = _run(
         [os.environ["FRACTAL_COMMAND"], *arguments], _environment() | {"TMPDIR": str(temporary)}
     )
-    file = reports / REPORTS[0]
+    file = reports / DATA
     report = json.loads(file.read_text("utf-8")) if file.is_file() else {"candidates": []}
     candidates = report["candidates"]
     if status == 0 and not candidates:  # extra-args may ask for something else, such as --help
