@@ -32,6 +32,7 @@ CHOSEN: Final = {
     "FR301": "FR301_missing_module",
     "FR401": "FR401_one_component_of_three",
     "FR405": "FR405_popen_not_waited_for",
+    "FR902": "FR902_depends_on_working_directory",
 }
 """The package that shows a rule best, where that is not the first by its name."""
 

@@ -13,8 +13,10 @@ import generate
 import kept_findings
 import pages
 import pytest
+import screenshots
 import yaml
 
+from pytest_fractal import check_package
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.observed import observations
 
@@ -79,7 +81,7 @@ def test_every_rule_has_kept_findings_of_its_own_bad_package() -> None:
         for found in findings:
             assert found.expected
             assert found.hint
-            assert not re.search(r"/(tmp|home|root|work)/", f"{found}")
+            assert not re.search(r"[\s\"'`(]/(tmp|home|root|work)/", f"{found}")
 
 
 def test_what_servers_did_is_told_of_rules_that_there_are() -> None:
@@ -132,3 +134,46 @@ def test_the_action_is_told_whole() -> None:
     text = (ROOT / "docs" / "action.md").read_text("utf-8")
     for name in (*action["inputs"], *action["outputs"]):
         assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "patch"),
+    [pytest.param(*walk, id=walk[0].name) for walk in screenshots.patches()],
+)
+def test_each_patch_of_the_walkthrough_mends_its_package(
+    tmp_path: Path, source: Path, patch: str
+) -> None:
+    package = screenshots.mended(source, patch, tmp_path)
+    report = check_package(package, jobs=1)
+    assert report.passed
+    assert report.candidates[0].summary["pass"] > 30
+
+
+def test_the_walkthrough_has_three_packages_and_their_pictures() -> None:
+    assert len(list(screenshots.patches())) == 3
+    named = set(re.findall(r"\(images/([\w-]+\.png)\)", screenshots.WALK.read_text("utf-8")))
+    assert named == {path.name for path in screenshots.IMAGES.iterdir()}
+    for path in screenshots.IMAGES.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    without_code = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.M)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize(
+    "file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda file: file.name
+)
+def test_every_link_of_a_document_leads_somewhere_in_the_repository_too(file: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", file.read_text("utf-8"), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = file.parent / path if path else file
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), link
