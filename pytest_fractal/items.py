@@ -228,7 +228,12 @@ class Suite:
             return []
         specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
         waiting = {spec.text for spec in specs if spec.kind != "task"}
-        return [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        return lines + sorted(
+            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            for one in candidates
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -202,7 +202,10 @@ def _settings(config: pytest.Config) -> Settings:
         value = getattr(config.option, f"fractal_{name}")
         return _ini(config, name) if value is None or value == [] else value
 
-    timeout, samples, server = given("timeout"), given("samples"), given("server")
+    timeout, samples = given("timeout"), given("samples")
+    server = config.option.fractal_server
+    if server is None:
+        server = _ini(config, "server") or None
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
