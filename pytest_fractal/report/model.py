@@ -22,6 +22,8 @@ _STAGES: Final = {
     "environment": "environment",
     "install": "install",
     "tree-build": "build from the tree",
+    "server": "server start",
+    "collection": "collection by the server",
 }
 """The facts whose gathering takes its time, and what that is called."""
 
@@ -224,6 +226,8 @@ def _command_line(candidate: Candidate) -> str:
     words += [f"--fractal-pin={pin}" for pin in settings.pins]
     words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
     words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
+    if settings.server is not None:
+        words += [f"--fractal-server={settings.server or 'default'}"]
     return shlex.join(words)
 
 
