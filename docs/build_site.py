@@ -26,32 +26,20 @@ BASE: Final = DOCUMENTATION
 """Where the site is published."""
 _RULE_LINK: Final = re.compile(r"\]\((?:docs/)?rules\.md#(fr\d{3})-[\w-]+\)")
 
-CONTENTS: Final = """
-```{toctree}
-:hidden:
+_FIRST: Final = ("walkthrough", "action", "samples", "fixtures", "report")
+_LAST: Final = ("architecture",)
 
-walkthrough
-action
-samples
-fixtures
-report
-```
 
-```{toctree}
-:hidden:
-:caption: Rules
-
-rules
-servers
-```
-
-```{toctree}
-:hidden:
-:caption: Inside
-
-architecture
-```
-"""
+def _contents() -> str:
+    """The pages in the order in which they are wanted; those that nobody named come between."""
+    named = {*_FIRST, *_LAST, "rules"}
+    others = sorted(page.stem for page in DOCS.glob("*.md") if page.stem not in named)
+    parts = {"": [*_FIRST, *others], "Rules": ["rules", "observed"], "Inside": [*_LAST]}
+    return "".join(
+        "\n```{toctree}\n:hidden:\n" + (f":caption: {caption}\n" if caption else "") + "\n"
+        + "\n".join(pages) + "\n```\n"
+        for caption, pages in parts.items()
+    )  # fmt: skip
 
 
 def stage(folder: Path) -> None:
@@ -62,7 +50,7 @@ def stage(folder: Path) -> None:
         elif source.is_dir() and source.name == "images":
             shutil.copytree(source, folder / source.name)
     readme = _linked((ROOT / "README.md").read_text("utf-8")).replace("](docs/", "](")
-    (folder / "index.md").write_text(readme + CONTENTS, "utf-8")
+    (folder / "index.md").write_text(readme + _contents(), "utf-8")
     (folder / "rules").mkdir()
     for name, text in pages.generated().items():
         (folder / name).write_text(text, "utf-8")

@@ -38,7 +38,7 @@ def generated() -> Mapping[str, str]:
     """The pages by their path in the site's sources."""
     return {
         "rules.md": "\n".join(_index()) + "\n",
-        "servers.md": "\n".join(_servers()) + "\n",
+        "observed.md": "\n".join(_observed()) + "\n",
         **{f"rules/{rule.code}.md": rule_page(rule) for rule in REGISTRY.values()},
     }
 
@@ -168,8 +168,9 @@ def _script(folder: Path, task: str) -> Path | None:
             entries = json.loads(manifest.read_text("utf-8"))["task_list"]
             for entry in entries:
                 if entry["name"].lower().replace(" ", "_") == task:
-                    return manifest.parent / str(entry["executable"])
-        except (ValueError, KeyError, TypeError):
+                    executables = [entry[key] for key in entry if key.startswith("executable")]
+                    return manifest.parent / str(executables[0])
+        except (ValueError, KeyError, TypeError, IndexError):
             continue
     return None
 
@@ -200,7 +201,7 @@ def _listed(codes: tuple[str, ...]) -> str:
     return ", ".join(_link(code, "") for code in codes)
 
 
-def _servers() -> Iterator[str]:
+def _observed() -> Iterator[str]:
     yield "# What real servers do\n"
     yield "Where the specification is silent, the server decides. It was run on packages made for"
     yield "the purpose: fractal-server 1.4.10 for manifest version 1, 2.18.5 for version 2."
