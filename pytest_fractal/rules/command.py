@@ -235,7 +235,10 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
         return drifted
     if crash is not None and "attempted relative import" in crash.message:
         package = installation.wheel.package if installation else "your_package"
-        return f"Fractal runs the file as a script: write `from {package} import ...` instead"
+        return (
+            "Fractal runs the file as a script: name the package in its imports, such as "
+            f"`from {package}.module import ...` for `from .module import ...`"
+        )
     return "mend the exception: it is raised while the script imports what it needs"
 
 
