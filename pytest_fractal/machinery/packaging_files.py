@@ -18,6 +18,7 @@ Keys = tuple[str, ...]
 
 PYPROJECT: Final = "pyproject.toml"
 CFG: Final = "setup.cfg"
+_HATCH: Final = "hatch.toml"
 SETUP: Final = "setup.py"
 
 
@@ -78,9 +79,24 @@ class Project:
                 self._texts[file] = ""
         return self._texts[file]
 
+    def place_of(self, keys: Keys) -> tuple[str, Keys]:
+        """The file that gives a setting of pyproject.toml, and its keys there.
+
+        A table of hatch.toml goes over the one in pyproject.toml.
+        """
+        if keys[:2] == ("tool", "hatch") and keys[2] in parsed_toml(self.read(_HATCH)):
+            return _HATCH, keys[2:]
+        return PYPROJECT, keys
+
+    def named(self, keys: Keys) -> str:
+        """A setting and its place in words."""
+        file, keys = self.place_of(keys)
+        return f"`{keys[-1]}` in [{dotted(keys[:-1])}] of {file}"
+
     def toml(self, *keys: str, default: Any = None) -> Any:
-        """A value of pyproject.toml."""
-        value = looked_up(parsed_toml(self.read(PYPROJECT)), keys)
+        """A value of pyproject.toml, or of what goes over it."""
+        file, place = self.place_of(keys)
+        value = looked_up(parsed_toml(self.read(file)), place)
         return default if value is None else value
 
     def entries(self, *keys: str) -> list[Any]:
@@ -206,6 +222,8 @@ class Project:
             )
         if edit.below is not None:
             return f"In {edit.file}, add below {edit.below.strip()}\n{_block(edit.text)}"
+        if not edit.text:
+            return f"Create an empty {edit.file}"
         if (self.tree / edit.file).exists():
             return f"Add to the end of {edit.file}\n{_block(edit.text)}"
         return f"Create {edit.file} with\n{_block(edit.text)}"
@@ -322,8 +340,9 @@ def _headers_and_keys(text: str) -> Iterator[tuple[str, Keys, bool]]:
 
 
 def set_toml(project: Project, keys: Keys, value: Any) -> bool:
-    """Give a key of pyproject.toml a value (None: take it out); False where no line shows how."""
-    text = project.read(PYPROJECT)
+    """Give a setting a value (None: take it out); False where no line shows how."""
+    file, keys = project.place_of(keys)
+    text = project.read(file)
     document = parsed_toml(text)
     old = looked_up(document, keys)
     expected = _with(document, keys, value or None)
@@ -340,35 +359,33 @@ def set_toml(project: Project, keys: Keys, value: Any) -> bool:
     def on_its_line() -> None:
         line = line_of(keys, False)
         if not parsed_toml(line):
-            _edit_list(project, line, old, value)
+            _edit_list(project, file, line, old, value)
         elif not value:
-            project.delete(PYPROJECT, line)
+            project.delete(file, line)
         else:
-            project.replace(
-                PYPROJECT, line, f"{line.split('=', 1)[0].rstrip()} = {_written(value)}"
-            )
+            project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {_written(value)}")
 
     def below_its_header() -> None:
         header = line_of(keys[:-1], True)
-        project.insert(PYPROJECT, header, f"{_key(keys[-1])} = {_written(value)}")
+        project.insert(file, header, f"{_key(keys[-1])} = {_written(value)}")
 
     def in_an_inline_table() -> None:
         inline = keys[:-1]
         line = line_of(inline, False)
         table = _written(looked_up(expected, inline))
-        project.replace(PYPROJECT, line, f"{line.split('=', 1)[0].rstrip()} = {table}")
+        project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {table}")
 
     def in_a_new_table() -> None:
         gap = "\n" if text else ""
         line = f"{_key(keys[-1])} = {_written(value)}"
-        project.append(PYPROJECT, f"{gap}[{dotted(keys[:-1])}]\n{line}")
+        project.append(file, f"{gap}[{dotted(keys[:-1])}]\n{line}")
 
     def as_a_dotted_key() -> None:
         header = line_of(keys[:-2], True)
-        project.insert(PYPROJECT, header, f"{dotted(keys[-2:])} = {_written(value)}")
+        project.insert(file, header, f"{dotted(keys[-2:])} = {_written(value)}")
 
     def as_expected() -> bool:
-        found = _pruned(tomllib.loads(project.read(PYPROJECT)))
+        found = _pruned(tomllib.loads(project.read(file)))
         return found in map(_pruned, results)
 
     ways = (on_its_line, below_its_header, in_an_inline_table, in_a_new_table, as_a_dotted_key)
@@ -387,19 +404,19 @@ def _no_stop(way: Callable[[], None]) -> Callable[[], None]:
     return going
 
 
-def _edit_list(project: Project, opening: str, old: list[Any], new: list[Any]) -> None:
+def _edit_list(project: Project, file: str, opening: str, old: list[Any], new: list[Any]) -> None:
     """Change a list that goes over several lines, one entry a line."""
     for entry in new:
         if entry not in old:
-            project.insert(PYPROJECT, opening, f"    {_written(entry)},")
-    lines = project.read(PYPROJECT).splitlines()
+            project.insert(file, opening, f"    {_written(entry)},")
+    lines = project.read(file).splitlines()
     following = lines[lines.index(opening) + 1 :]
     for entry in old:
         if entry not in new:
             line = next(
                 line for line in following if parsed_toml(f"x = [{line}\n]").get("x") == [entry]
             )
-            project.delete(PYPROJECT, line)
+            project.delete(file, line)
 
 
 def drop_patterns(project: Project, keys: Keys, matches: Callable[[str], bool]) -> bool:
@@ -410,7 +427,7 @@ def drop_patterns(project: Project, keys: Keys, matches: Callable[[str], bool]) 
     if not guilty:
         return False
     named = ", ".join(json.dumps(texts[id(entry)]) for entry in guilty)
-    project.says(f"`{keys[-1]}` in [{dotted(keys[:-1])}] of {PYPROJECT} leaves it out ({named}).")
+    project.says(f"{project.named(keys)} leaves it out ({named}).")
     if not set_toml(project, keys, [entry for entry in entries if entry not in guilty]):
         project.says(f"Take {named} out of that list.")
     return True
@@ -421,4 +438,4 @@ def extend_list(project: Project, keys: Keys, entries: Sequence[Any]) -> None:
     wanted = [*project.entries(*keys), *entries]
     if not set_toml(project, keys, wanted):
         added = ", ".join(map(_written, entries))
-        project.says(f"Add {added} to `{keys[-1]}` in [{dotted(keys[:-1])}] of {PYPROJECT}.")
+        project.says(f"Add {added} to {project.named(keys)}.")

@@ -12,13 +12,12 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from pytest_fractal.machinery.packaging_files import (
     PYPROJECT,
     Hint,
     Project,
-    dotted,
     drop_patterns,
     extend_list,
     set_toml,
@@ -130,9 +129,18 @@ def _hatchling(project: Project) -> None:
     for keys in lists:
         patterns = project.entries(*keys)
         if patterns and not any(ignores(pattern, manifest) for pattern in patterns):
-            project.says(f"`{keys[-1]}` in [{dotted(keys[:-1])}] of {PYPROJECT} does not name it.")
+            project.says(f"{project.named(keys)} does not name it.")
             extend_list(project, keys, [str(manifest)])
             found.append(True)
+    packages = (*targets[1], "packages")
+    listed = project.entries(*packages)
+    if listed and not any(ignores(f"/{folder}", manifest) for folder in listed):
+        project.says(f"{project.named(packages)} does not name its folder.")
+        # Of a folder that is named, what lies above it is not in the paths of the wheel.
+        others = [one for one in listed if project.folder not in PurePosixPath(one).parents]
+        if not set_toml(project, packages, [*others, str(project.folder)]):
+            project.says(f"Name {project.folder} there.")
+        found.append(True)
     if any(found) or project.moved:
         return
     project.says("Nothing in the project's files tells why hatchling leaves it out.")
@@ -150,7 +158,7 @@ def _poetry(project: Project) -> None:
     places = [PurePosixPath(p.get("from", ""), p.get("include", "")) for p in packages]
     if packages and not any(globs(str(place), manifest) for place in places):
         project.says(f"`packages` in [tool.poetry] of {PYPROJECT} does not name it.")
-        extend_list(project, (*poetry, "packages"), [_poetry_entry(manifest)])
+        extend_list(project, (*poetry, "packages"), [_poetry_entry(manifest, packages)])
         found.append(True)
     if any(found) or project.moved:
         return
@@ -161,7 +169,10 @@ def _poetry(project: Project) -> None:
     extend_list(project, (*poetry, "include"), [{"path": str(manifest), "format": formats}])
 
 
-def _poetry_entry(manifest: PurePosixPath) -> dict[str, str]:
+def _poetry_entry(manifest: PurePosixPath, packages: Sequence[Any]) -> dict[str, str]:
+    for entry in packages:  # what goes with it into another folder of the wheel
+        if "to" in entry and manifest.is_relative_to(entry.get("from", "")):
+            return {**entry, "include": str(manifest.relative_to(entry.get("from", "")))}
     if manifest.parts[0] == "src":
         return {"include": str(manifest.relative_to("src")), "from": "src"}
     return {"include": str(manifest)}
@@ -182,7 +193,11 @@ def _flit(project: Project) -> None:
 def _pdm(project: Project) -> None:
     manifest = project.manifest
     build = ("tool", "pdm", "build")
-    found = [drop_patterns(project, (*build, "excludes"), lambda p: globs(p, manifest))]
+    # What `source-includes` names goes into the sdist alone.
+    found = [
+        drop_patterns(project, (*build, name), lambda p: globs(p, manifest))
+        for name in ("excludes", "source-includes")
+    ]
     includes = project.entries(*build, "includes")
     if includes and not any(globs(pattern, manifest) for pattern in includes):
         project.says(f"`includes` in [tool.pdm.build] of {PYPROJECT} does not name it.")

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_fractal.machinery.packaging_files import (
@@ -22,6 +23,7 @@ from pytest_fractal.machinery.packaging_patterns import globs, pattern_regex
 def keep_by_setuptools(project: Project) -> None:
     """Tell why setuptools leaves the manifest out, and make the edits against it."""
     package = _setuptools_package(project)
+    _unpacked_package(project, package)
     _setuptools_excludes(project, package)
     _manifest_in(project)
     if not _in_package_data(project, package):
@@ -51,6 +53,42 @@ def _setuptools_package(project: Project) -> str:
             inner = project.folder.relative_to(place).parts
             return ".".join([*([name] if name else []), *inner])
     return ".".join(project.folder.parts)
+
+
+def _unpacked_package(project: Project, package: str) -> None:
+    """Tell why setuptools does not pack the package at all, where its settings say so."""
+    tool, cfg = ("tool", "setuptools", "packages"), project.cfg()
+    listed = project.toml(*tool)
+    if isinstance(listed, list) and package not in listed:
+        project.says(f"{project.named(tool)} does not name the package {package}.")
+        extend_list(project, tool, [package])
+    find = (*tool, "find")
+    drop_patterns(project, (*find, "exclude"), lambda pattern: fnmatchcase(package, pattern))
+    includes = project.entries(*find, "include")
+    if includes and not any(fnmatchcase(package, pattern) for pattern in includes):
+        project.says(f"{project.named((*find, 'include'))} does not name the package {package}.")
+        extend_list(project, (*find, "include"), [f"{package}*"])
+    section, named = "options.packages.find", cfg.get("options", "packages", fallback="").strip()
+    for pattern in _cfg_list(cfg.get(section, "exclude", fallback="")):
+        if fnmatchcase(package, pattern):
+            project.says(f"[{section}] of {CFG} leaves the package {package} out ({pattern}).")
+            if not _drop_from_cfg(project, section, "exclude", pattern):
+                project.says(f"Take {pattern} out of that list.")
+    literal = project.setup_argument("packages")
+    for file, names in ((CFG, _cfg_list(named)), (SETUP, literal)):
+        if isinstance(names, list) and names and "find" not in names[0] and package not in names:
+            project.says(f"Add {package} to `packages` in {file}: it is not among them.")
+    call = project.setup_call()
+    words = call.keywords if call else []
+    made = [ast.unparse(word.value) for word in words if word.arg == "packages"]
+    wants_init = (
+        project.toml(*find, "namespaces") is False
+        or named == "find:"
+        or any("find_packages" in text for text in made)
+    )
+    if wants_init and not (project.tree / project.folder / "__init__.py").exists():
+        project.says(f"setuptools sees no package in {project.folder}: it has no __init__.py.")
+        project.append(f"{project.folder}/__init__.py", "")
 
 
 def _is_root(project: Project, root: str) -> bool:
