@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.facts import Manifest, Part, Task
+from pytest_fractal.generations import Answer
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.samples import make_arguments
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
@@ -95,7 +97,21 @@ class TaskRun:
     seconds: float
     timed_out: bool
     folder: Path
-    """The run's own folder: its arguments, its output, and the output path that was filled in."""
+    """The run's own folder: its arguments, its output, and the data folder that was filled in."""
+    computed: tuple[TaskRun, ...] = ()
+    """Of a compound task, whose init part the run itself is: what came of its compute part."""
+
+    @property
+    def answer(self) -> Answer:
+        """The run as a generation takes it."""
+        succeeded = not self.returncode and not self.timed_out
+        readable = self.metadata is not None or (self.written or "null").strip() == "null"
+        return Answer(succeeded, self.metadata, readable)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every command ended with status 0 in time."""
+        return all(not one.returncode and not one.timed_out for one in (self, *self.computed))
 
 
 class Package:
@@ -155,21 +171,67 @@ class Package:
             )
         return PackageServer(self._candidate.server, collected)
 
-    def run(self, task: Task, args: Mapping[str, Any], reserved: Mapping[str, Any]) -> TaskRun:
+    def run(
+        self,
+        task: Task,
+        args: Mapping[str, Any],
+        reserved: Mapping[str, Any],
+        part: str | None = None,
+    ) -> TaskRun:
         """Run a task's command once, as Fractal does.
 
         `args` are the task's own arguments; those that Fractal supplies are filled in
-        with a fresh folder, unless `reserved` has them.
+        with a fresh folder, unless `reserved` has them. `part` names the command of a task
+        that has two. Without it both run: the `args` are `{"init": ..., "compute": ...}`,
+        and the compute part runs for each element of the init part's list.
+
+        Raises `BadInput` for a part that the task does not have.
         """
         if self._candidate.has_wheel:
             _ = self.environment
         runs = self._candidate.folder / "runs" / task.id
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))
+        (folder / "data").mkdir()
+        parts = {one.keys.name: one for one in task.run_parts}
+        if part is not None and part not in parts:
+            raise BadInput(f"{task.slug} has no part {part!r}; it has: {', '.join(parts)}")
+        if part is not None or len(parts) == 1:
+            chosen = parts[part] if part is not None else task.run_parts[0]
+            return self._once(chosen, args, reserved, folder, folder / "run")
+        if odd := sorted(set(reserved) - task.generation.sample_keys):
+            raise BadInput(
+                f"{odd[0]!r} is not given to {task.slug} as a whole; to give it to one of its "
+                f"parts, say which: {', '.join(parts)}"
+            )
+        own = {one.keys: args.get(name, {}) for name, one in parts.items()}
+        made = task.generation.made_sample(task.kind, task.entry)
         data = folder / "data"
-        data.mkdir()
-        arguments = {**task.generation.reserved_values(task.kind, data), **reserved, **args}
-        start = self._candidate.launch(task, arguments, folder / "run")
+        play = task.generation.play(
+            task.name, task.entry, reserved or placed(made, {"tmp": str(data)}), None, data
+        )
+        done: list[TaskRun] = []
+        try:
+            calls = next(play)
+            while True:
+                answers = []
+                for call in calls:
+                    here, place = parts[call.part.name], folder / f"run-{len(done)}"
+                    done.append(self._once(here, own[call.part], call.supplied, folder, place))
+                    answers.append(done[-1].answer)
+                calls = play.send(answers)
+        except StopIteration as end:
+            if not done:
+                raise BadInput(f"{task.slug}: {end.value.trouble.found}") from None
+        return replace(done[0], computed=tuple(done[1:]))
+
+    def _once(
+        self, part: Part, args: Mapping[str, Any], reserved: Mapping[str, Any], folder: Path,
+        place: Path,
+    ) -> TaskRun:  # fmt: skip
+        task, made = part.task, make_arguments(part.schema)
+        values = task.generation.reserved_values(task.kind, part.keys, folder / "data", made)
+        start = self._candidate.launch(part, {**values, **reserved, **args}, place)
         try:
             metadata = json.loads(start.output or "null")
         except ValueError:

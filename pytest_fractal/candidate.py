@@ -23,7 +23,9 @@ from pytest_fractal.facts import (
     Command,
     Installation,
     Manifest,
+    PackagedPart,
     PackagedTask,
+    Part,
     Task,
     TaskList,
     TreeBuild,
@@ -214,12 +216,13 @@ class Candidate:
         environment = self.environment
         return self.store.once("install", lambda: self._install(environment, wheel))
 
-    def command(self, task: Task) -> Command:
-        """What starting the command of a task shows."""
+    def command(self, part: Part) -> Command:
+        """What starting a command shows."""
         installation = self._installed()
-        argv = self.argv(task)
-        probe = self.store.once(f"probe-{_digest(task.id)}", lambda: self._probe(task, argv))
-        return Command(task, argv, probe, installation)
+        argv = self.argv(part)
+        name = f"probe-{_digest(part.task.id, part.keys.name)}"
+        probe = self.store.once(name, lambda: self._probe(part, argv))
+        return Command(part, argv, probe, installation)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -268,32 +271,40 @@ class Candidate:
         return own or (self._made_sample(task),)
 
     def _made_sample(self, task: Task) -> Sample:
-        values = task.generation.reserved_values(task.kind, self.folder)
-        component = {key: value for key, value in values.items() if key == "component"}
+        given = task.generation.made_sample(task.kind, task.entry)
         arguments = self.sampling(task).made_arguments
         return Sample(
-            "made", self.folder / "made.json", task, arguments, reserved=component, made=True
+            "made", self.folder / "made.json", task, arguments, reserved=given, made=True
         )
 
     def sampling(self, task: Task) -> Sampling:
-        """The author's samples of a task, and arguments made from its schema."""
-        reserved = task.generation.reserved(task.kind)
-        own = {
-            name: value
-            for name, value in make_arguments(task.schema).items()
-            if name not in (*reserved.names, *reserved.others)
+        """The author's samples of a task, and arguments made from its schemas."""
+        made = {
+            part.keys.name: {
+                name: value
+                for name, value in make_arguments(part.schema).items()
+                if name not in part.reserved.all
+            }
+            for part in task.run_parts
         }
+        own = made if len(made) > 1 else next(iter(made.values()), {})
         return Sampling(task, tuple(one for one in self.samples if one.task.id == task.id), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
-        return Filled(sample, filled_arguments(sample, self.sample_folder(sample)))
+        folder = self.sample_folder(sample)
+        return Filled(
+            sample,
+            tuple(
+                (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
+            ),
+        )
 
-    def launch(self, task: Task, arguments: Mapping[str, Any], folder: Path) -> Start:
-        """Start a task's command as Fractal does, in `folder`, which must not exist yet."""
-        first, second = task.generation.flags
+    def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
+        """Start a command as Fractal does, in `folder`, which must not exist yet."""
+        first, second = part.task.generation.flags
         return start_command(
-            self.argv(task),
+            self.argv(part),
             (first, ARGUMENTS, second, OUTPUT),
             json.dumps(arguments, indent=2).encode(),
             folder=folder,
@@ -314,10 +325,8 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        def launch(arguments: Mapping[str, Any], place: Path) -> Start:
-            return self.launch(sample.task, arguments, place)
-
-        return run_sample(sample, previous, folder, launch, self.executor.width)
+        runs = folder.with_name(f"{folder.name}-runs") / sample.name
+        return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
     def _run_again(self, sample: Sample, folder: Path) -> Run:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
@@ -376,28 +385,28 @@ class Candidate:
                 for execution in run.get("executions", ()):
                     yield task.id, sample.name, execution.start
 
-    def argv(self, task: Task) -> tuple[str, ...]:
-        """The task's command, as the server would make it of its own environment."""
-        assert isinstance(task, PackagedTask)
+    def argv(self, part: Part) -> tuple[str, ...]:
+        """A command, as the server would make it of its own environment."""
+        assert isinstance(part, PackagedPart)
         environment = self.environment_folder
         root = environment.site_packages / self.wheel.package
-        return (str(environment.python), str(root / task.executable))
+        return (str(environment.python), str(root / part.executable))
 
-    def source_of(self, task: Task, python: str = "") -> str:
-        """The task's `source`, as the server would store it.
+    def source_of(self, task: Task, python: str = "") -> str | None:
+        """The task's `source`, as the server would store it; None where it stores none.
 
         `python` is the version that the server is asked for; by default, what the settings
         ask for.
         """
         if not python and self.settings.python:
             python = ".".join(map(str, self.interpreter.version_info[:2]))
-        prefix = task.generation.sources(
+        return task.generation.source(
             self.wheel.package,
             self.wheel.version or "",
             self.spec.extras,
             f"py{python}" if python else "",
+            task.slug,
         )
-        return f"{prefix}:{task.slug}"
 
     def located(self, file: str) -> str:
         """A path in the wheel as the author knows it: where the source tree has that file."""
@@ -470,7 +479,9 @@ class Candidate:
             environment.versions(), unmet,
         )  # fmt: skip
 
-    def _probe(self, task: Task, argv: tuple[str, ...]) -> Probe:
+    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
+        task, schema = part.task, part.schema
+
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             name = f"start-{_digest(key, content, *options)}"
             return self.store.once(
@@ -481,20 +492,22 @@ class Candidate:
                 ),
             )  # fmt: skip
 
-        reserved = task.generation.reserved_values(task.kind, self._fresh(task))
-        unknown = task.schema.get("additionalProperties")
+        made = make_arguments(schema)
+        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
+        unknown = schema.get("additionalProperties")
         return probe_command(
             lambda content, options: starter(shlex.join(argv), content, options),
             starter,
             script=argv[-1],
             package_folder=self.own_folder,
             flags=task.generation.flags,
-            schema=task.schema,
+            wrong_manners=task.generation.wrong_manners,
+            schema=schema,
             reserved=reserved,
-            complete={**make_arguments(task.schema), **reserved},
+            complete={**made, **reserved},
             takes_unknown=bool(unknown)
-            or "patternProperties" in task.schema
-            or (unknown is None and task.takes_any_keyword),
+            or "patternProperties" in schema
+            or (unknown is None and part.takes_any_keyword),
         )
 
     def _fresh(self, task: Task) -> Path:

@@ -60,13 +60,19 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
     """Runs a task as Fractal does: `run_fractal_task(task, args, **reserved) -> TaskRun`.
 
     `task` is a task, its name or its slug; `args` its own arguments. What Fractal supplies
-    (`input_paths`, `output_path`, `metadata`, `component`) is filled in with a fresh folder
-    unless it is given by name.
+    (`input_paths`, `output_path`, `metadata`, `component`; in generation 2 `zarr_url`,
+    `zarr_urls`, `zarr_dir`, `init_args`) is filled in with a fresh folder unless it is given
+    by name. Of a compound task both parts run, with `{"init": {...}, "compute": {...}}`, or
+    one: `part="init"`.
     """
     from pytest_fractal.errors import BadInput, HarnessError
 
     def run(
-        task: Task | str, args: Mapping[str, Any] | None = None, /, **reserved: Any
+        task: Task | str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        part: str | None = None,
+        **reserved: Any,
     ) -> TaskRun:
         if isinstance(task, str):
             named = [one for one in fractal_package.tasks if task in (one.name, one.slug)]
@@ -75,7 +81,7 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
                 raise LookupError(f"no task is called {task!r}; there are: {there}")
             task = named[0]
         try:
-            return fractal_package.run(task, args or {}, reserved)
+            return fractal_package.run(task, args or {}, reserved, part)
         except (BadInput, HarnessError) as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 

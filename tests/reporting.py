@@ -63,7 +63,11 @@ def hostile_report(real: Report) -> Report:
         wheel=f"{HOSTILE}.whl",
         verdicts=tuple(verdicts),
         tasks=tuple(
-            replace(task, name=f"{task.name} {HOSTILE}", command=(*task.command, HOSTILE))
+            replace(
+                task,
+                name=f"{task.name} {HOSTILE}",
+                commands={name: (*argv, HOSTILE) for name, argv in task.commands.items()},
+            )
             for task in candidate.tasks
         ),
         runs=tuple(

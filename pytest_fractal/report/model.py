@@ -33,8 +33,15 @@ class TaskSummary:
     slug: str
     id: str
     kind: str
-    command: tuple[str, ...]
-    source: str
+    commands: Mapping[str, tuple[str, ...]]
+    """Its command lines by the server's names for them, in the order of their execution."""
+    source: str | None
+    """By what the server tells it apart; None where the server needs none."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Its only command line, or its first."""
+        return next(iter(self.commands.values()), ())
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,10 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     listed = candidate.task_list
     try:
         python = candidate.interpreter.version
-        commands = {task.id: candidate.argv(task) for task in candidate.tasks}
+        commands = {
+            task.id: {part.keys.command: candidate.argv(part) for part in task.run_parts}
+            for task in candidate.tasks
+        }
     except (BadInput, HarnessError):
         python, commands = None, {}
     runs = tuple(_runs(candidate))
@@ -186,7 +196,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
                 task.slug,
                 task.id,
                 task.kind,
-                commands.get(task.id, ()),
+                commands.get(task.id, {}),
                 candidate.source_of(task),
             )
             for task in candidate.tasks
@@ -223,7 +233,9 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "python": one.python,
         "tasks": [
             {"name": task.name, "slug": task.slug, "kind": task.kind,
-             "command": list(task.command), "source": task.source}
+             "command": list(task.command),
+             "commands": {name: list(argv) for name, argv in task.commands.items()},
+             "source": task.source}
             for task in one.tasks
         ],
         "verdicts": [_verdict(verdict) for verdict in one.verdicts],

@@ -79,7 +79,7 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
     the process does, not what its help says.
     """
     probe, finished = command.probe, command.probe.first.finished
-    flag, option = command.task.generation.flags
+    flag, option = command.part.task.generation.flags
     expected = f"a command that takes `{flag} ARGS.json {option} OUT.json`"
     if probe.refuses_output_option:
         yield _finding(
@@ -113,7 +113,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     that only asks whether the file exists does not pass.
     """
     probe, finished = command.probe, command.probe.first.finished
-    flag, _ = command.task.generation.flags
+    flag, _ = command.part.task.generation.flags
     if not probe.reads:
         said = f": {_said(command)}" if finished.returncode and not finished.timed_out else ""
         yield _finding(
@@ -130,7 +130,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     "refuses-bad-arguments",
     severity=Severity.WARNING,
     needs=("FR303",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
     example='args.get("sigma") for a required argument: without it the task goes on.',
 )
@@ -140,7 +140,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
     Fractal knows of a mistake only by the exit status. A task that goes on with wrong
     arguments reports success, and the user finds no result, or the wrong one.
     """
-    required = ", ".join(map(str, command.task.schema.get("required") or []))
+    required = ", ".join(map(str, command.part.schema.get("required") or []))
     given = {
         "not-json": "a file that is not JSON",
         "lacking": f"arguments without any required one ({required})",
@@ -170,13 +170,12 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
 
 
 def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
-    task = command.task
     return Finding(
         expected=expected,
         found=found.strip(),
         hint=hint,
-        file=task.script,
-        task=task.slug,
+        file=command.part.script,
+        task=command.part.task.slug,
     )
 
 

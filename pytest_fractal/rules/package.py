@@ -104,7 +104,7 @@ def installs(installation: Installation) -> Iterator[Finding]:
     "FR003",
     "package-folder",
     needs=("FR001", "FR004"),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Rename the import folder, or the project, so that they agree.",
     example='name = "My-Tasks", and the import folder is called MyTasks/ instead of my_tasks/.',
 )
@@ -131,7 +131,7 @@ def package_folder(wheel: Wheel) -> Iterator[Finding]:
     "FR004",
     "name-and-version",
     needs=("FR001",),
-    cite=(Spec.SERVER, Spec.PACKAGING),
+    cite=(Spec.SERVER_1, Spec.SERVER_2, Spec.PACKAGING),
     mend="Give the project a name and a version; never rename a wheel by hand.",
     example="A wheel that was renamed by hand to my_tasks.whl.",
 )

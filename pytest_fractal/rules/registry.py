@@ -38,7 +38,9 @@ class Spec:
     ARGUMENTS: Final = f"specification page, Task input parameters <{PAGE}#task-input-parameters>"
     OUTPUT: Final = f"specification page, Task output <{PAGE}#task-output>"
     PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
-    SERVER: Final = "fractal-server 1.4.10, as observed"
+    SERVER_1: Final = "fractal-server 1.4.10, as observed"
+    SERVER_2: Final = "fractal-server 2.18.5, as observed"
+    TOOLS: Final = "fractal-task-tools 0.5.1"
     PACKAGING: Final = (
         "binary distribution format <https://packaging.python.org/en/latest/"
         "specifications/binary-distribution-format/>"

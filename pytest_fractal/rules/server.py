@@ -54,7 +54,7 @@ _TELL: Final = (
     "FR901",
     "server-collects",
     needs=_errors("FR0", "FR1", "FR201"),
-    cite=(Spec.PACKAGE, Spec.SERVER),
+    cite=(Spec.PACKAGE, Spec.SERVER_1),
     mend="Mend what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
 )
@@ -86,7 +86,7 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "FR902",
     "server-runs",
     needs=("FR901", *_errors("FR4")),
-    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER),
+    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER_1),
     mend="Let the task depend on nothing but its arguments and what lies at its paths.",
     example="A task that resolves a relative path: its working directory is another there.",
     passes_over=_is_whole,
@@ -111,7 +111,7 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
                       "see what the task takes from its surroundings: environment variables, "
                       f"the working directory, the network; else {_TELL}")  # fmt: skip
         return
-    for one in differences(run.metadata, server_run.metadata):
+    for one in differences(run.dataset, server_run.metadata):
         if one.pointer not in server_run.varying:
             yield finding(f"the metadata as it is here{_at(one)}: {_short(one.one)}",
                           f"on {server_run.server}: {_short(one.other)}",

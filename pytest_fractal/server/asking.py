@@ -40,7 +40,7 @@ def collection(server: Server, candidate: Candidate) -> Collection:
     reported = tuple(
         ListedTask(
             task.name,
-            tuple(moved(list(candidate.argv(task)), places)),
+            tuple(moved(list(candidate.argv(task.run_parts[0])), places)),
             candidate.source_of(task, collected.python),
         )
         for task in candidate.tasks
@@ -73,12 +73,12 @@ def server_run(
         {key: value for key, value in ran.metadata.items() if key not in job.given},
         {str(folder): own, collected.environment: str(candidate.environment_folder.folder)},
     )
-    metadata |= {key: here.metadata[key] for key in job.given if key in here.metadata}
+    metadata |= {key: here.dataset[key] for key in job.given if key in here.dataset}
     varying: tuple[str, ...] = ()
-    if any(differences(here.metadata, metadata)):
+    if any(differences(here.dataset, metadata)):
         other = candidate.folder / "again" / sample.workflow
-        second = moved(again(other).metadata, {str(other): own})
-        varying = tuple(one.pointer for one in differences(here.metadata, second))
+        second = moved(again(other).dataset, {str(other): own})
+        varying = tuple(one.pointer for one in differences(here.dataset, second))
     return replace(ran, metadata=metadata, varying=varying)
 
 

@@ -42,7 +42,7 @@ class ListedTask:
     name: str
     command: tuple[str, ...]
     """The command, or each command of a task that has two."""
-    source: str
+    source: str | None
     id: int = field(default=0, compare=False)
     """By which the server knows it."""
 
