@@ -270,7 +270,7 @@ class PackageServer:
 
     @property
     def tasks(self) -> tuple[ListedTask, ...]:
-        """The package's tasks as the server lists them: `name`, `command`, `source`, `id`."""
+        """The package's tasks as the server lists them: `name`, `commands`, `source`, `id`."""
         return self._collected.tasks
 
     def run(
@@ -284,7 +284,8 @@ class PackageServer:
         """Run a workflow: each step is the name of a task and its own arguments.
 
         `limit` counts seconds. What comes back has an `outcome`, `done` or another, what the
-        server `said`, and the dataset's `metadata`. Raises `LookupError` for a name that no
+        server `said`, and `dataset`: its metadata, or in generation 2 its
+        `images`. Raises `LookupError` for a name that no
         task has.
         """
         names = [task.name for task in self.tasks]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -70,10 +69,10 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
         yield Finding(f"{collected.server} collects the wheel", _ending(collected, "collection"),
                       _TELL, file)  # fmt: skip
         return
-    reported = {task.source: task for task in collection.reported}
-    listed = {task.source: task for task in collected.tasks}
-    for source in [*reported, *(source for source in listed if source not in reported)]:
-        here, there = reported.get(source), listed.get(source)
+    reported = {task.source or task.name: task for task in collection.reported}
+    listed = {task.source or task.name: task for task in collected.tasks}
+    for key in [*reported, *(key for key in listed if key not in reported)]:
+        here, there = reported.get(key), listed.get(key)
         if here != there:
             yield Finding(
                 f"{collected.server} lists {_listed(here)}", f"it lists {_listed(there)}",
@@ -111,7 +110,7 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
                       "see what the task takes from its surroundings: environment variables, "
                       f"the working directory, the network; else {_TELL}")  # fmt: skip
         return
-    for one in differences(run.dataset, server_run.metadata):
+    for one in differences(run.dataset, server_run.dataset):
         if one.pointer not in server_run.varying:
             yield finding(f"the metadata as it is here{_at(one)}: {_short(one.one)}",
                           f"on {server_run.server}: {_short(one.other)}",
@@ -146,7 +145,9 @@ def _shortened(said: str) -> str:
 def _listed(task: ListedTask | None) -> str:
     if task is None:
         return "no such task"
-    return f"{json.dumps(task.name)}, source {task.source}, command {shlex.join(task.command)}"
+    source = [f"source {task.source}"] if task.source else []
+    commands = [f"{key} {line}" for key, line in sorted(task.commands.items())]
+    return ", ".join([json.dumps(task.name), *source, *commands])
 
 
 def _at(difference: Difference) -> str:
