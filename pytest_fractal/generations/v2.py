@@ -323,7 +323,7 @@ class Version2:
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """See `Generation`. Only what an init part writes is the list of what to compute."""
-        if part is _INIT and _COMPUTE in self.runs(kind):
+        if part == _INIT and _COMPUTE in self.runs(kind):
             return images.init_output_faults(value)
         return images.output_faults(value)
 
