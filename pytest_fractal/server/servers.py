@@ -19,6 +19,7 @@ from pytest_fractal.server import version1, version2
 from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.facts import Collected, Job, ServerRun
+from pytest_fractal.server.postgres import parse_url
 from pytest_fractal.server.process import Hold, Serving
 
 
@@ -108,6 +109,11 @@ class Edition:
         or the disk is to blame.
         """
         return server_environment(_MODULES[self.generation].recipe(self.version))
+
+    def check_database(self, url: str | None) -> None:
+        """Raise `BadInput` when it needs PostgreSQL, and a URL is given that is none."""
+        if url and self.generation != "1":
+            parse_url(url)
 
     def start(self, folder: Path, hold: Path, database_url: str | None = None) -> Server:
         """Start it in a new `folder`; it lives while there is a `Hold` of the folder `hold`.
