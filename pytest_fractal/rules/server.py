@@ -53,7 +53,7 @@ _TELL: Final = (
     "FR901",
     "server-collects",
     needs=_errors("FR0", "FR1", "FR201"),
-    cite=(Spec.PACKAGE, Spec.SERVER_1),
+    cite=(Spec.PACKAGE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Mend what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
 )
@@ -85,7 +85,7 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "FR902",
     "server-runs",
     needs=("FR901", *_errors("FR4")),
-    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER_1),
+    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the task depend on nothing but its arguments and what lies at its paths.",
     example="A task that resolves a relative path: its working directory is another there.",
     passes_over=_is_whole,
@@ -93,8 +93,8 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
 def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
     """A real fractal-server runs the workflow to its end, with the same metadata as here.
 
-    Paths in the metadata are compared as they would be here. What differs between two runs
-    here too, such as a time, is not compared.
+    In generation 2 that is the image list. Paths in it are compared as they would be here.
+    What differs between two runs here too, such as a time, is not compared.
     """
     where, line = run.sample.place()
 

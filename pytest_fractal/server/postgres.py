@@ -6,6 +6,7 @@ Whatever is made here is taken away at the end of the run: see `Hold.at_last`.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from packaging.version import InvalidVersion, Version
 
@@ -24,6 +25,9 @@ from pytest_fractal.machinery.processes import clean_environment, last_lines
 from pytest_fractal.server import process
 
 _USER: Final = "fractal"
+_OTHER: Final = "postgres"
+"""As whom PostgreSQL runs when we are root."""
+
 _LIMIT: Final = 120.0
 """Seconds for each program of PostgreSQL's."""
 
@@ -83,8 +87,9 @@ def _version(folder: Path) -> Version:
 def parse_url(url: str) -> Database:
     """Read `postgresql://user:password@host:port/name`. Raises `BadInput` for anything else.
 
-    What is missing is what PostgreSQL's own programs would take: `PGUSER`, `PGPASSWORD` and
-    the like, and then their defaults.
+    The folder of a Unix socket may stand behind it, as `?host=/var/run/postgresql`. What is
+    missing is what PostgreSQL's own programs would take: `PGUSER`, `PGPASSWORD` and the like,
+    and then their defaults.
     """
     parts = urlsplit(url)
     try:
@@ -98,7 +103,10 @@ def parse_url(url: str) -> Database:
         )
     user = unquote(parts.username or "") or os.environ.get("PGUSER") or os.environ.get("USER", "")
     return Database(
-        unquote(parts.hostname or "") or os.environ.get("PGHOST") or "localhost",
+        parse_qs(parts.query).get("host", [""])[0]
+        or unquote(parts.hostname or "")
+        or os.environ.get("PGHOST")
+        or "localhost",
         port,
         user,
         unquote(parts.path.removeprefix("/")) or user,
@@ -133,6 +141,23 @@ def own_database(at: Database, python: Path, hold: Path) -> Database:
     return Database(at.host, at.port, at.user, name, at.password)
 
 
+def why_none() -> str | None:
+    """Why no PostgreSQL can be started here, as a sentence; None where one can."""
+    if programs() is None:
+        return "its programs (initdb, postgres) were not found"
+    if os.geteuid() == 0 and (not shutil.which("runuser") or not _is_user(_OTHER)):
+        return f"it does not run as root, and there is no user {_OTHER} or no `runuser`"
+    return None
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 class Cluster:
     """A PostgreSQL server of our own, which listens on a Unix socket alone.
 
@@ -142,25 +167,15 @@ class Cluster:
 
     def __init__(self, hold: Path) -> None:
         folder = programs()
-        if folder is None:
-            raise HarnessError(
-                "this fractal-server needs PostgreSQL, whose programs (initdb, postgres) were not "
-                "found: install them, or give --fractal-database=URL"
-            )
+        if folder is None or why_none():
+            raise HarnessError(f"PostgreSQL cannot be started: {why_none()}")
         self._programs = folder
         self._hold = hold
-        self._before: list[str] = []
+        self._before = ["runuser", "-u", _OTHER, "--"] if os.geteuid() == 0 else []
         # Not below the run's folder: another user has to come in, and the path of a socket is
         # short.
         self.folder = Path(tempfile.mkdtemp(prefix="pytest-fractal-pg-"))
         process.at_last(hold, ["rm", "-rf", str(self.folder)], {})
-        if os.geteuid() == 0:
-            if not shutil.which("runuser"):
-                raise HarnessError(
-                    "PostgreSQL does not run as root, and there is no `runuser` to run it as "
-                    "another: give --fractal-database=URL, or run as another user"
-                )
-            self._before = ["runuser", "-u", "postgres", "--"]
         self._env = clean_environment(self.folder) | {"LC_ALL": "C"}
 
     def create(self, template: Path | None = None) -> None:
@@ -204,7 +219,7 @@ class Cluster:
         """Give all files to the user as whom it runs."""
         if self._before:
             for path in (self.folder, *self.folder.rglob("*")):
-                shutil.chown(path, "postgres", "postgres")
+                shutil.chown(path, _OTHER, _OTHER)
 
     def _checked(self, argv: Sequence[str | Path]) -> None:
         finished = processes.run(

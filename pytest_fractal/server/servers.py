@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.sample_files import Sample
-from pytest_fractal.server import version1, version2
+from pytest_fractal.server import postgres, version1, version2
 from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment
-from pytest_fractal.server.facts import Collected, Job, ServerRun
-from pytest_fractal.server.postgres import parse_url
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import Hold, Serving
 
 
@@ -53,6 +52,9 @@ class Server(Protocol):
         and the executable that it is to mean; without it, the server takes its own. Raises
         `HarnessError` when the server does not answer; everything else is told.
         """
+
+    def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
+        """The step that runs a task on these arguments, as a sample has them."""
 
     def job(self, steps: Sequence[Sample], folder: Path) -> Job:
         """The job that runs these samples in a workflow, with `folder` as their `{tmp}`."""
@@ -111,9 +113,19 @@ class Edition:
         return server_environment(_MODULES[self.generation].recipe(self.version))
 
     def check_database(self, url: str | None) -> None:
-        """Raise `BadInput` when it needs PostgreSQL, and a URL is given that is none."""
-        if url and self.generation != "1":
-            parse_url(url)
+        """Raise `BadInput` when it needs a database, and can be given none.
+
+        `url` is where PostgreSQL can make one; without it, PostgreSQL itself must be there.
+        """
+        if self.generation == "1":
+            return
+        if url:
+            postgres.parse_url(url)
+        elif reason := postgres.why_none():
+            raise BadInput(
+                f"--fractal-server: fractal-server {self.version} needs PostgreSQL, which cannot "
+                f"be started here: {reason}; install it, or give --fractal-database=URL"
+            )
 
     def start(self, folder: Path, hold: Path, database_url: str | None = None) -> Server:
         """Start it in a new `folder`; it lives while there is a `Hold` of the folder `hold`.

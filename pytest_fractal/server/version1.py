@@ -94,6 +94,10 @@ class Server1(RestServer):
         client.log_in("admin@fractal.xy", "1234")
         return client
 
+    def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
+        """See `Server`."""
+        return Step(task.name, args)
+
     def job(self, steps: Sequence[Sample], folder: Path) -> Job:
         """See `Server`. To name a component, a dataset must list it at the task's level."""
         first = steps[0]

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations.images import Dataset
@@ -128,6 +128,14 @@ class Server2(RestServer):
         client = Client(self.url)
         client.log_in(*_USER)
         return client
+
+    def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
+        """See `Server`."""
+        keys = [key.replace("command", "args") for key in task.commands]
+        if len(keys) == 1:
+            return Step(task.name, {keys[0]: args})
+        parts = {"args_non_parallel": "init", "args_parallel": "compute"}
+        return Step(task.name, {key: args.get(parts[key], {}) for key in keys})
 
     def job(self, steps: Sequence[Sample], folder: Path) -> Job:
         """See `Server`."""
