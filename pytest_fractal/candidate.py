@@ -374,7 +374,10 @@ class Candidate:
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
         return self.store.once(
-            "server", lambda: self.edition.start(self.folder / "server", self.servers)
+            "server",
+            lambda: self.edition.start(
+                self.folder / "server", self.servers, self.settings.database
+            ),
         )
 
     @property

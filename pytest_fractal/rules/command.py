@@ -240,8 +240,8 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
         version = installation.environment.interpreter.version
         return f"mend the syntax for Python {version}, or raise requires-python"
     hidden = re.search(r"'([\w.]+)' is not a package", crash.message if crash else "")
-    if hidden is not None and hidden[1] == Path(command.task.script).stem:
-        return f"{command.task.script} hides the module {hidden[1]!r} that it imports: rename it"
+    if hidden is not None and hidden[1] == Path(command.part.script).stem:
+        return f"{command.part.script} hides the module {hidden[1]!r} that it imports: rename it"
     if module is not None:
         if installation is None:
             return f"install the module {module!r} for the interpreter that the command names"
