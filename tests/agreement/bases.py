@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,12 @@ from .shapes import SHAPES, Shape
 ROOT: Final = Path(__file__).parents[2]
 GOOD: Final = tuple(sorted(path for path in ROOT.glob("good_packages/*") if path.is_dir()))
 BAD: Final = tuple(sorted(path for path in ROOT.glob("bad_packages/*") if path.is_dir()))
+
+
+def generation_of(folder: Path) -> str:
+    """Which servers take the package in a folder: the version of its manifest, if it has one."""
+    texts = (path.read_bytes() for path in sorted(folder.rglob("*__FRACTAL_MANIFEST__.json*")))
+    return "2" if any(re.search(rb'"manifest_version": "2"', text) for text in texts) else "1"
 
 
 class Job(Protocol):

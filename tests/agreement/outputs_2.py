@@ -212,6 +212,16 @@ class Output:
         return [{"zarr_url": f"{{tmp}}/{name}"} for name in "AB"]
 
 
+def plain() -> Iterator[Output]:
+    """For each type of task one that all is well with."""
+    new, two = {"text": _IMAGES["a new image"]}, {"text": _UNITS["of two"]}
+    yield Output("", "", "non_parallel", init=new)
+    yield Output("", "", "parallel", compute={"text": "{}"})
+    yield Output("", "", "compound", init=two)
+    yield Output("", "", "converter_non_parallel", init=new)
+    yield Output("", "", "converter_compound", init=two)
+
+
 def outputs() -> Iterator[Output]:
     """All of them."""
     bare = {how: content for how, content in WRITTEN.items() if "of the dataset's" not in how}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.server import version2
+from pytest_fractal.server.postgres import Database
+from pytest_fractal.server.process import Hold, server_variables
 
 _WORKERS: Final = 2
 
@@ -58,16 +60,18 @@ def ask_server(
     script = Path(__file__).parent / "inside" / f"server_{generation}.py"
     work.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        variables = stack.enter_context(_POSTGRES[generation](work))
         started = []
         for number in range(_WORKERS):
             part, facts = work / f"cases-{number}.json", work / f"facts-{number}.jsonl"
             part.write_text(json.dumps(cases[number::_WORKERS]))
             log = stack.enter_context((work / f"server-{number}.log").open("w"))
             paths = [script, part, facts, work / f"server-{number}"]
+            env = _plain_environment()
+            if generation == "2":
+                env |= stack.enter_context(_database(environment)).variables
             process = subprocess.Popen(
                 [str(path) for path in (environment.python, *paths)],
-                env=_plain_environment() | variables | {"POSTGRES_DB": f"agreement_{number}"},
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -84,40 +88,15 @@ def ask_server(
 
 
 @contextmanager
-def _no_database(_: Path) -> Iterator[dict[str, str]]:
-    yield {}
-
-
-@contextmanager
-def _postgres(work: Path) -> Iterator[dict[str, str]]:
-    """A throw-away PostgreSQL with a database a worker, behind a socket in a short path."""
-    with tempfile.TemporaryDirectory(prefix="pg-") as text:
-        folder, user = Path(text), "postgres"
-        run_as: tuple[str, ...] = ()
-        if os.geteuid() == 0:  # it refuses to be run by root
-            shutil.chown(folder, user)
-            run_as = ("runuser", "-u", user, "--")
-
-        def run(*command: str) -> None:
-            subprocess.run(
-                [*run_as, *command], cwd=folder, check=True, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=(work / "postgres.log").open("a"),
-            )  # fmt: skip
-
-        data = str(folder / "data")
-        run("initdb", "-D", data, "-U", user, "-A", "trust", "--no-sync")
-        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+def _database(environment: Environment) -> Iterator[Database]:
+    """A throw-away PostgreSQL with the tables of this fractal-server."""
+    with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as folder:
+        hold = Hold(Path(folder))
         try:
-            for number in range(_WORKERS):
-                run("createdb", "-h", str(folder), "-U", user, f"agreement_{number}")
-            yield {"POSTGRES_HOST": str(folder), "POSTGRES_USER": user}
+            variables = server_variables(Path(folder, "temporary"))
+            yield version2.own_cluster(environment, Path(folder), variables)
         finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-
-
-_POSTGRES: Final = {"1": _no_database, "2": _postgres}
-"""The database that servers of a generation need."""
+            hold.release()
 
 
 def answer(facts: Mapping[str, Any]) -> Answer:

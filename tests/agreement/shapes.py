@@ -75,13 +75,11 @@ _PARTS_2: Final = (
 _KINDS_2: Final = (
     "parallel", "non_parallel", "compound", "converter_non_parallel", "converter_compound",
 )  # fmt: skip
-_TYPES_2: Final[dict[str, Any]] = {
-    how: {"key": value}
-    for how, value in {
-        "true": True, "1": 1, "0.0": 0.0, "2": 2, "1.5": 1.5, "null": None,
-        "true as a text": "true", "yes": "yes", "maybe": "maybe", "a list": [], "an object": {},
-    }.items()
+_TYPE_VALUES_2: Final[Mapping[str, Any]] = {
+    "true": True, "1": 1, "0.0": 0.0, "2": 2, "1.5": 1.5, "null": None, "true as a text": "true",
+    "yes": "yes", "maybe": "maybe", "a list": [], "an object": {},
 }  # fmt: skip
+_TYPES_2: Final[dict[str, Any]] = {how: {"key": value} for how, value in _TYPE_VALUES_2.items()}
 _TYPES_2_BY_KEY: Final[dict[str, Any]] = {
     "a blank key": {" ": True},
     "a key with blanks around": {" key ": True},

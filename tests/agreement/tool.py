@@ -86,7 +86,7 @@ def _judged(candidate: Candidate, codes: Iterable[str]) -> Judged:
     engine.close()
     _no_error(verdicts)
     fails, warns = _told(verdicts, Outcome.FAIL), _told(verdicts, Outcome.WARN)
-    tasks = tuple((task.name, candidate.source_of(task)) for task in candidate.tasks)
+    tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
     return Judged(_codes(fails), _codes(warns), _words(fails), tasks)
 
 

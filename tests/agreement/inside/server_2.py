@@ -4,8 +4,8 @@
 
 The server is the real one, and nothing of it is replaced: its ASGI application answers
 requests, its background tasks collect and run jobs, its scripts make the environments, its
-local backend starts the commands, and a PostgreSQL database (`POSTGRES_HOST` and
-`POSTGRES_DB` of the environment) keeps it all. It is given an interpreter of its own for
+local backend starts the commands, and a PostgreSQL database with all its tables (the
+variables `POSTGRES_...` tell where) keeps it all. It is given an interpreter of its own for
 the tasks' environments, though: `PYTHON` below makes one as `venv` does, but with `PIP` in
 the place of pip, which does what the scripts ask of pip without looking for anything on
 an index. For a pure wheel without scripts or data, whose requirements were installed
@@ -113,9 +113,8 @@ class Server:
             "tasks_pixi_config": {},
         }
         (folder / "resource.json").write_text(json.dumps(resource))
-        from fractal_server.__main__ import init_db_data, set_db
+        from fractal_server.__main__ import init_db_data
 
-        set_db()
         init_db_data(
             resource=str(folder / "resource.json"),
             profile="default",
