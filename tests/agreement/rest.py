@@ -105,9 +105,7 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
 def _args(task: ListedTask, step: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments as a sample has them: of generation 2, by the command where there are two."""
     if "args" in step:
-        own: Mapping[str, Any] = step["args"]
-        return own
+        return dict(step["args"])
     if len(task.commands) > 1:
         return step
-    own = step["compute" if "command_parallel" in task.commands else "init"]
-    return own
+    return dict(step["compute" if "command_parallel" in task.commands else "init"])

@@ -177,7 +177,7 @@ class Server:
         for step in steps:
             task = tasks[step["task"]]
             args = {}
-            if "parallel" != task["type"]:
+            if task["type"] != "parallel":
                 args["args_non_parallel"] = step["init"]
             if task["type"] in ("parallel", "compound", "converter_compound"):
                 args["args_parallel"] = step["compute"]
