@@ -93,8 +93,8 @@ def _database(environment: Environment) -> Iterator[Database]:
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as folder:
         hold = Hold(Path(folder))
         try:
-            variables = server_variables(Path(folder, "temporary"))
-            yield version2.own_cluster(environment, Path(folder), variables)
+            env = server_variables(Path(folder, "temporary")) | {"JWT_SECRET_KEY": "agreement"}
+            yield version2.own_cluster(environment, Path(folder), env)
         finally:
             hold.release()
 

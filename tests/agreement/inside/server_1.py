@@ -92,8 +92,11 @@ class Server:
 
     async def start(self) -> None:
         from fractal_server import main
-        from fractal_server.tasks import background_operations
 
+        try:
+            from fractal_server.tasks import background_operations
+        except ImportError:  # before 1.4
+            from fractal_server.tasks import collection as background_operations
         logging.disable(logging.CRITICAL)
         background_operations.execute_command = self.installer
         await main.app.router.startup()
