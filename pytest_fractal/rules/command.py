@@ -173,18 +173,19 @@ def _finding(
     command: Command, expected: str, found: str, hint: str, crash: Crash | None = None
 ) -> Finding:
     """A finding about a task's script: at the line of it that the traceback of `crash` shows."""
+    part = command.part
     lines = [
         frame.line
         for frame in (crash.frames if crash else ())
-        if frame.file.endswith(f"/{command.part.script}")
+        if frame.file.endswith(f"/{part.script}")
     ]
     return Finding(
         expected=expected,
         found=found.strip(),
         hint=hint,
-        file=command.part.script,
+        file=part.script,
         line=lines[-1] if lines else None,
-        task=command.part.task.slug,
+        task=part.task.slug,
     )
 
 
