@@ -13,7 +13,6 @@ from pytest_fractal.running import Run
 from pytest_fractal.sample_files import Sample
 from pytest_fractal.server.comparing import differences, moved
 from pytest_fractal.server.facts import Collected, Collection, ListedTask, ServerRun
-from pytest_fractal.server.process import locked
 from pytest_fractal.server.servers import Server
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ def server_run(
     folder = server.folder / "samples" / sample.workflow
     job = server.job(steps, folder)
     starts = max(1, len(here.executions)) * len(steps)
-    with locked(server.folder / "jobs.lock"):  # SQLite takes one writer at a time
-        ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
+    ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
     if ran.outcome != "done":
         return ran
     own = str(candidate.sample_folder(sample))

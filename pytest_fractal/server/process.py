@@ -125,16 +125,16 @@ def start(
             cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-    _started.append(process)
+    _started[process.pid] = process
     return Serving(name, process.pid, log, alive)
 
 
-_started: Final[list[subprocess.Popen[bytes]]] = []
-"""Kept, so that Python does not complain of processes that nobody has waited for."""
+_started: Final[dict[int, subprocess.Popen[bytes]]] = {}
+"""The supervisors that this process has started, each to be waited for by nobody else."""
 
 
 def address(serving: Serving) -> str:
-    """The URL at which a server answers, as it prints when it is up.
+    """The URL at which a server that was just started answers, as it prints when it is up.
 
     It was told to take any free port, so no two servers can meet. Raises `HarnessError`
     when it ends before, or is not up within `START_LIMIT` seconds.
@@ -143,9 +143,8 @@ def address(serving: Serving) -> str:
     while True:
         if found := _ADDRESS.search(serving.log.read_text(errors="replace")):
             return found[1]
-        # Before its supervisor has taken the lock there is none to be found.
-        waited = time.monotonic() - started
-        if (waited > 5 and serving.has_ended()) or waited > START_LIMIT:
+        ended = _started[serving.pid].poll() is not None
+        if ended or time.monotonic() - started > START_LIMIT:
             raise HarnessError(f"{serving.name} does not start: {serving.said(count=3)}")
         pause(0.05)
 
@@ -158,7 +157,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pause(0.2)
+            pause(0.05)
         else:
             break
     try:

@@ -16,6 +16,7 @@ from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.sample_files import Sample
 from pytest_fractal.server import version1
+from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.facts import Collected, Job, ServerRun
 from pytest_fractal.server.process import Hold, Serving
@@ -32,6 +33,10 @@ class Server(Protocol):
     """Where it keeps its database, its environments and the files of its jobs."""
     serving: Serving
     """Its process, and its log."""
+
+    @property
+    def client(self) -> Client:
+        """Its REST API, for a user who may do everything."""
 
     def collect(
         self,

@@ -17,7 +17,7 @@ from pytest_fractal.server import process
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.environment import Recipe
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Outcome, ServerRun, Step
-from pytest_fractal.server.process import Serving
+from pytest_fractal.server.process import Serving, locked
 from pytest_fractal.server.waiting import last_error, wait
 
 DEFAULT: Final = "1.4.10"
@@ -98,8 +98,10 @@ class Server1:
     def client(self) -> Client:
         """The server's API, for a user who may do everything."""
         if self._client is None:
-            self._client = Client(self.url)
-            self._client.log_in("admin@fractal.xy", "1234")
+            # With SQLite all requests share one connection, and its transaction.
+            client = Client(self.url, self.folder / "requests.lock")
+            client.log_in("admin@fractal.xy", "1234")
+            self._client = client  # not before: several threads ask
         return self._client
 
     def collect(
@@ -173,7 +175,11 @@ class Server1:
         )
 
     def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
-        """See `Server`."""
+        """See `Server`. One job runs at a time, for SQLite's sake."""
+        with locked(self.folder / "jobs.lock"):
+            return self._run(job, collected, limit)
+
+    def _run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
         started = time.monotonic()
         since = self.serving.log_size()
 
