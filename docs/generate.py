@@ -23,6 +23,7 @@ GROUPS: Final = {
     "FR2": "The JSON Schemas",
     "FR3": "The command",
     "FR4": "Runs and what they write",
+    "FR9": "The real server",
 }
 
 

@@ -91,6 +91,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     others: list[str] = []
     value_follows = False
     for argument in arguments:
+        if argument == "--fractal-server" and not value_follows:
+            argument += "="  # else pytest would take the next one for its version
         if value_follows or argument.startswith("-"):
             others.append(argument)
             own = argument.startswith("--fractal-") and "=" not in argument

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
@@ -18,8 +18,13 @@ from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.samples import make_arguments
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
+
+if TYPE_CHECKING:
+    from pytest_fractal.server.client import Client
+    from pytest_fractal.server.servers import Server
 
 
 def check_package(
@@ -36,12 +41,14 @@ def check_package(
     jobs: int = 0,
     keep: bool = False,
     samples: str | Path | None = None,
+    server: str | bool = False,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate,
-    `jobs` is how many commands run at the same time (0: one a core).
+    `jobs` is how many commands run at the same time (0: one a core). `server` is True for
+    the fractal-server that is known to be good, or its version.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -57,6 +64,7 @@ def check_package(
         jobs=jobs,
         keep=keep,
         samples=Path(samples) if samples is not None else None,
+        server=None if server is False else "" if server is True else server,
     )
     here = Path.cwd()
     session = Session([parse_package(f"{package}{wanted}", here)], settings, here)
@@ -147,6 +155,22 @@ class Package:
             raise BadInput(f"{self._candidate.spec.text} does not install: {reason}")
         return installation.environment
 
+    @property
+    def asks_server(self) -> bool:
+        """Whether the user has asked for a real server."""
+        return self._candidate.settings.server is not None
+
+    @property
+    def server(self) -> PackageServer:
+        """A server that has collected the package. Raises `BadInput` when it does not."""
+        collected = self._candidate.collection.collected
+        if collected.outcome != "done":
+            raise BadInput(
+                f"{collected.server} does not collect {self._candidate.spec.text} "
+                f"({collected.outcome}, {collected.status}): {collected.said}"
+            )
+        return PackageServer(self._candidate.server, collected)
+
     def run(
         self,
         task: Task,
@@ -217,3 +241,61 @@ class Package:
             finished.argv, finished.returncode, finished.stdout, finished.stderr, metadata,
             start.output, finished.seconds, finished.timed_out, folder,
         )  # fmt: skip
+
+
+class PackageServer:
+    """A running fractal-server that has collected the package.
+
+    It is the run's own, on a loopback port, and ends with it.
+    """
+
+    def __init__(self, server: Server, collected: Collected) -> None:
+        self._server = server
+        self._collected = collected
+
+    @property
+    def name(self) -> str:
+        """Such as `fractal-server 1.4.10`."""
+        return self._server.name
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:41235`."""
+        return self._server.url
+
+    @property
+    def client(self) -> Client:
+        """The server's REST API for an administrator: `get(path)`, `post(path, json)`."""
+        return self._server.client
+
+    @property
+    def tasks(self) -> tuple[ListedTask, ...]:
+        """The package's tasks as the server lists them: `name`, `command`, `source`, `id`."""
+        return self._collected.tasks
+
+    def run(
+        self,
+        *steps: tuple[str, Mapping[str, Any]],
+        output_path: str | Path,
+        input_paths: Iterable[str | Path] = (),
+        metadata: Mapping[str, Any] | None = None,
+        limit: float = 600.0,
+    ) -> ServerRun:
+        """Run a workflow: each step is the name of a task and its own arguments.
+
+        `limit` counts seconds. What comes back has an `outcome`, `done` or another, what the
+        server `said`, and the dataset's `metadata`. Raises `LookupError` for a name that no
+        task has.
+        """
+        names = [task.name for task in self.tasks]
+        for name, _ in steps:
+            if name not in names:
+                raise LookupError(f"no task is called {name!r}; there are: {', '.join(names)}")
+        job = Job(
+            name="workflow",
+            steps=tuple(Step(name, args) for name, args in steps),
+            input_paths=tuple(map(str, input_paths)) or (str(output_path),),
+            output_path=str(output_path),
+            metadata=metadata or {},
+        )
+        return self._server.run(job, self._collected, limit)

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
@@ -67,7 +67,11 @@ from pytest_fractal.running import (
 )
 from pytest_fractal.sample_files import Sample, read_samples
 from pytest_fractal.samples import make_arguments
+from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import PackageSpec, Settings
+
+if TYPE_CHECKING:
+    from pytest_fractal.server.servers import Edition, Server
 
 
 class Candidate:
@@ -86,6 +90,8 @@ class Candidate:
         self.folder = folder
         self.executor = executor
         self.store = Store(folder / "facts")
+        self.servers = folder.parent / "servers"
+        """Where whoever answers for the run keeps its servers alive."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self._installer: Installer = INSTALLERS[settings.installer]()
@@ -137,7 +143,8 @@ class Candidate:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules that can be asked of it."""
-        return tuple(REGISTRY.values())
+        asked = self.settings.server is not None
+        return tuple(rule for rule in REGISTRY.values() if asked or not rule.asks_server)
 
     @property
     def task_list(self) -> TaskList | None:
@@ -286,7 +293,7 @@ class Candidate:
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
-        folder = self._sample_folder(sample)
+        folder = self.sample_folder(sample)
         return Filled(
             sample,
             tuple(
@@ -309,28 +316,72 @@ class Candidate:
     def run(self, sample: Sample) -> Run:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
-        folder = self._sample_folder(sample)
-        runs = self.folder / "runs" / sample.task.id / f"sample-{sample.name}"
 
         def gather() -> dict[str, Any]:
             self._installed()
-            if sample.uses_ome_zarr:
-                copy_ome_zarr(self._ome_zarr, folder / OME_ZARR)
-            run = run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
+            run = self._run(sample, previous, self.sample_folder(sample))
             # Less the sample, which every process has read itself.
             return {name: value for name, value in vars(run).items() if name != "sample"}
 
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
-    @property
-    def _ome_zarr(self) -> Path:
-        """The sample data, of which each sample that names it gets a copy."""
-        return self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+    def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
+        self.place_data(sample, folder)
+        runs = folder.with_name(f"{folder.name}-runs") / sample.name
+        return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
-    def _sample_folder(self, sample: Sample) -> Path:
+    def _run_again(self, sample: Sample, folder: Path) -> Run:
+        previous = self._run_again(sample.previous, folder) if sample.previous else None
+        return self._run(sample, previous, folder)
+
+    def place_data(self, sample: Sample, folder: Path) -> None:
+        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
+        if sample.uses_ome_zarr:
+            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            copy_ome_zarr(made, folder / OME_ZARR)
+
+    def sample_folder(self, sample: Sample) -> Path:
+        """The `{tmp}` of a sample."""
         if sample.made:
             return self.folder / "made" / sample.task.id
         return self.folder / "samples" / sample.workflow
+
+    @property
+    def edition(self) -> Edition:
+        """The fractal-server to ask. Raises `BadInput` when it takes no such manifest."""
+        from pytest_fractal.server.servers import Edition
+
+        listed = self.task_list
+        generation = listed.generation.version if listed and listed.generation else None
+        return Edition.chosen(self.settings.server or "", generation)
+
+    @property
+    def server(self) -> Server:
+        """A running server of this candidate's own, which ends with the run."""
+        return self.store.once(
+            "server", lambda: self.edition.start(self.folder / "server", self.servers)
+        )
+
+    @property
+    def collection(self) -> Collection:
+        """What the server made of the wheel."""
+        from pytest_fractal.server import asking
+
+        server = self.server
+        return self.store.once("collection", lambda: asking.collection(server, self))
+
+    def server_run(self, sample: Sample) -> ServerRun:
+        """What came of running a sample, or the workflow that ends with it, on the server."""
+        from pytest_fractal.server import asking
+
+        server, collected, here = self.server, self.collection.collected, self.run(sample)
+
+        def gather() -> ServerRun:
+            return asking.server_run(
+                server, self, collected, here, lambda place: self._run_again(sample, place)
+            )
+
+        return self.store.once(f"server-{_run_key(sample)}", gather)
 
     def starts(self) -> Iterator[tuple[str, str | None, Start]]:
         """All process starts until now, each with the id of its task and its sample, if any."""
@@ -349,25 +400,36 @@ class Candidate:
         root = environment.site_packages / self.wheel.package
         return (str(environment.python), str(root / part.executable))
 
-    def source_of(self, task: Task) -> str | None:
-        """The task's `source`, as the server would store it; None where it stores none."""
-        python = ""
-        if self.settings.python:
-            python = "py" + ".".join(map(str, self.interpreter.version_info[:2]))
+    def source_of(self, task: Task, python: str = "") -> str | None:
+        """The task's `source`, as the server would store it; None where it stores none.
+
+        `python` is the version that the server is asked for; by default, what the settings
+        ask for.
+        """
+        if not python and self.settings.python:
+            python = ".".join(map(str, self.interpreter.version_info[:2]))
         return task.generation.source(
-            self.wheel.package, self.wheel.version or "", self.spec.extras, python, task.slug
+            self.wheel.package,
+            self.wheel.version or "",
+            self.spec.extras,
+            f"py{python}" if python else "",
+            task.slug,
         )
 
     def located(self, file: str) -> str:
         """A path in the wheel as the author knows it: where the source tree has that file."""
         if self.home is not None and Path(file).is_relative_to(self.home):
             return str(Path(file).relative_to(self.home))
-        if self.spec.kind != "source" or self.spec.path is None:
-            return file
+        return file if Path(file).is_absolute() else self.in_tree(file) or file
+
+    def in_tree(self, file: str) -> str | None:
+        """A path in the wheel, or on disk, relative to the author's folder; None if not there."""
+        if self.home is None:
+            return None
         for place in (PurePosixPath(file), PurePosixPath("src", file)):
-            if (self.spec.path / place).is_file():
-                return str(place)
-        return file
+            if os.path.isfile(self.home / place):  # noqa: PTH113 - false for an impossible name
+                return Path(os.path.relpath(self.home / place, self.home)).as_posix()
+        return None
 
     def _build_release(self) -> Built:
         assert self.spec.path is not None

@@ -81,7 +81,7 @@ class CustomTasks(Candidate):
         except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
             return (part.script,)
 
-    def source_of(self, task: Task) -> str:
+    def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""
         return str(task.entry.get("source", ""))
 

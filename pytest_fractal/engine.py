@@ -25,9 +25,11 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.machinery.processes import Stopper, stopped_by
 from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.places import place_of
 from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
 from pytest_fractal.running import Filled, Run, Sampling
 from pytest_fractal.sample_files import Sample
+from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
@@ -38,6 +40,7 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Installation: lambda candidate: candidate.installation,
     Manifest: lambda candidate: candidate.task_list,
     TaskList: lambda candidate: candidate.task_list,
+    Collection: lambda candidate: candidate.collection,
 }
 """The facts about a package that a rule may ask for by the type of its parameter."""
 
@@ -58,6 +61,7 @@ PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
 SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
     Filled: lambda candidate, sample: candidate.filled(sample),
     Run: lambda candidate, sample: candidate.run(sample),
+    ServerRun: lambda candidate, sample: candidate.server_run(sample),
 }
 """The facts about one sample of a task."""
 
@@ -152,7 +156,7 @@ class Engine:
         wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
         wants_environment = any(Installation in check.rule.subjects for check in checks)
         self._pool = ThreadPoolExecutor(
-            width + 1, "fractal", initializer=stopped_by, initargs=(self._stopper,)
+            width + 2, "fractal", initializer=stopped_by, initargs=(self._stopper,)
         )
         if tasks or wants_environment:
             # The first installs, the others wait for it: one thread for that is enough.
@@ -167,6 +171,8 @@ class Engine:
             self._pool.submit(self._judged, check)
         if wants_tree:
             self._pool.submit(self._judged, Check(REGISTRY["FR006"]))
+        if any(check.rule.asks_server for check in checks):
+            self._pool.submit(self._judged, Check(REGISTRY["FR901"]))
 
     def drain(self) -> None:
         """Finish what is being gathered ahead, and begin nothing more of it."""
@@ -202,6 +208,8 @@ class Engine:
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):
+                if rule.asks_server and self._is_ignored(root):
+                    continue  # whoever does not believe a rule asks the server
                 blockers[root.code, root.task, root.sample] = root
         if blockers:
             broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
@@ -230,7 +238,9 @@ class Engine:
         if len(passed_over) == len(parts):
             why = "; ".join(passed_over) or "the server runs no command of the task, see FR115"
             return self._verdict(check, Outcome.SKIP, reason=why)
-        findings = tuple(self._completed(one, task) for one in told if isinstance(one, Finding))
+        findings = tuple(
+            self._completed(one, rule, task) for one in told if isinstance(one, Finding)
+        )
         notes = [one for one in told if isinstance(one, Note)]
         reason = "; ".join([*notes, *passed_over]) or None
         weights = {found.severity or rule.severity for found in findings}
@@ -240,14 +250,22 @@ class Engine:
             outcome = Outcome.WARN if weights else Outcome.PASS
         return self._verdict(check, outcome, findings=findings, reason=reason)
 
+    def _is_ignored(self, verdict: Verdict) -> bool:
+        rule, settings = REGISTRY[verdict.code], self.candidate.settings
+        task = next((one for one in self.candidate.tasks if one.id == verdict.task), None)
+        return settings.ignored(rule, *_names(task)) is not None
+
     def _needed(self, check: Check) -> Iterator[Check]:
         """The checks that must not fail before this one can be judged."""
         for needed in self._prerequisites(check.rule):
-            yield Check(
-                needed,
-                check.task if is_about_tasks(needed) else None,
-                check.sample if is_about_samples(needed) else None,
-            )
+            # A rule about the package waits for those about tasks, for every task.
+            whole = is_about_tasks(needed) and not is_about_tasks(check.rule)
+            for task in self.candidate.tasks if whole else (check.task,):
+                yield Check(
+                    needed,
+                    task if is_about_tasks(needed) else None,
+                    check.sample if is_about_samples(needed) else None,
+                )
         if check.sample and check.sample.previous and Run in check.rule.subjects:
             # The server goes no further when a step of a workflow breaks.
             before = check.sample.previous
@@ -275,9 +293,12 @@ class Engine:
         assert sample is not None
         return SAMPLE_FACTS[subject](self.candidate, sample)
 
-    def _completed(self, found: Finding, task: Task | None) -> Finding:
+    def _completed(self, found: Finding, rule: Rule, task: Task | None) -> Finding:
         file = self.candidate.located(found.file) if found.file else None
-        return replace(found, file=file, task=found.task or (task.slug if task else None))
+        about = found.task or (task.slug if task else None)
+        builds = Build in rule.subjects or TreeBuild in rule.subjects
+        place = place_of(self.candidate, replace(found, task=about), builds)
+        return replace(found, file=file, task=about, place=place)
 
     def _verdict(
         self,

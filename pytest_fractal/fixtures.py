@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_fractal.api import Package, TaskRun
+    from pytest_fractal.api import Package, PackageServer, TaskRun
     from pytest_fractal.facts import Task
     from pytest_fractal.sample_files import Sample
 
@@ -41,6 +41,19 @@ def fractal_task(request: pytest.FixtureRequest) -> Task:
         request.getfixturevalue("fractal_package")  # tells why, when there is no package
         pytest.fail("no task can be read from the package's manifest", pytrace=False)
     return task
+
+
+@pytest.fixture(scope="session")
+def fractal_server(fractal_package: Package) -> PackageServer:
+    """A running fractal-server that has collected the package; skips without --fractal-server."""
+    from pytest_fractal.errors import BadInput, HarnessError
+
+    if not fractal_package.asks_server:
+        pytest.skip("a real server only runs with --fractal-server")
+    try:
+        return fractal_package.server
+    except (BadInput, HarnessError) as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

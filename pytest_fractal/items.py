@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
-from pytest_fractal.report import text
-from pytest_fractal.report.json_file import write_json
+from pytest_fractal.report import formats, text
+from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
@@ -228,7 +228,12 @@ class Suite:
             return []
         specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
         waiting = {spec.text for spec in specs if spec.kind != "task"}
-        return [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        return lines + sorted(
+            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            for one in candidates
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -279,7 +284,7 @@ class Suite:
             return
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
-            write_json(report, path)
+            formats.write(report, path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A line a task, the warnings, and where the time went."""
@@ -295,6 +300,10 @@ class Suite:
             if report.folder:
                 terminalreporter.line(f"kept: {report.folder}")
                 for line in text.repeat_lines(report):
+                    terminalreporter.line(line)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                for line in workflow_commands(report, self.session.settings.strict):
+                    terminalreporter.ensure_newline()
                     terminalreporter.line(line)
 
     def _reports(self) -> Iterator[CandidateReport]:

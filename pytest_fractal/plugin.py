@@ -6,6 +6,7 @@ heavy is imported here.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
     )
     option(
+        "server",
+        "let a real fractal-server collect the package and run its samples: this version, "
+        "or the one that is known to be good",
+        nargs="?",
+        const="",
+        metavar="VERSION",
+    )
+    option(
         "report",
-        "write a report, in the format of the suffix (.json); may be repeated",
+        "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
+        ".badge.json; may be repeated",
         ini="linelist",
         metavar="FILE",
         **many,
@@ -106,7 +116,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
     )
     option("rules", "print the table of rules and exit", ini=None, action="store_true")
-    option("explain", "print one rule and exit", ini=None, metavar="CODE")
+    option(
+        "explain",
+        "print one rule, by its code or its name, and exit",
+        ini=None,
+        metavar="CODE",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -130,13 +145,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         print(rules_table())
         return 0
     if (code := config.option.fractal_explain) is not None:
-        from pytest_fractal.report.text import explanation
-        from pytest_fractal.rules import REGISTRY
+        from pytest_fractal.report.explanation import explanation
+        from pytest_fractal.rules.registry import look_up
 
-        rule = REGISTRY.get(code.strip().upper())
-        if rule is None:
-            raise pytest.UsageError(f"{code}: no rule has this code; --fractal-rules lists them")
-        print(explanation(rule))
+        try:
+            rule = look_up(code)
+        except BadInput as error:
+            raise pytest.UsageError(f"--fractal-explain: {error}") from None
+        reporter = pytest.TerminalReporter(config)
+        width = shutil.get_terminal_size().columns
+        print(explanation(rule, width, colored=reporter.hasmarkup))
         return 0
     return None
 
@@ -195,6 +213,9 @@ def _settings(config: pytest.Config) -> Settings:
         return _ini(config, name) if value is None or value == [] else value
 
     timeout, samples = given("timeout"), given("samples")
+    server = config.option.fractal_server
+    if server is None:
+        server = _ini(config, "server") or None
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
@@ -212,6 +233,7 @@ def _settings(config: pytest.Config) -> Settings:
         timeout=300.0 if timeout is None else timeout,
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
+        server="" if server == "default" else server,
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.generations import Answer, Call, ModelFault, PartKeys, Trouble
+from pytest_fractal.generations import Answer, Call, ModelFault, PartKeys, State, Trouble
 from pytest_fractal.machinery.commands import Start
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.samples import make_arguments
@@ -39,13 +39,18 @@ class Run:
     executions: tuple[Execution, ...]
     trouble: Trouble | None
     """Why nothing, or nothing more, could be started."""
-    state: Any = field(repr=False)
-    """What the next step of a workflow begins with, in the generation's own terms."""
+    state: State = field(repr=False)
+    """What the next step of a workflow begins with."""
     faults: tuple[tuple[int, ModelFault], ...] = ()
     """What the server refuses of outputs that are good each for itself: by the number of
     the execution, and the way into its output."""
     changed: tuple[str, ...] = ()
     """What was written after its last command had ended, by processes that it had left."""
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The dataset afterwards, as the server keeps it."""
+        return self.state.value
 
     @property
     def succeeded(self) -> bool:

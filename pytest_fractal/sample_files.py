@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -44,6 +44,8 @@ class Sample:
     """What its file holds; None for one that was made."""
     way: tuple[str | int, ...] = ()
     """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
+    last: bool = True
+    """Whether no step after it expects success."""
 
     @property
     def workflow(self) -> str:
@@ -151,7 +153,11 @@ class _Reader:
             if previous is not None and previous.expect == "failure":
                 raise self._bad("no step can follow one that expects failure", *keys)
             name = f"{self._name}.{index + 1}"
-            samples.append(self._sample(self._mapping(step, keys), keys, name, previous))
+            after = [one for one in steps[index + 1 :] if isinstance(one, dict)]
+            last = all(one.get("expect") == "failure" for one in after)
+            samples.append(
+                replace(self._sample(self._mapping(step, keys), keys, name, previous), last=last)
+            )
         return samples
 
     def _is_elsewhere(self, steps: Sequence[Any]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
@@ -18,6 +20,9 @@ from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pytest_fractal.server.process import Hold
 
 Progress = Callable[[str], None]
 
@@ -50,6 +55,9 @@ class Session:
             if anchor in anchors[:number]:
                 raise BadInput(f"{specs[number].text}: this package was given twice")
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pytest-fractal-")).resolve()
+        self._hold = (
+            _hold(self.folder / "servers") if self._owner and settings.server is not None else None
+        )
         self.engines: Mapping[str, Engine] = {
             anchor: Engine(
                 (CustomTasks if spec.kind == "task" else Candidate)(
@@ -88,6 +96,11 @@ class Session:
                     raise BadInput(f"{text}: {sentence}") from None
             # Bad input is told before anything is judged.
             _ = candidate.samples
+            if self.settings.server is not None and candidate.spec.kind != "task":
+                edition = candidate.edition
+                progress(f"installing fractal-server {edition.version}")
+                with contextlib.suppress(HarnessError):  # the verdicts tell
+                    edition.environment()
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)
@@ -115,10 +128,18 @@ class Session:
 
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""
+        if self._hold is not None:
+            self._hold.release()  # first, so that nobody waits for what it does
         for engine in self.engines.values():
             engine.close()
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
+
+
+def _hold(folder: Path) -> Hold:
+    from pytest_fractal.server.process import Hold
+
+    return Hold(folder)
 
 
 def remove_tree(folder: Path) -> None:

@@ -16,9 +16,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery.building import PROJECT_FILES
 from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
+from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
-
-REPORT_SUFFIXES: Final = frozenset({".json"})
+from pytest_fractal.rules.registry import no_such_rule
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
 _CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*(?P<reason>.*))?")
@@ -127,7 +127,11 @@ class CodePattern:
 
     def matches(self, rule: Rule, *tasks: str | None) -> bool:
         """Whether it means this rule, for a task that goes by any of these names."""
-        return rule.code.startswith(self.code) and (self.task is None or self.task in tasks)
+        return self.means(rule) and (self.task is None or self.task in tasks)
+
+    def means(self, rule: Rule) -> bool:
+        """Whether it means this rule, for whatever task."""
+        return rule.code.startswith(self.code)
 
 
 def parse_codes(text: str) -> tuple[CodePattern, ...]:
@@ -151,7 +155,7 @@ def _code_pattern(text: str) -> CodePattern:
     matched = _CODE.fullmatch(text.strip())
     code = matched["code"].upper() if matched else text.strip()
     if matched is None or not any(known.startswith(code) for known in REGISTRY):
-        raise BadInput(f"{code}: no rule has this code; --fractal-rules lists them")
+        raise no_such_rule(code)
     return CodePattern(code, matched["task"], matched["reason"])
 
 
@@ -173,6 +177,8 @@ class Settings:
     reports: tuple[Path, ...] = ()
     samples: Path | None = None
     """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
+    server: str | None = None
+    """The version of fractal-server to ask; "" for the one known good, None for none."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():
@@ -185,10 +191,12 @@ class Settings:
             raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
         for pin in self.pins:
             _check_pin(pin)
+        if self.server is None:
+            for pattern in self.select:
+                if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
+                    raise BadInput(f"{pattern.code} is only judged with --fractal-server")
         for report in self.reports:
-            if report.suffix not in REPORT_SUFFIXES:
-                known = ", ".join(sorted(REPORT_SUFFIXES))
-                raise BadInput(f"{report}: the suffix tells the format, one of {known}")
+            format_of(report)
             if not report.parent.is_dir():
                 raise BadInput(f"{report}: its folder does not exist")
 

@@ -28,6 +28,16 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an annotation in the author's repository belongs."""
+
+    file: str
+    """Relative to the folder of the package, with `/`."""
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One breach of a rule, told so that its reader can mend it without other documents."""
 
@@ -49,6 +59,9 @@ class Finding:
     """The slug of the one task that is concerned; None: all of them."""
     severity: Severity | None = None
     """Where this finding weighs other than its rule says."""
+    place: Place | None = field(default=None, compare=False)
+    """The file in the source tree that is to be changed, as well as that is known; None
+    without a source tree. It differs from `file` where that is in the wheel only."""
 
     @property
     def where(self) -> str:

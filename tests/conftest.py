@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from reporting import hostile_report, real_report
 
 # Imported here once, and not again in each run within this process.
 import pytest_fractal.items  # noqa: F401
+from pytest_fractal.report.model import Report
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -111,7 +113,7 @@ class Runner:
         self, *argv: str | Path, cwd: Path | None = None, **variables: str
     ) -> subprocess.Popen[str]:
         """Start a command in a process group of its own."""
-        own = ("PYTEST_", "FRACTAL_", "COV_")
+        own = ("PYTEST_", "FRACTAL_", "COV_", "GITHUB_")
         env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return subprocess.Popen(
             [str(word) for word in argv],
@@ -165,3 +167,15 @@ def runner(tmp_path: Path) -> Runner:
     temporary.mkdir()
     (folder / "pytest.ini").write_text("[pytest]\n")  # so that nothing above is found
     return Runner(folder, temporary)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A report on a package that breaks three rules."""
+    return real_report(tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def hostile(real: Report) -> Report:
+    """The same, with texts that would break out of any format."""
+    return hostile_report(real)

@@ -425,6 +425,10 @@ PLAIN = [
         import subprocess
         subprocess.Popen(["sleep", "15"], start_new_session=True)
         """) + USUAL),
+    Kind("makes_a_pipe_of_its_output", GOOD, FUNCTION + PARSE + dedent("""
+        os.mkfifo(options.metadata_out)
+        main(**json.load(open(options.json)))
+        """)),
     Kind("reads_standard_input", NOT_READING, FUNCTION + PARSE + dedent("""
         main(**json.load(sys.stdin))
         """)),

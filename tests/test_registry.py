@@ -7,13 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_fractal.engine import (
-    PACKAGE_FACTS,
-    PART_FACTS,
-    SAMPLE_FACTS,
-    TASK_FACTS,
-    is_about_tasks,
-)
+from pytest_fractal.engine import PACKAGE_FACTS, PART_FACTS, SAMPLE_FACTS, TASK_FACTS
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import Rule, rule
 from pytest_fractal.verdicts import Finding
@@ -49,14 +43,6 @@ def test_prerequisites_exist_and_never_lead_back(rule: Rule) -> None:
             yield from behind(needed)
 
     assert rule.code not in behind(rule.code)
-
-
-def test_a_package_rule_never_waits_for_the_rules_about_tasks() -> None:
-    """The engine has no task to judge them for."""
-    for one in REGISTRY.values():
-        if not is_about_tasks(one):
-            for code in one.needs:
-                assert not is_about_tasks(REGISTRY[code]), (one.code, code)
 
 
 def test_names_are_unique() -> None:

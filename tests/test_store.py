@@ -120,7 +120,7 @@ def test_a_bug_is_not_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(ZeroDivisionError):
         store.once("key", lambda: 1 // 0)
-    assert store.seconds("key") is None
+    assert store.span("key") is None
     assert store.once("key", lambda: "value") == "value"
 
 
@@ -132,7 +132,7 @@ def test_a_value_that_cannot_be_kept_leaves_nothing_behind(tmp_path: Path) -> No
     assert store.values("key") == ["value"]
 
 
-def test_seconds_and_values_are_known_to_every_store_of_the_folder(tmp_path: Path) -> None:
+def test_spans_and_values_are_known_to_every_store_of_the_folder(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.once("start-a", lambda: "a")
     store.once("start-b", lambda: "b")
@@ -141,9 +141,12 @@ def test_seconds_and_values_are_known_to_every_store_of_the_folder(tmp_path: Pat
         store.once("start-c", lambda: _raise(BadInput("bad")))
     for again in (store, Store(tmp_path)):
         assert again.values("start-") == ["a", "b"]
-        assert (again.seconds("start-a") or 0) >= 0
-        assert again.seconds("start-c") is not None
-        assert again.seconds("never") is None
+        first, failed = again.span("start-a"), again.span("start-c")
+        assert first is not None
+        assert failed is not None
+        assert failed.started >= first.started > 0
+        assert first.seconds >= 0
+        assert again.span("never") is None
 
 
 def _raise(error: Exception) -> None:

@@ -12,6 +12,7 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Played,
     Reserved,
+    State,
     Trouble,
 )
 from pytest_fractal.generations.v1 import VERSION_1
@@ -32,5 +33,6 @@ __all__ = [
     "PartKeys",
     "Played",
     "Reserved",
+    "State",
     "Trouble",
 ]

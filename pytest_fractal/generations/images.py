@@ -75,6 +75,11 @@ class Dataset:
     type_filters: Mapping[str, bool] = field(default_factory=dict)
     """The `output_types` of the tasks so far: later tasks see only such images."""
 
+    @property
+    def value(self) -> dict[str, Any]:
+        """Its images as JSON."""
+        return {"images": [image.value for image in self.images]}
+
     def inputs(self, input_types: Mapping[str, bool]) -> tuple[Image, ...]:
         """The images that a task with these `input_types` gets; an absent type counts as false.
 

@@ -89,12 +89,20 @@ class Trouble:
     """Whether the job fails with it; else it ends as if all were well."""
 
 
+class State(Protocol):
+    """What the steps of a workflow hand on, in the generation's own terms."""
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """What the server keeps of it in its dataset, as JSON."""
+
+
 @dataclass(frozen=True)
 class Played:
     """What a sample has led to."""
 
-    state: Any
-    """What the next step of a workflow begins with, in the generation's own terms."""
+    state: State
+    """What the next step of a workflow begins with."""
     folder: Path
     """Below which the task has written its data."""
     trouble: Trouble | None = None

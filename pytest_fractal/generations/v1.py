@@ -98,6 +98,11 @@ class Dataset:
     metadata: Mapping[str, Any]
     output_path: str
 
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The metadata."""
+        return self.metadata
+
 
 class Version1:
     """See `Generation`."""

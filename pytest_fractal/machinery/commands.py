@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -187,10 +188,10 @@ def start_command(
         supervision=folder / "left.json",
     )
     read = was_read(arguments, before) if keeps_access_times(folder) else None
-    try:
-        written = output.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        written = None
+    written = None
+    if output.is_file():  # a pipe would be waited for
+        with suppress(OSError):
+            written = output.read_text(encoding="utf-8", errors="surrogateescape")
     return Start(finished, read, written, str(arguments), str(output))
 
 

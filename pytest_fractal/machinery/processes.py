@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from pytest_fractal.errors import HarnessError
 from pytest_fractal.machinery import supervisor
 
 KEPT_BYTES: Final = 64 * 1024
@@ -146,6 +147,14 @@ _thread = threading.local()
 def stopped_by(stopper: Stopper) -> None:
     """Let `stopper` end what the calling thread runs from now on."""
     _thread.stopper = stopper
+
+
+def pause(seconds: float) -> None:
+    """Sleep. Raises `HarnessError` when the calling thread is to end what it does."""
+    time.sleep(seconds)
+    stopper: Stopper | None = getattr(_thread, "stopper", None)
+    if stopper is not None and stopper.stopped:
+        raise HarnessError("the run was stopped")
 
 
 def run(

@@ -23,10 +23,19 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Span:
+    """When something was done."""
+
+    started: float
+    """In seconds since the epoch."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Entry(Generic[T]):
     value: T | None
     error: BadInput | HarnessError | None
-    seconds: float
+    span: Span
 
 
 class Store:
@@ -53,10 +62,10 @@ class Store:
             raise entry.error
         return entry.value  # type: ignore[return-value]
 
-    def seconds(self, key: str) -> float | None:
-        """How long gathering `key` took, waiting for other facts included; None if never asked."""
+    def span(self, key: str) -> Span | None:
+        """When `key` was gathered, waiting for other facts included; None if it never was."""
         entry = self._known.get(key) or self._read(key)
-        return None if entry is None else entry.seconds
+        return None if entry is None else entry.span
 
     def peek(self, key: str) -> Any:
         """What was gathered under `key`, by anyone; None when nothing was, or not yet."""
@@ -73,7 +82,7 @@ class Store:
         with FileLock(self.folder / f"{key}.lock"):
             if (known := self._read(key)) is not None:
                 return known
-            started = time.monotonic()
+            epoch, started = time.time(), time.monotonic()
             value: T | None = None
             error: BadInput | HarnessError | None = None
             try:
@@ -84,7 +93,7 @@ class Store:
                 error = HarnessError(str(caught.args[0][0][2]))
             except OSError as caught:  # an unreadable file, a full disk
                 error = HarnessError(str(caught))
-            entry = _Entry(value, error, time.monotonic() - started)
+            entry = _Entry(value, error, Span(epoch, time.monotonic() - started))
             target = self.folder / f"{key}.pickle"
             partial = target.with_suffix(".partial")
             partial.write_bytes(pickle.dumps(entry))

@@ -7,11 +7,16 @@ is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, an
 process group is all that is ended.
 
 Usage: python supervisor.py REPORT COMMAND...
+       python supervisor.py --while-locked WANTED ALIVE COMMAND...
 
 Ends as the command ended, and writes to the file REPORT a JSON object: `ended`, the time
 in nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
 command line of each that did not end soon by itself. All of them are killed, also when
 SIGTERM comes first. It imports little, for it is started every time.
+
+In the second form it keeps a server alive: for as long as some process holds a lock
+(`flock`) on the file WANTED, however that process may end. Then it interrupts the command,
+and ends everything. It holds a lock on the file ALIVE itself, until nothing is left.
 """
 
 import contextlib
@@ -39,8 +44,8 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants() -> dict[int, str]:
-    """The living processes below this one: pid -> command line. Empty without /proc."""
+def descendants(root: int | None = None) -> dict[int, str]:
+    """The living processes below one, or below this: pid -> command line. Empty without /proc."""
     parents = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
@@ -52,7 +57,7 @@ def descendants() -> dict[int, str]:
             if state not in "ZX":
                 parents[int(name)] = int(parent)
     found: dict[int, str] = {}
-    new = {os.getpid()}
+    new = {root or os.getpid()}
     while new:
         new = {pid for pid, parent in parents.items() if parent in new and pid not in found}
         found |= {pid: command_line(pid) for pid in new}
@@ -96,8 +101,38 @@ def stopped(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
+def keep(wanted: str, alive: str, command: list[str]) -> None:
+    """Run a server until nobody holds the lock on `wanted` any more; never returns."""
+    import fcntl
+    import threading
+
+    own = os.open(alive, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(own, fcntl.LOCK_EX)
+    held = os.open(wanted, os.O_RDONLY)
+    adopt_orphans()
+    process = subprocess.Popen(command, process_group=0)
+
+    def watch() -> None:
+        # The kernel gives the lock away when its holder has ended, even by SIGKILL.
+        fcntl.flock(held, fcntl.LOCK_SH)
+        process.send_signal(signal.SIGINT)
+        time.sleep(SETTLING)
+        kill_all()
+
+    def interrupted(*_: object) -> None:
+        kill_all()
+
+    signal.signal(signal.SIGTERM, interrupted)
+    threading.Thread(target=watch, daemon=True).start()
+    status = process.wait()
+    kill_all()
+    os._exit(status if status >= 0 else 128 - status)
+
+
 def main() -> None:
     """Run the command of the arguments; never returns."""
+    if sys.argv[1] == "--while-locked":
+        keep(sys.argv[2], sys.argv[3], sys.argv[4:])
     report, command = sys.argv[1], sys.argv[2:]
     adopt_orphans()
     signal.signal(signal.SIGTERM, stopped)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.verdicts import Finding, Outcome, Verdict
 
-REPORT_VERSION = 1
+if TYPE_CHECKING:
+    from pytest_fractal.candidate import Candidate
+
+REPORT_VERSION: Final = 1
+
+_STAGES: Final = {
+    "build": "build",
+    "environment": "environment",
+    "install": "install",
+    "tree-build": "build from the tree",
+    "server": "server start",
+    "collection": "collection by the server",
+}
+"""The facts whose gathering takes its time, and what that is called."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,17 @@ class TaskSummary:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Something that the tool did before or beside the commands."""
+
+    name: str
+    started: float
+    """In seconds since the epoch."""
+    seconds: float
+    """What it waited for others included."""
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """One start of a task's command."""
 
@@ -46,6 +71,8 @@ class RunSummary:
     started: float
     again: str
     """The command line that repeats it."""
+    follows: tuple[str, str] | None = None
+    """The task and the sample of the step before it in its workflow."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,12 @@ class CandidateReport:
     runs: tuple[RunSummary, ...]
     timings: Mapping[str, float]
     """Seconds by stage: build, environment, install, runs."""
+    stages: tuple[Stage, ...] = ()
+    """The same with the time at which each began; those that took place."""
+    again: str = ""
+    """The command line that judges the same package in the same way."""
+    home: Path | None = None
+    """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
     """Where the environment and the runs are kept; None when they are not."""
 
@@ -110,6 +143,8 @@ class Report:
         """The report as JSON has it; see docs/report.md for its form."""
         return {
             "report_version": REPORT_VERSION,
+            "complete": self.complete,
+            "strict": self.strict,
             "candidates": [_candidate(one) for one in self.candidates],
             "passed": self.passed,
         }
@@ -140,13 +175,20 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     except (BadInput, HarnessError):
         python, commands = None, {}
     runs = tuple(_runs(candidate))
-    stages = {
-        "build": candidate.store.seconds("build") if candidate.spec.kind != "wheel" else 0.0,
-        "environment": candidate.store.seconds("environment"),
-        "install": candidate.store.seconds("install"),
-        "runs": max((run.started + run.seconds for run in runs), default=0.0)
-        - min((run.started for run in runs), default=0.0),
+    spans = {key: span for key in _STAGES if (span := candidate.store.span(key)) is not None}
+    if candidate.spec.kind == "wheel":
+        spans.pop("build", None)
+    names = {**_STAGES, "build": "download"} if candidate.spec.kind == "requirement" else _STAGES
+    stages = tuple(
+        Stage(names[key], span.started, round(span.seconds, 3)) for key, span in spans.items()
+    )
+    timings = {
+        key: spans[key].seconds if key in spans else 0.0
+        for key in ("build", "environment", "install")
     }
+    timings["runs"] = max((run.started + run.seconds for run in runs), default=0.0) - min(
+        (run.started for run in runs), default=0.0
+    )
     generation = listed.generation.version if listed and listed.generation else None
     return CandidateReport(
         name=candidate.wheel.distribution if built else candidate.spec.text,
@@ -168,14 +210,36 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         ),
         verdicts=tuple(verdicts),
         runs=runs,
-        timings={stage: round(seconds or 0.0, 2) for stage, seconds in stages.items()},
+        timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
+        stages=stages,
+        again=_command_line(candidate),
+        home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
+
+
+def _command_line(candidate: Candidate) -> str:
+    """The command line that judges it by the settings of this run, for a shell."""
+    spec, settings = candidate.spec, candidate.settings
+    words = ["pytest", f"--fractal-{'task' if spec.kind == 'task' else 'package'}={spec.text}"]
+    words += [f"--fractal-python={settings.python}"] if settings.python else []
+    words += [f"--fractal-pin={pin}" for pin in settings.pins]
+    words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
+    words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
+    if settings.server is not None:
+        words += [f"--fractal-server={settings.server or 'default'}"]
+    return shlex.join(words)
 
 
 def _runs(candidate: Candidate) -> Iterable[RunSummary]:
     # Tasks run side by side, so only the order within a task is the same in every run.
     order = [task.id for task in candidate.tasks]
+    before = {
+        (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
+        for task in candidate.tasks
+        for sample in candidate.samples_of(task)
+        if sample.previous
+    }
     for task, sample, start in sorted(
         candidate.starts(), key=lambda one: (order.index(one[0]), one[2].finished.started)
     ):
@@ -183,6 +247,7 @@ def _runs(candidate: Candidate) -> Iterable[RunSummary]:
         yield RunSummary(
             task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
             finished.timed_out, finished.started, start.again,
+            before.get((task, sample)) if sample else None,
         )  # fmt: skip
 
 
@@ -204,11 +269,13 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "verdicts": [_verdict(verdict) for verdict in one.verdicts],
         "runs": [
             {"task": run.task, "sample": run.sample, "argv": list(run.argv),
-             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out}
+             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out,
+             "started": run.started, "again": run.again}
             for run in one.runs
         ],
         "summary": one.summary,
         "timings": dict(one.timings),
+        "stages": [asdict(stage) for stage in one.stages],
     }  # fmt: skip
 
 
@@ -224,7 +291,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             {"where": found.where, "expected": found.expected, "found": found.found,
              "hint": found.hint, "file": found.file, "pointer": found.pointer, "line": found.line,
              "column": found.column, "task": found.task,
-             "severity": found.severity.value if found.severity else None}
+             "severity": found.severity.value if found.severity else None,
+             "place": asdict(found.place) if found.place else None}
             for found in verdict.findings
         ],
         "seconds": verdict.seconds,

@@ -18,7 +18,8 @@ def _expects_success(sample: Sample) -> str | None:
     return "the sample expects failure, see FR406" if sample.expect == "failure" else None
 
 
-def _is_the_authors(sample: Sample) -> str | None:
+def is_the_authors(sample: Sample) -> str | None:
+    """Why a rule on an author's samples that expect success passes over this one."""
     return "the task has no sample, see FR407" if sample.made else _expects_success(sample)
 
 
@@ -57,7 +58,7 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",
-    passes_over=_is_the_authors,
+    passes_over=is_the_authors,
 )
 def sample_succeeds(run: Run) -> Iterator[Finding]:
     """A sample that expects success exits 0 within the time limit.

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from jsonschema import (
 )
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
+from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
@@ -32,8 +33,19 @@ from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.running import Filled
 from pytest_fractal.verdicts import Finding, Severity
 
+
+def _multiple_of(
+    validator: Validator, step: float, value: Any, _: object
+) -> Iterator[ValidationError]:
+    """By the digits that are written: to binary fractions, 0.3 is no multiple of 0.1."""
+    if validator.is_type(value, "number") and Fraction(str(value)) % Fraction(str(step)):
+        yield ValidationError(f"{value!r} is not a multiple of {step!r}")
+
+
 _DRAFTS: Final[dict[str, type[Validator]]] = {
-    str(draft.META_SCHEMA["$schema"]).rstrip("#"): draft
+    str(draft.META_SCHEMA["$schema"]).rstrip("#"): extend(  # type: ignore[no-untyped-call]
+        draft, {"multipleOf": _multiple_of}
+    )
     for draft in (
         Draft3Validator,
         Draft4Validator,
@@ -43,6 +55,7 @@ _DRAFTS: Final[dict[str, type[Validator]]] = {
         Draft202012Validator,
     )
 }
+_LATEST: Final = str(Draft202012Validator.META_SCHEMA["$schema"])
 _HERE: Final = "urn:pytest-fractal:args-schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
@@ -309,7 +322,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
     The web client fills the default in; the user who leaves it there is refused.
     """
     schema = schema_of(part)
-    draft = validator_for(schema, default=Draft202012Validator)
+    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
         if "default" not in inner:
@@ -383,7 +396,7 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
 def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | None:
     """The best reason why a command's schema refuses these arguments; None when it does not."""
     schema = part.schema
-    draft = _declared(schema.get("$schema")) or Draft202012Validator
+    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     validator = draft({"$ref": base}, registry=registry)
     try:

@@ -1,0 +1,74 @@
+"""Where in the author's repository a finding belongs, for annotations there.
+
+A finding tells of the wheel, of a process or of an installation; what its reader
+changes is a file of the source tree.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.machinery.building import PROJECT_FILES
+from pytest_fractal.verdicts import Finding, Place
+
+_PROJECT = ("project", "tool.poetry", "metadata")
+_BUILD = ("build-system",)
+
+
+def place_of(candidate: Candidate, found: Finding, builds: bool) -> Place | None:
+    """The place of a finding in the source tree; None where there is no tree.
+
+    Its own file where the tree has that; else the entry of its task in the list of
+    tasks; else the section of the project file that is about the build, where `builds`
+    says so, or about the project.
+    """
+    home = candidate.home
+    if home is None:
+        return None
+    own = _own_file(candidate, found.file)
+    if own is not None and (own not in PROJECT_FILES or found.line is not None):
+        return Place(own, found.line, found.column)
+    return _of_task(candidate, found.task) or _of_project(home, builds)
+
+
+def _own_file(candidate: Candidate, file: str | None) -> str | None:
+    if file is None:
+        return None
+    listed = candidate.task_list
+    if candidate.spec.kind == "task" and listed is not None and file == listed.path:
+        assert candidate.spec.path is not None
+        return candidate.spec.path.name
+    return candidate.in_tree(file)
+
+
+def _of_task(candidate: Candidate, slug: str | None) -> Place | None:
+    listed = candidate.task_list
+    for task in candidate.tasks:
+        if listed is not None and slug in (task.slug, task.id):
+            entry = task.finding(expected="", found="", hint="")
+            file = _own_file(candidate, listed.path)
+            return Place(file, entry.line, entry.column) if file else None
+    return None
+
+
+def _of_project(home: Path, builds: bool) -> Place | None:
+    for name in (*PROJECT_FILES, "setup.cfg"):
+        if (home / name).is_file():
+            return Place(name, _section(home / name, _BUILD if builds else _PROJECT))
+    return None
+
+
+def _section(file: Path, names: tuple[str, ...]) -> int:
+    """The line on which the first of these sections begins; 1 where there is none."""
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return 1
+    for name in names:
+        header = re.compile(rf"\s*\[\s*{re.escape(name)}\s*\]")
+        for number, line in enumerate(lines, 1):
+            if header.match(line):
+                return number
+    return 1

@@ -1,0 +1,91 @@
+"""What a candidate asks a server: to collect its wheel, and to run its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packaging.requirements import Requirement
+
+from pytest_fractal.running import Run
+from pytest_fractal.sample_files import Sample
+from pytest_fractal.server.comparing import differences, moved
+from pytest_fractal.server.facts import Collected, Collection, ListedTask, ServerRun
+from pytest_fractal.server.servers import Server
+
+if TYPE_CHECKING:
+    from pytest_fractal.candidate import Candidate
+
+_SLACK: Final = 60.0
+"""Seconds that a server may take for a job beside the tasks' own time."""
+
+
+def collection(server: Server, candidate: Candidate) -> Collection:
+    """Let the server collect the wheel, with the extras, pins and interpreter of the run."""
+    pins = {}
+    for text in candidate.settings.pins:
+        pin = Requirement(text)
+        pins[pin.name] = next(iter(pin.specifier)).version
+    interpreter = candidate.interpreter
+    version = ".".join(map(str, interpreter.version_info))
+    collected = server.collect(
+        candidate.wheel.path,
+        extras=candidate.spec.extras,
+        pins=pins,
+        python=(version, interpreter.path),
+    )
+    places = {str(candidate.environment_folder.folder): collected.environment}
+    reported = tuple(
+        ListedTask(
+            task.name,
+            tuple(moved(list(candidate.argv(task.run_parts[0])), places)),
+            candidate.source_of(task, collected.python),
+        )
+        for task in candidate.tasks
+    )
+    return Collection(collected, reported)
+
+
+def server_run(
+    server: Server,
+    candidate: Candidate,
+    collected: Collected,
+    here: Run,
+    again: Callable[[Path], Run],
+) -> ServerRun:
+    """Let the server run a sample, or the workflow that ends with it.
+
+    `here` is what came of it without a server, below whose folder all paths are told;
+    `again` runs it once more like that, in another folder.
+    """
+    sample = here.sample
+    steps = tuple(chain(sample))
+    folder = server.folder / "samples" / sample.workflow
+    for step in steps:
+        candidate.place_data(step, folder)
+    job = server.job(steps, folder)
+    starts = max(1, len(here.executions)) * len(steps)
+    ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
+    if ran.outcome != "done":
+        return ran
+    own = str(candidate.sample_folder(sample))
+    metadata = moved(
+        {key: value for key, value in ran.metadata.items() if key not in job.given},
+        {str(folder): own, collected.environment: str(candidate.environment_folder.folder)},
+    )
+    metadata |= {key: here.dataset[key] for key in job.given if key in here.dataset}
+    varying: tuple[str, ...] = ()
+    if any(differences(here.dataset, metadata)):
+        other = candidate.folder / "again" / sample.workflow
+        second = moved(again(other).dataset, {str(other): own})
+        varying = tuple(one.pointer for one in differences(here.dataset, second))
+    return replace(ran, metadata=metadata, varying=varying)
+
+
+def chain(sample: Sample) -> Iterator[Sample]:
+    """The steps of the workflow that ends with a sample, the first one first."""
+    if sample.previous is not None:
+        yield from chain(sample.previous)
+    yield sample

@@ -1,0 +1,135 @@
+"""The servers of all generations, which are used alike; a module each knows what differs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final, Protocol
+
+from packaging.version import InvalidVersion, Version
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.sample_files import Sample
+from pytest_fractal.server import version1
+from pytest_fractal.server.client import Client
+from pytest_fractal.server.environment import server_environment
+from pytest_fractal.server.facts import Collected, Job, ServerRun
+from pytest_fractal.server.process import Hold, Serving
+
+
+class Server(Protocol):
+    """A server that is running. It can be handed to the other processes of a run."""
+
+    name: str
+    """Such as `fractal-server 1.4.10`."""
+    url: str
+    """Such as `http://127.0.0.1:41235`."""
+    folder: Path
+    """Where it keeps its database, its environments and the files of its jobs."""
+    serving: Serving
+    """Its process, and its log."""
+
+    @property
+    def client(self) -> Client:
+        """Its REST API, for a user who may do everything."""
+
+    def collect(
+        self,
+        wheel: Path,
+        *,
+        extras: Sequence[str] = (),
+        pins: Mapping[str, str] | None = None,
+        python: tuple[str, Path] | None = None,
+    ) -> Collected:
+        """Let it collect a wheel, and wait until it has.
+
+        `pins` are versions by the names of distributions. `python` is a version (`3.11`)
+        and the executable that it is to mean; without it, the server takes its own. Raises
+        `HarnessError` when the server does not answer; everything else is told.
+        """
+
+    def job(self, steps: Sequence[Sample], folder: Path) -> Job:
+        """The job that runs these samples in a workflow, with `folder` as their `{tmp}`."""
+
+    def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
+        """Run a workflow of tasks that it has collected, and wait for its end.
+
+        `limit` counts seconds, from the last change of its status. Raises as `collect` does.
+        """
+
+
+_MODULES: Final[Mapping[str, ModuleType]] = {"1": version1}
+"""By the version of the manifest that they take, which is their own major version."""
+
+
+@dataclass(frozen=True)
+class Edition:
+    """Which server it is to be."""
+
+    generation: str
+    """The version of the manifests that it takes."""
+    version: str
+
+    @classmethod
+    def chosen(cls, asked: str, generation: str | None) -> Edition:
+        """The version that was asked for; without one, the one known good for a generation.
+
+        Raises `BadInput` for a version that is none, or that takes other manifests than
+        those of `generation`; None is that of a package without a manifest.
+        """
+        if not asked:
+            known = generation or "1"
+            return cls(known, _MODULES[known].DEFAULT)
+        try:
+            major = str(Version(asked).major)
+        except InvalidVersion:
+            raise BadInput(
+                f"--fractal-server={asked}: this is no version of fractal-server; write "
+                "--fractal-server=VERSION, or --fractal-server behind all else"
+            ) from None
+        if major not in _MODULES or generation not in (None, major):
+            good = " or ".join(module.DEFAULT for module in _MODULES.values())
+            has = f", and the package has {generation!r}" if generation else ""
+            raise BadInput(
+                f"--fractal-server={asked}: this server takes manifest version {major!r}{has}; "
+                f"known to be good is {_MODULES[generation].DEFAULT if generation else good}"
+            )
+        return cls(major, asked)
+
+    def environment(self) -> Environment:
+        """Where it is installed, which is made if need be.
+
+        Raises `BadInput` when it cannot be installed, and `HarnessError` when the network
+        or the disk is to blame.
+        """
+        return server_environment(_MODULES[self.generation].recipe(self.version))
+
+    def start(self, folder: Path, hold: Path) -> Server:
+        """Start it in a new `folder`; it lives while there is a `Hold` of the folder `hold`.
+
+        Raises as `environment` does, and `HarnessError` when it does not start.
+        """
+        module = _MODULES[self.generation]
+        server: Server = module.start(self.environment(), self.version, folder, hold)
+        return server
+
+
+@contextmanager
+def running_server(generation: str, version: str = "") -> Iterator[Server]:
+    """A server of one's own, in a temporary folder; without a version, the one known good.
+
+    Raises as `Edition` does.
+    """
+    edition = Edition.chosen(version, generation)
+    with tempfile.TemporaryDirectory(prefix="pytest-fractal-server-") as text:
+        folder = Path(text).resolve()
+        hold = Hold(folder / "hold")
+        try:
+            yield edition.start(folder / "server", folder / "hold")
+        finally:
+            hold.release()
