@@ -119,6 +119,7 @@ class Version1:
     kind_key: str | None = None
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"
+    form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
     bad_in_executables = r"[\s'\"\\]"
     manifest_keys = frozenset(ManifestModel.model_fields)
