@@ -341,8 +341,7 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        if sample.uses_ome_zarr:
-            copy_ome_zarr(self._ome_zarr, folder / OME_ZARR)
+        self.place_data(sample, folder)
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
         return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
@@ -350,10 +349,11 @@ class Candidate:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
 
-    @property
-    def _ome_zarr(self) -> Path:
-        """The sample data, of which each sample that names it gets a copy."""
-        return self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+    def place_data(self, sample: Sample, folder: Path) -> None:
+        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
+        if sample.uses_ome_zarr:
+            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
