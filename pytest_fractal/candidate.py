@@ -221,9 +221,24 @@ class Candidate:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        name = f"probe-{_digest(part.task.id, part.keys.name)}"
-        probe = self.store.once(name, lambda: self._probe(part, argv))
+        probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
         return Command(part, argv, probe, installation)
+
+    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
+        """Under which keys the store has what takes starts of commands, once it has it."""
+        if sample is not None:
+            return (_run_key(sample),)
+        return tuple(_probe_key(part) for part in task.run_parts)
+
+    def last_words(self) -> str:
+        """The last line that the installer or the build has printed until now."""
+        logs = [path for path in self.folder.glob("*.log") if path.is_file()]
+        if not logs:
+            return ""
+        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
+            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace").replace("\r", "\n")
+        return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -385,7 +400,10 @@ class Candidate:
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
         return self.store.once(
-            "server", lambda: self.edition.start(self.folder / "server", self.servers)
+            "server",
+            lambda: self.edition.start(
+                self.folder / "server", self.servers, self.settings.database
+            ),
         )
 
     @property
@@ -569,6 +587,10 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _probe_key(part: Part) -> str:
+    return f"probe-{_digest(part.task.id, part.keys.name)}"
 
 
 def _run_key(sample: Sample) -> str:

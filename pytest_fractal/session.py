@@ -25,7 +25,8 @@ from pytest_fractal.verdicts import Verdict
 if TYPE_CHECKING:
     from pytest_fractal.server.process import Hold
 
-Progress = Callable[[str], None]
+Progress = Callable[[Candidate, str], None]
+"""Is told what begins now."""
 
 
 class Session:
@@ -77,7 +78,7 @@ class Session:
             return CustomTasks
         return InstalledPackage if self.settings.environment else Candidate
 
-    def prepare(self, progress: Progress = lambda _: None) -> None:
+    def prepare(self, progress: Progress = lambda *_: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.
 
         Raises `BadInput` when an argument turns out to be of no use.
@@ -93,7 +94,7 @@ class Session:
                 "wheel": "reading",
             }
             there = self.settings.environment is not None
-            progress(f"{'reading' if there else doing[candidate.spec.kind]} {text}")
+            progress(candidate, f"{'reading' if there else doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
             if candidate.spec.kind == "requirement":
                 try:
@@ -105,7 +106,8 @@ class Session:
             _ = candidate.samples
             if self.settings.server is not None and candidate.spec.kind != "task":
                 edition = candidate.edition
-                progress(f"installing fractal-server {edition.version}")
+                edition.check_database(self.settings.database)
+                progress(candidate, f"installing fractal-server {edition.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
                     edition.environment()
             if not candidate.has_wheel:
