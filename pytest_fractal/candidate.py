@@ -56,6 +56,7 @@ from pytest_fractal.machinery.wheels import (
     installed_path,
     read_wheel,
 )
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Filled,
@@ -340,12 +341,19 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
+        self.place_data(sample, folder)
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
         return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
     def _run_again(self, sample: Sample, folder: Path) -> Run:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
+
+    def place_data(self, sample: Sample, folder: Path) -> None:
+        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
+        if sample.uses_ome_zarr:
+            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
@@ -366,7 +374,10 @@ class Candidate:
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
         return self.store.once(
-            "server", lambda: self.edition.start(self.folder / "server", self.servers)
+            "server",
+            lambda: self.edition.start(
+                self.folder / "server", self.servers, self.settings.database
+            ),
         )
 
     @property

@@ -101,6 +101,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
     )
     option(
+        "database",
+        "where fractal-server 2.x is given a database of its own: "
+        "postgresql://user:password@host:port/name (default: start a throw-away PostgreSQL)",
+        metavar="URL",
+    )
+    option(
         "report",
         "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
         ".badge.json; may be repeated",
@@ -234,6 +240,7 @@ def _settings(config: pytest.Config) -> Settings:
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         server="" if server == "default" else server,
+        database=given("database") or None,
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

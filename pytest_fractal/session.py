@@ -99,6 +99,7 @@ class Session:
             _ = candidate.samples
             if self.settings.server is not None and candidate.spec.kind != "task":
                 edition = candidate.edition
+                edition.check_database(self.settings.database)
                 progress(candidate, f"installing fractal-server {edition.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
                     edition.environment()

@@ -179,6 +179,8 @@ class Settings:
     """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
     server: str | None = None
     """The version of fractal-server to ask; "" for the one known good, None for none."""
+    database: str | None = None
+    """Where fractal-server 2.x is given a database: a URL of PostgreSQL's."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 def schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((ROOT / "docs" / "report.schema.json").read_text())
     Draft202012Validator.check_schema(loaded)
+    assert loaded["$id"] == f"{DOCUMENTATION}report.schema.json"
     return loaded
 
 

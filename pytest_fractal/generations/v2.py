@@ -134,6 +134,7 @@ class Version2:
     kind_key: str | None = "type"
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"
+    form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
     manifest_keys = frozenset(ManifestModel.model_fields)
@@ -323,7 +324,7 @@ class Version2:
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """See `Generation`. Only what an init part writes is the list of what to compute."""
-        if part is _INIT and _COMPUTE in self.runs(kind):
+        if part == _INIT and _COMPUTE in self.runs(kind):
             return images.init_output_faults(value)
         return images.output_faults(value)
 
@@ -386,6 +387,15 @@ def _inputs(
     return dataset, dataset.inputs(types)
 
 
+def first_dataset(
+    entry: Mapping[str, Any], given: Mapping[str, Any], folder: Path
+) -> images.Dataset:
+    """The dataset with which the first step of a workflow begins: see `Generation.play`."""
+    types = images.read_types(entry.get("input_types", {}))
+    empty = images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
+    return _inputs(empty, given, types)[0]
+
+
 def _is_good(answer: Answer, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
     """Whether the server goes on with what a command has written."""
     return (
@@ -416,7 +426,7 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
     for part in _PARTS:
         if task.get(part.executable) is not None:
             continue
-        if isinstance(meta := task.get(part.meta), dict) and meta:
+        if (meta := task.get(part.meta, {})) != {}:
             yield ModelFault(
                 (part.meta,), f"no {part.meta}, or {{}}, without {part.executable}", shown(meta)
             )

@@ -117,7 +117,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
 
     Clients read the schema by either draft where it does not say which one it is.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     declared = schema.get("$schema")
     drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
     if declared is not None:
@@ -167,7 +167,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
     and that of generation 1 answers with an internal error when the task is added to a
     workflow.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     if schema.get("type") != "object":
         yield part.schema_finding(
             *(["type"] if "type" in schema else []),
@@ -207,7 +207,7 @@ def local_references(part: Part) -> Iterator[Finding]:
 
     Nothing is ever fetched: neither by the server nor by this tool.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
         reference = inner.get("$ref")
@@ -244,8 +244,8 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
     Fractal always passes them: a task that does not know one of them fails when it
     runs, and one that waits for another waits in vain.
     """
-    properties = _schema(part)["properties"]
-    required = _schema(part).get("required")
+    properties = schema_of(part)["properties"]
+    required = schema_of(part).get("required")
     for name in part.reserved.names:
         if name not in properties:
             yield part.schema_finding(
@@ -287,7 +287,7 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     A schema that is older than its function lets users fill in arguments that the task
     refuses, or hides new ones. The signature is read from the source in the wheel.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     signature = part.signature
     if isinstance(signature, Unreadable):
         raise NotApplicable(f"the function's signature cannot be told: {signature}")
@@ -321,7 +321,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
 
     The web client fills the default in; the user who leaves it there is refused.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
@@ -411,7 +411,8 @@ def _declared(uri: object) -> type[Validator] | None:
     return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
 
 
-def _schema(part: Part) -> Mapping[str, Any]:
+def schema_of(part: Part) -> Mapping[str, Any]:
+    """The schema of a command's arguments. Raises `NotApplicable` where there is none."""
     if not part.has_schema:
         raise NotApplicable("it has no JSON Schema of its arguments, see FR201")
     return part.schema
