@@ -18,7 +18,7 @@ from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.samples import make_arguments
-from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
 
@@ -42,18 +42,21 @@ def check_package(
     keep: bool = False,
     samples: str | Path | None = None,
     server: str | bool = False,
+    environment: str | Path | None = None,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate,
     `jobs` is how many commands run at the same time (0: one a core). `server` is True for
-    the fractal-server that is known to be good, or its version.
+    the fractal-server that is known to be good, or its version; `environment` is the folder
+    of an existing environment, in which the package is judged as it is installed.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
     wanted = f"[{','.join(extras)}]" if extras else ""
     settings = Settings(
+        environment=None if environment is None else Path(environment).absolute(),
         python=python,
         pins=tuple(pins),
         installer=installer,
@@ -150,7 +153,7 @@ class Package:
     def environment(self) -> Environment:
         """The environment with the wheel in it. Raises `BadInput` when it does not install."""
         installation = self._candidate.installation
-        if installation.finished.returncode:
+        if installation.finished is not None and installation.finished.returncode:
             reason = last_lines(installation.finished.stderr or installation.finished.stdout)
             raise BadInput(f"{self._candidate.spec.text} does not install: {reason}")
         return installation.environment
@@ -270,7 +273,7 @@ class PackageServer:
 
     @property
     def tasks(self) -> tuple[ListedTask, ...]:
-        """The package's tasks as the server lists them: `name`, `command`, `source`, `id`."""
+        """The package's tasks as the server lists them: `name`, `commands`, `source`, `id`."""
         return self._collected.tasks
 
     def run(
@@ -279,23 +282,27 @@ class PackageServer:
         output_path: str | Path,
         input_paths: Iterable[str | Path] = (),
         metadata: Mapping[str, Any] | None = None,
+        images: Iterable[Mapping[str, Any]] = (),
         limit: float = 600.0,
     ) -> ServerRun:
         """Run a workflow: each step is the name of a task and its own arguments.
 
-        `limit` counts seconds. What comes back has an `outcome`, `done` or another, what the
-        server `said`, and the dataset's `metadata`. Raises `LookupError` for a name that no
-        task has.
+        `input_paths` and `metadata` are for generation 1, `images` for generation 2, where
+        `output_path` is the `zarr_dir`, and a task with two commands takes `{"init": {...},
+        "compute": {...}}`. `limit` counts seconds. What comes back has an `outcome`, `done`
+        or another, what the server `said`, and `dataset`: its metadata, or in generation 2
+        its `images`. Raises `LookupError` for a name that no task has.
         """
-        names = [task.name for task in self.tasks]
+        known = {task.name: task for task in self.tasks}
         for name, _ in steps:
-            if name not in names:
-                raise LookupError(f"no task is called {name!r}; there are: {', '.join(names)}")
+            if name not in known:
+                raise LookupError(f"no task is called {name!r}; there are: {', '.join(known)}")
         job = Job(
             name="workflow",
-            steps=tuple(Step(name, args) for name, args in steps),
-            input_paths=tuple(map(str, input_paths)) or (str(output_path),),
+            steps=tuple(self._server.step(known[name], args) for name, args in steps),
+            input_paths=tuple(map(str, input_paths)),
             output_path=str(output_path),
             metadata=metadata or {},
+            images=tuple(images),
         )
         return self._server.run(job, self._collected, limit)

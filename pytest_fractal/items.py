@@ -246,7 +246,8 @@ class Suite:
         if self.config.option.collectonly:
             return []
         specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
-        waiting = {spec.text for spec in specs if spec.kind != "task"}
+        there = self.session.settings.environment is not None
+        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(

@@ -57,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
     )
     option(
+        "environment",
+        "judge the package as it is installed in this environment, of venv, conda or pixi",
+        metavar="PATH",
+    )
+    option(
         "pin",
         "install this version after the package, as the server's pinned versions; may be repeated",
         ini="linelist",
@@ -99,6 +104,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="",
         metavar="VERSION",
+    )
+    option(
+        "database",
+        "where fractal-server 2.x is given a database of its own: "
+        "postgresql://user:password@host:port/name (default: start a throw-away PostgreSQL)",
+        metavar="URL",
     )
     option(
         "report",
@@ -219,8 +230,14 @@ def _settings(config: pytest.Config) -> Settings:
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
+    there = given("environment")
+    of_environment = (
+        config.rootpath if config.option.fractal_environment is None
+        else config.invocation_params.dir
+    )  # fmt: skip
     ignored = config.option.fractal_ignore
     return Settings(
+        environment=of_environment / Path(there).expanduser() if there else None,
         python=given("python") or None,
         pins=tuple(given("pin") or ()),
         installer=given("installer") or "uv",
@@ -234,6 +251,7 @@ def _settings(config: pytest.Config) -> Settings:
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         server="" if server == "default" else server,
+        database=given("database") or None,
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

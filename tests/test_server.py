@@ -20,12 +20,13 @@ from conftest import OWN_TESTS, ROOT, Runner
 
 from pytest_fractal import Outcome, check_package
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.server import waiting
+from pytest_fractal.server import postgres, waiting
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.comparing import MISSING, differences, moved
 from pytest_fractal.server.environment import Recipe, server_environment
+from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Hold, Serving, address, start
-from pytest_fractal.server.servers import Edition
+from pytest_fractal.server.servers import Edition, running_server
 from pytest_fractal.server.waiting import last_error, wait
 
 SAMPLES = OWN_TESTS / "fractal_samples"
@@ -123,6 +124,7 @@ def test_an_authors_test_is_skipped_without_the_option(runner: Runner, good_whee
     [
         ("tests", "this is no version of fractal-server"),
         ("9.0", "takes manifest version '9', and the package has '1'"),
+        ("2.18.5", "takes manifest version '2', and the package has '1'"),
         ("1.4.99999", "fractal-server 1.4.99999 cannot be installed"),
     ],
 )
@@ -192,12 +194,119 @@ def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "generation", "version"),
-    [("", "1", "1.4.10"), ("", None, "1.4.10"), ("1.3.0", "1", "1.3.0"), ("1.3.0", None, "1.3.0")],
+    [
+        ("", "1", ("1", "1.4.10")),
+        ("", None, ("1", "1.4.10")),
+        ("1.3.0", "1", ("1", "1.3.0")),
+        ("", "2", ("2", "2.18.5")),
+        ("2.17.0", None, ("2", "2.17.0")),
+    ],
 )
 def test_the_version_follows_the_manifest_unless_it_is_given(
-    asked: str, generation: str | None, version: str
+    asked: str, generation: str | None, version: tuple[str, str]
 ) -> None:
-    assert Edition.chosen(asked, generation) == Edition("1", version)
+    assert Edition.chosen(asked, generation) == Edition(*version)
+
+
+# --- PostgreSQL, for generation 2 --------------------------------------------------------
+
+needs_postgres = pytest.mark.skipif(
+    postgres.why_none() is not None, reason=f"no PostgreSQL: {postgres.why_none()}"
+)
+
+
+@needs_postgres
+def test_a_throw_away_postgresql_starts_and_leaves_nothing(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    cluster = postgres.Cluster(tmp_path / "hold")
+    try:
+        cluster.create()
+        database = cluster.start()
+        assert (cluster.folder / ".s.PGSQL.5432").is_socket()
+        assert database.host == str(cluster.folder)
+        assert processes_below(cluster.folder)
+    finally:
+        hold.release()
+    assert not cluster.folder.exists()
+    assert not processes_below(cluster.folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("postgresql://u:p%40w@db.example.org:5433/name",
+         Database("db.example.org", 5433, "u", "name", "p@w")),
+        ("postgres://u@localhost", Database("localhost", 5432, "u", "u")),
+        ("postgresql:///name?host=/run/Own", Database("/run/Own", 5432, "me", "name", "secret")),
+    ],
+)  # fmt: skip
+def test_a_database_url_is_read_as_postgresql_reads_it(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGPORT", "PGHOST", "PGUSER", "PGPASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    if database.user == "me":
+        monkeypatch.setenv("PGUSER", "me")
+        monkeypatch.setenv("PGPASSWORD", "secret")
+    assert postgres.parse_url(url) == database
+
+
+def test_what_is_no_database_url_is_told_without_its_password() -> None:
+    for url in ("mysql://u:secret@h/n", "postgresql://u:secret@h:port/n", "secret"):
+        with pytest.raises(BadInput, match="no URL of PostgreSQL's") as error:
+            postgres.parse_url(url)
+        assert "secret" not in str(error.value)
+
+
+def test_without_postgresql_and_without_a_url_generation_2_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres, "programs", lambda: None)
+    edition = Edition("2", "2.18.5")
+    with pytest.raises(BadInput, match=r"needs PostgreSQL, .* give --fractal-database=URL"):
+        edition.check_database(None)
+    edition.check_database("postgresql://u@h/n")
+    Edition("1", "1.4.10").check_database(None)
+
+
+@pytest.mark.slow
+@needs_postgres
+@pytest.mark.parametrize(
+    "name", ["hatchling_src_fractal_task_tools", "setuptools_flat_argparse_generation_2"]
+)
+def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> None:
+    (report,) = check_package(
+        ROOT / "good_packages" / name, server=True, select=["FR9"]
+    ).candidates
+    assert report.findings == ()
+    passed = [verdict.code for verdict in report.verdicts if verdict.outcome is Outcome.PASS]
+    assert set(passed) == {"FR901", "FR902"}
+
+
+@pytest.mark.slow
+@needs_postgres
+def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    try:
+        cluster = postgres.Cluster(tmp_path / "hold")
+        cluster.create()
+        given = cluster.start()
+        url = f"postgresql://{given.user}@/{given.name}?host={given.host}"
+
+        def databases() -> list[str]:
+            argv = ["psql", "-h", given.host, "-U", given.user, "-d", given.name, "-Atc",
+                    "SELECT datname FROM pg_database WHERE NOT datistemplate"]  # fmt: skip
+            folder = postgres.programs()
+            assert folder is not None
+            argv[0] = str(folder / "psql")
+            return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+        with running_server("2", database_url=url) as server:
+            assert server.client.get("/api/v2/task/") == []
+            assert len(databases()) == 2
+        assert databases() == ["postgres"]
+    finally:
+        hold.release()
 
 
 # --- its process, which any program stands for here --------------------------------------

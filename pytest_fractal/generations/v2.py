@@ -387,6 +387,15 @@ def _inputs(
     return dataset, dataset.inputs(types)
 
 
+def first_dataset(
+    entry: Mapping[str, Any], given: Mapping[str, Any], folder: Path
+) -> images.Dataset:
+    """The dataset with which the first step of a workflow begins: see `Generation.play`."""
+    types = images.read_types(entry.get("input_types", {}))
+    empty = images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
+    return _inputs(empty, given, types)[0]
+
+
 def _is_good(answer: Answer, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
     """Whether the server goes on with what a command has written."""
     return (

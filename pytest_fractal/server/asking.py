@@ -40,7 +40,10 @@ def collection(server: Server, candidate: Candidate) -> Collection:
     reported = tuple(
         ListedTask(
             task.name,
-            tuple(moved(list(candidate.argv(task.run_parts[0])), places)),
+            {
+                part.keys.command: moved(" ".join(candidate.argv(part)), places)
+                for part in task.parts
+            },
             candidate.source_of(task, collected.python),
         )
         for task in candidate.tasks
@@ -71,17 +74,17 @@ def server_run(
     if ran.outcome != "done":
         return ran
     own = str(candidate.sample_folder(sample))
-    metadata = moved(
-        {key: value for key, value in ran.metadata.items() if key not in job.given},
+    dataset = moved(
+        {key: value for key, value in ran.dataset.items() if key not in job.given},
         {str(folder): own, collected.environment: str(candidate.environment_folder.folder)},
     )
-    metadata |= {key: here.dataset[key] for key in job.given if key in here.dataset}
+    dataset |= {key: here.dataset[key] for key in job.given if key in here.dataset}
     varying: tuple[str, ...] = ()
-    if any(differences(here.dataset, metadata)):
+    if any(differences(here.dataset, dataset)):
         other = candidate.folder / "again" / sample.workflow
         second = moved(again(other).dataset, {str(other): own})
         varying = tuple(one.pointer for one in differences(here.dataset, second))
-    return replace(ran, metadata=metadata, varying=varying)
+    return replace(ran, dataset=dataset, varying=varying)
 
 
 def chain(sample: Sample) -> Iterator[Sample]:

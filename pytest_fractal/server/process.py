@@ -9,6 +9,7 @@ So a worker of pytest-xdist can start a server that others use when that worker 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -54,10 +55,25 @@ class Hold:
                 deadline = time.monotonic() + _STOP_LIMIT
                 while not _lock(alive.fileno()) and time.monotonic() < deadline:
                     time.sleep(0.02)
+        for file in self._folder.glob(f"*{_LAST}"):
+            argv, env = json.loads(file.read_text())
+            subprocess.run(
+                argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_STOP_LIMIT,
+                check=False,
+            )  # fmt: skip
 
 
 _WANTED: Final = "wanted"
 _ALIVE: Final = ".alive"
+_LAST: Final = ".last"
+
+
+def at_last(hold: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Have a command run when the hold of a folder is released, after the servers have ended."""
+    file = hold / f"{secrets.token_hex(8)}{_LAST}"
+    file.touch(0o600)
+    file.write_text(json.dumps([list(argv), dict(env)]))
 
 
 def _lock(file: int) -> bool:
@@ -143,10 +159,14 @@ def address(serving: Serving) -> str:
     while True:
         if found := _ADDRESS.search(serving.log.read_text(errors="replace")):
             return found[1]
-        ended = _started[serving.pid].poll() is not None
-        if ended or time.monotonic() - started > START_LIMIT:
+        if ended(serving) or time.monotonic() - started > START_LIMIT:
             raise HarnessError(f"{serving.name} does not start: {serving.said(count=3)}")
         pause(0.05)
+
+
+def ended(serving: Serving) -> bool:
+    """Whether a program that this process has started has ended."""
+    return _started[serving.pid].poll() is not None
 
 
 @contextmanager
