@@ -56,6 +56,7 @@ from pytest_fractal.machinery.wheels import (
     installed_path,
     read_wheel,
 )
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Filled,
@@ -220,9 +221,24 @@ class Candidate:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        name = f"probe-{_digest(part.task.id, part.keys.name)}"
-        probe = self.store.once(name, lambda: self._probe(part, argv))
+        probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
         return Command(part, argv, probe, installation)
+
+    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
+        """Under which keys the store has what takes starts of commands, once it has it."""
+        if sample is not None:
+            return (_run_key(sample),)
+        return tuple(_probe_key(part) for part in task.run_parts)
+
+    def last_words(self) -> str:
+        """The last line that the installer or the build has printed until now."""
+        logs = [path for path in self.folder.glob("*.log") if path.is_file()]
+        if not logs:
+            return ""
+        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
+            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace").replace("\r", "\n")
+        return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -325,12 +341,19 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
+        if sample.uses_ome_zarr:
+            copy_ome_zarr(self._ome_zarr, folder / OME_ZARR)
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
         return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
     def _run_again(self, sample: Sample, folder: Path) -> Run:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
+
+    @property
+    def _ome_zarr(self) -> Path:
+        """The sample data, of which each sample that names it gets a copy."""
+        return self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
 
     def sample_folder(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
@@ -531,6 +554,10 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _probe_key(part: Part) -> str:
+    return f"probe-{_digest(part.task.id, part.keys.name)}"
 
 
 def _run_key(sample: Sample) -> str:

@@ -100,6 +100,11 @@ class TaskList:
         """The keys that the server drops."""
         raise NotImplementedError
 
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """What it says of all its tasks together."""
+        return {}
+
     def slug(self, index: int) -> str:
         """The slug of the entry with this index: of its name, or its place where that is none."""
         entry = self.entries[index]
@@ -192,6 +197,11 @@ class Manifest(TaskList):
                 yield UnknownKey((key,), self.generation.manifest_keys, self.value)
         yield from self._unknown_in_entries(self.generation.task_keys)
 
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """See `TaskList`."""
+        return self.value
+
 
 @dataclass(frozen=True)
 class CustomTaskList(TaskList):
@@ -237,6 +247,11 @@ class Task:
     def kind(self) -> str:
         """The kind of task, in the generation's own words."""
         return self.generation.kind(self.entry)
+
+    @property
+    def schema_version(self) -> Any:
+        """The `args_schema_version` of its schemas, whatever it is."""
+        return {**self.entry, **self.listed.common}.get("args_schema_version")
 
     @property
     def kind_words(self) -> str:

@@ -6,6 +6,7 @@ heavy is imported here.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "report",
-        "write a report, in the format of the suffix (.json); may be repeated",
+        "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
+        ".badge.json; may be repeated",
         ini="linelist",
         metavar="FILE",
         **many,
@@ -120,7 +122,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
     )
     option("rules", "print the table of rules and exit", ini=None, action="store_true")
-    option("explain", "print one rule and exit", ini=None, metavar="CODE")
+    option(
+        "explain",
+        "print one rule, by its code or its name, and exit",
+        ini=None,
+        metavar="CODE",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -144,13 +151,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         print(rules_table())
         return 0
     if (code := config.option.fractal_explain) is not None:
-        from pytest_fractal.report.text import explanation
-        from pytest_fractal.rules import REGISTRY
+        from pytest_fractal.report.explanation import explanation
+        from pytest_fractal.rules.registry import look_up
 
-        rule = REGISTRY.get(code.strip().upper())
-        if rule is None:
-            raise pytest.UsageError(f"{code}: no rule has this code; --fractal-rules lists them")
-        print(explanation(rule))
+        try:
+            rule = look_up(code)
+        except BadInput as error:
+            raise pytest.UsageError(f"--fractal-explain: {error}") from None
+        reporter = pytest.TerminalReporter(config)
+        width = shutil.get_terminal_size().columns
+        print(explanation(rule, width, colored=reporter.hasmarkup))
         return 0
     return None
 

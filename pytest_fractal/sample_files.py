@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, cast
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
+from pytest_fractal.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
 
@@ -64,7 +65,16 @@ class Sample:
 
     def places(self, folder: Path) -> dict[str, str]:
         """What the placeholders stand for, if `folder` is its `{tmp}`."""
-        return {"samples": str(self.file.parent), "tmp": str(folder)}
+        return {
+            "samples": str(self.file.parent),
+            "tmp": str(folder),
+            OME_ZARR: str(folder / OME_ZARR),
+        }
+
+    @property
+    def uses_ome_zarr(self) -> bool:
+        """Whether it names the folder with the sample data."""
+        return f"{{{OME_ZARR}}}" in json.dumps([self.args, self.reserved])
 
     def place(self, *keys: str | int) -> tuple[str | None, int | None]:
         """The JSON pointer to a part of it in its file, and the line of that part.
@@ -175,12 +185,15 @@ class _Reader:
         if expect not in ("success", "failure"):
             raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
         given = {key: value[key] for key in value if key in own_keys}
-        somewhere = dict.fromkeys(("samples", "tmp"), "/")
+        somewhere = dict.fromkeys(("samples", "tmp", OME_ZARR), "/")
         for where, message in task.generation.sample_faults(task.kind, placed(given, somewhere)):
             raise self._bad(message, *keys, *where)
-        return Sample(
+        sample = Sample(
             name, self._file, task, args, expect, given, previous, text=self._text, way=keys
         )
+        if sample.uses_ome_zarr and (missing := missing_extra()):
+            raise self._bad(f"{{{OME_ZARR}}} {missing}", *keys)
+        return sample
 
     def _check_args(
         self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]

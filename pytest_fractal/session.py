@@ -24,7 +24,8 @@ from pytest_fractal.verdicts import Verdict
 if TYPE_CHECKING:
     from pytest_fractal.server.process import Hold
 
-Progress = Callable[[str], None]
+Progress = Callable[[Candidate, str], None]
+"""Is told what begins now."""
 
 
 class Session:
@@ -71,7 +72,7 @@ class Session:
         for candidate in candidates:
             candidate.siblings = [one for one in candidates if one is not candidate]
 
-    def prepare(self, progress: Progress = lambda _: None) -> None:
+    def prepare(self, progress: Progress = lambda *_: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.
 
         Raises `BadInput` when an argument turns out to be of no use.
@@ -86,7 +87,7 @@ class Session:
                 "requirement": "fetching",
                 "wheel": "reading",
             }
-            progress(f"{doing[candidate.spec.kind]} {text}")
+            progress(candidate, f"{doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
             if candidate.spec.kind == "requirement":
                 try:
@@ -96,14 +97,14 @@ class Session:
                     raise BadInput(f"{text}: {sentence}") from None
             # Bad input is told before anything is judged.
             _ = candidate.samples
+            if not candidate.has_wheel:
+                continue  # the verdicts tell why
             if self.settings.server is not None and candidate.spec.kind != "task":
                 edition = candidate.edition
                 edition.check_database(self.settings.database)
-                progress(f"installing fractal-server {edition.version}")
+                progress(candidate, f"installing fractal-server {edition.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
                     edition.environment()
-            if not candidate.has_wheel:
-                continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)
             if name in names:
                 raise BadInput(

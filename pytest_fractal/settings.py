@@ -18,6 +18,7 @@ from pytest_fractal.machinery.building import PROJECT_FILES
 from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules.registry import no_such_rule
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
 _CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*(?P<reason>.*))?")
@@ -154,7 +155,7 @@ def _code_pattern(text: str) -> CodePattern:
     matched = _CODE.fullmatch(text.strip())
     code = matched["code"].upper() if matched else text.strip()
     if matched is None or not any(known.startswith(code) for known in REGISTRY):
-        raise BadInput(f"{code}: no rule has this code; --fractal-rules lists them")
+        raise no_such_rule(code)
     return CodePattern(code, matched["task"], matched["reason"])
 
 

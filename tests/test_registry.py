@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_fractal.engine import PACKAGE_FACTS, PART_FACTS, SAMPLE_FACTS, TASK_FACTS
+from pytest_fractal.engine import (
+    PACKAGE_FACTS,
+    PART_FACTS,
+    SAMPLE_FACTS,
+    TASK_FACTS,
+)
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import Rule, rule
 from pytest_fractal.verdicts import Finding

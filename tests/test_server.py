@@ -76,10 +76,13 @@ def processes_below(folder: Path) -> list[str]:
     return [line for line in listed.stdout.splitlines() if str(folder) in line]
 
 
-def test_ctrl_c_stops_the_server_and_leaves_nothing(runner: Runner, good_wheel: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_stops_the_server_and_leaves_nothing(
+    runner: Runner, good_wheel: Path, workers: int
+) -> None:
     process = runner.start(
         *runner.argv(f"--fractal-package={good_wheel}", "--fractal-server",
-                     "--fractal-select=FR901")
+                     "--fractal-select=FR901", "-n", str(workers))
     )  # fmt: skip
     deadline = time.monotonic() + 100
     while not any(runner.temporary.glob("*/package-0/server/tasks/.fractal/*")):
@@ -457,7 +460,9 @@ def test_it_is_not_frozen_while_a_process_works_on_it(served: Any) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_limit_ends_what_works_for_too_long(served: Any) -> None:
     serving = served("print('up', flush=True); subprocess.run(['sleep', '600'])")
-    assert until(serving, ever("submitted"), limit=2.0).frozen
+    waited = until(serving, ever("submitted"), limit=2.0)
+    assert waited.frozen
+    assert waited.at_work
 
 
 # --- talking, comparing -------------------------------------------------------------------

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
+from pytest_fractal import Outcome, check_package
 from pytest_fractal.machinery.json_text import pointer
 from pytest_fractal.rules.form_limits import form_limits
 
@@ -134,6 +136,25 @@ def test_each_hint_names_the_argument_and_its_type_hint() -> None:
     value["$defs"]["Blur"] = {"type": "object", "properties": {"on": FLAG}}
     (limit,) = form_limits(value)
     assert "`on: bool = False`" in limit.hint
+
+
+# the rule
+
+
+@pytest.mark.parametrize(
+    ("folder", "outcome"),
+    [
+        ("bad_packages/FR209_nullable_boolean", Outcome.WARN),
+        ("bad_packages/FR209_union_of_models", Outcome.FAIL),
+        ("good_packages/form_of_every_kind", Outcome.PASS),
+        ("good_packages/with_own_tests", Outcome.SKIP),
+    ],
+)
+def test_it_fails_where_the_tasks_own_tool_refuses_and_warns_elsewhere(
+    folder: str, outcome: Outcome
+) -> None:
+    (report,) = check_package(ROOT / folder, select=["FR209"], jobs=1).candidates
+    assert {verdict.outcome for verdict in report.verdicts if verdict.code == "FR209"} == {outcome}
 
 
 # agreement with the tasks' own tool

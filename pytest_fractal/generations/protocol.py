@@ -139,6 +139,11 @@ class Generation(Protocol):
     """The keys of a task that name a type of what it reads or writes."""
     schema_version: str
     """An `args_schema_version` of today."""
+    form_schema_versions: frozenset[str] | None
+    """Each `args_schema_version` whose own tool refuses what the web client's form cannot draw.
+
+    None where nothing is known of what it cannot draw.
+    """
     schema_tool: str
     """What generates the schemas from the tasks' functions."""
     bad_in_executables: str

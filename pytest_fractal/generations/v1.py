@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,8 +120,9 @@ class Version1:
     kind_key: str | None = None
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"
+    form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
-    bad_in_executables = r"[\s'\"\\]"
+    bad_in_executables = r"[ \t\n\r'\"\\]"
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
@@ -249,14 +251,6 @@ class Version1:
                 "mend the task before it in the workflow, or give the sample the metadata or "
                 "the component that it needs",
             )  # fmt: skip
-        elif not components:
-            trouble = Trouble(
-                "a run for one component at least",
-                "the list of components is empty: the server starts nothing, and calls the "
-                "task done",
-                "see what the task before it in the workflow has found, or give the sample a "
-                "component", fails=False,
-            )  # fmt: skip
         answers: Sequence[Answer] = ()
         if components:
             answers = yield tuple(
@@ -292,6 +286,19 @@ class Version1:
 
 
 VERSION_1: Final = Version1()
+
+
+def _problem_of_component(component: str) -> str:
+    """Why a component is unfit for `0_par_COMPONENT.metadiff.json` on a command line."""
+    if bad := re.search("[\\0\t\n\r'\"\\\\\ud800-\udfff]", component):
+        return f"has the character {bad[0]!r}"
+    if len(component.encode()) > _LONGEST_COMPONENT:
+        return f"is longer than {_LONGEST_COMPONENT} bytes"
+    return ""
+
+
+_LONGEST_COMPONENT: Final = 230
+"""File names end at 255 bytes on all common file systems."""
 
 
 def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
@@ -351,8 +358,18 @@ def _components(
             f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
             f"the server's job {does}"
         )
+    if not listed:
+        return (), (
+            f"metadata[{level!r}] is an empty list: there is no component to run for; the "
+            "server's job fails with this"
+        )
     safe: dict[str, str] = {}
     for component in listed:
+        if problem := _problem_of_component(component):
+            return (), (
+                f"the component {component[:80]!r} {problem}; the server makes a file name "
+                "of it and puts that into the command line, and its job fails"
+            )
         name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
         if component in safe.values():
             return (), f"the component {component!r} is listed twice; the server runs it twice"

@@ -134,6 +134,7 @@ class Version2:
     kind_key: str | None = "type"
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"
+    form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
     manifest_keys = frozenset(ManifestModel.model_fields)

@@ -223,6 +223,7 @@ class _Project:
             cwd=Path(cwd or "."),
             env={**_environment(), "PATH": path, **(extra_environ or {})},
             timeout=BUILD_LIMIT,
+            log=self._environment.log,
         )
         if self._last.timed_out:
             raise HarnessError(f"the build was given up after {BUILD_LIMIT:.0f} s")

@@ -113,6 +113,8 @@ class Start:
     """What was written to the output file; None when there is none."""
     arguments_file: str
     output_file: str
+    obstacle: str = ""
+    """What stands in the place of the output file and is none, such as `a folder`."""
 
     @cached_property
     def crash(self) -> Crash | None:
@@ -192,7 +194,10 @@ def start_command(
     if output.is_file():  # a pipe would be waited for
         with suppress(OSError):
             written = output.read_text(encoding="utf-8", errors="surrogateescape")
-    return Start(finished, read, written, str(arguments), str(output))
+    obstacle = ""
+    if output.exists() and not output.is_file():
+        obstacle = "a folder" if output.is_dir() else "neither a file nor a folder"
+    return Start(finished, read, written, str(arguments), str(output), obstacle)
 
 
 def _work(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ _STAGES: Final = {
     "environment": "environment",
     "install": "install",
     "tree-build": "build from the tree",
+    "server": "server start",
+    "collection": "collection by the server",
 }
 """The facts whose gathering takes its time, and what that is called."""
 
@@ -68,6 +71,8 @@ class RunSummary:
     started: float
     again: str
     """The command line that repeats it."""
+    follows: tuple[str, str] | None = None
+    """The task and the sample of the step before it in its workflow."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class CandidateReport:
     """Seconds by stage: build, environment, install, runs."""
     stages: tuple[Stage, ...] = ()
     """The same with the time at which each began; those that took place."""
+    again: str = ""
+    """The command line that judges the same package in the same way."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
@@ -205,14 +212,34 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         runs=runs,
         timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
         stages=stages,
+        again=_command_line(candidate),
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
 
 
+def _command_line(candidate: Candidate) -> str:
+    """The command line that judges it by the settings of this run, for a shell."""
+    spec, settings = candidate.spec, candidate.settings
+    words = ["pytest", f"--fractal-{'task' if spec.kind == 'task' else 'package'}={spec.text}"]
+    words += [f"--fractal-python={settings.python}"] if settings.python else []
+    words += [f"--fractal-pin={pin}" for pin in settings.pins]
+    words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
+    words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
+    if settings.server is not None:
+        words += [f"--fractal-server={settings.server or 'default'}"]
+    return shlex.join(words)
+
+
 def _runs(candidate: Candidate) -> Iterable[RunSummary]:
     # Tasks run side by side, so only the order within a task is the same in every run.
     order = [task.id for task in candidate.tasks]
+    before = {
+        (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
+        for task in candidate.tasks
+        for sample in candidate.samples_of(task)
+        if sample.previous
+    }
     for task, sample, start in sorted(
         candidate.starts(), key=lambda one: (order.index(one[0]), one[2].finished.started)
     ):
@@ -220,6 +247,7 @@ def _runs(candidate: Candidate) -> Iterable[RunSummary]:
         yield RunSummary(
             task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
             finished.timed_out, finished.started, start.again,
+            before.get((task, sample)) if sample else None,
         )  # fmt: skip
 
 

@@ -47,8 +47,8 @@ def starts(command: Command) -> Iterator[Finding]:
                        "interpreter is there, and that the file may be executed")  # fmt: skip
     elif broken or (missing and probe.ends_before_options):
         found = _told(command, crash.headline if crash else first.last_words, crash)
-        yield _finding(command, "a script that imports what it needs", found,
-                       _hint_for_import(command, crash, missing and missing[1]))  # fmt: skip
+        hint = _hint_for_import(command, crash, missing and missing[1])
+        yield _finding(command, "a script that imports what it needs", found, hint, crash)
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
         yield _finding(command, "a script that starts", finished.ending,
                        "a compiled dependency crashes while it is imported: run the script with "
@@ -61,7 +61,7 @@ def starts(command: Command) -> Iterator[Finding]:
         )
         yield _finding(command, "a script that gets as far as its arguments", found,
                        "it ends like this before it reads its arguments file, whatever the "
-                       "options: see what ends it")  # fmt: skip
+                       "options: see what ends it", crash)  # fmt: skip
 
 
 @rule(
@@ -169,13 +169,23 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         yield _finding(command, expected, found, hints[case.kind])
 
 
-def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
+def _finding(
+    command: Command, expected: str, found: str, hint: str, crash: Crash | None = None
+) -> Finding:
+    """A finding about a task's script: at the line of it that the traceback of `crash` shows."""
+    part = command.part
+    lines = [
+        frame.line
+        for frame in (crash.frames if crash else ())
+        if frame.file.endswith(f"/{part.script}")
+    ]
     return Finding(
         expected=expected,
         found=found.strip(),
         hint=hint,
-        file=command.part.script,
-        task=command.part.task.slug,
+        file=part.script,
+        line=lines[-1] if lines else None,
+        task=part.task.slug,
     )
 
 

@@ -19,6 +19,7 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.machinery.json_text import texts_in
 from pytest_fractal.machinery.packaging_hints import packaging_hint
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
@@ -564,7 +565,7 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
     JSON can spell them, a database and a file name cannot hold them: the collection
     freezes, or a job with the task fails.
     """
-    for keys, text in _texts(tasks.text.value):
+    for keys, text in texts_in(tasks.text.value):
         if bad := re.search("[\0\ud800-\udfff]", text):
             code = f"\\u{ord(bad[0]):04x}"
             yield tasks.finding(
@@ -587,20 +588,6 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
 
 
 _LONGEST_NAME: Final = 200
-
-
-def _texts(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every text in a JSON value and the way to it; for a key, the way to its object."""
-    waiting: list[tuple[tuple[str | int, ...], object]] = [(keys, value)]
-    while waiting:
-        here, part = waiting.pop()
-        if isinstance(part, str):
-            yield here, part
-        elif isinstance(part, dict):
-            yield from ((here, key) for key in part)
-            waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
-        elif isinstance(part, list):
-            waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
 def _kind(value: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pytest_fractal.machinery.json_text import JsonText, pointer, read_json
+from pytest_fractal.machinery.json_text import JsonText, pointer, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.running import Execution, Filled, Run, Sampling
@@ -100,8 +101,9 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     _, option = generation.flags
     for execution in _executions(run, parallel=False):
         if execution.start.output is None:
+            there = execution.start.obstacle or "no such file"
             yield _finding(run, execution, f"a JSON object, or null, in the file behind {option}",
-                           "exit status 0, and no such file",
+                           f"exit status 0, and {there}",
                            f"write the update to the path that follows {option}, also when there "
                            f"is nothing to add: {{}}; {_AGAIN}",
                            None if generation.must_write else Severity.WARNING)  # fmt: skip
@@ -125,7 +127,8 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     """
     _succeeded(run)
     for execution in _executions(run, parallel=False):
-        yield from _no_object(run, execution)
+        if not execution.start.obstacle:  # see FR402
+            yield from _no_object(run, execution)
 
 
 @rule(
@@ -289,6 +292,10 @@ def _read(execution: Execution) -> JsonText:
 def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     """What makes an output unfit: it is no strict JSON, or no object and not null."""
     if execution.start.output is None:
+        if obstacle := execution.start.obstacle:
+            yield _finding(run, execution, "a file at the path of the second option",
+                           f"{obstacle}, which the server cannot read",
+                           "write the update to this very path, or nothing")  # fmt: skip
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
@@ -301,6 +308,10 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
         found = "an empty file"
     elif not (text.value is None or isinstance(text.value, dict)) and (harmless or not found):
         found, harmless = _short(text.value), False
+    elif not found and any(
+        re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
+    ):
+        found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
     if found:
         yield _finding(run, execution, "one JSON object, or null, as UTF-8", found,
                        "write the update with json.dump, and return a dict from the task's "

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from jsonschema import (
 )
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
+from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
@@ -32,8 +33,19 @@ from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.running import Filled
 from pytest_fractal.verdicts import Finding, Severity
 
+
+def _multiple_of(
+    validator: Validator, step: float, value: Any, _: object
+) -> Iterator[ValidationError]:
+    """By the digits that are written: to binary fractions, 0.3 is no multiple of 0.1."""
+    if validator.is_type(value, "number") and Fraction(str(value)) % Fraction(str(step)):
+        yield ValidationError(f"{value!r} is not a multiple of {step!r}")
+
+
 _DRAFTS: Final[dict[str, type[Validator]]] = {
-    str(draft.META_SCHEMA["$schema"]).rstrip("#"): draft
+    str(draft.META_SCHEMA["$schema"]).rstrip("#"): extend(  # type: ignore[no-untyped-call]
+        draft, {"multipleOf": _multiple_of}
+    )
     for draft in (
         Draft3Validator,
         Draft4Validator,
@@ -43,6 +55,7 @@ _DRAFTS: Final[dict[str, type[Validator]]] = {
         Draft202012Validator,
     )
 }
+_LATEST: Final = str(Draft202012Validator.META_SCHEMA["$schema"])
 _HERE: Final = "urn:pytest-fractal:args-schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
@@ -104,7 +117,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
 
     Clients read the schema by either draft where it does not say which one it is.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     declared = schema.get("$schema")
     drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
     if declared is not None:
@@ -154,7 +167,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
     and that of generation 1 answers with an internal error when the task is added to a
     workflow.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     if schema.get("type") != "object":
         yield part.schema_finding(
             *(["type"] if "type" in schema else []),
@@ -194,7 +207,7 @@ def local_references(part: Part) -> Iterator[Finding]:
 
     Nothing is ever fetched: neither by the server nor by this tool.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
         reference = inner.get("$ref")
@@ -231,8 +244,8 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
     Fractal always passes them: a task that does not know one of them fails when it
     runs, and one that waits for another waits in vain.
     """
-    properties = _schema(part)["properties"]
-    required = _schema(part).get("required")
+    properties = schema_of(part)["properties"]
+    required = schema_of(part).get("required")
     for name in part.reserved.names:
         if name not in properties:
             yield part.schema_finding(
@@ -274,7 +287,7 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     A schema that is older than its function lets users fill in arguments that the task
     refuses, or hides new ones. The signature is read from the source in the wheel.
     """
-    schema = _schema(part)
+    schema = schema_of(part)
     signature = part.signature
     if isinstance(signature, Unreadable):
         raise NotApplicable(f"the function's signature cannot be told: {signature}")
@@ -308,8 +321,8 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
 
     The web client fills the default in; the user who leaves it there is refused.
     """
-    schema = _schema(part)
-    draft = validator_for(schema, default=Draft202012Validator)
+    schema = schema_of(part)
+    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
         if "default" not in inner:
@@ -383,7 +396,7 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
 def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | None:
     """The best reason why a command's schema refuses these arguments; None when it does not."""
     schema = part.schema
-    draft = _declared(schema.get("$schema")) or Draft202012Validator
+    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     validator = draft({"$ref": base}, registry=registry)
     try:
@@ -398,7 +411,8 @@ def _declared(uri: object) -> type[Validator] | None:
     return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
 
 
-def _schema(part: Part) -> Mapping[str, Any]:
+def schema_of(part: Part) -> Mapping[str, Any]:
+    """The schema of a command's arguments. Raises `NotApplicable` where there is none."""
     if not part.has_schema:
         raise NotApplicable("it has no JSON Schema of its arguments, see FR201")
     return part.schema
