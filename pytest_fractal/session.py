@@ -104,14 +104,14 @@ class Session:
                     raise BadInput(f"{text}: {sentence}") from None
             # Bad input is told before anything is judged.
             _ = candidate.samples
+            if not candidate.has_wheel:
+                continue  # the verdicts tell why
             if self.settings.server is not None and candidate.spec.kind != "task":
                 edition = candidate.edition
                 edition.check_database(self.settings.database)
                 progress(candidate, f"installing fractal-server {edition.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
                     edition.environment()
-            if not candidate.has_wheel:
-                continue  # the verdicts tell why
             name = canonicalize_name(candidate.wheel.distribution)
             if name in names:
                 raise BadInput(
