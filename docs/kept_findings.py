@@ -1,6 +1,9 @@
 """Keeps what the tool says of one bad package a rule, for the rule's page.
 
-Usage: python docs/kept_findings.py [CODE ...]     # really judge them again, and write
+Usage: python docs/kept_findings.py [CODE | PACKAGE ...]
+
+CODE judges the package that is kept for it again, PACKAGE (a folder of bad_packages/) makes
+that one the example; without either, all are judged again.
 
 `tests/test_corpora.py` judges all bad packages anyway, and says which texts are stale.
 """
@@ -23,26 +26,25 @@ from pytest_fractal.verdicts import Finding
 ROOT: Final = Path(__file__).parent.parent
 FILE: Final = Path(__file__).with_name("kept_findings.json")
 
-CHOSEN: Final = {
-    "FR001": "FR001_backend_not_required",
-    "FR002": "FR002_no_release_is_new_enough",
-    "FR101": "FR101_setuptools_pyproject",
-    "FR110": "FR110_file_missing",
-    "FR206": "FR206_property_renamed",
-    "FR301": "FR301_missing_module",
-    "FR401": "FR401_one_component_of_three",
-    "FR405": "FR405_popen_not_waited_for",
-    "FR902": "FR902_depends_on_working_directory",
-}
-"""The package that shows a rule best, where that is not the first by its name."""
-
 _PARTS: Final = ("file", "line", "column", "pointer", "task", "expected", "found", "hint")
+
+
+def _kept() -> dict[str, Any]:
+    """By code: the name of the package that shows the rule, and what was said of it."""
+    kept: dict[str, Any] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
+    return kept
+
+
+def _of(code: str) -> Any:
+    kept = _kept()
+    if code not in kept:
+        raise LookupError(f"nothing is kept of {code}: run python docs/kept_findings.py {code}")
+    return kept[code]
 
 
 def example(code: str) -> Path:
     """The bad package on the page of this rule."""
-    folders = sorted((ROOT / "bad_packages").glob(f"{code}_*"))
-    return next((one for one in folders if one.name == CHOSEN.get(code)), folders[0])
+    return ROOT / "bad_packages" / str(_of(code)["package"])
 
 
 def said(report: CandidateReport) -> list[dict[str, Any]]:
@@ -66,7 +68,7 @@ def _anywhere(value: Any) -> Any:
 
 def kept(code: str) -> tuple[Finding, ...]:
     """The findings on the page of this rule."""
-    return tuple(Finding(**one) for one in json.loads(FILE.read_text("utf-8"))[code])
+    return tuple(Finding(**one) for one in _of(code)["findings"])
 
 
 def stale(folder: Path, report: CandidateReport) -> bool:
@@ -75,11 +77,10 @@ def stale(folder: Path, report: CandidateReport) -> bool:
     Numbers do not count: they are versions, of the interpreter or of what is on the index.
     Nor do blanks: installers fill lines as wide as the terminal.
     """
-    code = folder.name.partition("_")[0]
-    if folder != example(code):
+    one = _kept().get(folder.name.partition("_")[0])
+    if one is None or one["package"] != folder.name:
         return False
-    now, before = said(report), json.loads(FILE.read_text("utf-8")).get(code)
-    return _plain(now) != _plain(before)
+    return _plain(said(report)) != _plain(one["findings"])
 
 
 def _plain(findings: object) -> str:
@@ -88,16 +89,19 @@ def _plain(findings: object) -> str:
 
 
 def main() -> None:
-    """Judge the packages of the rules named, else of all, and write what was said."""
-    texts = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
-    for code in sys.argv[1:] or REGISTRY:
-        folder = example(code)
+    """Judge the packages that are named, or those kept for the codes named, and write."""
+    texts = _kept()
+    for word in sys.argv[1:] or REGISTRY:
+        code = word.partition("_")[0]
+        folders = sorted((ROOT / "bad_packages").glob(f"{code}_*"))
+        chosen = word if word != code else texts.get(code, {}).get("package")
+        folder = next((one for one in folders if one.name == chosen), folders[0])
         options = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
         for key in ("finding", "slow"):
             options.pop(key, None)
         (report,) = check_package(folder, **options).candidates
-        texts[code] = said(report)
-        print(code, folder.name, len(texts[code]))
+        texts[code] = {"package": folder.name, "findings": said(report)}
+        print(folder.name, len(texts[code]["findings"]))
     ordered = {code: texts[code] for code in REGISTRY if code in texts}
     FILE.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
 

@@ -2,8 +2,9 @@
 
     python -m tests.agreement 1|2 [FOLDER]
 
-It takes a quarter of an hour or more on two cores. What it makes lies in FOLDER, if one is
-given, and stays there; else in a temporary one.
+It takes half an hour or more on two cores. What it makes lies in FOLDER, if one is given,
+and stays there, else in a temporary one. What has been judged once in a folder is not judged
+again: a run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.machinery.store import Store
 from pytest_fractal.server import version1
 from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.servers import Edition
@@ -30,7 +32,7 @@ from .suite import (
 )
 
 OLDER = "1.3.14"
-"""What else judges the mutants of generation 1."""
+"""What else judges mutants of generation 1."""
 NOT_BUILT = ("FR001", "FR002", "FR004", "FR005", "FR006")
 """The rules whose bad packages do not build or install, or whose wheel is a good one."""
 FAMILIES = {"1": outputs_1, "2": outputs_2}
@@ -63,20 +65,27 @@ def gather(generation: str, work: Path) -> document.Results:
     def judge(name: str, environment: Environment = server) -> Judge:
         return Judge(generation, environment, work / name)
 
-    rows = judge_cases(packages, judge("packages"), fully=True)
+    store = Store(work / "results")
+    rows: list[Row] = store.once(
+        "packages", lambda: judge_cases(packages, judge("packages"), fully=True)
+    )
     tell("packages are judged")
-    rows += judge_cases(mutated, judge("judged"))
+    rows = [*rows, *store.once("mutants", lambda: judge_cases(mutated, judge("judged")))]
     tell("mutants are judged")
     family = FAMILIES[generation]
-    written = judge_outputs(family, list(family.outputs()), judge("outputs"))
+    written: list[Row] = store.once(
+        "outputs", lambda: judge_outputs(family, list(family.outputs()), judge("outputs"))
+    )
     tell(f"{len(written)} outputs are judged")
+    sample = rest.chosen([*packages, *mutated], rows)
+    asked: list[rest.Asked] = store.once("asked", lambda: rest.ask(generation, sample))
+    tell(f"{len(asked)} candidates have been asked of servers behind sockets")
     older_rows: list[Row] = []
     if generation == "1":
         older = server_environment(version1.recipe(OLDER))
-        older_rows = judge_cases(mutated, judge("older", older))
-        tell(f"fractal-server {OLDER} has judged the mutants")
-    asked = rest.ask(generation, rest.chosen([*packages, *mutated], rows))
-    tell(f"{len(asked)} candidates have been asked of servers behind sockets")
+        some = mutated[::3]
+        older_rows = store.once("older", lambda: judge_cases(some, judge("older", older)))
+        tell(f"fractal-server {OLDER} has judged every third mutant")
     return document.Results(
         generation=generation,
         server=f"fractal-server {edition.version}",

@@ -33,6 +33,7 @@ class Application:
             transport=httpx.ASGITransport(app=asked, raise_app_exceptions=False),
             base_url="http://server",
             timeout=None,
+            follow_redirects=True,  # before 1.4 some paths had no slash at their end
         )
 
     async def log_in(self, user: str, password: str) -> None:
