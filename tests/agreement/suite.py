@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -136,7 +137,7 @@ def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: bool = False) -> 
     The tool's are static ones first. Where those pass and the server does not take the
     wheel, all rules judge it; with `fully`, wherever they pass.
     """
-    work = judge.work
+    work = _fresh(judge.work / "cases")
     asked = [
         {
             "id": str(number),
@@ -169,7 +170,7 @@ def judge_outputs(family: ModuleType, outputs: Sequence[Any], judge: Judge) -> l
 
     `family` is the module that the outputs are of.
     """
-    work = judge.work / "outputs"
+    work = _fresh(judge.work / "outputs")
     wheel, samples = family.make_package(work, outputs)
     folders = [work / f"job-{number}" for number in range(len(outputs))]
     jobs = [family.asked(output, folder) for output, folder in zip(outputs, folders, strict=True)]
@@ -188,6 +189,13 @@ def judge_outputs(family: ModuleType, outputs: Sequence[Any], judge: Judge) -> l
             server = answer({**facts, "jobs": [_without(job, folders[index])]})
             rows[index] = Row(output.what, output.how, "fractal-outputs", tool, server)
     return [rows[index] for index in range(len(outputs))]
+
+
+def _fresh(folder: Path) -> Path:
+    """The folder, without what an interrupted run has left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _without(job: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
