@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +29,8 @@ BAD: Final = tuple(sorted(path for path in ROOT.glob("bad_packages/*") if path.i
 
 def generation_of(folder: Path) -> str:
     """Which servers take the package in a folder: the version of its manifest, if it has one."""
-    texts = (path.read_bytes() for path in sorted(folder.rglob("*__FRACTAL_MANIFEST__.json*")))
-    return "2" if any(re.search(rb'"manifest_version": "2"', text) for text in texts) else "1"
+    found = (path for path in folder.rglob(f"*{MANIFEST_NAME}*") if path.is_file())
+    return "2" if any(b'"manifest_version": "2"' in path.read_bytes() for path in found) else "1"
 
 
 class Job(Protocol):
