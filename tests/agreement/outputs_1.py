@@ -229,7 +229,7 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
     }
     wheel = write_package(folder, files)
     samples = folder / "samples"
-    samples.mkdir()
+    samples.mkdir(exist_ok=True)
     for number, output in enumerate(all_of_them):
         steps = [
             {"task": ("write_alone", "write_each")[task], "args": args}

@@ -309,7 +309,7 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
                 )
     wheel = write_package(folder, files)
     samples = folder / "samples"
-    samples.mkdir()
+    samples.mkdir(exist_ok=True)
     for number, output in enumerate(all_of_them):
         init, compute = _TASKS[output.kind]
         both = {"init": output.init, "compute": output.compute}
