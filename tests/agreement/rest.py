@@ -50,13 +50,17 @@ class Asked:
 
 
 def chosen(cases: Sequence[Case], rows: Sequence[Row]) -> list[tuple[Case, Row]]:
-    """One candidate for every way in which the two judgements meet, and what is mutated."""
+    """One candidate for every way in which the two judgements meet.
+
+    Of those that freeze the server, and of those that none minds, one for each sort.
+    """
     found: dict[tuple[str, ...], tuple[Case, Row]] = {}
     for case, row in zip(cases, rows, strict=True):
-        what = row.what.split("'s ")[-1].partition("/")[0]
-        if not row.tool.fails and row.server.does is Does.TAKES:
-            what = row.what if row.what == "good package" else ""
-        found.setdefault((row.server.does, *row.tool.fails[:1], what), (case, row))
+        sort = row.what.split("'s ")[-1].partition("/")[0]
+        way: tuple[str, ...] = (row.server.does, *row.tool.fails[:1])
+        if row.server.does is Does.FREEZES or (way == (Does.TAKES,) and sort == "good package"):
+            way = (*way, sort)
+        found.setdefault(way, (case, row))
     return list(found.values())
 
 
