@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.machinery.environments import INSTALLERS, Environment
 from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.machinery.interpreters import Interpreter
@@ -76,27 +77,32 @@ class Job1:
 
 @dataclass(frozen=True)
 class Job2:
-    """See `Job`. The images are those of the first step."""
+    """See `Job`. The images are those with which the first step begins."""
 
-    steps: tuple[tuple[int, Mapping[str, Any]], ...]
-    """Task, and the arguments of its commands by their names."""
-    zarr_dir: str
-    images: tuple[Mapping[str, Any], ...]
+    samples: tuple[Sample, ...]
 
     @property
     def tasks(self) -> tuple[int, ...]:
         """See `Job`."""
-        return tuple(task for task, _ in self.steps)
+        return tuple(sample.task.index for sample in self.samples)
 
     def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
         """See `Job`."""
-        job = {
-            "steps": [{"task": task, **args} for task, args in self.steps],
-            "zarr_dir": self.zarr_dir,
-            "images": list(self.images),
+        first = self.samples[0]
+        given = placed(first.reserved, first.places(folder))
+        dataset = first_dataset(first.task.entry, given, folder)
+        return {
+            "steps": [
+                {"task": sample.task.index, "init": {}, "compute": {}}
+                | {
+                    part.keys.name: placed(sample.args_of(part), sample.places(folder))
+                    for part in sample.task.run_parts
+                }
+                for sample in self.samples
+            ],
+            "zarr_dir": dataset.zarr_dir,
+            "images": [image.value for image in dataset.images],
         }
-        filled: dict[str, Any] = placed(job, {"tmp": str(folder)})
-        return filled
 
 
 @dataclass(frozen=True)
@@ -224,8 +230,10 @@ def _jobs(samples: Sequence[Sample]) -> Iterator[Job]:
         if any("component" in step.reserved for step in steps[1:]):
             # A server runs a task for all components that the metadata list.
             steps = [step for step in steps if "component" not in step.reserved]
-        make = _job_1 if steps[0].task.generation.version == "1" else _job_2
-        yield make(steps, {"samples": str(steps[0].file.parent)})
+        if steps[0].task.generation.version == "1":
+            yield _job_1(steps, {"samples": str(steps[0].file.parent)})
+        else:
+            yield Job2(tuple(steps))
 
 
 def _job_1(samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
@@ -237,26 +245,6 @@ def _job_1(samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
         ),
         tuple(first.get("input_paths", ["{tmp}/input"])),
         first.get("metadata", {}),
-    )
-
-
-def _job_2(samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
-    first = placed(samples[0].reserved, places)
-    urls = [*first.get("zarr_urls", []), *([first["zarr_url"]] if "zarr_url" in first else [])]
-    return Job2(
-        tuple(
-            (
-                one.task.index,
-                {"init": {}, "compute": {}}
-                | {
-                    part.keys.name: placed(one.args_of(part), places)
-                    for part in one.task.run_parts
-                },
-            )
-            for one in samples
-        ),
-        first.get("zarr_dir", "{tmp}"),
-        tuple(first.get("images", [{"zarr_url": url} for url in urls])),
     )
 
 

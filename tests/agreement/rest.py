@@ -7,6 +7,7 @@ one package have one name and version, which a server collects once.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             continue
         place = asked.get("output_path") or asked["zarr_dir"]
         inputs = tuple(asked.get("input_paths", ()))
+        shutil.rmtree(place)  # what the same job has left when it ran in the other way
         for path in (*inputs, place):
             Path(path).mkdir(parents=True, exist_ok=True)
         job = Job(

@@ -104,7 +104,7 @@ class Judge:
 def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
     """The wheels of mutants, written to `work`."""
     for number, mutant in enumerate(mutants):
-        base, folder = mutant.base, work / f"mutant-{number}"
+        base, folder = mutant.base, _fresh(work / f"mutant-{number}")
         jobs = base.job_of(mutant.task)
         yield Case(
             mutant.what, mutant.how, base.name,
@@ -124,7 +124,7 @@ def cases_of_packages(
             what, base.name, base.name, base.wheel,
             requirements_folders(base, work, server.interpreter),
             tuple(
-                job.asked(_manifest(base), work / base.name / f"job-{number}")
+                job.asked(_manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
             base.samples if base.samples and base.samples.is_dir() else None,
