@@ -91,7 +91,7 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             continue
         place = asked.get("output_path") or asked["zarr_dir"]
         inputs = tuple(asked.get("input_paths", ()))
-        shutil.rmtree(place, ignore_errors=True)  # what the same job has left when it ran in the other way
+        shutil.rmtree(place, ignore_errors=True)  # of the same job in process
         for path in (*inputs, place):
             Path(path).mkdir(parents=True, exist_ok=True)
         job = Job(
