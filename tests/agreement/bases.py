@@ -90,7 +90,10 @@ class Job2:
         """See `Job`."""
         first = self.samples[0]
         given = placed(first.reserved, first.places(folder))
-        dataset = first_dataset(first.task.entry, given, folder)
+        try:
+            dataset = first_dataset(first.task.entry, given, folder)
+        except (ValueError, AttributeError):  # input types that are none
+            dataset = first_dataset({}, given, folder)
         return {
             "steps": [
                 {"task": sample.task.index, "init": {}, "compute": {}}
