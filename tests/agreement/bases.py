@@ -18,6 +18,7 @@ from pytest_fractal.machinery.environments import INSTALLERS, Environment
 from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.machinery.interpreters import Interpreter
 from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.settings import Settings, parse_package
 
@@ -89,6 +90,9 @@ class Job2:
     def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
         """See `Job`."""
         first = self.samples[0]
+        if any(sample.uses_ome_zarr for sample in self.samples):
+            made = folder.parent / f"made-{OME_ZARR}"
+            copy_ome_zarr(made if made.exists() else make_ome_zarr(made), folder / OME_ZARR)
         given = placed(first.reserved, first.places(folder))
         try:
             dataset = first_dataset(first.task.entry, given, folder)

@@ -37,6 +37,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR206": "page, Requirements: the schemas are of the task's input parameters.",
     "FR208": "page, Requirements: the schema is of the task's input parameters; the author's own "
     "sample contradicts it.",
+    "FR209": "fractal-task-tools, which generates the schemas of version `fractal_schema_v1`, "
+    "refuses to (E01-E22): the web client cannot draw a form for them.",
     "FR303": "page, Command-line interface: the command takes its arguments from this file.",
     "FR302": "page, Command-line interface: the command must accept both options.",
     "FR401": "a component that is none, or is another's too: the server runs the task once a "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.ome_zarr import OME_ZARR
 from pytest_fractal.server.facts import Job, ListedTask
 from pytest_fractal.server.servers import Server, running_server
 
@@ -91,9 +92,11 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             continue
         place = asked.get("output_path") or asked["zarr_dir"]
         inputs = tuple(asked.get("input_paths", ()))
-        shutil.rmtree(place, ignore_errors=True)  # of the same job in process
         for path in (*inputs, place):
             Path(path).mkdir(parents=True, exist_ok=True)
+        for left in Path(place).iterdir():  # by the same job in process
+            if left.name != OME_ZARR:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         job = Job(
             name=f"job-{number}",
             steps=steps,

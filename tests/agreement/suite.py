@@ -77,7 +77,7 @@ class Row:
         """Where both take a candidate: what they do not tell alike of it; empty for nothing."""
         if self.tool.fails or self.server.does is not Does.TAKES:
             return ""
-        listed = tuple((task["name"], task["source"]) for task in self.server.tasks)
+        listed = tuple((task["name"], task["source"] or "") for task in self.server.tasks)
         if self.tool.tasks and listed != self.tool.tasks:
             return f"tasks: {self.tool.tasks} here, {listed} there"
         left = self.server.left[0] if self.server.left else None
