@@ -229,6 +229,9 @@ def _older(results: Results) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
+    text = "".join(
+        one if one.isprintable() or one == "\n" else f"\\u{ord(one):04x}" for one in text
+    )
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
