@@ -59,6 +59,7 @@ def stage(folder: Path) -> None:
 def _linked(text: str) -> str:
     """What leads to a section about a rule leads to the rule's page; README is the first page."""
     text = text.replace("](../README.md", "](index.md")
+    text = text.replace("](report.schema.json)", f"]({BASE}report.schema.json)")
     return _RULE_LINK.sub(lambda found: f"](rules/{found[1].upper()}.md)", text)
 
 

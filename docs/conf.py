@@ -12,4 +12,5 @@ html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
 html_static_path = ["static"]
+html_extra_path = ["report.schema.json"]  # at the address that is its $id
 html_css_files = ["site.css"]

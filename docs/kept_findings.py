@@ -44,7 +44,7 @@ def _of(code: str) -> Any:
 
 def example(code: str) -> Path:
     """The bad package on the page of this rule."""
-    return ROOT / "bad_packages" / _of(code)["package"]
+    return ROOT / "bad_packages" / str(_of(code)["package"])
 
 
 def said(report: CandidateReport) -> list[dict[str, Any]]:

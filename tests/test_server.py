@@ -76,10 +76,13 @@ def processes_below(folder: Path) -> list[str]:
     return [line for line in listed.stdout.splitlines() if str(folder) in line]
 
 
-def test_ctrl_c_stops_the_server_and_leaves_nothing(runner: Runner, good_wheel: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_stops_the_server_and_leaves_nothing(
+    runner: Runner, good_wheel: Path, workers: int
+) -> None:
     process = runner.start(
         *runner.argv(f"--fractal-package={good_wheel}", "--fractal-server",
-                     "--fractal-select=FR901")
+                     "--fractal-select=FR901", "-n", str(workers))
     )  # fmt: skip
     deadline = time.monotonic() + 100
     while not any(runner.temporary.glob("*/package-0/server/tasks/.fractal/*")):
@@ -155,10 +158,16 @@ def test_the_hermetic_command_takes_no_argument_for_a_version(
 # --- the environment of the server -------------------------------------------------------
 
 
-def test_an_environment_is_made_once_however_many_ask_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No environment of a server is there; but uv keeps its own cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(Path(home, "uv")))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_an_environment_is_made_once_however_many_ask_at_once(empty_cache: Path) -> None:
     made: list[Path] = []
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
@@ -169,20 +178,17 @@ def test_an_environment_is_made_once_however_many_ask_at_once(
         thread.join()
     environment = server_environment(recipe)
     assert made == [environment.folder]
-    assert environment.folder.is_relative_to(tmp_path)
+    assert environment.folder.is_relative_to(empty_cache)
     assert environment.versions()["fractal-server"] == "1.4.10"
 
 
-def test_an_environment_whose_interpreter_is_gone_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_an_environment_whose_interpreter_is_gone_is_made_anew(empty_cache: Path) -> None:
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     made: list[Path] = []
     recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
     environment = server_environment(recipe)
     environment.python.unlink()
-    environment.python.symlink_to(tmp_path / "gone")
+    environment.python.symlink_to(empty_cache / "gone")
     assert server_environment(recipe).python.exists()
     assert len(made) == 2
 
@@ -294,12 +300,15 @@ def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
         url = f"postgresql://{given.user}@/{given.name}?host={given.host}"
 
         def databases() -> list[str]:
-            argv = ["psql", "-h", given.host, "-U", given.user, "-d", given.name, "-Atc",
-                    "SELECT datname FROM pg_database WHERE NOT datistemplate"]  # fmt: skip
-            folder = postgres.programs()
-            assert folder is not None
-            argv[0] = str(folder / "psql")
-            return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+            script = (
+                "import psycopg, sys; print(*(name for name, in psycopg.connect(sys.argv[1])"
+                ".execute('SELECT datname FROM pg_database WHERE NOT datistemplate')))"
+            )
+            python = Edition.chosen("", "2").environment().python  # has psycopg
+            ran = subprocess.run(
+                [python, "-c", script, url], capture_output=True, text=True, check=True
+            )
+            return ran.stdout.split()
 
         with running_server("2", database_url=url) as server:
             assert server.client.get("/api/v2/task/") == []
@@ -457,7 +466,9 @@ def test_it_is_not_frozen_while_a_process_works_on_it(served: Any) -> None:
 @pytest.mark.usefixtures("quick")
 def test_the_limit_ends_what_works_for_too_long(served: Any) -> None:
     serving = served("print('up', flush=True); subprocess.run(['sleep', '600'])")
-    assert until(serving, ever("submitted"), limit=2.0).frozen
+    waited = until(serving, ever("submitted"), limit=2.0)
+    assert waited.frozen
+    assert waited.at_work
 
 
 # --- talking, comparing -------------------------------------------------------------------

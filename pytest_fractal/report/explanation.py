@@ -40,6 +40,9 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     yield "Why", rule.rationale.split("\n\n"), None
     yield "For example", [rule.example], None
     yield "How to mend it", [rule.mend], None
+    if seen := observations().get(rule.code):
+        told = [f"{one.package}: fractal-server {one.server} {one.reaction}" for one in seen]
+        yield "What a real server was seen to do", told, None
     yield "How it is judged", list(_judging(rule)), None
     seen = observations().get(rule.code, ())
     if seen:

@@ -128,6 +128,11 @@ def _ending(answer: Answer, what: str) -> str:
             return f"it refuses with status {answer.status}: {said}"
         case "broken":
             return f"it breaks, and answers with status {answer.status}: {said}"
+        case "frozen" if answer.at_work:
+            return (
+                f"the {what} is still {answer.status!r} after {answer.quiet:.0f} s, though it "
+                f"could have ended long since. Its last words: {said}"
+            )
         case "frozen":
             return (
                 f"the {what} stays {answer.status!r} for ever: nothing has changed for "

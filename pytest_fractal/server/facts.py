@@ -33,6 +33,8 @@ class Answer:
     """From the request to the end, or to where it was given up."""
     quiet: float = field(default=0.0, kw_only=True)
     """For how long nothing had changed when it was found to be frozen, in seconds."""
+    at_work: bool = field(default=False, kw_only=True)
+    """Whether it was frozen with a process at work, which has taken too long."""
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,11 @@ def programs() -> Path | None:
 
     Looked for in PATH, and where Debian, Red Hat, Homebrew and Postgres.app put them.
     """
-    found = shutil.which("initdb")
-    if found and (Path(found).parent / "postgres").exists():
-        return Path(found).parent
+    if found := shutil.which("initdb"):
+        # Resolved: a link may lead to it alone, and not to what else is needed.
+        for folder in (Path(found).resolve().parent, Path(found).parent):
+            if _has_all(folder):
+                return folder
     places = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin",
               "/usr/local/opt/postgresql*/bin",
               "/Applications/Postgres.app/Contents/Versions/*/bin")  # fmt: skip
@@ -71,9 +73,13 @@ def programs() -> Path | None:
         folder
         for place in places
         for folder in Path("/").glob(place.removeprefix("/"))
-        if (folder / "initdb").exists() and (folder / "postgres").exists()
+        if _has_all(folder)
     ]
     return max(folders, key=_version, default=None)
+
+
+def _has_all(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("initdb", "postgres", "pg_ctl"))
 
 
 def _version(folder: Path) -> Version:

@@ -55,6 +55,8 @@ class Hold:
                 deadline = time.monotonic() + _STOP_LIMIT
                 while not _lock(alive.fileno()) and time.monotonic() < deadline:
                     time.sleep(0.02)
+        for supervising in _started.values():
+            supervising.poll()  # those of this process have a parent to tell
         for file in self._folder.glob(f"*{_LAST}"):
             argv, env = json.loads(file.read_text())
             subprocess.run(

@@ -23,11 +23,17 @@ Ending = tuple[Outcome, str, str, Mapping[str, Any]]
 class RestServer:
     """A running server; see `Server`. It can be handed to the other processes of a run."""
 
-    def __init__(self, version: str, folder: Path, url: str, serving: Serving) -> None:
+    user: str
+    """Its administrator."""
+
+    def __init__(
+        self, version: str, folder: Path, url: str, serving: Serving, password: str
+    ) -> None:
         self.name = f"fractal-server {version}"
         self.folder = folder
         self.url = url
         self.serving = serving
+        self.password = password
         self._client: Client | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -43,7 +49,14 @@ class RestServer:
 
     def log_in(self) -> Client:
         """A new client. Raises `HarnessError` when the server does not answer."""
-        raise NotImplementedError
+        client = Client(self.url, self.requests_lock)
+        client.log_in(self.user, self.password)
+        return client
+
+    @property
+    def requests_lock(self) -> Path | None:
+        """A file by which requests wait for each other, where they have to."""
+        return None
 
     def collect(
         self,
@@ -94,7 +107,8 @@ class RestServer:
 
     def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> Ending:
         """How something ended that has not ended, and never will."""
-        return "frozen", status, self.words(since) or log or "", {"quiet": waited.quiet}
+        more = {"quiet": waited.quiet, "at_work": waited.at_work}
+        return "frozen", status, self.words(since) or log or "", more
 
     def words(self, since: int) -> str:
         """The exception that the server has printed since then; "" when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.server import process
-from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import Recipe
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import locked
@@ -46,13 +46,15 @@ def start(
     for name in ("tasks", "jobs", "wheels", "bin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(environment.folder / _EMPTY, folder / "database.sqlite")
+    password = secrets.token_urlsafe()  # other users of the machine reach the port too
     serving = process.start(
         f"fractal-server {version}",
         [environment.python, "-m", "fractal_server", "start", "--port", "0"],
-        folder=folder, hold=hold, env=_variables(folder),
+        folder=folder, hold=hold,
+        env=_variables(folder) | {"FRACTAL_DEFAULT_ADMIN_PASSWORD": password},
     )  # fmt: skip
     url = process.address(serving)
-    return Server1(version, folder, url, serving)
+    return Server1(version, folder, url, serving, password)
 
 
 def _variables(folder: Path) -> dict[str, str]:
@@ -62,7 +64,7 @@ def _variables(folder: Path) -> dict[str, str]:
         "PATH": f"{folder / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}",
         "DB_ENGINE": "sqlite",
         "SQLITE_PATH": str(folder / "database.sqlite"),
-        "JWT_SECRET_KEY": "of no use elsewhere",
+        "JWT_SECRET_KEY": secrets.token_urlsafe(),
         "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600),
         "FRACTAL_RUNNER_BACKEND": "local",
         "FRACTAL_TASKS_DIR": str(folder / "tasks"),
@@ -88,11 +90,12 @@ def _make_database(environment: Environment) -> None:
 class Server1(RestServer):
     """See `Server`."""
 
-    def log_in(self) -> Client:
-        """See `RestServer`. With SQLite all requests share one connection and transaction."""
-        client = Client(self.url, self.folder / "requests.lock")
-        client.log_in("admin@fractal.xy", "1234")
-        return client
+    user = "admin@fractal.xy"
+
+    @property
+    def requests_lock(self) -> Path:
+        """With SQLite all requests share one connection, and its transaction."""
+        return self.folder / "requests.lock"
 
     def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
         """See `Server`."""

@@ -15,7 +15,6 @@ from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.server import postgres, process
-from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import Recipe, cache_folder
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step
 from pytest_fractal.server.postgres import Cluster, Database
@@ -25,7 +24,15 @@ from pytest_fractal.server.waiting import wait
 
 DEFAULT: Final = "2.18.5"
 
-_USER: Final = ("admin@example.org", "1234")
+_USER: Final = "admin@example.org"
+_PASSWORD: Final = "PYTEST_FRACTAL_PASSWORD"
+_FRACTALCTL: Final = """
+import os, sys
+# Everybody can see a command line: a password comes by a variable.
+sys.argv[1:] = [os.path.expandvars(argument) for argument in sys.argv[1:]]
+from fractal_server.__main__ import run
+run()
+"""
 _PYTHONS: Final = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """The versions that it knows, for the packages that it collects."""
 _COMMANDS: Final = ("command_non_parallel", "command_parallel")
@@ -47,7 +54,7 @@ def start(
     for name in ("tasks", "jobs", "bin"):
         (folder / name).mkdir(parents=True)
     env = process.server_variables(folder / "temporary") | {
-        "JWT_SECRET_KEY": "of no use elsewhere",
+        "JWT_SECRET_KEY": secrets.token_urlsafe(),
         "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600),
     }
     if database_url:
@@ -68,11 +75,11 @@ def start(
         "jobs_poll_interval": 0, "jobs_runner_config": {}, "tasks_pixi_config": {},
     }  # fmt: skip
     (folder / "resource.json").write_text(json.dumps(resource))
-    user, password = _USER
+    password = secrets.token_urlsafe()  # other users of the machine reach the port too
     _checked(
-        environment, folder, env,
+        environment, folder, env | {_PASSWORD: password},
         "init-db-data", "--resource", "resource.json", "--profile", "default",
-        "--admin-email", user, "--admin-pwd", password,
+        "--admin-email", _USER, "--admin-pwd", f"${_PASSWORD}",
         "--admin-project-dir", "/",  # so that a dataset may lie anywhere
     )  # fmt: skip
     serving = process.start(
@@ -81,7 +88,7 @@ def start(
         folder=folder, hold=hold, env=env,
     )  # fmt: skip
     url = process.address(serving)
-    server = Server2(version, folder, url, serving)
+    server = Server2(version, folder, url, serving, password)
     own = environment.interpreter
     server._offer(".".join(map(str, own.version_info)), own.path)
     return server
@@ -112,7 +119,7 @@ def _checked(
     environment: Environment, folder: Path, env: Mapping[str, str], *arguments: str
 ) -> None:
     finished = processes.run(
-        [environment.python, "-m", "fractal_server", *arguments],
+        [environment.python, "-c", _FRACTALCTL, *arguments],
         cwd=folder, env=env, timeout=process.START_LIMIT,
     )  # fmt: skip
     if finished.returncode:
@@ -123,11 +130,7 @@ def _checked(
 class Server2(RestServer):
     """See `Server`."""
 
-    def log_in(self) -> Client:
-        """See `RestServer`."""
-        client = Client(self.url)
-        client.log_in(*_USER)
-        return client
+    user = _USER
 
     def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
         """See `Server`."""

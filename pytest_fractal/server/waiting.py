@@ -30,6 +30,8 @@ class Waited:
     frozen: bool
     quiet: float
     """For how long nothing had changed, in seconds."""
+    at_work: bool = False
+    """Whether a process still worked on it when the limit was reached."""
 
 
 def wait(
@@ -62,8 +64,10 @@ def wait(
         quiet = now - changed
         unseen = serving.is_at_work() is None
         patience = limit if unseen else FROZEN_AFTER_ERROR if errors else FROZEN_AFTER
-        if quiet > patience or now - began > limit:
-            return Waited(state, True, now - (changed if quiet > patience else began))
+        if quiet > patience:
+            return Waited(state, True, quiet)
+        if now - began > limit:
+            return Waited(state, True, now - began, at_work=True)
         pause(min(max(_POLLS[0], quiet / 5), _POLLS[1]))
 
 
