@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.facts import Manifest, Part, Task
+from pytest_fractal.generations import Answer
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.samples import make_arguments
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
+
+if TYPE_CHECKING:
+    from pytest_fractal.server.client import Client
+    from pytest_fractal.server.servers import Server
 
 
 def check_package(
@@ -35,18 +42,21 @@ def check_package(
     keep: bool = False,
     samples: str | Path | None = None,
     server: str | bool = False,
+    environment: str | Path | None = None,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate,
     `jobs` is how many commands run at the same time (0: one a core). `server` is True for
-    the fractal-server that is known to be good, or its version.
+    the fractal-server that is known to be good, or its version; `environment` is the folder
+    of an existing environment, in which the package is judged as it is installed.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
     wanted = f"[{','.join(extras)}]" if extras else ""
     settings = Settings(
+        environment=None if environment is None else Path(environment).absolute(),
         python=python,
         pins=tuple(pins),
         installer=installer,
@@ -90,7 +100,21 @@ class TaskRun:
     seconds: float
     timed_out: bool
     folder: Path
-    """The run's own folder: its arguments, its output, and the output path that was filled in."""
+    """The run's own folder: its arguments, its output, and the data folder that was filled in."""
+    computed: tuple[TaskRun, ...] = ()
+    """Of a compound task, whose init part the run itself is: what came of its compute part."""
+
+    @property
+    def answer(self) -> Answer:
+        """The run as a generation takes it."""
+        succeeded = not self.returncode and not self.timed_out
+        readable = self.metadata is not None or (self.written or "null").strip() == "null"
+        return Answer(succeeded, self.metadata, readable)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every command ended with status 0 in time."""
+        return all(not one.returncode and not one.timed_out for one in (self, *self.computed))
 
 
 class Package:
@@ -129,26 +153,88 @@ class Package:
     def environment(self) -> Environment:
         """The environment with the wheel in it. Raises `BadInput` when it does not install."""
         installation = self._candidate.installation
-        if installation.finished.returncode:
+        if installation.finished is not None and installation.finished.returncode:
             reason = last_lines(installation.finished.stderr or installation.finished.stdout)
             raise BadInput(f"{self._candidate.spec.text} does not install: {reason}")
         return installation.environment
 
-    def run(self, task: Task, args: Mapping[str, Any], reserved: Mapping[str, Any]) -> TaskRun:
+    @property
+    def asks_server(self) -> bool:
+        """Whether the user has asked for a real server."""
+        return self._candidate.settings.server is not None
+
+    @property
+    def server(self) -> PackageServer:
+        """A server that has collected the package. Raises `BadInput` when it does not."""
+        collected = self._candidate.collection.collected
+        if collected.outcome != "done":
+            raise BadInput(
+                f"{collected.server} does not collect {self._candidate.spec.text} "
+                f"({collected.outcome}, {collected.status}): {collected.said}"
+            )
+        return PackageServer(self._candidate.server, collected)
+
+    def run(
+        self,
+        task: Task,
+        args: Mapping[str, Any],
+        reserved: Mapping[str, Any],
+        part: str | None = None,
+    ) -> TaskRun:
         """Run a task's command once, as Fractal does.
 
         `args` are the task's own arguments; those that Fractal supplies are filled in
-        with a fresh folder, unless `reserved` has them.
+        with a fresh folder, unless `reserved` has them. `part` names the command of a task
+        that has two. Without it both run: the `args` are `{"init": ..., "compute": ...}`,
+        and the compute part runs for each element of the init part's list.
+
+        Raises `BadInput` for a part that the task does not have.
         """
         if self._candidate.has_wheel:
             _ = self.environment
         runs = self._candidate.folder / "runs" / task.id
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))
+        (folder / "data").mkdir()
+        parts = {one.keys.name: one for one in task.run_parts}
+        if part is not None and part not in parts:
+            raise BadInput(f"{task.slug} has no part {part!r}; it has: {', '.join(parts)}")
+        if part is not None or len(parts) == 1:
+            chosen = parts[part] if part is not None else task.run_parts[0]
+            return self._once(chosen, args, reserved, folder, folder / "run")
+        if odd := sorted(set(reserved) - task.generation.sample_keys):
+            raise BadInput(
+                f"{odd[0]!r} is not given to {task.slug} as a whole; to give it to one of its "
+                f"parts, say which: {', '.join(parts)}"
+            )
+        own = {one.keys: args.get(name, {}) for name, one in parts.items()}
+        made = task.generation.made_sample(task.kind, task.entry)
         data = folder / "data"
-        data.mkdir()
-        arguments = {**task.generation.reserved_values(task.kind, data), **reserved, **args}
-        start = self._candidate.launch(task, arguments, folder / "run")
+        play = task.generation.play(
+            task.name, task.entry, reserved or placed(made, {"tmp": str(data)}), None, data
+        )
+        done: list[TaskRun] = []
+        try:
+            calls = next(play)
+            while True:
+                answers = []
+                for call in calls:
+                    here, place = parts[call.part.name], folder / f"run-{len(done)}"
+                    done.append(self._once(here, own[call.part], call.supplied, folder, place))
+                    answers.append(done[-1].answer)
+                calls = play.send(answers)
+        except StopIteration as end:
+            if not done:
+                raise BadInput(f"{task.slug}: {end.value.trouble.found}") from None
+        return replace(done[0], computed=tuple(done[1:]))
+
+    def _once(
+        self, part: Part, args: Mapping[str, Any], reserved: Mapping[str, Any], folder: Path,
+        place: Path,
+    ) -> TaskRun:  # fmt: skip
+        task, made = part.task, make_arguments(part.schema)
+        values = task.generation.reserved_values(task.kind, part.keys, folder / "data", made)
+        start = self._candidate.launch(part, {**values, **reserved, **args}, place)
         try:
             metadata = json.loads(start.output or "null")
         except ValueError:
@@ -158,3 +244,65 @@ class Package:
             finished.argv, finished.returncode, finished.stdout, finished.stderr, metadata,
             start.output, finished.seconds, finished.timed_out, folder,
         )  # fmt: skip
+
+
+class PackageServer:
+    """A running fractal-server that has collected the package.
+
+    It is the run's own, on a loopback port, and ends with it.
+    """
+
+    def __init__(self, server: Server, collected: Collected) -> None:
+        self._server = server
+        self._collected = collected
+
+    @property
+    def name(self) -> str:
+        """Such as `fractal-server 1.4.10`."""
+        return self._server.name
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:41235`."""
+        return self._server.url
+
+    @property
+    def client(self) -> Client:
+        """The server's REST API for an administrator: `get(path)`, `post(path, json)`."""
+        return self._server.client
+
+    @property
+    def tasks(self) -> tuple[ListedTask, ...]:
+        """The package's tasks as the server lists them: `name`, `commands`, `source`, `id`."""
+        return self._collected.tasks
+
+    def run(
+        self,
+        *steps: tuple[str, Mapping[str, Any]],
+        output_path: str | Path,
+        input_paths: Iterable[str | Path] = (),
+        metadata: Mapping[str, Any] | None = None,
+        images: Iterable[Mapping[str, Any]] = (),
+        limit: float = 600.0,
+    ) -> ServerRun:
+        """Run a workflow: each step is the name of a task and its own arguments.
+
+        `input_paths` and `metadata` are for generation 1, `images` for generation 2, where
+        `output_path` is the `zarr_dir`, and a task with two commands takes `{"init": {...},
+        "compute": {...}}`. `limit` counts seconds. What comes back has an `outcome`, `done`
+        or another, what the server `said`, and `dataset`: its metadata, or in generation 2
+        its `images`. Raises `LookupError` for a name that no task has.
+        """
+        known = {task.name: task for task in self.tasks}
+        for name, _ in steps:
+            if name not in known:
+                raise LookupError(f"no task is called {name!r}; there are: {', '.join(known)}")
+        job = Job(
+            name="workflow",
+            steps=tuple(self._server.step(known[name], args) for name, args in steps),
+            input_paths=tuple(map(str, input_paths)),
+            output_path=str(output_path),
+            metadata=metadata or {},
+            images=tuple(images),
+        )
+        return self._server.run(job, self._collected, limit)

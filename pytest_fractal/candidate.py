@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
@@ -23,14 +23,16 @@ from pytest_fractal.facts import (
     Command,
     Installation,
     Manifest,
+    PackagedPart,
     PackagedTask,
+    Part,
     Task,
     TaskList,
     TreeBuild,
 )
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
-from pytest_fractal.machinery.building import BuildFailure, Built
+from pytest_fractal.machinery.building import BuildFailure, Built, is_for_pixi
 from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.machinery.environments import (
     INSTALLERS,
@@ -54,6 +56,7 @@ from pytest_fractal.machinery.wheels import (
     installed_path,
     read_wheel,
 )
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import (
     Filled,
@@ -214,12 +217,28 @@ class Candidate:
         environment = self.environment
         return self.store.once("install", lambda: self._install(environment, wheel))
 
-    def command(self, task: Task) -> Command:
-        """What starting the command of a task shows."""
+    def command(self, part: Part) -> Command:
+        """What starting a command shows."""
         installation = self._installed()
-        argv = self.argv(task)
-        probe = self.store.once(f"probe-{_digest(task.id)}", lambda: self._probe(task, argv))
-        return Command(task, argv, probe, installation)
+        argv = self.argv(part)
+        probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
+        return Command(part, argv, probe, installation)
+
+    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
+        """Under which keys the store has what takes starts of commands, once it has it."""
+        if sample is not None:
+            return (_run_key(sample),)
+        return tuple(_probe_key(part) for part in task.run_parts)
+
+    def last_words(self) -> str:
+        """The last line that the installer or the build has printed until now."""
+        logs = [path for path in self.folder.glob("*.log") if path.is_file()]
+        if not logs:
+            return ""
+        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
+            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = log.read().decode(errors="replace").replace("\r", "\n")
+        return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
         """What must stand before a command can be started."""
@@ -228,7 +247,32 @@ class Candidate:
     @property
     def own_folder(self) -> str:
         """Where the modules of the package are, as the tracebacks of its commands show it."""
-        return str(self.environment_folder.site_packages / self.wheel.package) + os.sep
+        return str(self.package_root) + os.sep
+
+    @property
+    def package_root(self) -> Path:
+        """Where the package's folder is, or would be."""
+        return self.environment_folder.site_packages / self.wheel.package
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What its commands see in their environment besides the usual."""
+        return {}
+
+    def unasked(self, rule: Rule) -> str | None:
+        """Why a rule cannot be asked of this candidate; None when it can."""
+        needs_installation = {Installation, Command, Run} & {*rule.subjects}
+        if (needs_installation or rule.asks_server) and self._needs_pixi:
+            return _PIXI
+        return None
+
+    @property
+    def _needs_pixi(self) -> bool:
+        """Whether it is a source tree for pixi that does not install without it."""
+        if self.spec.path is None or not is_for_pixi(self.spec.path) or not self.has_wheel:
+            return False
+        finished = self.installation.finished
+        return finished is not None and finished.returncode != 0
 
     @property
     def home(self) -> Path | None:
@@ -268,37 +312,46 @@ class Candidate:
         return own or (self._made_sample(task),)
 
     def _made_sample(self, task: Task) -> Sample:
-        values = task.generation.reserved_values(task.kind, self.folder)
-        component = {key: value for key, value in values.items() if key == "component"}
+        given = task.generation.made_sample(task.kind, task.entry)
         arguments = self.sampling(task).made_arguments
         return Sample(
-            "made", self.folder / "made.json", task, arguments, reserved=component, made=True
+            "made", self.folder / "made.json", task, arguments, reserved=given, made=True
         )
 
     def sampling(self, task: Task) -> Sampling:
-        """The author's samples of a task, and arguments made from its schema."""
-        reserved = task.generation.reserved(task.kind)
-        own = {
-            name: value
-            for name, value in make_arguments(task.schema).items()
-            if name not in (*reserved.names, *reserved.others)
+        """The author's samples of a task, and arguments made from its schemas."""
+        made = {
+            part.keys.name: {
+                name: value
+                for name, value in make_arguments(part.schema).items()
+                if name not in part.reserved.all
+            }
+            for part in task.run_parts
         }
+        own = made if len(made) > 1 else next(iter(made.values()), {})
         return Sampling(task, tuple(one for one in self.samples if one.task.id == task.id), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
-        return Filled(sample, filled_arguments(sample, self.sample_folder(sample)))
+        folder = self.sample_folder(sample)
+        return Filled(
+            sample,
+            tuple(
+                (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
+            ),
+        )
 
-    def launch(self, task: Task, arguments: Mapping[str, Any], folder: Path) -> Start:
-        """Start a task's command as Fractal does, in `folder`, which must not exist yet."""
-        first, second = task.generation.flags
+    def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
+        """Start a command as Fractal does, in `folder`, which must not exist yet."""
+        first, second = part.task.generation.flags
         return start_command(
-            self.argv(task),
+            self.argv(part),
             (first, ARGUMENTS, second, OUTPUT),
             json.dumps(arguments, indent=2).encode(),
             folder=folder,
             executor=self.executor,
             timeout=self.settings.timeout,
+            variables=self.variables,
         )
 
     def run(self, sample: Sample) -> Run:
@@ -314,14 +367,19 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        def launch(arguments: Mapping[str, Any], place: Path) -> Start:
-            return self.launch(sample.task, arguments, place)
-
-        return run_sample(sample, previous, folder, launch, self.executor.width)
+        self.place_data(sample, folder)
+        runs = folder.with_name(f"{folder.name}-runs") / sample.name
+        return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
     def _run_again(self, sample: Sample, folder: Path) -> Run:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
+
+    def place_data(self, sample: Sample, folder: Path) -> None:
+        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
+        if sample.uses_ome_zarr:
+            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
@@ -342,7 +400,10 @@ class Candidate:
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
         return self.store.once(
-            "server", lambda: self.edition.start(self.folder / "server", self.servers)
+            "server",
+            lambda: self.edition.start(
+                self.folder / "server", self.servers, self.settings.database
+            ),
         )
 
     @property
@@ -376,28 +437,27 @@ class Candidate:
                 for execution in run.get("executions", ()):
                     yield task.id, sample.name, execution.start
 
-    def argv(self, task: Task) -> tuple[str, ...]:
-        """The task's command, as the server would make it of its own environment."""
-        assert isinstance(task, PackagedTask)
-        environment = self.environment_folder
-        root = environment.site_packages / self.wheel.package
-        return (str(environment.python), str(root / task.executable))
+    def argv(self, part: Part) -> tuple[str, ...]:
+        """A command, as the server would make it of its own environment."""
+        assert isinstance(part, PackagedPart)
+        python = self.environment_folder.python
+        return (str(python), str(self.package_root / part.executable))
 
-    def source_of(self, task: Task, python: str = "") -> str:
-        """The task's `source`, as the server would store it.
+    def source_of(self, task: Task, python: str = "") -> str | None:
+        """The task's `source`, as the server would store it; None where it stores none.
 
         `python` is the version that the server is asked for; by default, what the settings
         ask for.
         """
         if not python and self.settings.python:
             python = ".".join(map(str, self.interpreter.version_info[:2]))
-        prefix = task.generation.sources(
+        return task.generation.source(
             self.wheel.package,
             self.wheel.version or "",
             self.spec.extras,
             f"py{python}" if python else "",
+            task.slug,
         )
-        return f"{prefix}:{task.slug}"
 
     def located(self, file: str) -> str:
         """A path in the wheel as the author knows it: where the source tree has that file."""
@@ -470,7 +530,9 @@ class Candidate:
             environment.versions(), unmet,
         )  # fmt: skip
 
-    def _probe(self, task: Task, argv: tuple[str, ...]) -> Probe:
+    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
+        task, schema = part.task, part.schema
+
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             name = f"start-{_digest(key, content, *options)}"
             return self.store.once(
@@ -478,29 +540,39 @@ class Candidate:
                 lambda: start_command(
                     argv, options, content, folder=self.folder / "runs" / task.id / name[-8:],
                     executor=self.executor, timeout=self.settings.timeout,
+                    variables=self.variables,
                 ),
             )  # fmt: skip
 
-        reserved = task.generation.reserved_values(task.kind, self._fresh(task))
-        unknown = task.schema.get("additionalProperties")
+        made = make_arguments(schema)
+        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
+        unknown = schema.get("additionalProperties")
         return probe_command(
             lambda content, options: starter(shlex.join(argv), content, options),
             starter,
             script=argv[-1],
             package_folder=self.own_folder,
             flags=task.generation.flags,
-            schema=task.schema,
+            wrong_manners=task.generation.wrong_manners,
+            schema=schema,
             reserved=reserved,
-            complete={**make_arguments(task.schema), **reserved},
+            complete={**made, **reserved},
             takes_unknown=bool(unknown)
-            or "patternProperties" in task.schema
-            or (unknown is None and task.takes_any_keyword),
+            or "patternProperties" in schema
+            or (unknown is None and part.takes_any_keyword),
         )
 
     def _fresh(self, task: Task) -> Path:
         folder = self.folder / "runs" / task.id / "data"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+_PIXI: Final = (
+    "the package installs only through pixi, which is not run here; install it by `pixi install` "
+    "and judge it there: --fractal-environment=.pixi/envs/default, or choose an interpreter "
+    "for which it installs: --fractal-python"
+)
 
 
 def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
@@ -515,6 +587,10 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _probe_key(part: Part) -> str:
+    return f"probe-{_digest(part.task.id, part.keys.name)}"
 
 
 def _run_key(sample: Sample) -> str:

@@ -14,6 +14,7 @@ from pytest_fractal.facts import (
     Command,
     CustomTaskList,
     Installation,
+    Part,
     Task,
     TaskList,
 )
@@ -24,7 +25,7 @@ from pytest_fractal.machinery.wheels import Wheel
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.running import Filled, Run, Sampling
 
-_KNOWN = frozenset({TaskList, Task, Command, Sampling, Filled, Run})
+_KNOWN = frozenset({TaskList, Task, Part, Command, Sampling, Filled, Run})
 """The facts that there are without a wheel."""
 
 
@@ -73,12 +74,12 @@ class CustomTasks(Candidate):
             )
         return CustomTaskList(self.spec.text, text, VERSION_1)
 
-    def argv(self, task: Task) -> tuple[str, ...]:
+    def argv(self, part: Part) -> tuple[str, ...]:
         """The task's command, split as the server splits it."""
         try:
-            return tuple(shlex.split(str(task.entry.get("command", ""))))
+            return tuple(shlex.split(part.script))
         except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
-            return (str(task.entry["command"]),)
+            return (part.script,)
 
     def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""

@@ -16,7 +16,9 @@ from pytest_fractal.facts import (
     Command,
     Installation,
     Manifest,
+    PackagedPart,
     PackagedTask,
+    Part,
     Task,
     TaskList,
     TreeBuild,
@@ -45,10 +47,16 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
 TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
     Task: lambda _, task: task,
     PackagedTask: lambda _, task: task,
-    Command: lambda candidate, task: candidate.command(task),
     Sampling: lambda candidate, task: candidate.sampling(task),
 }
 """The facts about one task."""
+
+PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
+    Part: lambda _, part: part,
+    PackagedPart: lambda _, part: part,
+    Command: lambda candidate, part: candidate.command(part),
+}
+"""The facts about one command of a task. All of them are judged in one verdict on the task."""
 
 SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
     Filled: lambda candidate, sample: candidate.filled(sample),
@@ -100,7 +108,11 @@ def is_about_samples(rule: Rule) -> bool:
 
 def is_about_tasks(rule: Rule) -> bool:
     """Whether the rule is judged for each task, or once for the package."""
-    return is_about_samples(rule) or any(subject in TASK_FACTS for subject in rule.subjects)
+    return any(
+        subject in facts
+        for subject in rule.subjects
+        for facts in (TASK_FACTS, PART_FACTS, SAMPLE_FACTS)
+    )
 
 
 class Engine:
@@ -193,6 +205,8 @@ class Engine:
         rule, task, sample = check.rule, check.task, check.sample
         if sample is not None and (nothing := rule.passes_over(sample)):
             return self._verdict(check, Outcome.SKIP, reason=nothing)
+        if (why := self.candidate.unasked(rule)) is not None:
+            return self._verdict(check, Outcome.SKIP, reason=why)
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):
@@ -207,20 +221,30 @@ class Engine:
             )  # fmt: skip
         if is_about_tasks(rule) and task is None:
             return self._verdict(check, Outcome.SKIP, reason="there is no task")
+        told: list[Finding | Note] = []
+        passed_over: list[str] = []
+        parts = _parts(rule, task)
         try:
-            facts = [self._fact(subject, task, sample) for subject in rule.subjects]
-            told = list(rule.judge(*facts))
-        except NotApplicable as inapplicable:
-            return self._verdict(check, Outcome.SKIP, reason=str(inapplicable))
+            for part in parts:
+                try:
+                    facts = [self._fact(one, part, task, sample) for one in rule.subjects]
+                    told += rule.judge(*facts)
+                except NotApplicable as inapplicable:
+                    which = f"{part.keys.name}: " if part and len(parts) > 1 else ""
+                    passed_over.append(f"{which}{inapplicable}")
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
             bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
             return self._verdict(check, Outcome.ERROR, reason=bug)
+        if len(passed_over) == len(parts):
+            why = "; ".join(passed_over) or "the server runs no command of the task, see FR115"
+            return self._verdict(check, Outcome.SKIP, reason=why)
         findings = tuple(
             self._completed(one, rule, task) for one in told if isinstance(one, Finding)
         )
-        reason = "; ".join(one for one in told if isinstance(one, Note)) or None
+        notes = [one for one in told if isinstance(one, Note)]
+        reason = "; ".join([*notes, *passed_over]) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
@@ -259,9 +283,13 @@ class Engine:
             else:
                 yield from self._prerequisites(needed)
 
-    def _fact(self, subject: type[Any], task: Task | None, sample: Sample | None) -> Any:
+    def _fact(
+        self, subject: type[Any], part: Part | None, task: Task | None, sample: Sample | None
+    ) -> Any:
         if subject in PACKAGE_FACTS:
             return PACKAGE_FACTS[subject](self.candidate)
+        if subject in PART_FACTS and part is not None:
+            return PART_FACTS[subject](self.candidate, part)
         if subject in TASK_FACTS and task is not None:
             return TASK_FACTS[subject](self.candidate, task)
         assert sample is not None
@@ -285,6 +313,13 @@ class Engine:
     ) -> Verdict:
         code, task, sample = check.key
         return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers, sample)
+
+
+def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:
+    """The commands on which a rule is judged one after the other; None alone if on none."""
+    if task is None or not any(subject in PART_FACTS for subject in rule.subjects):
+        return (None,)
+    return task.run_parts if Command in rule.subjects else task.parts
 
 
 def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:

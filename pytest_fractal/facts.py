@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_fractal.generations import Generation, ModelFault
+from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserved
 from pytest_fractal.machinery.building import Built
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.machinery.json_text import JsonText, pointer
@@ -63,8 +63,8 @@ class Installation:
 
     environment: Environment
     wheel: Wheel
-    finished: Finished
-    """How the installer ended."""
+    finished: Finished | None
+    """How the installer ended; None where somebody else had made the environment."""
     extras: tuple[str, ...]
     pins: tuple[str, ...]
     versions: Mapping[str, str]
@@ -99,6 +99,11 @@ class TaskList:
     def unknown_keys(self) -> Iterator[UnknownKey]:
         """The keys that the server drops."""
         raise NotImplementedError
+
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """What it says of all its tasks together."""
+        return {}
 
     def slug(self, index: int) -> str:
         """The slug of the entry with this index: of its name, or its place where that is none."""
@@ -192,6 +197,11 @@ class Manifest(TaskList):
                 yield UnknownKey((key,), self.generation.manifest_keys, self.value)
         yield from self._unknown_in_entries(self.generation.task_keys)
 
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """See `TaskList`."""
+        return self.value
+
 
 @dataclass(frozen=True)
 class CustomTaskList(TaskList):
@@ -239,20 +249,24 @@ class Task:
         return self.generation.kind(self.entry)
 
     @property
-    def schema(self) -> Mapping[str, Any]:
-        """The `args_schema`; empty when it is no object."""
-        value = self.entry.get("args_schema")
-        return value if isinstance(value, dict) else {}
+    def schema_version(self) -> Any:
+        """The `args_schema_version` of its schemas, whatever it is."""
+        return {**self.entry, **self.listed.common}.get("args_schema_version")
 
     @property
-    def script(self) -> str:
-        """What to look into when the command misbehaves."""
-        return str(self.entry.get("command", ""))
+    def kind_words(self) -> str:
+        """The kind as a sentence has it."""
+        return self.kind.replace("_", "-")
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Its commands that the entry tells of, in the order of their execution."""
+        return tuple(Part(self, keys) for keys in self.generation.parts(self.entry))
 
     @property
-    def takes_any_keyword(self) -> bool:
-        """Whether its function is known to take arguments of any name."""
-        return False
+    def run_parts(self) -> tuple[Part, ...]:
+        """Those of its commands that the server executes."""
+        return tuple(part for part in self.parts if part.is_run)
 
     def finding(self, *keys: str | int, expected: str, found: str, hint: str,
                 severity: Severity | None = None) -> Finding:  # fmt: skip
@@ -265,14 +279,93 @@ class Task:
 
 @dataclass(frozen=True)
 class PackagedTask(Task):
-    """A task of a package, whose executable lies in the wheel."""
+    """A task of a package, whose executables lie in the wheel."""
+
+    wheel: Wheel = field(repr=False)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """See `Task`."""
+        return tuple(
+            PackagedPart(self, keys, self.wheel) for keys in self.generation.parts(self.entry)
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of a task, as the task's entry tells of it. Most tasks have one."""
+
+    task: Task
+    keys: PartKeys
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the server executes it for a task of this kind."""
+        return self.keys in self.task.generation.runs(self.task.kind)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it runs once for each unit of work, and by the rules of parallel tasks."""
+        return self.keys.is_parallel
+
+    @property
+    def words(self) -> str:
+        """What it is, in a sentence: a parallel task, or the init part of a compound one."""
+        kind = self.task.kind_words
+        return (
+            f"{kind} task"
+            if len(self.task.parts) == 1
+            else (f"{self.keys.name} part of a {kind} task")
+        )
+
+    @property
+    def meta(self) -> Any:
+        """The `meta`, whatever it is; None when there is none."""
+        return self.task.entry.get(self.keys.meta)
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether its schema is there, and an object."""
+        return isinstance(self.task.entry.get(self.keys.args_schema), dict)
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of its arguments; empty when it is no object."""
+        value = self.task.entry.get(self.keys.args_schema)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def reserved(self) -> Reserved:
+        """The arguments that Fractal supplies to it."""
+        return self.task.generation.reserved(self.task.kind, self.keys)
+
+    @property
+    def script(self) -> str:
+        """What to look into when the command misbehaves."""
+        return str(self.task.entry.get(self.keys.command, ""))
+
+    @property
+    def takes_any_keyword(self) -> bool:
+        """Whether its function is known to take arguments of any name."""
+        return False
+
+    def schema_finding(self, *keys: str | int, expected: str, found: str, hint: str) -> Finding:
+        """A finding at a place within its schema."""
+        return self.task.finding(
+            self.keys.args_schema, *keys, expected=expected, found=found, hint=hint
+        )
+
+
+@dataclass(frozen=True)
+class PackagedPart(Part):
+    """A command whose executable lies in the wheel."""
 
     wheel: Wheel = field(repr=False)
 
     @property
     def executable(self) -> str:
-        """The `executable`; empty when it is no text."""
-        value = self.entry.get("executable")
+        """The path of the script below the package's folder; empty when it is no text."""
+        value = self.task.entry.get(self.keys.executable)
         return value if isinstance(value, str) else ""
 
     @property
@@ -282,7 +375,7 @@ class PackagedTask(Task):
 
     @property
     def takes_any_keyword(self) -> bool:
-        """See `Task`."""
+        """See `Part`."""
         return isinstance(self.signature, Signature) and self.signature.takes_any_keyword
 
     @cached_property
@@ -296,9 +389,9 @@ class PackagedTask(Task):
 
 @dataclass(frozen=True)
 class Command:
-    """What Fractal executes for a task, and what its starts have shown."""
+    """What Fractal executes for a task, or a part of it, and what its starts have shown."""
 
-    task: Task
+    part: Part
     argv: tuple[str, ...]
     probe: Probe
     installation: Installation | None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_fractal.api import Package, TaskRun
+    from pytest_fractal.api import Package, PackageServer, TaskRun
     from pytest_fractal.facts import Task
     from pytest_fractal.sample_files import Sample
 
@@ -43,17 +44,36 @@ def fractal_task(request: pytest.FixtureRequest) -> Task:
 
 
 @pytest.fixture(scope="session")
+def fractal_server(fractal_package: Package) -> PackageServer:
+    """A running fractal-server that has collected the package; skips without --fractal-server."""
+    from pytest_fractal.errors import BadInput, HarnessError
+
+    if not fractal_package.asks_server:
+        pytest.skip("a real server only runs with --fractal-server")
+    try:
+        return fractal_package.server
+    except (BadInput, HarnessError) as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+@pytest.fixture(scope="session")
 def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
     """Runs a task as Fractal does: `run_fractal_task(task, args, **reserved) -> TaskRun`.
 
     `task` is a task, its name or its slug; `args` its own arguments. What Fractal supplies
-    (`input_paths`, `output_path`, `metadata`, `component`) is filled in with a fresh folder
-    unless it is given by name.
+    (`input_paths`, `output_path`, `metadata`, `component`; in generation 2 `zarr_url`,
+    `zarr_urls`, `zarr_dir`, `init_args`) is filled in with a fresh folder unless it is given
+    by name. Of a compound task both parts run, with `{"init": {...}, "compute": {...}}`, or
+    one: `part="init"`.
     """
     from pytest_fractal.errors import BadInput, HarnessError
 
     def run(
-        task: Task | str, args: Mapping[str, Any] | None = None, /, **reserved: Any
+        task: Task | str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        part: str | None = None,
+        **reserved: Any,
     ) -> TaskRun:
         if isinstance(task, str):
             named = [one for one in fractal_package.tasks if task in (one.name, one.slug)]
@@ -62,8 +82,34 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
                 raise LookupError(f"no task is called {task!r}; there are: {there}")
             task = named[0]
         try:
-            return fractal_package.run(task, args or {}, reserved)
+            return fractal_package.run(task, args or {}, reserved, part)
         except (BadInput, HarnessError) as error:
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _made_ome_zarr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from pytest_fractal.errors import HarnessError
+    from pytest_fractal.ome_zarr import make_ome_zarr, missing_extra
+
+    if missing := missing_extra():
+        pytest.fail(f"fractal_ome_zarr {missing}", pytrace=False)
+    try:
+        return make_ome_zarr(tmp_path_factory.mktemp("fractal") / "ome_zarr")
+    except HarnessError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+@pytest.fixture
+def fractal_ome_zarr(_made_ome_zarr: Path, tmp_path: Path) -> Path:
+    """A folder with a tiny OME-Zarr image and a tiny plate, for this test alone.
+
+    `image.zarr`, and `plate.zarr` with images at `B/03/0` and `B/05/0`, are NGFF 0.4;
+    `image_v05.zarr` and `plate_v05.zarr` the same in 0.5. Needs the extra
+    `pytest-fractal[ome-zarr]`, and no package.
+    """
+    from pytest_fractal.ome_zarr import copy_ome_zarr
+
+    return copy_ome_zarr(_made_ome_zarr, tmp_path / "ome_zarr")

@@ -16,8 +16,12 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
+from pytest_fractal.live import LiveLine
 from pytest_fractal.report import formats, text
+from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.report.overview import visible
+from pytest_fractal.report.progress import progress, with_output
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Outcome, Verdict
@@ -122,6 +126,8 @@ class Suite:
             anchor: {} for anchor in self.session.engines
         }
         self._selected: set[tuple[str, str, str | None, str | None]] = set()
+        self._checks: dict[str, list[Check]] = {}
+        self._live = LiveLine(None)
         self._prepared = False
         config.stash[_SUITE] = self
 
@@ -154,17 +160,30 @@ class Suite:
         """Learn the tasks; building can take long, so a terminal shows what is being done."""
         if self._prepared:
             return
+        self._live = LiveLine(None if self._worker else _terminal(self.config))
         try:
-            with _LiveLine(self.config) as live:
-                self.session.prepare(live.show)
+            self.session.prepare(self._begins)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from None
+        finally:
+            self._live.hide()
         for anchor, wanted in self._wanted.items():
             checks = {check.name for check in self.session.engines[anchor].plan()}
             for name in wanted:
                 if name not in checks:
                     raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
         self._prepared = True
+
+    def _begins(self, candidate: Candidate, doing: str) -> None:
+        self._live.show(lambda: with_output(f"fractal: {visible(doing)}", candidate))
+
+    def _progress(self) -> str:
+        """What the selected checks wait for."""
+        told = (
+            progress(self.session.engines[anchor].candidate, checks)
+            for anchor, checks in self._checks.items()
+        )
+        return next(filter(None, told), "")
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
@@ -215,6 +234,7 @@ class Suite:
         items = [item for item in session.items if isinstance(item, CheckItem)]
         for anchor, engine in self.session.engines.items():
             checks = [item.check for item in items if item._engine is engine]
+            self._checks[anchor] = checks
             for check in checks:
                 self._selected.add((anchor, *check.key))
             if checks and not self.config.option.collectonly:
@@ -226,8 +246,14 @@ class Suite:
         if self.config.option.collectonly:
             return []
         specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
-        waiting = {spec.text for spec in specs if spec.kind != "task"}
-        return [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        there = self.session.settings.environment is not None
+        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
+        lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        return lines + sorted(
+            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            for one in candidates
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -247,8 +273,42 @@ class Suite:
                 report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the verdict for the summary."""
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn which checks the workers make."""
+        for anchor, engine in self.session.engines.items():
+            names = {name for one in ids if (name := one.removeprefix(f"{anchor}::")) != one}
+            self._checks[anchor] = [check for check in engine.plan() if check.name in names]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Show nothing any more when the last check is made."""
+        try:
+            return (yield)
+        finally:
+            self._live.hide()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None]:
+        """Show from now on what is waited for, but not while a report is written."""
+        with self._live.paused():
+            yield
+        self._live.show(self._progress)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None]:
+        """Leave the terminal to what pytest writes."""
+        with self._live.paused():
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Keep the verdict for the summary, and leave the terminal to what pytest writes."""
+        self._keep(report)
+        with self._live.paused():
+            yield
+
+    def _keep(self, report: pytest.TestReport) -> None:
         if (told := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(told)
             judged = _VERDICT.validate_python(verdict)
@@ -295,6 +355,10 @@ class Suite:
                 terminalreporter.line(f"kept: {report.folder}")
                 for line in text.repeat_lines(report):
                     terminalreporter.line(line)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                for line in workflow_commands(report, self.session.settings.strict):
+                    terminalreporter.ensure_newline()
+                    terminalreporter.line(line)
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():
@@ -313,25 +377,19 @@ def _end_as_by_ctrl_c(config: pytest.Config) -> None:
     config.add_cleanup(restore)
 
 
-class _LiveLine:
-    """One line on a terminal that tells what is being done."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        self._reporter = reporter if reporter is not None and reporter.isatty else None
-
-    def __enter__(self) -> _LiveLine:
-        return self
-
-    def show(self, doing: str) -> None:
-        """Show what begins now."""
-        if self._reporter is not None:
-            self._reporter.rewrite(f"fractal: {doing} ...", erase=True)
-
-    def __exit__(self, *exception: object) -> None:
-        if self._reporter is not None:
-            self._reporter.rewrite("", erase=True)
-            self._reporter.rewrite("")  # back to the start of the line
+def _terminal(config: pytest.Config) -> int | None:
+    """The terminal on which a line may move; None where nobody looks, or others draw."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or not reporter.isatty or config.option.verbose < 0:
+        return None
+    if config.option.capture == "no" or config.option.usepdb or config.option.trace:
+        return None
+    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    # A descriptor of its own: while a test runs, that of the output is pytest's.
+    terminal = os.dup(1)
+    config.add_cleanup(lambda: os.close(terminal))
+    return terminal
 
 
 def only_candidate(config: pytest.Config) -> Candidate:

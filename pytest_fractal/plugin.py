@@ -6,6 +6,7 @@ heavy is imported here.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
     )
     option(
+        "environment",
+        "judge the package as it is installed in this environment, of venv, conda or pixi",
+        metavar="PATH",
+    )
+    option(
         "pin",
         "install this version after the package, as the server's pinned versions; may be repeated",
         ini="linelist",
@@ -100,8 +106,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
     )
     option(
+        "database",
+        "where fractal-server 2.x is given a database of its own: "
+        "postgresql://user:password@host:port/name (default: start a throw-away PostgreSQL)",
+        metavar="URL",
+    )
+    option(
         "report",
-        "write a report, in the format of the suffix (.json); may be repeated",
+        "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
+        ".badge.json; may be repeated",
         ini="linelist",
         metavar="FILE",
         **many,
@@ -114,7 +127,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
     )
     option("rules", "print the table of rules and exit", ini=None, action="store_true")
-    option("explain", "print one rule and exit", ini=None, metavar="CODE")
+    option(
+        "explain",
+        "print one rule, by its code or its name, and exit",
+        ini=None,
+        metavar="CODE",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -138,13 +156,16 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         print(rules_table())
         return 0
     if (code := config.option.fractal_explain) is not None:
-        from pytest_fractal.report.text import explanation
-        from pytest_fractal.rules import REGISTRY
+        from pytest_fractal.report.explanation import explanation
+        from pytest_fractal.rules.registry import look_up
 
-        rule = REGISTRY.get(code.strip().upper())
-        if rule is None:
-            raise pytest.UsageError(f"{code}: no rule has this code; --fractal-rules lists them")
-        print(explanation(rule))
+        try:
+            rule = look_up(code)
+        except BadInput as error:
+            raise pytest.UsageError(f"--fractal-explain: {error}") from None
+        reporter = pytest.TerminalReporter(config)
+        width = shutil.get_terminal_size().columns
+        print(explanation(rule, width, colored=reporter.hasmarkup))
         return 0
     return None
 
@@ -202,12 +223,21 @@ def _settings(config: pytest.Config) -> Settings:
         value = getattr(config.option, f"fractal_{name}")
         return _ini(config, name) if value is None or value == [] else value
 
-    timeout, samples, server = given("timeout"), given("samples"), given("server")
+    timeout, samples = given("timeout"), given("samples")
+    server = config.option.fractal_server
+    if server is None:
+        server = _ini(config, "server") or None
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
+    there = given("environment")
+    of_environment = (
+        config.rootpath if config.option.fractal_environment is None
+        else config.invocation_params.dir
+    )  # fmt: skip
     ignored = config.option.fractal_ignore
     return Settings(
+        environment=of_environment / Path(there).expanduser() if there else None,
         python=given("python") or None,
         pins=tuple(given("pin") or ()),
         installer=given("installer") or "uv",
@@ -221,6 +251,7 @@ def _settings(config: pytest.Config) -> Settings:
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         server="" if server == "default" else server,
+        database=given("database") or None,
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

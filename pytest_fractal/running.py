@@ -1,6 +1,6 @@
 """Running samples as the server runs tasks, and keeping what came of it.
 
-Where the words and rules differ between generations, the generation is asked.
+What is run, with which arguments and in which order, the generation says.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.facts import Task
+from pytest_fractal.facts import Part, Task
+from pytest_fractal.generations import Answer, Call, ModelFault, PartKeys, State, Trouble
 from pytest_fractal.machinery.commands import Start
 from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.samples import make_arguments
 
 
 @dataclass(frozen=True)
 class Execution:
-    """One start of a task's command on a sample; a parallel task has one for each component."""
+    """One start of a command on a sample."""
 
-    component: str | None
+    part: PartKeys
+    about: str
+    """For which unit of work, in words; empty where there is only one."""
     arguments: Mapping[str, Any] = field(repr=False)
     start: Start
 
@@ -33,21 +37,26 @@ class Run:
 
     sample: Sample
     executions: tuple[Execution, ...]
-    trouble: str | None
-    """Why nothing could be started, in the words of what the server does then."""
-    metadata: Mapping[str, Any] = field(repr=False)
-    """The dataset's metadata afterwards, which the next step of a workflow sees."""
-    output_path: str
-    """Which the next step has too, and as its only input path."""
+    trouble: Trouble | None
+    """Why nothing, or nothing more, could be started."""
+    state: State = field(repr=False)
+    """What the next step of a workflow begins with."""
+    faults: tuple[tuple[int, ModelFault], ...] = ()
+    """What the server refuses of outputs that are good each for itself: by the number of
+    the execution, and the way into its output."""
     changed: tuple[str, ...] = ()
     """What was written after its last command had ended, by processes that it had left."""
 
     @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The dataset afterwards, as the server keeps it."""
+        return self.state.value
+
+    @property
     def succeeded(self) -> bool:
         """Whether every execution ended with status 0 in time."""
-        return self.trouble is None and all(
-            execution.start.finished.returncode == 0 and not execution.start.finished.timed_out
-            for execution in self.executions
+        return not (self.trouble and self.trouble.fails) and all(
+            _succeeded(execution.start) for execution in self.executions
         )
 
     @property
@@ -75,85 +84,88 @@ class Filled:
     """A sample with every argument that the task is given."""
 
     sample: Sample
-    arguments: Mapping[str, Any]
+    parts: tuple[tuple[Part, Mapping[str, Any]], ...]
+    """The arguments of each of its commands."""
 
 
-Launch = Callable[[Mapping[str, Any], Path], Start]
-"""Starts the task's command on these arguments, in a folder of its own."""
+Launch = Callable[[Part, Mapping[str, Any], Path], Start]
+"""Starts a command on these arguments, in a folder of its own."""
 
 
-def filled_arguments(sample: Sample, folder: Path) -> dict[str, Any]:
+def filled_arguments(sample: Sample, folder: Path, part: Part) -> dict[str, Any]:
     """The arguments of a sample with those that Fractal supplies, as a schema must take them."""
-    generation, kind = sample.task.generation, sample.task.kind
-    places = {"samples": str(sample.file.parent), "tmp": str(folder)}
+    task, names = part.task, part.reserved.names
+    given = {name: value for name, value in sample.reserved.items() if name in names}
+    made = make_arguments(part.schema)
     return {
-        **generation.reserved_values(kind, folder / "output"),
-        **placed({**sample.reserved, **sample.args}, places),
+        **task.generation.reserved_values(task.kind, part.keys, folder / "output", made),
+        **placed({**given, **sample.args_of(part)}, sample.places(folder)),
     }
 
 
 def run_sample(
-    sample: Sample, previous: Run | None, folder: Path, launch: Launch, width: int
+    sample: Sample, previous: Run | None, folder: Path, runs: Path, launch: Launch, width: int
 ) -> Run:
     """Run one sample, or one step of a workflow after `previous`.
 
-    `folder` is the `{tmp}` of the sample, which the steps of a workflow share; `width`
-    says how many components run at the same time.
+    `folder` is the `{tmp}` of the sample, which the steps of a workflow share, and below
+    `runs` each execution gets a folder; `width` says how many run at the same time.
     """
-    generation, kind = sample.task.generation, sample.task.kind
-    places = {"samples": str(sample.file.parent), "tmp": str(folder)}
-    given = placed(sample.reserved, places)
-    before = {**(previous.metadata if previous else {}), **given.get("metadata", {})}
-    output_path = previous.output_path if previous else str(folder / "output")
-    shared = {
-        **generation.reserved_values(kind, folder / "output"),
-        "input_paths": [output_path if previous else str(folder / "input")],
-        "output_path": output_path,
-        **given,
-        "metadata": before,
-    }
-    output_path = shared["output_path"]
-    for name in ("input", "output"):
+    task, places = sample.task, sample.places(folder)
+    for name in (".", *task.generation.sample_folders):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    components, trouble = generation.components(sample.task.entry, before, given.get("component"))
-    if trouble is not None:
-        return Run(sample, (), trouble, before, output_path)
-    seen = generation.seen_metadata(sample.task.name, kind, before)
-    args = placed(sample.args, places)
+    args = {part.keys: placed(sample.args_of(part), places) for part in task.run_parts}
+    parts = {part.keys: part for part in task.run_parts}
+    executions: list[Execution] = []
 
-    def execute(numbered: tuple[int, str | None]) -> Execution:
-        number, component = numbered
-        own = {} if component is None else {"component": component}
-        arguments = {**shared, "metadata": seen, **args, **own}
-        return Execution(
-            component, arguments, launch(arguments, folder / "runs" / f"{sample.name}-{number}")
-        )
+    def execute(numbered: tuple[int, Call]) -> Execution:
+        number, call = numbered
+        arguments = {**call.supplied, **args[call.part]}
+        start = launch(parts[call.part], arguments, runs / str(number))
+        return Execution(call.part, call.about, arguments, start)
 
+    play = task.generation.play(
+        task.name,
+        task.entry,
+        placed(sample.reserved, places),
+        previous.state if previous else None,
+        folder,
+    )
     pool = ThreadPoolExecutor(max(1, width))
     try:
-        executions = tuple(pool.map(execute, enumerate(components)))
+        calls = next(play)
+        while True:
+            done = tuple(pool.map(execute, enumerate(calls, len(executions))))
+            executions += done
+            calls = play.send(tuple(_answer(execution.start) for execution in done))
+    except StopIteration as end:
+        played = end.value
     finally:
         # Not waiting: on Ctrl-C the commands go on until the executor is closed.
         pool.shutdown(wait=False, cancel_futures=True)
-    outputs = [_loaded(execution.start.output) for execution in executions]
-    changed = tuple(_changed(executions, Path(output_path), but=folder / "runs"))
-    metadata = generation.merged(kind, before, outputs)
-    return Run(sample, executions, None, metadata, output_path, changed)
+    return Run(
+        sample, tuple(executions), played.trouble, played.state, played.faults,
+        tuple(_changed(executions, played.folder)),
+    )  # fmt: skip
 
 
-def _loaded(output: str | None) -> Mapping[str, Any]:
-    """What the server would take from an output; what it cannot take counts as nothing."""
+def _succeeded(start: Start) -> bool:
+    return start.finished.returncode == 0 and not start.finished.timed_out
+
+
+def _answer(start: Start) -> Answer:
+    if start.output is None:
+        return Answer(_succeeded(start), None)
     try:
-        value = json.loads(output or "null")
+        return Answer(_succeeded(start), json.loads(start.output))
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return Answer(_succeeded(start), None, readable=False)
 
 
-def _changed(executions: Sequence[Execution], output_path: Path, but: Path) -> Iterator[str]:
-    """What was written below the output path when all commands had ended, `but` left out.
+def _changed(executions: Sequence[Execution], folder: Path) -> Iterator[str]:
+    """What was written below the data's folder when all commands had ended.
 
-    Only sought where a command has left a process. Components share the output path, so
+    Only sought where a command has left a process. Units of work share the folder, so
     what one of them leaves is told apart from the others' work only after the last has
     ended.
     """
@@ -164,12 +176,10 @@ def _changed(executions: Sequence[Execution], output_path: Path, but: Path) -> I
     for execution, end in zip(executions, ends, strict=True):
         if _changed_at(output := Path(execution.start.output_file)) > end:
             yield output.name
-    for path, folders, files in os.walk(output_path):
-        here = Path(path)
-        folders[:] = [name for name in folders if here / name != but]
+    for path, _, files in os.walk(folder):
         for name in files:
-            if _changed_at(here / name) > max(ends):
-                yield str((here / name).relative_to(output_path))
+            if _changed_at(Path(path, name)) > max(ends):
+                yield str(Path(path, name).relative_to(folder))
 
 
 def _changed_at(path: Path) -> int:

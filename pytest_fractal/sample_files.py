@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Task
+from pytest_fractal.facts import Part, Task
 from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
+from pytest_fractal.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
 
-_KEYS: Final = frozenset(
-    {"task", "args", "expect", "input_paths", "output_path", "component", "metadata"}
-)
+_KEYS: Final = frozenset({"task", "args", "expect"})
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Sample:
     """The task's own arguments, with placeholders."""
     expect: Expectation = "success"
     reserved: Mapping[str, Any] = field(default_factory=dict)
-    """What the author gives of the arguments that Fractal supplies, with placeholders."""
+    """What the author gives of what Fractal supplies, with placeholders."""
     previous: Sample | None = None
     """The step before this one; None for the first, and for a sample."""
     made: bool = False
@@ -52,6 +51,30 @@ class Sample:
     def workflow(self) -> str:
         """The name of the file, which the steps of a workflow share."""
         return self.file.stem
+
+    def args_of(self, part: Part) -> Mapping[str, Any]:
+        """The arguments of one of the task's commands."""
+        args: Any = self.args
+        for key in self.way_to_args(part)[1:]:
+            args = args.get(key, {})
+        return cast("Mapping[str, Any]", args)
+
+    def way_to_args(self, part: Part) -> tuple[str, ...]:
+        """The keys that lead to the arguments of a command: by its name if there are two."""
+        return ("args", part.keys.name) if len(self.task.run_parts) > 1 else ("args",)
+
+    def places(self, folder: Path) -> dict[str, str]:
+        """What the placeholders stand for, if `folder` is its `{tmp}`."""
+        return {
+            "samples": str(self.file.parent),
+            "tmp": str(folder),
+            OME_ZARR: str(folder / OME_ZARR),
+        }
+
+    @property
+    def uses_ome_zarr(self) -> bool:
+        """Whether it names the folder with the sample data."""
+        return f"{{{OME_ZARR}}}" in json.dumps([self.args, self.reserved])
 
     def place(self, *keys: str | int) -> tuple[str | None, int | None]:
         """The JSON pointer to a part of it in its file, and the line of that part.
@@ -153,32 +176,49 @@ class _Reader:
         name: str,
         previous: Sample | None,
     ) -> Sample:
-        self._known(value, _KEYS, keys)
         task = self._task(value.get("task"), keys)
+        own_keys = task.generation.sample_keys
+        self._known(value, _KEYS | own_keys, keys)
         args = self._mapping(value.get("args", {}), (*keys, "args"))
-        reserved = task.generation.reserved(task.kind)
-        for own in (*reserved.names, *reserved.others):
-            if own in args:
-                raise self._bad(
-                    f"{own!r} is an argument that Fractal supplies: give it beside `args`, "
-                    "not in it",
-                    *keys, "args", own,
-                )  # fmt: skip
+        self._check_args(task, args, keys)
         expect = value.get("expect", "success")
         if expect not in ("success", "failure"):
             raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
-        self._typed(value, "input_paths", _is_texts, "a list of paths", keys)
-        self._typed(value, "output_path", _is_text, "a path", keys)
-        self._typed(value, "component", _is_text, "a path", keys)
-        self._typed(value, "metadata", _is_mapping, "an object", keys)
-        given = {key: value[key] for key in (*reserved.names, *reserved.others) if key in value}
-        for key in given:
-            if key in reserved.others:
-                kind = task.kind.replace("_", "-")
-                raise self._bad(f"Fractal gives no {key!r} to a {kind} task", *keys, key)
-        return Sample(
+        given = {key: value[key] for key in value if key in own_keys}
+        somewhere = dict.fromkeys(("samples", "tmp", OME_ZARR), "/")
+        for where, message in task.generation.sample_faults(task.kind, placed(given, somewhere)):
+            raise self._bad(message, *keys, *where)
+        sample = Sample(
             name, self._file, task, args, expect, given, previous, text=self._text, way=keys
         )
+        if sample.uses_ome_zarr and (missing := missing_extra()):
+            raise self._bad(f"{{{OME_ZARR}}} {missing}", *keys)
+        return sample
+
+    def _check_args(
+        self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
+    ) -> None:
+        """See that the arguments of each command are an object without those of Fractal's."""
+        parts = {part.keys.name: part for part in task.run_parts}
+        several = len(parts) > 1
+        for key in args if several else ():
+            if key not in parts:
+                raise self._bad(
+                    f"the arguments of a {task.kind_words} task are "
+                    f"{{{', '.join(f'{json.dumps(name)}: {{...}}' for name in parts)}}}, "
+                    f"not {key!r}",
+                    *keys, "args", key,
+                )  # fmt: skip
+        for name, part in parts.items():
+            way = (*keys, "args", name) if several else (*keys, "args")
+            own = self._mapping(args.get(name, {}), way) if several else args
+            for argument in part.reserved.all:
+                if argument in own:
+                    raise self._bad(
+                        f"{argument!r} is an argument that Fractal supplies: give it beside "
+                        "`args`, not in it",
+                        *way, argument,
+                    )  # fmt: skip
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
         found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]
@@ -188,17 +228,6 @@ class _Reader:
         if name is None:
             raise self._bad(f"it names no `task`; there are: {there}", *keys)
         raise self._bad(f"no task is called {json.dumps(name)}; there are: {there}", *keys, "task")
-
-    def _typed(
-        self,
-        value: Mapping[str, Any],
-        key: str,
-        fits: Callable[[object], bool],
-        wanted: str,
-        keys: tuple[str | int, ...],
-    ) -> None:
-        if key in value and not fits(value[key]):
-            raise self._bad(f"`{key}` must be {wanted}", *keys, key)
 
     def _known(
         self, value: Mapping[str, Any], known: frozenset[str] | set[str], keys: Sequence[str | int]
@@ -216,15 +245,3 @@ class _Reader:
     def _bad(self, message: str, *keys: str | int) -> BadInput:
         place = self._text.places.get(pointer(*keys))
         return BadInput(f"{self._file}{f':{place.line}' if place else ''}: {message}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(part, str) for part in value)
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict)

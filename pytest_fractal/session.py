@@ -16,6 +16,7 @@ from pytest_fractal.candidate import Candidate
 from pytest_fractal.custom import CustomTasks
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.installed import InstalledPackage
 from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
@@ -24,7 +25,8 @@ from pytest_fractal.verdicts import Verdict
 if TYPE_CHECKING:
     from pytest_fractal.server.process import Hold
 
-Progress = Callable[[str], None]
+Progress = Callable[[Candidate, str], None]
+"""Is told what begins now."""
 
 
 class Session:
@@ -60,7 +62,7 @@ class Session:
         )
         self.engines: Mapping[str, Engine] = {
             anchor: Engine(
-                (CustomTasks if spec.kind == "task" else Candidate)(
+                self._kind(spec)(
                     spec, settings, self.folder / f"package-{number}", LocalExecutor(self.width)
                 )
             )
@@ -71,7 +73,12 @@ class Session:
         for candidate in candidates:
             candidate.siblings = [one for one in candidates if one is not candidate]
 
-    def prepare(self, progress: Progress = lambda _: None) -> None:
+    def _kind(self, spec: PackageSpec) -> type[Candidate]:
+        if spec.kind == "task":
+            return CustomTasks
+        return InstalledPackage if self.settings.environment else Candidate
+
+    def prepare(self, progress: Progress = lambda *_: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.
 
         Raises `BadInput` when an argument turns out to be of no use.
@@ -86,7 +93,8 @@ class Session:
                 "requirement": "fetching",
                 "wheel": "reading",
             }
-            progress(f"{doing[candidate.spec.kind]} {text}")
+            there = self.settings.environment is not None
+            progress(candidate, f"{'reading' if there else doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
             if candidate.spec.kind == "requirement":
                 try:
@@ -98,7 +106,8 @@ class Session:
             _ = candidate.samples
             if self.settings.server is not None and candidate.spec.kind != "task":
                 edition = candidate.edition
-                progress(f"installing fractal-server {edition.version}")
+                edition.check_database(self.settings.database)
+                progress(candidate, f"installing fractal-server {edition.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
                     edition.environment()
             if not candidate.has_wheel:

@@ -14,10 +14,11 @@ from typing import Final, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.building import PROJECT_FILES
+from pytest_fractal.machinery.building import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules.registry import no_such_rule
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
 _CODE: Final = re.compile(r"(?P<code>[^\[\]\s:]+)(?:\[(?P<task>.+)\])?(?:\s*:\s*(?P<reason>.*))?")
@@ -74,6 +75,12 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
         return PackageSpec("source", text, path.resolve(), None, extras)
     if place.endswith(".whl"):
         return PackageSpec("wheel", text, _one_wheel(place, path), None, extras)
+    if path.is_file() and is_archive_for_pixi(path):
+        raise BadInput(
+            f"{text}: a release for pixi, which is not run here; unpack it, run `pixi install` in "
+            "its folder, and judge it there: --fractal-package=FOLDER "
+            "--fractal-environment=FOLDER/.pixi/envs/default"
+        )
     if path.exists():
         raise BadInput(f"{text}: neither a folder nor a wheel; unpack an sdist before judging it")
     if re.match(r"[.~]|.*[/\\]", text) and "@" not in text:
@@ -154,7 +161,7 @@ def _code_pattern(text: str) -> CodePattern:
     matched = _CODE.fullmatch(text.strip())
     code = matched["code"].upper() if matched else text.strip()
     if matched is None or not any(known.startswith(code) for known in REGISTRY):
-        raise BadInput(f"{code}: no rule has this code; --fractal-rules lists them")
+        raise no_such_rule(code)
     return CodePattern(code, matched["task"], matched["reason"])
 
 
@@ -176,12 +183,30 @@ class Settings:
     reports: tuple[Path, ...] = ()
     samples: Path | None = None
     """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
+    environment: Path | None = None
+    """An existing environment, in which packages are judged as they are installed."""
     server: str | None = None
     """The version of fractal-server to ask; "" for the one known good, None for none."""
+    database: str | None = None
+    """Where fractal-server 2.x is given a database: a URL of PostgreSQL's."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():
             raise BadInput(f"{self.samples}: no such folder, from which samples could be read")
+        if self.environment is not None:
+            for option, given in (
+                ("python", self.python is not None),
+                ("pin", bool(self.pins)),
+                ("server", self.server is not None),
+            ):
+                if given:
+                    raise BadInput(
+                        f"--fractal-environment and --fractal-{option} exclude each other: "
+                        "nothing is installed into an environment that is there"
+                    )
+            if not self.environment.is_dir():
+                raise BadInput(f"{self.environment}: no such folder, in which a package could be "
+                               "installed")  # fmt: skip
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
         if not (self.timeout > 0 and math.isfinite(self.timeout)):

@@ -24,8 +24,8 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 
 MakeWheel = Callable[..., Path]
 
-SLOW = ("commands", "indexes", "packaging_hints", "acceptance", "runs", "samples", "custom_tasks",
-        "real_packages", "corpora")  # fmt: skip
+SLOW = ("commands", "indexes", "packaging_hints", "acceptance", "runs", "samples", "action",
+        "custom_tasks", "real_packages", "corpora")  # fmt: skip
 """The test files that start real builds or many processes, the slowest last."""
 
 
@@ -113,7 +113,7 @@ class Runner:
         self, *argv: str | Path, cwd: Path | None = None, **variables: str
     ) -> subprocess.Popen[str]:
         """Start a command in a process group of its own."""
-        own = ("PYTEST_", "FRACTAL_", "COV_")
+        own = ("PYTEST_", "FRACTAL_", "COV_", "GITHUB_")
         env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         return subprocess.Popen(
             [str(word) for word in argv],
@@ -171,7 +171,7 @@ def runner(tmp_path: Path) -> Runner:
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """A report on a package that breaks two rules."""
+    """A report on a package that breaks three rules."""
     return real_report(tmp_path_factory.mktemp("reports"))
 
 

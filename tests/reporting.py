@@ -24,7 +24,7 @@ workflow command or a terminal, were it not told apart from them."""
 
 
 def broken_copy(folder: Path) -> Path:
-    """A source tree that breaks FR301 and FR208, and is warned of by FR113."""
+    """A source tree that breaks FR208, FR301 and FR401, and is warned of by FR113."""
     tree = folder / "tested tasks"
     shutil.copytree(GOOD, tree, ignore=shutil.ignore_patterns("__pycache__", "tests"))
     package = tree / "tested_tasks"
@@ -63,7 +63,11 @@ def hostile_report(real: Report) -> Report:
         wheel=f"{HOSTILE}.whl",
         verdicts=tuple(verdicts),
         tasks=tuple(
-            replace(task, name=f"{task.name} {HOSTILE}", command=(*task.command, HOSTILE))
+            replace(
+                task,
+                name=f"{task.name} {HOSTILE}",
+                commands={name: (*argv, HOSTILE) for name, argv in task.commands.items()},
+            )
             for task in candidate.tasks
         ),
         runs=tuple(

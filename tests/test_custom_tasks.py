@@ -113,6 +113,7 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
     (task,) = candidate["tasks"]
     assert task == {
         "name": "My Task", "slug": "my_task", "command": ["python3", str(script)],
+        "commands": {"command": ["python3", str(script)]},
         "source": "my_custom_task", "kind": "parallel" if parallel else "non_parallel",
     }  # fmt: skip
     passed = {one["code"] for one in candidate["verdicts"] if one["outcome"] == "pass"}

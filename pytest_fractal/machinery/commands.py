@@ -113,6 +113,8 @@ class Start:
     """What was written to the output file; None when there is none."""
     arguments_file: str
     output_file: str
+    obstacle: str = ""
+    """What stands in the place of the output file and is none, such as `a folder`."""
 
     @cached_property
     def crash(self) -> Crash | None:
@@ -167,11 +169,13 @@ def start_command(
     folder: Path,
     executor: Executor,
     timeout: float,
+    variables: Mapping[str, str] = {},
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
     `options` hold the words `{arguments}` and `{output}` where the two paths go. The
-    command works in a fresh folder below `folder`, which must not exist yet.
+    command works in a fresh folder below `folder`, which must not exist yet, and sees
+    these environment variables besides the usual ones.
     """
     work, scratch = _work(folder), folder / "tmp"
     work.mkdir(parents=True)
@@ -183,7 +187,7 @@ def start_command(
     finished = executor.run(
         [*command, *(_filled(word, names) for word in options)],
         cwd=work,
-        env=clean_environment(scratch),
+        env=clean_environment(scratch) | dict(variables),
         timeout=timeout,
         supervision=folder / "left.json",
     )
@@ -192,7 +196,10 @@ def start_command(
     if output.is_file():  # a pipe would be waited for
         with suppress(OSError):
             written = output.read_text(encoding="utf-8", errors="surrogateescape")
-    return Start(finished, read, written, str(arguments), str(output))
+    obstacle = ""
+    if output.exists() and not output.is_file():
+        obstacle = "a folder" if output.is_dir() else "neither a file nor a folder"
+    return Start(finished, read, written, str(arguments), str(output), obstacle)
 
 
 def _work(folder: Path) -> Path:

@@ -52,6 +52,11 @@ class Environment:
         return self.folder / "bin" / "python"
 
     @property
+    def log(self) -> Path:
+        """What installers and builds in it print, as it comes."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
     def scripts(self) -> Path:
         """The folder of the environment's programs."""
         return self.folder / "bin"
@@ -105,8 +110,9 @@ class UvInstaller:
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
         return _installing(
-            [*_uv(), "pip", "install", "--python", environment.python, "--", *requirements], "uv"
-        )
+            [*_uv(), "pip", "install", "--python", environment.python, "--", *requirements],
+            "uv", environment.log,
+        )  # fmt: skip
 
 
 class PipInstaller:
@@ -117,8 +123,9 @@ class PipInstaller:
         _checked([interpreter.path, "-I", "-m", "venv", folder], "an environment cannot be made")
         environment = Environment(folder, interpreter)
         upgraded = _installing(
-            [environment.python, "-m", "pip", "install", "--upgrade", "pip"], "pip"
-        )
+            [environment.python, "-m", "pip", "install", "--upgrade", "pip"], "pip",
+            environment.log,
+        )  # fmt: skip
         if upgraded.returncode:
             raise HarnessError(f"pip cannot be upgraded: {_reason(upgraded)}")
         return environment
@@ -126,8 +133,9 @@ class PipInstaller:
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
         return _installing(
-            [environment.python, "-m", "pip", "install", "--no-input", *requirements], "pip"
-        )
+            [environment.python, "-m", "pip", "install", "--no-input", *requirements], "pip",
+            environment.log,
+        )  # fmt: skip
 
 
 INSTALLERS: Final[Mapping[InstallerName, type[Installer]]] = {
@@ -176,7 +184,7 @@ def download(environment: Environment, requirement: str, folder: Path) -> Finish
     return _installing(
         [environment.python, "-m", "pip", "download", "--no-deps", "--no-input",
          "--dest", folder, requirement],
-        "pip",
+        "pip", environment.log,
     )  # fmt: skip
 
 
@@ -188,7 +196,7 @@ def check_index(environment: Environment, requirement: str) -> None:
     _installing(
         [*_uv(), "pip", "install", "--dry-run", "--no-deps", "--python", environment.python,
          "--", requirement],
-        "uv",
+        "uv", environment.log,
     )  # fmt: skip
 
 
@@ -198,10 +206,11 @@ def _uv() -> list[str]:
     return [str(find_uv_bin())]
 
 
-def _installing(argv: Sequence[str | Path], installer: InstallerName) -> Finished:
+def _installing(argv: Sequence[str | Path], installer: InstallerName, log: Path) -> Finished:
     finished = processes.run(
-        argv, cwd=Path(sys.prefix), env=installer_environment(installer), timeout=INSTALL_LIMIT
-    )
+        argv, cwd=Path(sys.prefix), env=installer_environment(installer), timeout=INSTALL_LIMIT,
+        log=log,
+    )  # fmt: skip
     if finished.returncode and (lost := _NO_NETWORK.search(finished.stderr)):
         raise HarnessError(
             f"the package index cannot be reached ({lost[0].lower()}): "

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from json.decoder import JSONDecoder
 from pathlib import Path
@@ -112,6 +112,20 @@ def read_given_json(path: Path, name: str) -> JsonText:
         place = f":{fault.place.line}" if fault.place else ""
         raise BadInput(f"{name}{place}: {fault.message}")
     return text
+
+
+def texts_in(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a JSON value and the way to it; for a key, the way to its object."""
+    waiting: list[tuple[tuple[str | int, ...], object]] = [(keys, value)]
+    while waiting:
+        here, part = waiting.pop()
+        if isinstance(part, str):
+            yield here, part
+        elif isinstance(part, dict):
+            yield from ((here, key) for key in part)
+            waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
+        elif isinstance(part, list):
+            waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
 class _Walk:

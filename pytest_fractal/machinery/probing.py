@@ -186,6 +186,7 @@ def probe_command(
     script: str,
     package_folder: str,
     flags: tuple[str, str],
+    wrong_manners: Iterable[tuple[str, ...]],
     schema: Mapping[str, Any],
     reserved: Mapping[str, Any],
     complete: Mapping[str, Any],
@@ -195,8 +196,9 @@ def probe_command(
 
     `start(content, options)` starts it; `shared(key, content, options)` starts it unless
     another task has been started with this key. `complete` are arguments with which the
-    task could run, `reserved` those of them that Fractal supplies; `takes_unknown` says
-    that arguments outside its schema are welcome.
+    task could run, `reserved` those of them that Fractal supplies; `wrong_manners` are ways
+    in which commands take the two paths by mistake; `takes_unknown` says that arguments
+    outside its schema are welcome.
     """
     required = _required(schema)
     options = (flags[0], ARGUMENTS, flags[1], OUTPUT)
@@ -229,7 +231,7 @@ def probe_command(
         if first.crash is not None and first.crash.raised_by_import:
             return Probe(flags, first, reads=False)
         attempts = []
-        for manner in _manners(flags):
+        for manner in _manners(flags, wrong_manners):
             attempts.append(attempt(manner))
             if attempts[-1].reads or attempts[-1].start.finished.timed_out:
                 break
@@ -288,13 +290,10 @@ def _impossible(flags: tuple[str, str]) -> tuple[Manner, Manner]:
     )
 
 
-def _manners(flags: tuple[str, str]) -> Iterator[Manner]:
+def _manners(flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]) -> Iterator[Manner]:
     """Ways in which commands are written by mistake, the likeliest first, and wrong ones."""
     yield _alone(flags)
-    yield Manner(("--json", ARGUMENTS, flags[1], OUTPUT))
-    yield Manner((f"--json={ARGUMENTS}", f"{flags[1]}={OUTPUT}"))
-    yield Manner((f"--json={ARGUMENTS}",))
-    yield Manner(("--args-json", ARGUMENTS, "--out-json", OUTPUT))
+    yield from map(Manner, mistaken)
     yield Manner((ARGUMENTS, OUTPUT))
     yield Manner((ARGUMENTS,))
     yield from _impossible(flags)

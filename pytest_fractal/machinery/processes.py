@@ -165,13 +165,15 @@ def run(
     timeout: float | None,
     stopper: Stopper | None = None,
     supervision: Path | None = None,
+    log: Path | None = None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
 
     When it returns, no process of the command's group is alive. With a file for the
     `supervision` no process of the command's is alive at all, and what it had left
-    running is told. A program that cannot be started gives status 127 (not there) or
-    126 (not executable), as a shell would, with the reason as its standard error.
+    running is told. What it prints is added to the file `log` as well, as it comes. A
+    program that cannot be started gives status 127 (not there) or 126 (not executable),
+    as a shell would, with the reason as its standard error.
     """
     command = tuple(str(word) for word in argv)
     epoch = time.time()
@@ -194,7 +196,7 @@ def run(
     process.supervised = supervision is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    readers = [_Reader(process.stdout), _Reader(process.stderr)]
+    readers = [_Reader(process.stdout, log), _Reader(process.stderr, log)]
     timed_out = False
     stopper = stopper or getattr(_thread, "stopper", None) or Stopper()
     try:
@@ -232,10 +234,11 @@ def _seen(report: Path) -> Mapping[str, Any]:
 
 
 class _Reader:
-    """Reads a pipe in a thread; keeps its first and last `KEPT_BYTES`."""
+    """Reads a pipe in a thread; keeps its first and last `KEPT_BYTES`, and logs it all."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes], log: Path | None) -> None:
         self._pipe = pipe
+        self._log = log.open("ab", buffering=0) if log else None
         self._head = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -249,8 +252,12 @@ class _Reader:
             for chunk in _chunks(self._pipe):
                 with self._lock:
                     self._keep(chunk)
+                if self._log is not None:
+                    self._log.write(chunk)
         with contextlib.suppress(OSError):
             self._pipe.close()
+        if self._log is not None:
+            self._log.close()
 
     def _keep(self, chunk: bytes) -> None:
         room = KEPT_BYTES - len(self._head)

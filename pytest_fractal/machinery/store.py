@@ -67,6 +67,10 @@ class Store:
         entry = self._known.get(key) or self._read(key)
         return None if entry is None else entry.span
 
+    def has(self, key: str) -> bool:
+        """Whether `key` was gathered, by anyone."""
+        return key in self._known or (self.folder / f"{key}.pickle").exists()
+
     def peek(self, key: str) -> Any:
         """What was gathered under `key`, by anyone; None when nothing was, or not yet."""
         entry = self._known.get(key) or self._read(key)

@@ -115,7 +115,8 @@ def keep(wanted: str, alive: str, command: list[str]) -> None:
     def watch() -> None:
         # The kernel gives the lock away when its holder has ended, even by SIGKILL.
         fcntl.flock(held, fcntl.LOCK_SH)
-        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGINT)
         time.sleep(SETTLING)
         kill_all()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.report import json_file
+from pytest_fractal.report import badge, html_page, json_file, markdown, sarif
 from pytest_fractal.report.model import Report
 
 
@@ -22,7 +22,12 @@ class Format:
 
 
 FORMATS: Final[Mapping[str, Format]] = {
+    ".badge.json": Format("data for a badge service", badge.render_endpoint),
+    ".html": Format("page for a browser", html_page.render),
     ".json": Format("everything, as data", json_file.render),
+    ".md": Format("summary of a CI job", markdown.render),
+    ".sarif": Format("SARIF 2.1.0, for code scanning", sarif.render),
+    ".svg": Format("badge", badge.render_image),
 }
 """All formats; a suffix that ends like another one stands before it."""
 

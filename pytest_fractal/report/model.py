@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ _STAGES: Final = {
     "environment": "environment",
     "install": "install",
     "tree-build": "build from the tree",
+    "server": "server start",
+    "collection": "collection by the server",
 }
 """The facts whose gathering takes its time, and what that is called."""
 
@@ -33,8 +36,15 @@ class TaskSummary:
     slug: str
     id: str
     kind: str
-    command: tuple[str, ...]
-    source: str
+    commands: Mapping[str, tuple[str, ...]]
+    """Its command lines by the server's names for them, in the order of their execution."""
+    source: str | None
+    """By what the server tells it apart; None where the server needs none."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Its only command line, or its first."""
+        return next(iter(self.commands.values()), ())
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,8 @@ class RunSummary:
     started: float
     again: str
     """The command line that repeats it."""
+    follows: tuple[str, str] | None = None
+    """The task and the sample of the step before it in its workflow."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class CandidateReport:
     """Seconds by stage: build, environment, install, runs."""
     stages: tuple[Stage, ...] = ()
     """The same with the time at which each began; those that took place."""
+    again: str = ""
+    """The command line that judges the same package in the same way."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
@@ -154,7 +168,10 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     listed = candidate.task_list
     try:
         python = candidate.interpreter.version
-        commands = {task.id: candidate.argv(task) for task in candidate.tasks}
+        commands = {
+            task.id: {part.keys.command: candidate.argv(part) for part in task.run_parts}
+            for task in candidate.tasks
+        }
     except (BadInput, HarnessError):
         python, commands = None, {}
     runs = tuple(_runs(candidate))
@@ -172,13 +189,14 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     timings["runs"] = max((run.started + run.seconds for run in runs), default=0.0) - min(
         (run.started for run in runs), default=0.0
     )
+    there = candidate.settings.environment is not None
     generation = listed.generation.version if listed and listed.generation else None
     return CandidateReport(
         name=candidate.wheel.distribution if built else candidate.spec.text,
         version=candidate.wheel.version if built else None,
         source=candidate.spec.text,
         generation=generation,
-        wheel=candidate.wheel.path.name if built else None,
+        wheel=candidate.wheel.path.name if built and not there else None,
         python=python,
         tasks=tuple(
             TaskSummary(
@@ -186,7 +204,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
                 task.slug,
                 task.id,
                 task.kind,
-                commands.get(task.id, ()),
+                commands.get(task.id, {}),
                 candidate.source_of(task),
             )
             for task in candidate.tasks
@@ -195,14 +213,35 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         runs=runs,
         timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
         stages=stages,
+        again=_command_line(candidate),
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
 
 
+def _command_line(candidate: Candidate) -> str:
+    """The command line that judges it by the settings of this run, for a shell."""
+    spec, settings = candidate.spec, candidate.settings
+    words = ["pytest", f"--fractal-{'task' if spec.kind == 'task' else 'package'}={spec.text}"]
+    words += [f"--fractal-environment={settings.environment}"] if settings.environment else []
+    words += [f"--fractal-python={settings.python}"] if settings.python else []
+    words += [f"--fractal-pin={pin}" for pin in settings.pins]
+    words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
+    words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
+    if settings.server is not None:
+        words += [f"--fractal-server={settings.server or 'default'}"]
+    return shlex.join(words)
+
+
 def _runs(candidate: Candidate) -> Iterable[RunSummary]:
     # Tasks run side by side, so only the order within a task is the same in every run.
     order = [task.id for task in candidate.tasks]
+    before = {
+        (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
+        for task in candidate.tasks
+        for sample in candidate.samples_of(task)
+        if sample.previous
+    }
     for task, sample, start in sorted(
         candidate.starts(), key=lambda one: (order.index(one[0]), one[2].finished.started)
     ):
@@ -210,6 +249,7 @@ def _runs(candidate: Candidate) -> Iterable[RunSummary]:
         yield RunSummary(
             task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
             finished.timed_out, finished.started, start.again,
+            before.get((task, sample)) if sample else None,
         )  # fmt: skip
 
 
@@ -223,7 +263,9 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "python": one.python,
         "tasks": [
             {"name": task.name, "slug": task.slug, "kind": task.kind,
-             "command": list(task.command), "source": task.source}
+             "command": list(task.command),
+             "commands": {name: list(argv) for name, argv in task.commands.items()},
+             "source": task.source}
             for task in one.tasks
         ],
         "verdicts": [_verdict(verdict) for verdict in one.verdicts],

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pytest_fractal.report.model import CandidateReport
-from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 WIDTH = 96
@@ -28,7 +28,7 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.findings:
         lines += ["", *_wrapped("why", rule.rationale)]
         lines += _wrapped("see", "; ".join(rule.cite))
-        lines += _wrapped("more", f"pytest --fractal-explain={verdict.code}")
+        lines += _wrapped("more", f"pytest --fractal-explain={verdict.code}\n{rule.page}")
     return "\n".join(lines)
 
 
@@ -134,22 +134,3 @@ def rules_table() -> str:
         letter = "E" if rule.severity is Severity.ERROR else "W"
         lines.append(f"{rule.code}  {letter}  {rule.name:<{width}}  {rule.title}")
     return "\n".join([*lines, "", "E: an error fails. W: a warning fails under --fractal-strict."])
-
-
-def explanation(rule: Rule) -> str:
-    """One rule, for a person who has just met it."""
-    needs = ", ".join(rule.needs) or "nothing"
-    parts = [
-        ("title", rule.title),
-        ("why", rule.rationale),
-        ("example", rule.example),
-        ("mend", rule.mend),
-        ("severity", f"{rule.severity.value}"
-         + ("" if rule.severity is Severity.ERROR else ", fails under --fractal-strict")),
-        ("needs", needs),
-        ("see", "; ".join(rule.cite)),
-    ]  # fmt: skip
-    lines = [f"{rule.code} {rule.name}", ""]
-    for label, text in parts:
-        lines += _wrapped(label, text)
-    return "\n".join(lines)

@@ -47,8 +47,8 @@ def starts(command: Command) -> Iterator[Finding]:
                        "interpreter is there, and that the file may be executed")  # fmt: skip
     elif broken or (missing and probe.ends_before_options):
         found = _told(command, crash.headline if crash else first.last_words, crash)
-        yield _finding(command, "a script that imports what it needs", found,
-                       _hint_for_import(command, crash, missing and missing[1]))  # fmt: skip
+        hint = _hint_for_import(command, crash, missing and missing[1])
+        yield _finding(command, "a script that imports what it needs", found, hint, crash)
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
         yield _finding(command, "a script that starts", finished.ending,
                        "a compiled dependency crashes while it is imported: run the script with "
@@ -60,7 +60,7 @@ def starts(command: Command) -> Iterator[Finding]:
             else f"{finished.ending}: {_said(command)}"
         )
         yield _finding(command, "a script that gets as far as its arguments", found,
-                       _hint_for_end(crash))  # fmt: skip
+                       _hint_for_end(crash), crash)  # fmt: skip
 
 
 @rule(
@@ -78,7 +78,7 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
     the process does, not what its help says.
     """
     probe, finished = command.probe, command.probe.first.finished
-    flag, option = command.task.generation.flags
+    flag, option = command.part.task.generation.flags
     expected = f"a command that takes `{flag} ARGS.json {option} OUT.json`"
     if probe.refuses_output_option:
         yield _finding(
@@ -112,7 +112,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     that only asks whether the file exists does not pass.
     """
     probe, finished = command.probe, command.probe.first.finished
-    flag, _ = command.task.generation.flags
+    flag, _ = command.part.task.generation.flags
     if not probe.reads:
         said = f": {_said(command)}" if finished.returncode and not finished.timed_out else ""
         yield _finding(
@@ -129,7 +129,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     "refuses-bad-arguments",
     severity=Severity.WARNING,
     needs=("FR303",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
     example='args.get("sigma") for a required argument: without it the task goes on.',
 )
@@ -139,7 +139,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
     Fractal knows of a mistake only by the exit status. A task that goes on with wrong
     arguments reports success, and the user finds no result, or the wrong one.
     """
-    required = ", ".join(map(str, command.task.schema.get("required") or []))
+    required = ", ".join(map(str, command.part.schema.get("required") or []))
     given = {
         "not-json": "a file that is not JSON",
         "lacking": f"arguments without any required one ({required})",
@@ -168,14 +168,23 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         yield _finding(command, expected, found, hints[case.kind])
 
 
-def _finding(command: Command, expected: str, found: str, hint: str) -> Finding:
-    task = command.task
+def _finding(
+    command: Command, expected: str, found: str, hint: str, crash: Crash | None = None
+) -> Finding:
+    """A finding about a task's script: at the line of it that the traceback of `crash` shows."""
+    part = command.part
+    lines = [
+        frame.line
+        for frame in (crash.frames if crash else ())
+        if frame.file.endswith(f"/{part.script}")
+    ]
     return Finding(
         expected=expected,
         found=found.strip(),
         hint=hint,
-        file=task.script,
-        task=task.slug,
+        file=part.script,
+        line=lines[-1] if lines else None,
+        task=part.task.slug,
     )
 
 
@@ -231,8 +240,8 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
         version = installation.environment.interpreter.version
         return f"mend the syntax for Python {version}, or raise requires-python"
     hidden = re.search(r"'([\w.]+)' is not a package", crash.message if crash else "")
-    if hidden is not None and hidden[1] == Path(command.task.script).stem:
-        return f"{command.task.script} hides the module {hidden[1]!r} that it imports: rename it"
+    if hidden is not None and hidden[1] == Path(command.part.script).stem:
+        return f"{command.part.script} hides the module {hidden[1]!r} that it imports: rename it"
     if module is not None:
         if installation is None:
             return f"install the module {module!r} for the interpreter that the command names"
@@ -248,7 +257,10 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
         return drifted
     if crash is not None and "attempted relative import" in crash.message:
         package = installation.wheel.package if installation else "your_package"
-        return f"Fractal runs the file as a script: write `from {package} import ...` instead"
+        return (
+            "Fractal runs the file as a script: name the package in its imports, such as "
+            f"`from {package}.module import ...` for `from .module import ...`"
+        )
     return "mend the exception: it is raised while the script imports what it needs"
 
 

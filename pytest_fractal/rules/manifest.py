@@ -9,9 +9,17 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from pytest_fractal.errors import HarnessError
-from pytest_fractal.facts import Bundle, Manifest, PackagedTask, Task, TaskList
+from pytest_fractal.facts import (
+    Bundle,
+    Manifest,
+    PackagedPart,
+    PackagedTask,
+    Part,
+    Task,
+    TaskList,
+)
 from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.machinery.json_text import texts_in
 from pytest_fractal.machinery.packaging_hints import packaging_hint
 from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
@@ -53,7 +61,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
         hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar
         else f"write a manifest and put it at {root}, beside the package's __init__.py; "
-        "fractal_tasks_core.dev has tools that make one"
+        "`fractal-manifest create` of fractal-task-tools makes one"
         if bundle.source is not None
         else f"build the wheel anew from a source tree that has {root}; give that folder "
         "to --fractal-package to see the packaging lines that it needs",
@@ -96,22 +104,28 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     "FR103",
     "single-manifest",
     needs=("FR101",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Remove the other file, or keep it out of the wheel.",
     example="my_tasks/__FRACTAL_MANIFEST__.json.bak lies in the wheel too.",
 )
 def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     """No second file in the wheel has a path containing the manifest's name.
 
-    The server takes the first entry of the archive whose path contains the name, even
-    `old__FRACTAL_MANIFEST__.json.bak`: which one that is depends on the build backend.
+    The server of generation 1 takes the first entry of the archive whose path contains
+    the name, even `old__FRACTAL_MANIFEST__.json.bak`: which one that is depends on the
+    build backend. That of generation 2 joins the paths of all of them, and refuses the
+    package, since no file has such a name.
     """
-    for path in wheel.manifests:
+    readers = [manifest.generation] if manifest.generation else GENERATIONS.values()
+    paths = [path for path in wheel.entries if path == manifest.path or any(
+        reader.second_manifest(path, is_first=False) for reader in readers
+    )]  # fmt: skip
+    for path in paths:
         if path != manifest.path:
+            told = (reader.second_manifest(path, is_first=path == paths[0]) for reader in readers)
             yield Finding(
                 expected=f"{manifest.path} alone",
-                found=f"also {path}"
-                + (", which the server reads instead" if path == wheel.manifests[0] else ""),
+                found=next(filter(None, told)),
                 hint=f"delete or rename {path}, or exclude it from the wheel",
                 file=path,
             )
@@ -121,7 +135,7 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     "FR104",
     "manifest-is-json",
     needs=("FR101",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
     example='{"manifest_version": "1", "task_list": [],}: the last comma.',
 )
@@ -129,7 +143,8 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
     """The manifest is one JSON object: UTF-8, no BOM, no NaN or Infinity, no key twice.
 
     The server reads it as UTF-8 JSON. It accepts NaN, and then answers every request
-    for its tasks with an internal error; of a key given twice it drops the first.
+    for its tasks with an internal error (generation 1) or freezes (generation 2); of a key
+    given twice it drops the first.
     """
     for fault in manifest.text.faults:
         yield Finding(
@@ -159,32 +174,29 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
     "FR105",
     "manifest-version",
     needs=("FR104",),
-    cite=(Spec.SERVER,),
-    mend='Write `"manifest_version": "1"`, with quotes.',
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
+    mend='Write `"manifest_version": "2"`, or "1" for the servers of generation 1, with quotes.',
     example='"manifest_version": "0.1"',
 )
 def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     """`manifest_version` is one that a Fractal server knows, as a string.
 
-    The server chooses its model by it and refuses everything else. It turns the number
-    1 into text, which is an accident of its library.
+    The server chooses its model by it and refuses everything else. The one of generation
+    1 turns the number 1 into text, which is an accident of its library; the one of
+    generation 2 refuses the number 2.
     """
-    known = " or ".join(json.dumps(version) for version in GENERATIONS)
     version = manifest.value.get("manifest_version")
     if isinstance(version, str) and version in GENERATIONS:
         return
-    if version == "2":
-        raise HarnessError(
-            "this release of pytest-fractal judges manifest version 1 only, not version 2"
-        )
-    coerced = type(version) is int and str(version) in GENERATIONS
+    meant = GENERATIONS.get(str(version)) if type(version) is int else None
     there = "manifest_version" in manifest.value
+    known = json.dumps(meant.version) if meant else " or ".join(map(json.dumps, GENERATIONS))
     yield manifest.finding(
         "manifest_version",
         expected=known,
         found=json.dumps(version) if there else "it is missing",
-        hint=f'write "manifest_version": {json.dumps(str(version)) if coerced else known}',
-        severity=Severity.WARNING if coerced else None,
+        hint=f'write "manifest_version": {known}',
+        severity=Severity.WARNING if meant and meant.takes_integer_version else None,
     )
 
 
@@ -192,26 +204,26 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     "FR106",
     "manifest-fields",
     needs=("FR105",),
-    cite=(Spec.METADATA, Spec.SERVER),
+    cite=(Spec.METADATA, Spec.SERVER_1, Spec.SERVER_2),
     mend="Give each field the type that the finding names.",
     example='A task without "executable", or with "name": null.',
 )
 def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     """Every field has the type that the server's model needs.
 
-    One missing, null or wrongly typed field makes the server refuse the whole package
-    with the bare text `'task_list'`: the author learns neither the task nor the field.
+    One missing, null or wrongly typed field makes the server refuse the whole package. In
+    generation 1 it says no more than `'task_list'`: the author learns neither the task nor
+    the field. In generation 2 it stops at the first of two models, and tells of the second
+    when the first is content.
     """
     for fault in tasks.faults():
         task = tasks.task_of(fault.keys)
         in_task = f" of the task {task!r}" if task else ""
-        missing = fault.found == "it is missing"
+        missing = fault.found == "it is missing" and bool(fault.keys)
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
-            found=f"{fault.found}, which the server turns into it"
-            if fault.coerced
-            else fault.found,
+            found=fault.found,
             hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
             if missing
             else f"write {fault.expected}",
@@ -225,7 +237,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     "unknown-fields",
     severity=Severity.WARNING,
     needs=("FR105",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Correct the key's spelling, or remove it.",
     example='"exectuable": "task.py"',
 )
@@ -269,8 +281,8 @@ def has_tasks(manifest: Manifest) -> Iterator[Finding]:
             "task_list",
             expected="at least one task",
             found="an empty list",
-            hint="add an entry for each task: name, executable, input_type, output_type, meta, "
-            "args_schema",
+            hint="add an entry for each task, with its name, its executable and the JSON Schema "
+            "of its arguments",
         )
 
 
@@ -278,72 +290,79 @@ def has_tasks(manifest: Manifest) -> Iterator[Finding]:
     "FR109",
     "unique-tasks",
     needs=("FR106",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Give the tasks names that differ by more than case and blanks.",
     example='Two tasks called "Convert image" and "convert_image".',
 )
 def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     """Names, and the slugs made of them, are unique.
 
-    The slug is the last part of a task's `source`, which is unique in the server's
-    database: with two alike the collection freezes at "collecting", without an error.
+    In generation 1 the slug is the last part of a task's `source`, which is unique in the
+    server's database: with two alike the collection freezes at "collecting", without an
+    error. In generation 2 the same name twice is refused, and of two that differ in blanks
+    at their ends it makes two tasks of one name.
     """
-    slugs: dict[str, str] = {}
-    names: dict[str, str] = {}
+    assert tasks.generation is not None
+    taken: dict[tuple[str, str], str] = {}
     for index, entry in enumerate(tasks.entries):
         name = str(entry.get("name"))
-        slug = tasks.slug(index)
-        twin = slugs.get(slug) or names.get(name.strip())
+        given = tasks.generation.identities(name)
+        twin = next((one for pair in given.items() if (one := taken.get(pair)) is not None), None)
         if twin is not None:
+            made = "".join(f" (slug {slug!r})" for what, slug in given.items() if what == "slug")
             yield tasks.finding(
                 *tasks.way(index), "name",
-                expected="a name, and a slug made of it, that no other task has",
-                found=f"{name!r} (slug {slug!r}), beside {twin!r}",
-                hint="rename one of the two: case and blanks do not count",
-                task=slug,
+                expected=f"a {' and a '.join(reversed(list(given)))} that no other task has",
+                found=f"{name!r}{made}, beside {twin!r}",
+                hint="rename one of the two: "
+                f"{'case and blanks do' if made else 'blanks at the ends do'} not count",
+                task=tasks.slug(index),
             )  # fmt: skip
-        slugs.setdefault(slug, name)
-        names.setdefault(name.strip(), name)
+        for pair in given.items():
+            taken.setdefault(pair, name)
 
 
 @rule(
     "FR110",
     "executables-in-package",
     needs=("FR106", "FR003"),
-    cite=(Spec.COMMAND_LINE, Spec.SERVER),
+    cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Give the path of the script relative to the package's folder, with `/`.",
     example='"executable": "my_tasks/task.py" for the file task.py in the folder my_tasks/.',
 )
-def executables_in_package(task: PackagedTask) -> Iterator[Finding]:
+def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
     """The executable is a relative path to a file of the wheel inside the package folder.
 
     The server joins the package's folder and this text into a command line: blanks and
-    quotes split it, and a path that leads elsewhere is not part of the package.
+    quotes split it, and a path that leads elsewhere is not part of the package. Of
+    generation 2, it also refuses the characters that mean something to a shell.
     """
-    text, package = task.executable, task.wheel.package
+    text, wheel, package = part.executable, part.wheel, part.wheel.package
     path = PurePosixPath(text)
     inside = f"{package}/{path}"
     found = json.dumps(text)
     hint = "give the script's path relative to the package's folder"
     if not text.strip():
         found += ", which is empty"
-    elif re.search(r"[\s'\"\\]", text):
-        found += ", which has a blank, a quote or a backslash: it splits the command line"
-        hint = "rename the file without blanks, quotes and backslashes"
+    elif bad := re.search(part.task.generation.bad_in_executables, text):
+        words = {"'": "a quote", '"': "a quote", "\\": "a backslash"}
+        character = "a blank" if bad[0].isspace() else words.get(bad[0], f"a {bad[0]}")
+        found += f", which has {character}: this breaks the command line, or is refused in it"
+        hint = "rename the file; best are letters, digits and underscores"
     elif path.is_absolute():
         found += ", which is an absolute path"
     elif ".." in path.parts:
         found += ", which leads out of the package's folder by `..`"
-    elif inside in task.wheel.contents:
+    elif inside in wheel.contents:
         return
-    elif inside in task.wheel.folders or not path.parts:
+    elif inside in wheel.folders or not path.parts:
         found += ", which is a folder"
         hint = "name the script inside it"
     else:
         found += ", which is not in the wheel"
         scripts = [
             file.removeprefix(f"{package}/")
-            for file in task.wheel.contents
+            for file in wheel.contents
             if file.startswith(f"{package}/") and file.endswith(".py")
         ]
         same_name = [file for file in scripts if PurePosixPath(file).name == path.name]
@@ -353,8 +372,8 @@ def executables_in_package(task: PackagedTask) -> Iterator[Finding]:
             if near
             else "see that the file is there, and that the build takes it along"
         )
-    yield task.finding(
-        "executable",
+    yield part.task.finding(
+        part.keys.executable,
         expected=f"the path of a file below {package}/ in the wheel, such as tasks/my_task.py",
         found=found,
         hint=hint,
@@ -377,43 +396,44 @@ _SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
     "FR111",
     "meta",
     needs=("FR106",),
-    cite=(Spec.META, Spec.SERVER),
+    cite=(Spec.META, Spec.SERVER_1, Spec.SERVER_2),
     mend="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
     example='"meta": null',
 )
-def meta(task: Task) -> Iterator[Finding]:
+def meta(part: Part) -> Iterator[Finding]:
     """`meta` is an object, and its `parallelization_level` a text or absent.
 
-    With `meta` null the server collects the task, and each job with it stays
-    "submitted" for ever. A level that is no text makes the job fail when it runs.
+    In generation 1, with `meta` null the server collects the task, and each job with it
+    stays "submitted" for ever; a level that is no text makes the job fail when it runs. In
+    generation 2 all but objects are refused.
     """
-    if "meta" not in task.entry:
+    task, key = part.task, part.keys.meta
+    if key not in task.entry:
         return
-    value = task.entry["meta"]
+    value = part.meta
     if not isinstance(value, dict):
         yield task.finding(
-            "meta",
+            key,
             expected="an object",
             found=json.dumps(value)[:80],
-            hint='write "meta": {}, or leave it out',
+            hint=f'write "{key}": {{}}, or leave it out',
         )
         return
-    level = value.get("parallelization_level")
-    if "parallelization_level" in value and not (isinstance(level, str) and level.strip()):
+    for fault in task.generation.meta_faults(value):
         yield task.finding(
-            "meta", "parallelization_level",
-            expected="a text such as \"image\", or no such key for a non-parallel task",
-            found=json.dumps(level),
-            hint="name the level, or remove the key",
+            key, *fault.keys,
+            expected=fault.expected, found=fault.found,
+            hint=f"write {fault.expected}",
+            severity=Severity.WARNING if fault.coerced else None,
         )  # fmt: skip
-    for key, (expected, types) in _SLURM.items():
-        given = value.get(key)
+    for name, (expected, types) in _SLURM.items():
+        given = value.get(name)
         right = isinstance(given, types) and not isinstance(given, bool)
         if isinstance(given, list):
             right = right and all(isinstance(line, str) for line in given)
         if given is not None and not right:
             yield task.finding(
-                "meta", key,
+                key, name,
                 expected=expected, found=json.dumps(given)[:80],
                 hint=f"write {expected}, as SLURM needs it", severity=Severity.WARNING,
             )  # fmt: skip
@@ -423,7 +443,7 @@ def meta(task: Task) -> Iterator[Finding]:
     "FR112",
     "task-types",
     needs=("FR106",),
-    cite=(Spec.METADATA, Spec.SERVER),
+    cite=(Spec.METADATA, Spec.SERVER_1),
     mend='Write a type such as "image" or "zarr", or "Any" for no check.',
     example='"input_type": ""',
 )
@@ -431,9 +451,11 @@ def task_types(task: Task) -> Iterator[Finding]:
     """`input_type` and `output_type` are not blank.
 
     The server refuses blank ones, after the installation. Only the exact word `Any`
-    stands for no check.
+    stands for no check. Generation 2 has no such fields.
     """
-    for key in ("input_type", "output_type"):
+    if not task.generation.type_keys:
+        raise NotApplicable("tasks of this generation have no input_type and output_type")
+    for key in task.generation.type_keys:
         value = str(task.entry.get(key, ""))
         if not value.strip():
             yield task.finding(
@@ -476,20 +498,21 @@ def docs(task: PackagedTask) -> Iterator[Finding]:
     "FR114",
     "docs-link-url",
     needs=("FR106",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Write a whole http or https URL, or leave `docs_link` out.",
     example='"docs_link": "my-lab.org/docs"',
 )
 def docs_link_url(task: Task) -> Iterator[Finding]:
     """`docs_link` is a http or https URL that the server's model takes.
 
-    It refuses everything else, an empty text and `http://localhost/` too, with the bare
-    text `'task_list'`.
+    It refuses everything else, an empty text too; in generation 1 also
+    `http://localhost/`, with the bare text `'task_list'`.
     """
     link = task.entry.get("docs_link")
     if link is None:
         raise NotApplicable("the task has no docs_link")
-    if problem := _problem_of_link(link):
+    problem = task.generation.link_problem(link) if isinstance(link, str) else "which is no text"
+    if problem:
         yield task.finding(
             "docs_link",
             expected="a URL such as https://example.org/docs, or null",
@@ -498,62 +521,50 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
         )
 
 
-_URL: Final = re.compile(
-    r"https?://"
-    r"(?:[^\s:/]*(?::[^\s/]*)?@)?"  # user and password
-    r"(?:(?P<address>(?:\d{1,3}\.){3}\d{1,3}(?=[/:#?]|$)|\[[A-F0-9]*:[A-F0-9:]+\](?=[/:#?]|$))"
-    r"|(?P<host>[^\s/:?#]+))?"
-    r"(?::(?P<port>\d+))?"
-    r"(?:/[^\s?#]*)?(?:\?[^\s#]*)?(?:#[^\s#]*)?",
-    re.IGNORECASE,
+@rule(
+    "FR115",
+    "type-matches-executables",
+    needs=("FR106",),
+    cite=(Spec.SERVER_2,),
+    mend="Name the type that the executables call for, or leave `type` out.",
+    example='"type": "compound" and only "executable_parallel".',
 )
-_LABEL: Final = re.compile(
-    r"[0-9A-Z_a-\U00040000](?:[-0-9A-Z_a-\U00040000]{0,61}[0-9A-Z_a-\U00040000])?"
-)
-_TOP_LEVEL: Final = re.compile(r"[^\W\d_]{2,63}|xn--[a-z0-9_-]{2,63}", re.IGNORECASE)
+def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
+    """The task's `type` agrees with which executables there are.
 
-
-def _problem_of_link(link: object) -> str:
-    """What is wrong with a URL by the `HttpUrl` of pydantic 1; empty when nothing is."""
-    if not isinstance(link, str):
-        return "which is no text"
-    text = link.strip()
-    if not 1 <= len(text) <= 2083:
-        return "which is empty" if not text else "which is longer than 2083 characters"
-    if re.search(r"\s", text):
-        return "which has a blank"
-    if not re.match("https?://", text, re.IGNORECASE | re.ASCII):
-        return "which does not begin with http:// or https://"
-    url = _URL.match(text)
-    if url is None or url.end() < len(text):
-        return "which is no URL"
-    if not (url["host"] or url["address"]):
-        return "which names no host"
-    if url["port"] and int(url["port"]) > 65535:
-        return f"whose port {url['port']} is above 65535"
-    return _problem_of_host(url["host"]) if url["host"] else ""
-
-
-def _problem_of_host(host: str) -> str:
-    try:
-        encoded = host.encode("idna").decode()
-    except UnicodeError as error:
-        return f"whose host {host!r} is no host name ({error})"
-    # The server stores the encoded form, and checks it again when it reads it.
-    for form in (host, encoded):
-        *labels, top = form.removesuffix(".").split(".")
-        if not all(_LABEL.fullmatch(label) for label in labels):
-            return f"whose host {form!r} is no host name"
-        if not labels or not _TOP_LEVEL.fullmatch(top):
-            return f"whose host {form!r} has no top-level domain"
-    return ""
+    The server does not compare them. It collects the task, and when a job comes to an
+    executable that is missing, it ends with `Command "None" is not valid`. An executable
+    that the type does not call for is never run.
+    """
+    generation = task.generation
+    if generation.kind_key is None:
+        raise NotApplicable("tasks of this generation have no type")
+    there, wanted = generation.parts(task.entry), generation.runs(task.kind)
+    for part in wanted:
+        if part not in there:
+            yield task.finding(
+                generation.kind_key,
+                expected=f"{part.executable}, which a task of the type {task.kind!r} runs",
+                found="there is none",
+                hint=f"add {part.executable}, or leave {generation.kind_key!r} out: it follows "
+                "from the executables",
+            )
+    for part in there:
+        if part not in wanted:
+            yield task.finding(
+                part.executable,
+                expected=f"no {part.executable} for a task of the type {task.kind!r}",
+                found=f"{json.dumps(task.entry[part.executable])}, which is never run",
+                hint=f"remove {part.executable}, or change {generation.kind_key!r}",
+                severity=Severity.WARNING,
+            )
 
 
 @rule(
     "FR116",
     "text-is-storable",
     needs=("FR104",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Remove the character, or shorten the name.",
     example='"name": "Convert\\u0000"',
 )
@@ -563,7 +574,7 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
     JSON can spell them, a database and a file name cannot hold them: the collection
     freezes, or a job with the task fails.
     """
-    for keys, text in _texts(tasks.text.value):
+    for keys, text in texts_in(tasks.text.value):
         if bad := re.search("[\0\ud800-\udfff]", text):
             code = f"\\u{ord(bad[0]):04x}"
             yield tasks.finding(
@@ -586,20 +597,6 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
 
 
 _LONGEST_NAME: Final = 200
-
-
-def _texts(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every text in a JSON value and the way to it; for a key, the way to its object."""
-    waiting: list[tuple[tuple[str | int, ...], object]] = [(keys, value)]
-    while waiting:
-        here, part = waiting.pop()
-        if isinstance(part, str):
-            yield here, part
-        elif isinstance(part, dict):
-            yield from ((here, key) for key in part)
-            waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
-        elif isinstance(part, list):
-            waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
 def _kind(value: object) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.machinery.commands import Start
-from pytest_fractal.machinery.json_text import JsonText, read_json
+from pytest_fractal.machinery.json_text import JsonText, pointer, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.running import Execution, Filled, Run, Sampling
@@ -29,13 +30,25 @@ def _expects_failure(sample: Sample) -> str | None:
     return "the sample expects success" if sample.expect == "success" else None
 
 
-def _is_of(kind: str) -> Callable[[Sample], str | None]:
+def _is_of(*, parallel: bool) -> Callable[[Sample], str | None]:
+    """Passes over tasks without a command of this kind."""
+
     def passes_over(sample: Sample) -> str | None:
-        if sample.task.kind != kind:
-            return f"the task is {sample.task.kind.replace('_', '-')}"
+        if all(part.is_parallel is not parallel for part in sample.task.run_parts):
+            return f"the task is {sample.task.kind_words}"
         return _expects_success(sample)
 
     return passes_over
+
+
+def _has_output_model(sample: Sample) -> str | None:
+    if not sample.task.generation.has_output_model:
+        return "in this generation an output may be any object"
+    return _expects_success(sample)
+
+
+def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
+    return (one for one in run.executions if one.part.is_parallel is parallel)
 
 
 _AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
@@ -45,7 +58,7 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     "FR401",
     "sample-succeeds",
     needs=("FR303", "FR205"),
-    cite=(Spec.COMMAND_LINE, Spec.SERVER),
+    cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",
     passes_over=is_the_authors,
@@ -57,14 +70,9 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     killed by a signal ends the whole job.
     """
     if run.trouble is not None:
-        yield _finding(run, None, "a run that Fractal can start", run.trouble,
-                       "mend the task before it in the workflow, or give the sample the metadata "
-                       "or the component that it needs")  # fmt: skip
-    elif not run.executions:
-        yield _finding(run, None, "a run for one component at least",
-                       "the list of components is empty: the server starts nothing, and calls "
-                       "the task done", "see what the task before it in the workflow has found, "
-                       "or give the sample a component", Severity.WARNING)  # fmt: skip
+        trouble = run.trouble
+        yield _finding(run, None, trouble.expected, trouble.found, trouble.hint,
+                       None if trouble.fails else Severity.WARNING)  # fmt: skip
     for execution in run.executions:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
@@ -76,73 +84,81 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
 @rule(
     "FR402",
     "metadata-written",
-    needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    needs=("FR303", "FR205", "FR401"),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Write the metadata update, an object or null, to the path of the second option.",
     example="A task that returns its update, and a script that never writes it.",
-    passes_over=_is_of("non_parallel"),
+    passes_over=_is_of(parallel=False),
 )
 def metadata_written(run: Run) -> Iterator[Finding]:
     """A non-parallel task that exits 0 has written its metadata file.
 
-    The server goes on without the update, with no more than a line in its log; a later
-    parallel task then dies, since its components are missing.
+    The server goes on without the update, with no more than a line in its log. In
+    generation 1 a later parallel task then dies, since its components are missing; in
+    generation 2 an init command has found nothing to compute. A warning there, for the
+    server takes a missing file for null.
     """
     _succeeded(run)
-    _, option = run.sample.task.generation.flags
-    for execution in run.executions:
+    generation = run.sample.task.generation
+    _, option = generation.flags
+    for execution in _executions(run, parallel=False):
         if execution.start.output is None:
+            there = execution.start.obstacle or "no such file"
             yield _finding(run, execution, f"a JSON object, or null, in the file behind {option}",
-                           "exit status 0, and no such file",
+                           f"exit status 0, and {there}",
                            f"write the update to the path that follows {option}, also when there "
-                           f"is nothing to add: {{}}; {_AGAIN}")  # fmt: skip
+                           f"is nothing to add: {{}}; {_AGAIN}",
+                           None if generation.must_write else Severity.WARNING)  # fmt: skip
 
 
 @rule(
     "FR403",
     "metadata-is-object",
-    needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    needs=("FR303", "FR205", "FR401"),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Write one JSON object, or null, with a JSON library.",
     example='json.dump(["B03"], file) instead of {"well": ["B03"]}.',
-    passes_over=_is_of("non_parallel"),
+    passes_over=_is_of(parallel=False),
 )
 def metadata_is_object(run: Run) -> Iterator[Finding]:
     """What a non-parallel task writes is one JSON object, or null.
 
-    A list, a number, an empty file or a byte order mark make the job fail; with NaN the
-    job ends well, and the dataset can never be read again.
+    A list, a number, an empty file or a byte order mark make the job fail. With NaN the
+    job of generation 1 ends well, and the dataset can never be read again; in generation 2
+    it does harm in an image's attributes (FR408), and elsewhere it is just no JSON.
     """
     _succeeded(run)
-    for execution in run.executions:
-        yield from _no_object(run, execution)
+    for execution in _executions(run, parallel=False):
+        if not execution.start.obstacle:  # see FR402
+            yield from _no_object(run, execution)
 
 
 @rule(
     "FR404",
     "parallel-output",
-    needs=("FR401",),
-    cite=(Spec.OUTPUT, Spec.SERVER),
+    needs=("FR303", "FR205", "FR401"),
+    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the parallel task write nothing, null or {}.",
     example='A parallel task that writes {"well": "B03"}.',
-    passes_over=_is_of("parallel"),
+    passes_over=_is_of(parallel=True),
 )
 def parallel_output(run: Run) -> Iterator[Finding]:
-    """A parallel task writes nothing, or an object or null; and best no keys.
+    """A parallel task writes nothing, or an object or null; in generation 1 best no keys.
 
     The page says that its output is ignored. In fact each key becomes a list over the
-    components, and overwrites the dataset's own.
+    components, and overwrites the dataset's own. In generation 2 it is read as that of any
+    other task, see FR408.
     """
     _succeeded(run)
-    for execution in run.executions:
+    becomes = run.sample.task.generation.parallel_keys
+    for execution in _executions(run, parallel=True):
         broken = list(_no_object(run, execution))
         yield from broken
         value = _read(execution).value if execution.start.output is not None else None
-        if not broken and value:
+        if not broken and value and becomes:
             keys = ", ".join(sorted(value))
             yield _finding(run, execution, "no keys in the output of a parallel task",
-                           f"the keys {keys}, each of which overwrites the dataset's own with a "
-                           "list over the components",
+                           f"the keys {keys}, each of which {becomes}",
                            "return {} or nothing from a parallel task",
                            Severity.WARNING)  # fmt: skip
 
@@ -150,7 +166,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
 @rule(
     "FR405",
     "done-when-it-exits",
-    needs=("FR401",),
+    needs=("FR303", "FR205", "FR401"),
     cite=(Spec.OUTPUT,),
     mend="Wait for every thread, process and writer before the command ends.",
     example="subprocess.Popen(...) without wait() at the end of the task.",
@@ -191,11 +207,10 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
 
     Such a sample shows that a mistake is told before hours of computing.
     """
-    by = []
-    if error := schema_error(run.sample.task, filled.arguments):
-        by.append(f"by the schema ({error.message[:120]})")
+    errors = (schema_error(part, arguments) for part, arguments in filled.parts)
+    by = [f"by the schema ({error.message[:120]})" for error in errors if error]
     endings = {execution.start.finished.ending for execution in run.executions}
-    ending = ", ".join(sorted(endings)) or run.trouble or "runs for no component"
+    ending = ", ".join(sorted(endings)) or (run.trouble.found if run.trouble else "")
     if run.refused:
         by.append(f"by the command ({ending})")
     if by:
@@ -231,6 +246,37 @@ def has_sample(sampling: Sampling) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "FR408",
+    "output-model",
+    needs=("FR303", "FR205", "FR401", "FR403", "FR404"),
+    cite=(Spec.SERVER_2,),
+    mend="Write image_list_updates and image_list_removals, or of an init part the "
+    "parallelization_list, as the server's models take them.",
+    example='{"image_list_updates": [{"zarr_url": "plate.zarr/B/03/0"}]}: not absolute.',
+    passes_over=_has_output_model,
+)
+def output_model(run: Run) -> Iterator[Finding]:
+    """What a task of generation 2 writes is what the server's models of outputs take.
+
+    They are strict: another key, a path that is not absolute, or an image that is told of
+    twice with different content make the job fail after the task has done its work, and
+    with it all that the task tells of is lost.
+    """
+    _succeeded(run)
+    generation, kind = run.sample.task.generation, run.sample.task.kind
+    for number, execution in enumerate(run.executions):
+        own = generation.output_faults(kind, execution.part, _read(execution).value)
+        for fault in (*own, *(fault for index, fault in run.faults if index == number)):
+            yield _finding(
+                run, execution,
+                f"{fault.expected}, at {pointer(*fault.keys) or 'the root'} of the output",
+                fault.found,
+                f"write {fault.expected}; {_AGAIN}",
+                Severity.WARNING if fault.coerced else None,
+            )  # fmt: skip
+
+
 def _succeeded(run: Run) -> None:
     """Raise `NotApplicable` where arguments that were made up did not lead to an output."""
     if run.sample.made and not run.succeeded:
@@ -254,19 +300,30 @@ def _read(execution: Execution) -> JsonText:
 def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     """What makes an output unfit: it is no strict JSON, or no object and not null."""
     if execution.start.output is None:
+        if obstacle := execution.start.obstacle:
+            yield _finding(run, execution, "a file at the path of the second option",
+                           f"{obstacle}, which the server cannot read",
+                           "write the update to this very path, or nothing")  # fmt: skip
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
-    faults = [one.message for one in text.faults if not one.message.startswith("the key ")]
-    found = faults[0] if faults else ""
+    faults = [one for one in text.faults if not one.message.startswith("the key ")]
+    found = faults[0].message if faults else ""
+    # What stands at a place within a text that can be read: NaN or Infinity.
+    harmless = bool(faults) and all(one.pointer is not None for one in faults)
+    harmless = harmless and not run.sample.task.generation.refuses_nan
     if not execution.start.output.strip():
         found = "an empty file"
-    elif not found and not (text.value is None or isinstance(text.value, dict)):
-        found = _short(text.value)
+    elif not (text.value is None or isinstance(text.value, dict)) and (harmless or not found):
+        found, harmless = _short(text.value), False
+    elif not found and any(
+        re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
+    ):
+        found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
     if found:
         yield _finding(run, execution, "one JSON object, or null, as UTF-8", found,
                        "write the update with json.dump, and return a dict from the task's "
-                       "function")  # fmt: skip
+                       "function", Severity.WARNING if harmless else None)  # fmt: skip
 
 
 def _finding(
@@ -279,9 +336,7 @@ def _finding(
 ) -> Finding:
     sample = run.sample
     where, line = sample.place()
-    about = (
-        f" for the component {execution.component!r}" if execution and execution.component else ""
-    )
+    about = f" for {execution.about}" if execution and execution.about else ""
     return Finding(
         expected=f"{expected}{about}",
         found=found.strip(),

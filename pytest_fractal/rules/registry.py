@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 import typing
@@ -9,11 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.errors import BadInput
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 if TYPE_CHECKING:
     from pytest_fractal.sample_files import Sample
+
+DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-fractal/"
+"""Where the documentation is published; each rule has a page there."""
 
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
@@ -38,7 +43,9 @@ class Spec:
     ARGUMENTS: Final = f"specification page, Task input parameters <{PAGE}#task-input-parameters>"
     OUTPUT: Final = f"specification page, Task output <{PAGE}#task-output>"
     PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
-    SERVER: Final = "fractal-server 1.4.10, as observed"
+    SERVER_1: Final = "fractal-server 1.4.10, as observed"
+    SERVER_2: Final = "fractal-server 2.18.5, as observed"
+    TOOLS: Final = "fractal-task-tools 0.5.1"
     PACKAGING: Final = (
         "binary distribution format <https://packaging.python.org/en/latest/"
         "specifications/binary-distribution-format/>"
@@ -71,6 +78,11 @@ class Rule:
     judge: Judge
     passes_over: Callable[[Sample], str | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
+
+    @property
+    def page(self) -> str:
+        """The address of its page in the documentation."""
+        return f"{DOCUMENTATION}rules/{self.code}/"
 
     @property
     def asks_server(self) -> bool:
@@ -123,3 +135,27 @@ def rule(
         return judge
 
     return declare
+
+
+def look_up(text: str) -> Rule:
+    """The rule with this code or name. Raises `BadInput`, which tells those that are like it."""
+    wanted = text.strip().lower()
+    for known in REGISTRY.values():
+        if wanted in (known.code.lower(), known.name):
+            return known
+    raise no_such_rule(text.strip())
+
+
+def no_such_rule(text: str) -> BadInput:
+    """What to say to a person who typed what is the code or the name of no rule."""
+    wanted = text.strip().lower().replace("_", "-").replace(" ", "-")
+    names = {name.lower(): rule for rule in REGISTRY.values() for name in (rule.code, rule.name)}
+    near = [rule for name, rule in names.items() if wanted and name.startswith(wanted)]
+    near += [names[name] for name in difflib.get_close_matches(wanted, names, 4, 0.6)]
+    if len(wanted) > 3:
+        near += [rule for rule in REGISTRY.values() if wanted in rule.name]
+    listed = ", ".join(dict.fromkeys(f"{rule.code} {rule.name}" for rule in near))
+    meant = f"did you mean {listed}? " if listed else ""
+    return BadInput(
+        f"{text}: no rule has this code or name; {meant}--fractal-rules lists them all"
+    )

@@ -25,7 +25,7 @@ from referencing import Registry
 from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
-from pytest_fractal.facts import Manifest, PackagedTask, Task
+from pytest_fractal.facts import Manifest, PackagedPart, Part
 from pytest_fractal.machinery.json_text import pointer
 from pytest_fractal.machinery.signatures import Unreadable
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
@@ -64,7 +64,7 @@ _TYPES: Final = "array, boolean, integer, null, number, object or string"
     "FR201",
     "schemas-included",
     needs=("FR106",),
-    cite=(Spec.PACKAGE, Spec.SERVER),
+    cite=(Spec.PACKAGE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
     example='"has_args_schemas": false',
 )
@@ -74,31 +74,34 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     The page demands schemas: the web client draws the form for the arguments from them.
     With one missing, or without a version, the server refuses the package.
     """
+    generation = manifest.generation
+    assert generation is not None
     flag = manifest.value.get("has_args_schemas")
     if flag is None or str(flag).lower() in ("false", "0", "0.0", "no", "n", "f", "off"):
         yield manifest.finding(
             "has_args_schemas",
             expected="true",
             found="it is missing" if flag is None else json.dumps(flag),
-            hint='write "has_args_schemas": true, and give each task its args_schema',
+            hint='write "has_args_schemas": true, and give each task the schema of its arguments',
         )
     version = manifest.value.get("args_schema_version")
     if version is None or not str(version).strip():
         yield manifest.finding(
             "args_schema_version",
-            expected='how the schemas were made, such as "pydantic_v1"',
+            expected=f'how the schemas were made, such as "{generation.schema_version}"',
             found="it is missing" if version is None else json.dumps(version),
-            hint='write "args_schema_version": "pydantic_v1"',
+            hint=f'write "args_schema_version": "{generation.schema_version}"',
         )
     for index, entry in enumerate(manifest.entries):
-        if entry.get("args_schema") is None:
-            yield manifest.finding(
-                "task_list", index, "args_schema",
-                expected="the JSON Schema of the task's arguments",
-                found="null" if "args_schema" in entry else "it is missing",
-                hint="generate it from the task's function, as fractal_tasks_core.dev does",
-                task=manifest.slug(index),
-            )  # fmt: skip
+        for part in generation.parts(entry):
+            if entry.get(part.args_schema) is None:
+                yield manifest.finding(
+                    "task_list", index, part.args_schema,
+                    expected=f"the JSON Schema of the arguments of {part.executable}",
+                    found="null" if part.args_schema in entry else "it is missing",
+                    hint=f"generate it from the task's function: {generation.schema_tool}",
+                    task=manifest.slug(index),
+                )  # fmt: skip
 
 
 @rule(
@@ -109,19 +112,19 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     mend="Correct the keyword that the finding names.",
     example='"sigma": {"type": "float"}',
 )
-def valid_schema(task: Task) -> Iterator[Finding]:
+def valid_schema(part: Part) -> Iterator[Finding]:
     """Each schema is valid by the draft that it declares, else by 2020-12 and by 7.
 
     Clients read the schema by either draft where it does not say which one it is.
     """
-    schema = _schema(task)
+    schema = schema_of(part)
     declared = schema.get("$schema")
     drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
     if declared is not None:
         known = _declared(declared)
         if known is None:
-            yield task.finding(
-                "args_schema", "$schema",
+            yield part.schema_finding(
+                "$schema",
                 expected="the URI of a JSON Schema draft, such as "
                 "https://json-schema.org/draft/2020-12/schema",
                 found=json.dumps(declared),
@@ -140,8 +143,8 @@ def valid_schema(task: Task) -> Iterator[Finding]:
                 continue
             seen.add(keys)
             is_type = bool(keys) and keys[-1] == "type"
-            yield task.finding(
-                "args_schema", *keys,
+            yield part.schema_finding(
+                *keys,
                 expected=_TYPES if is_type else f"what {name} allows here",
                 found=json.dumps(error.instance)[:80] if is_type else error.message[:200],
                 hint=f"write {_TYPES}" if is_type
@@ -153,28 +156,29 @@ def valid_schema(task: Task) -> Iterator[Finding]:
     "FR203",
     "object-schema",
     needs=("FR106",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Describe the arguments as an object with one schema for each property.",
     example='"properties": []',
 )
-def object_schema(task: Task) -> Iterator[Finding]:
+def object_schema(part: Part) -> Iterator[Finding]:
     """The schema has type object, and `properties` that are an object of objects.
 
-    The server collects anything else, and answers with an internal error when the task
-    is added to a workflow.
+    The web client draws its form from the properties. The server collects anything else,
+    and that of generation 1 answers with an internal error when the task is added to a
+    workflow.
     """
-    schema = _schema(task)
+    schema = schema_of(part)
     if schema.get("type") != "object":
-        yield task.finding(
-            "args_schema", *(["type"] if "type" in schema else []),
+        yield part.schema_finding(
+            *(["type"] if "type" in schema else []),
             expected='"type": "object"',
             found=json.dumps(schema["type"]) if "type" in schema else "no type",
             hint='write "type": "object"',
         )  # fmt: skip
     properties = schema.get("properties")
     if not isinstance(properties, dict):
-        yield task.finding(
-            "args_schema", *(["properties"] if "properties" in schema else []),
+        yield part.schema_finding(
+            *(["properties"] if "properties" in schema else []),
             expected="`properties`, an object with a schema for each argument",
             found=json.dumps(properties)[:80] if "properties" in schema else "no properties",
             hint='write "properties": {...}',
@@ -182,8 +186,8 @@ def object_schema(task: Task) -> Iterator[Finding]:
         return
     for name, value in properties.items():
         if not isinstance(value, dict):
-            yield task.finding(
-                "args_schema", "properties", name,
+            yield part.schema_finding(
+                "properties", name,
                 expected="a schema that is an object",
                 found=json.dumps(value)[:80],
                 hint='write {} for "anything"' if value is True else "write an object",
@@ -194,19 +198,19 @@ def object_schema(task: Task) -> Iterator[Finding]:
     "FR204",
     "local-references",
     needs=("FR202",),
-    cite=(Spec.SERVER,),
+    cite=(Spec.SERVER_1, Spec.SERVER_2),
     mend="Put what is referred to into `definitions` or `$defs` of the same schema.",
     example='"channel": {"$ref": "#/definitions/Channel"}, and there are no definitions.',
 )
-def local_references(task: Task) -> Iterator[Finding]:
+def local_references(part: Part) -> Iterator[Finding]:
     """Every `$ref` resolves inside the schema.
 
     Nothing is ever fetched: neither by the server nor by this tool.
     """
-    schema = _schema(task)
+    schema = schema_of(part)
     registry, base = _registry(schema)
-    for keys, part in _subschemas(schema):
-        reference = part.get("$ref")
+    for keys, inner in _subschemas(schema):
+        reference = inner.get("$ref")
         if not isinstance(reference, str):
             continue
         try:
@@ -215,8 +219,8 @@ def local_references(task: Task) -> Iterator[Finding]:
         except (Unresolvable, ValueError, TypeError, LookupError) as error:
             nowhere = isinstance(error, NoSuchAnchor | PointerToNowhere)
             remote = not nowhere and not reference.startswith("#")
-            yield task.finding(
-                "args_schema", *keys, "$ref",
+            yield part.schema_finding(
+                *keys, "$ref",
                 expected="a reference such as #/definitions/NAME to a part of this schema",
                 found=json.dumps(reference) + (
                     ", which lies elsewhere" if remote else ", which leads nowhere"
@@ -229,36 +233,43 @@ def local_references(task: Task) -> Iterator[Finding]:
 @rule(
     "FR205",
     "reserved-arguments",
-    needs=("FR106", "FR111", "FR203"),
-    cite=(Spec.ARGUMENTS, "fractal-task-tools, the signature constraints"),
+    needs=("FR106", "FR111", "FR115", "FR203"),
+    cite=(Spec.ARGUMENTS, f"{Spec.TOOLS}, the signature constraints"),
     mend="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
     example="The schema of a parallel task without the property component.",
 )
-def reserved_arguments(task: Task) -> Iterator[Finding]:
+def reserved_arguments(part: Part) -> Iterator[Finding]:
     """The arguments that Fractal supplies are properties, and those of other kinds are not.
 
     Fractal always passes them: a task that does not know one of them fails when it
     runs, and one that waits for another waits in vain.
     """
-    properties = _schema(task)["properties"]
-    reserved = task.generation.reserved(task.kind)
-    kind = task.kind.replace("_", "-")
-    for name in reserved.names:
+    properties = schema_of(part)["properties"]
+    required = schema_of(part).get("required")
+    for name in part.reserved.names:
         if name not in properties:
-            yield task.finding(
-                "args_schema", "properties",
-                expected=f"a property {name!r}, which Fractal passes to every {kind} task",
+            yield part.schema_finding(
+                "properties",
+                expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found="there is none",
                 hint=f"add the parameter {name!r} to the function and generate the schema anew",
-            )  # fmt: skip
-    for name in reserved.others:
+            )
+    for name in part.reserved.others:
         if name in properties:
-            yield task.finding(
-                "args_schema", "properties", name,
-                expected=f"no property {name!r}: Fractal does not pass it to a {kind} task",
+            yield part.schema_finding(
+                "properties", name,
+                expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
                 found="there is one",
                 hint="remove it, or set meta.parallelization_level if the task is parallel"
                 if name == "component" else f"remove {name!r}",
+            )  # fmt: skip
+    for name in part.reserved.optional:
+        if name in properties and isinstance(required, list) and name in required:
+            yield part.schema_finding(
+                "properties", name,
+                expected=f"a default for {name!r}: Fractal does not pass it to a {part.words}",
+                found="it is required",
+                hint=f"remove {name!r}, or give the parameter a default",
             )  # fmt: skip
 
 
@@ -270,25 +281,28 @@ def reserved_arguments(task: Task) -> Iterator[Finding]:
     mend="Generate the schema anew from the function.",
     example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
 )
-def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
+def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     """Properties, required ones and simple defaults agree with the task's function.
 
     A schema that is older than its function lets users fill in arguments that the task
     refuses, or hides new ones. The signature is read from the source in the wheel.
     """
-    schema = _schema(task)
-    signature = task.signature
+    schema = schema_of(part)
+    signature = part.signature
     if isinstance(signature, Unreadable):
         raise NotApplicable(f"the function's signature cannot be told: {signature}")
-    reserved = task.generation.reserved(task.kind).names
-    told = {pointer("properties", name) for name in reserved if name not in schema["properties"]}
+    told = {
+        pointer("properties", name)
+        for name in part.reserved.names
+        if name not in schema["properties"]
+    }
     for disagreement in compare(signature, schema):
         if disagreement.pointer in told:
             continue  # FR205 has said that Fractal's argument is missing in the schema
         keys = [part.replace("~1", "/").replace("~0", "~") for part in
                 disagreement.pointer.split("/")[1:]]  # fmt: skip
-        yield task.finding(
-            "args_schema", *keys,
+        yield part.schema_finding(
+            *keys,
             expected=disagreement.expected, found=disagreement.found, hint=disagreement.hint,
         )  # fmt: skip
 
@@ -302,29 +316,29 @@ def schema_matches_function(task: PackagedTask) -> Iterator[Finding]:
     mend="Correct the default, or the schema that it breaks.",
     example='"level": {"type": "integer", "default": null}',
 )
-def defaults_valid(task: Task) -> Iterator[Finding]:
+def defaults_valid(part: Part) -> Iterator[Finding]:
     """Each `default` is valid under its own subschema.
 
     The web client fills the default in; the user who leaves it there is refused.
     """
-    schema = _schema(task)
+    schema = schema_of(part)
     draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
-    for keys, part in _subschemas(schema):
-        if "default" not in part:
+    for keys, inner in _subschemas(schema):
+        if "default" not in inner:
             continue
         validator = draft({"$ref": base + _fragment(keys)}, registry=registry)
         try:
-            error = next(iter(validator.iter_errors(part["default"])), None)
+            error = next(iter(validator.iter_errors(inner["default"])), None)
         except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
             continue  # other rules tell what is wrong with such a schema
         if error is not None:
             at = pointer(*error.absolute_path)
             at = f"{at}: " if at else ""
-            shown = json.dumps(part["default"])
+            shown = json.dumps(inner["default"])
             shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-            yield task.finding(
-                "args_schema", *keys, "default",
+            yield part.schema_finding(
+                *keys, "default",
                 expected="a default that its own schema allows",
                 found=f"{shown}, where {at}{json.dumps(error.instance)} is refused by "
                 f"{error.validator!r}: {json.dumps(error.validator_value)[:80]}",
@@ -346,22 +360,27 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
     The web client checks arguments by the schema before it sends them: what the schema
     refuses cannot be run, however well the command would take it.
     """
-    sample, task = filled.sample, filled.sample.task
-    _schema(task)
+    sample = filled.sample
+    judged = [(part, arguments) for part, arguments in filled.parts if part.has_schema]
+    if not judged:
+        raise NotApplicable("the task has no args_schema, see FR201")
     if sample.made:
         raise NotApplicable("the task has no sample, see FR407")
-    error = schema_error(task, filled.arguments)
+    refused = [
+        (part, error) for part, arguments in judged if (error := schema_error(part, arguments))
+    ]
     if sample.expect == "failure":
         yield Note(
-            f"refused by the schema, as expected: {error.message[:200]}"
-            if error
+            f"refused by the schema, as expected: {refused[0][1].message[:200]}"
+            if refused
             else "the schema allows it; the command must refuse it, see FR406"
         )
-    elif error is not None:
+        return
+    for part, error in refused:
         keys = tuple(error.absolute_path)
         # What Fractal supplies stands beside the task's own arguments.
-        given = keys and keys[0] in sample.reserved
-        where, line = sample.place(*(() if given else ("args",)), *keys)
+        given = keys and keys[0] in part.reserved.names
+        where, line = sample.place(*(() if given else sample.way_to_args(part)), *keys)
         yield Finding(
             expected=f"arguments that the schema allows; {error.validator}: "
             f"{json.dumps(error.validator_value)[:80]}",
@@ -370,13 +389,13 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
             file=str(sample.file),
             pointer=where,
             line=line,
-            task=task.slug,
+            task=sample.task.slug,
         )
 
 
-def schema_error(task: Task, arguments: Mapping[str, Any]) -> ValidationError | None:
-    """The best reason why a task's schema refuses these arguments; None when it does not."""
-    schema = task.schema
+def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | None:
+    """The best reason why a command's schema refuses these arguments; None when it does not."""
+    schema = part.schema
     draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     validator = draft({"$ref": base}, registry=registry)
@@ -392,10 +411,11 @@ def _declared(uri: object) -> type[Validator] | None:
     return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
 
 
-def _schema(task: Task) -> Mapping[str, Any]:
-    if not isinstance(task.entry.get("args_schema"), dict):
-        raise NotApplicable("the task has no args_schema, see FR201")
-    return task.schema
+def schema_of(part: Part) -> Mapping[str, Any]:
+    """The schema of a command's arguments. Raises `NotApplicable` where there is none."""
+    if not part.has_schema:
+        raise NotApplicable("it has no JSON Schema of its arguments, see FR201")
+    return part.schema
 
 
 def _registry(schema: Mapping[str, Any]) -> tuple[Registry[Any], str]:

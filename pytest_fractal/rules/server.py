@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -54,7 +53,7 @@ _TELL: Final = (
     "FR901",
     "server-collects",
     needs=_errors("FR0", "FR1", "FR201"),
-    cite=(Spec.PACKAGE, Spec.SERVER),
+    cite=(Spec.PACKAGE, Spec.SERVER_1, Spec.SERVER_2),
     mend="Mend what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
 )
@@ -70,10 +69,10 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
         yield Finding(f"{collected.server} collects the wheel", _ending(collected, "collection"),
                       _TELL, file)  # fmt: skip
         return
-    reported = {task.source: task for task in collection.reported}
-    listed = {task.source: task for task in collected.tasks}
-    for source in [*reported, *(source for source in listed if source not in reported)]:
-        here, there = reported.get(source), listed.get(source)
+    reported = {task.source or task.name: task for task in collection.reported}
+    listed = {task.source or task.name: task for task in collected.tasks}
+    for key in [*reported, *(key for key in listed if key not in reported)]:
+        here, there = reported.get(key), listed.get(key)
         if here != there:
             yield Finding(
                 f"{collected.server} lists {_listed(here)}", f"it lists {_listed(there)}",
@@ -86,7 +85,7 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "FR902",
     "server-runs",
     needs=("FR901", *_errors("FR4")),
-    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER),
+    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
     mend="Let the task depend on nothing but its arguments and what lies at its paths.",
     example="A task that resolves a relative path: its working directory is another there.",
     passes_over=_is_whole,
@@ -94,8 +93,8 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
 def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
     """A real fractal-server runs the workflow to its end, with the same metadata as here.
 
-    Paths in the metadata are compared as they would be here. What differs between two runs
-    here too, such as a time, is not compared.
+    In generation 2 that is the image list. Paths in it are compared as they would be here.
+    What differs between two runs here too, such as a time, is not compared.
     """
     where, line = run.sample.place()
 
@@ -111,7 +110,7 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
                       "see what the task takes from its surroundings: environment variables, "
                       f"the working directory, the network; else {_TELL}")  # fmt: skip
         return
-    for one in differences(run.metadata, server_run.metadata):
+    for one in differences(run.dataset, server_run.dataset):
         if one.pointer not in server_run.varying:
             yield finding(f"the metadata as it is here{_at(one)}: {_short(one.one)}",
                           f"on {server_run.server}: {_short(one.other)}",
@@ -146,7 +145,9 @@ def _shortened(said: str) -> str:
 def _listed(task: ListedTask | None) -> str:
     if task is None:
         return "no such task"
-    return f"{json.dumps(task.name)}, source {task.source}, command {shlex.join(task.command)}"
+    source = [f"source {task.source}"] if task.source else []
+    commands = [f"{key} {line}" for key, line in sorted(task.commands.items())]
+    return ", ".join([json.dumps(task.name), *source, *commands])
 
 
 def _at(difference: Difference) -> str:

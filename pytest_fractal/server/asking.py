@@ -13,7 +13,6 @@ from pytest_fractal.running import Run
 from pytest_fractal.sample_files import Sample
 from pytest_fractal.server.comparing import differences, moved
 from pytest_fractal.server.facts import Collected, Collection, ListedTask, ServerRun
-from pytest_fractal.server.process import locked
 from pytest_fractal.server.servers import Server
 
 if TYPE_CHECKING:
@@ -41,7 +40,10 @@ def collection(server: Server, candidate: Candidate) -> Collection:
     reported = tuple(
         ListedTask(
             task.name,
-            tuple(moved(list(candidate.argv(task)), places)),
+            {
+                part.keys.command: moved(" ".join(candidate.argv(part)), places)
+                for part in task.parts
+            },
             candidate.source_of(task, collected.python),
         )
         for task in candidate.tasks
@@ -64,24 +66,25 @@ def server_run(
     sample = here.sample
     steps = tuple(chain(sample))
     folder = server.folder / "samples" / sample.workflow
+    for step in steps:
+        candidate.place_data(step, folder)
     job = server.job(steps, folder)
     starts = max(1, len(here.executions)) * len(steps)
-    with locked(server.folder / "jobs.lock"):  # SQLite takes one writer at a time
-        ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
+    ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
     if ran.outcome != "done":
         return ran
     own = str(candidate.sample_folder(sample))
-    metadata = moved(
-        {key: value for key, value in ran.metadata.items() if key not in job.given},
+    dataset = moved(
+        {key: value for key, value in ran.dataset.items() if key not in job.given},
         {str(folder): own, collected.environment: str(candidate.environment_folder.folder)},
     )
-    metadata |= {key: here.metadata[key] for key in job.given if key in here.metadata}
+    dataset |= {key: here.dataset[key] for key in job.given if key in here.dataset}
     varying: tuple[str, ...] = ()
-    if any(differences(here.metadata, metadata)):
+    if any(differences(here.dataset, dataset)):
         other = candidate.folder / "again" / sample.workflow
-        second = moved(again(other).metadata, {str(other): own})
-        varying = tuple(one.pointer for one in differences(here.metadata, second))
-    return replace(ran, metadata=metadata, varying=varying)
+        second = moved(again(other).dataset, {str(other): own})
+        varying = tuple(one.pointer for one in differences(here.dataset, second))
+    return replace(ran, dataset=dataset, varying=varying)
 
 
 def chain(sample: Sample) -> Iterator[Sample]:

@@ -8,12 +8,14 @@ has no dependencies of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from pytest_fractal.errors import HarnessError
+from pytest_fractal.server.process import locked
 
 _LIMIT = urllib3.Timeout(connect=10.0, read=120.0)
 
@@ -32,11 +34,15 @@ class Broke(Refused):
 
 
 class Client:
-    """One user of a server."""
+    """One user of a server.
 
-    def __init__(self, url: str) -> None:
+    With a file for the `lock`, processes that give the same one make one request at a time.
+    """
+
+    def __init__(self, url: str, lock: Path | None = None) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(timeout=_LIMIT, retries=False)
+        self._lock = lock
+        self._pool = urllib3.PoolManager(maxsize=16, timeout=_LIMIT, retries=False)
         # A connection each: what fails in the background closes the one it was asked for on.
         self._headers = {"Connection": "close"}
 
@@ -79,9 +85,10 @@ class Client:
 
     def _request(self, method: str, path: str, **body: Any) -> Any:
         try:
-            answer = self._pool.request(
-                method, f"{self._url}{path}", headers=self._headers, **body
-            )
+            with locked(self._lock) if self._lock else nullcontext():
+                answer = self._pool.request(
+                    method, f"{self._url}{path}", headers=self._headers, **body
+                )
         except urllib3.exceptions.HTTPError as error:
             raise HarnessError(f"the server does not answer any more: {error}") from None
         if answer.status >= 400:

@@ -40,9 +40,10 @@ class ListedTask:
     """A task as the server lists it."""
 
     name: str
-    command: tuple[str, ...]
-    """The command, or each command of a task that has two."""
-    source: str
+    commands: Mapping[str, str]
+    """Its command lines, by the keys under which the server tells them."""
+    source: str | None
+    """None where the server keeps none."""
     id: int = field(default=0, compare=False)
     """By which the server knows it."""
 
@@ -72,12 +73,12 @@ class Collection:
 class ServerRun(Answer):
     """What came of a workflow on the server."""
 
-    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """What the dataset holds afterwards."""
+    dataset: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the dataset holds afterwards: its metadata, or in generation 2 its `images`."""
     varying: tuple[str, ...] = ()
-    """Where the metadata differs between two runs here too: JSON pointers.
+    """Where that differs between two runs here too: JSON pointers.
 
-    Only sought where it differs between the server and here.
+    Only sought where the server and here differ.
     """
 
 
@@ -88,7 +89,10 @@ class Step:
     task: str
     """The name of the task."""
     args: Mapping[str, Any]
-    """The task's own arguments, without placeholders."""
+    """The task's own arguments, without placeholders.
+
+    In generation 2 those of each command, by `args_non_parallel` and `args_parallel`.
+    """
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,13 @@ class Job:
 
     name: str
     steps: tuple[Step, ...]
-    input_paths: tuple[str, ...]
     output_path: str
-    metadata: Mapping[str, Any]
-    """What the dataset holds before."""
+    """Where it writes; in generation 2, the `zarr_dir`."""
+    input_paths: tuple[str, ...] = ()
+    """Only in generation 1."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the dataset holds before. Only in generation 1."""
     given: tuple[str, ...] = ()
     """The keys of that which a sample has no need of, but the server has."""
+    images: tuple[Mapping[str, Any], ...] = ()
+    """The images of the dataset before, each with a `zarr_url`. Only in generation 2."""

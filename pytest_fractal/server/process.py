@@ -9,6 +9,7 @@ So a worker of pytest-xdist can start a server that others use when that worker 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -54,10 +55,25 @@ class Hold:
                 deadline = time.monotonic() + _STOP_LIMIT
                 while not _lock(alive.fileno()) and time.monotonic() < deadline:
                     time.sleep(0.02)
+        for file in self._folder.glob(f"*{_LAST}"):
+            argv, env = json.loads(file.read_text())
+            subprocess.run(
+                argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_STOP_LIMIT,
+                check=False,
+            )  # fmt: skip
 
 
 _WANTED: Final = "wanted"
 _ALIVE: Final = ".alive"
+_LAST: Final = ".last"
+
+
+def at_last(hold: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Have a command run when the hold of a folder is released, after the servers have ended."""
+    file = hold / f"{secrets.token_hex(8)}{_LAST}"
+    file.touch(0o600)
+    file.write_text(json.dumps([list(argv), dict(env)]))
 
 
 def _lock(file: int) -> bool:
@@ -125,16 +141,16 @@ def start(
             cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-    _started.append(process)
+    _started[process.pid] = process
     return Serving(name, process.pid, log, alive)
 
 
-_started: Final[list[subprocess.Popen[bytes]]] = []
-"""Kept, so that Python does not complain of processes that nobody has waited for."""
+_started: Final[dict[int, subprocess.Popen[bytes]]] = {}
+"""The supervisors that this process has started, each to be waited for by nobody else."""
 
 
 def address(serving: Serving) -> str:
-    """The URL at which a server answers, as it prints when it is up.
+    """The URL at which a server that was just started answers, as it prints when it is up.
 
     It was told to take any free port, so no two servers can meet. Raises `HarnessError`
     when it ends before, or is not up within `START_LIMIT` seconds.
@@ -143,11 +159,14 @@ def address(serving: Serving) -> str:
     while True:
         if found := _ADDRESS.search(serving.log.read_text(errors="replace")):
             return found[1]
-        # Before its supervisor has taken the lock there is none to be found.
-        waited = time.monotonic() - started
-        if (waited > 5 and serving.has_ended()) or waited > START_LIMIT:
+        if ended(serving) or time.monotonic() - started > START_LIMIT:
             raise HarnessError(f"{serving.name} does not start: {serving.said(count=3)}")
         pause(0.05)
+
+
+def ended(serving: Serving) -> bool:
+    """Whether a program that this process has started has ended."""
+    return _started[serving.pid].poll() is not None
 
 
 @contextmanager
@@ -158,7 +177,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pause(0.2)
+            pause(0.05)
         else:
             break
     try:

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.sample_files import Sample
-from pytest_fractal.server import version1
+from pytest_fractal.server import postgres, version1, version2
+from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment
-from pytest_fractal.server.facts import Collected, Job, ServerRun
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import Hold, Serving
 
 
@@ -32,6 +33,10 @@ class Server(Protocol):
     """Where it keeps its database, its environments and the files of its jobs."""
     serving: Serving
     """Its process, and its log."""
+
+    @property
+    def client(self) -> Client:
+        """Its REST API, for a user who may do everything."""
 
     def collect(
         self,
@@ -48,6 +53,9 @@ class Server(Protocol):
         `HarnessError` when the server does not answer; everything else is told.
         """
 
+    def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
+        """The step that runs a task on these arguments, as a sample has them."""
+
     def job(self, steps: Sequence[Sample], folder: Path) -> Job:
         """The job that runs these samples in a workflow, with `folder` as their `{tmp}`."""
 
@@ -58,7 +66,7 @@ class Server(Protocol):
         """
 
 
-_MODULES: Final[Mapping[str, ModuleType]] = {"1": version1}
+_MODULES: Final[Mapping[str, ModuleType]] = {"1": version1, "2": version2}
 """By the version of the manifest that they take, which is their own major version."""
 
 
@@ -104,27 +112,46 @@ class Edition:
         """
         return server_environment(_MODULES[self.generation].recipe(self.version))
 
-    def start(self, folder: Path, hold: Path) -> Server:
+    def check_database(self, url: str | None) -> None:
+        """Raise `BadInput` when it needs a database, and can be given none.
+
+        `url` is where PostgreSQL can make one; without it, PostgreSQL itself must be there.
+        """
+        if self.generation == "1":
+            return
+        if url:
+            postgres.parse_url(url)
+        elif reason := postgres.why_none():
+            raise BadInput(
+                f"--fractal-server: fractal-server {self.version} needs PostgreSQL, which cannot "
+                f"be started here: {reason}; install it, or give --fractal-database=URL"
+            )
+
+    def start(self, folder: Path, hold: Path, database_url: str | None = None) -> Server:
         """Start it in a new `folder`; it lives while there is a `Hold` of the folder `hold`.
 
-        Raises as `environment` does, and `HarnessError` when it does not start.
+        `database_url` is where PostgreSQL can make a database; without one, a PostgreSQL is
+        started for a server that needs it. Raises as `environment` does, and `HarnessError`
+        when it does not start.
         """
         module = _MODULES[self.generation]
-        server: Server = module.start(self.environment(), self.version, folder, hold)
+        server: Server = module.start(self.environment(), self.version, folder, hold, database_url)
         return server
 
 
 @contextmanager
-def running_server(generation: str, version: str = "") -> Iterator[Server]:
+def running_server(
+    generation: str, version: str = "", database_url: str | None = None
+) -> Iterator[Server]:
     """A server of one's own, in a temporary folder; without a version, the one known good.
 
-    Raises as `Edition` does.
+    Raises as `Edition` does. `database_url`: see there.
     """
     edition = Edition.chosen(version, generation)
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-server-") as text:
         folder = Path(text).resolve()
         hold = Hold(folder / "hold")
         try:
-            yield edition.start(folder / "server", folder / "hold")
+            yield edition.start(folder / "server", folder / "hold", database_url)
         finally:
             hold.release()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +12,12 @@ from pytest_fractal.machinery import processes
 from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.server import process
-from pytest_fractal.server.client import Broke, Client, Refused
+from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import Recipe
-from pytest_fractal.server.facts import Collected, Job, ListedTask, Outcome, ServerRun, Step
-from pytest_fractal.server.process import Serving
-from pytest_fractal.server.waiting import last_error, wait
+from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
+from pytest_fractal.server.process import locked
+from pytest_fractal.server.rest import Ending, RestServer, id_of
+from pytest_fractal.server.waiting import wait
 
 DEFAULT: Final = "1.4.10"
 
@@ -36,8 +35,14 @@ def recipe(version: str) -> Recipe:
     )
 
 
-def start(environment: Environment, version: str, folder: Path, hold: Path) -> Server1:
-    """Start one in `folder`, which must not exist yet. Raises `HarnessError` when it fails."""
+def start(
+    environment: Environment, version: str, folder: Path, hold: Path, database_url: str | None
+) -> Server1:
+    """Start one in `folder`, which must not exist yet. Raises `HarnessError` when it fails.
+
+    It needs no database but a file, wherever the `database_url` may lead.
+    """
+    del database_url
     for name in ("tasks", "jobs", "wheels", "bin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(environment.folder / _EMPTY, folder / "database.sqlite")
@@ -80,81 +85,23 @@ def _make_database(environment: Environment) -> None:
         raise HarnessError(f"the fractal-server that was installed does not run: {reason}")
 
 
-class Server1:
+class Server1(RestServer):
     """See `Server`."""
 
-    def __init__(self, version: str, folder: Path, url: str, serving: Serving) -> None:
-        self.name = f"fractal-server {version}"
-        self.folder = folder
-        self.url = url
-        self.serving = serving
-        self._client: Client | None = None
+    def log_in(self) -> Client:
+        """See `RestServer`. With SQLite all requests share one connection and transaction."""
+        client = Client(self.url, self.folder / "requests.lock")
+        client.log_in("admin@fractal.xy", "1234")
+        return client
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Each process of the run has a connection of its own.
-        return {**vars(self), "_client": None}
-
-    @property
-    def client(self) -> Client:
-        """The server's API, for a user who may do everything."""
-        if self._client is None:
-            self._client = Client(self.url)
-            self._client.log_in("admin@fractal.xy", "1234")
-        return self._client
-
-    def collect(
-        self,
-        wheel: Path,
-        *,
-        extras: Sequence[str] = (),
-        pins: Mapping[str, str] | None = None,
-        python: tuple[str, Path] | None = None,
-    ) -> Collected:
+    def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
         """See `Server`."""
-        started = time.monotonic()
-        since = self.serving.log_size()
-
-        def ended(outcome: Outcome, status: str, said: str, **more: Any) -> Collected:
-            seconds = time.monotonic() - started
-            return Collected(self.name, outcome, status, said.strip(), seconds, **more)
-
-        asked: dict[str, Any] = {"package": str(self._own_copy(wheel))}
-        if extras:
-            asked["package_extras"] = ",".join(extras)
-        if pins:
-            asked["pinned_package_versions"] = dict(pins)
-        if python:
-            asked["python_version"] = self._offer(*python)
-        status = "pending"
-        try:
-            state = self.client.post("/api/v1/task/collect/pip/", asked)
-            waited = wait(
-                lambda: self.client.get(f"/api/v1/task/collect/{state['id']}/")["data"],
-                lambda data: str(data["status"]),
-                ("OK", "fail"),
-                self.serving,
-                INSTALL_LIMIT,
-            )
-            data, status = waited.state, waited.state["status"]
-            if waited.frozen:
-                return ended("frozen", status, self._words(since), quiet=waited.quiet)
-            if status == "fail":
-                return ended("failed", status, data.get("info") or data.get("log") or "")
-            return ended(
-                "done", status, "",
-                tasks=self._listed({task["id"] for task in data["task_list"]}),
-                environment=str(self.folder / "tasks" / data["venv_path"] / "venv"),
-                python=asked.get("python_version", ""),
-            )  # fmt: skip
-        except Broke as broke:
-            return ended("broken", str(broke.status), self._words(since) or broke.said)
-        except Refused as refused:
-            return ended("refused", str(refused.status), refused.said)
+        return Step(task.name, args)
 
     def job(self, steps: Sequence[Sample], folder: Path) -> Job:
         """See `Server`. To name a component, a dataset must list it at the task's level."""
         first = steps[0]
-        places = {"samples": str(first.file.parent), "tmp": str(folder)}
+        places = first.places(folder)
         given = placed(first.reserved, places)
         metadata = given.get("metadata", {})
         level: tuple[str, ...] = ()
@@ -173,40 +120,65 @@ class Server1:
         )
 
     def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
-        """See `Server`."""
-        started = time.monotonic()
-        since = self.serving.log_size()
+        """See `Server`. One job runs at a time, for SQLite's sake."""
+        with locked(self.folder / "jobs.lock"):
+            return super().run(job, collected, limit)
 
-        def ended(outcome: Outcome, status: str, said: str, **more: Any) -> ServerRun:
-            seconds = time.monotonic() - started
-            return ServerRun(self.name, outcome, status, said.strip(), seconds, **more)
+    def _collect(
+        self,
+        since: int,
+        wheel: Path,
+        extras: Sequence[str],
+        pins: Mapping[str, str],
+        python: str,
+    ) -> Ending:
+        asked: dict[str, Any] = {"package": str(self._own_copy(wheel))}
+        if extras:
+            asked["package_extras"] = ",".join(extras)
+        if pins:
+            asked["pinned_package_versions"] = dict(pins)
+        if python:
+            asked["python_version"] = python
+        state = self.client.post("/api/v1/task/collect/pip/", asked)
+        waited = wait(
+            lambda: self.client.get(f"/api/v1/task/collect/{state['id']}/")["data"],
+            lambda data: str(data["status"]),
+            ("OK", "fail"),
+            self.serving,
+            INSTALL_LIMIT,
+        )
+        data, status = waited.state, waited.state["status"]
+        if waited.frozen:
+            return self.frozen(waited, status, since, data.get("log"))
+        if status == "fail":
+            return "failed", status, data.get("info") or data.get("log") or "", {}
+        return "done", status, "", {
+            "tasks": self._listed({task["id"] for task in data["task_list"]}),
+            "environment": str(self.folder / "tasks" / data["venv_path"] / "venv"),
+            "python": python,
+        }  # fmt: skip
 
-        try:
-            project = self.client.post("/api/v1/project/", {"name": job.name})["id"]
-            source, target, workflow = self._prepare(project, job, collected)
-            applied = self.client.post(
-                f"/api/v1/project/{project}/workflow/{workflow}/apply/", {},
-                input_dataset_id=source, output_dataset_id=target,
-            )  # fmt: skip
-            waited = wait(
-                lambda: self.client.get(f"/api/v1/project/{project}/job/{applied['id']}/"),
-                lambda told: str(told["status"]),
-                ("done", "failed"),
-                self.serving,
-                limit,
-            )
-            status = waited.state["status"]
-            if waited.frozen:
-                said = self._words(since) or waited.state["log"] or ""
-                return ended("frozen", status, said, quiet=waited.quiet)
-            if status == "failed":
-                return ended("failed", status, waited.state["log"] or "")
-            dataset = self.client.get(f"/api/v1/project/{project}/dataset/{target}/")
-            return ended("done", status, "", metadata=dataset["meta"])
-        except Broke as broke:
-            return ended("broken", str(broke.status), self._words(since) or broke.said)
-        except Refused as refused:
-            return ended("refused", str(refused.status), refused.said)
+    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> Ending:
+        project = self.client.post("/api/v1/project/", {"name": job.name})["id"]
+        source, target, workflow = self._prepare(project, job, collected)
+        applied = self.client.post(
+            f"/api/v1/project/{project}/workflow/{workflow}/apply/", {},
+            input_dataset_id=source, output_dataset_id=target,
+        )  # fmt: skip
+        waited = wait(
+            lambda: self.client.get(f"/api/v1/project/{project}/job/{applied['id']}/"),
+            lambda told: str(told["status"]),
+            ("done", "failed"),
+            self.serving,
+            limit,
+        )
+        status, log = waited.state["status"], waited.state["log"]
+        if waited.frozen:
+            return self.frozen(waited, status, since, log)
+        if status == "failed":
+            return "failed", status, log or "", {}
+        dataset = self.client.get(f"/api/v1/project/{project}/dataset/{target}/")
+        return "done", status, "", {"dataset": dataset["meta"]}
 
     def _prepare(self, project: int, job: Job, collected: Collected) -> tuple[int, int, int]:
         """Make the two datasets and the workflow of a job; gives their ids."""
@@ -214,7 +186,7 @@ class Server1:
         types = self._types(job, collected)
         datasets = []
         for name, type_, meta, paths in (
-            ("input", types[0], job.metadata, job.input_paths),
+            ("input", types[0], job.metadata, job.input_paths or (job.output_path,)),
             ("output", types[1], {}, (job.output_path,)),
         ):
             dataset = self.client.post(
@@ -228,14 +200,14 @@ class Server1:
             self.client.post(
                 f"{path}/workflow/{workflow}/wftask/",
                 {"args": dict(step.args)},
-                task_id=_id(step.task, collected),
+                task_id=id_of(step.task, collected),
             )
         return datasets[0], datasets[1], workflow
 
     def _types(self, job: Job, collected: Collected) -> tuple[str, str]:
         """Types of datasets that the first and the last task take."""
         first, last = (
-            self.client.get(f"/api/v1/task/{_id(job.steps[place].task, collected)}/")
+            self.client.get(f"/api/v1/task/{id_of(job.steps[place].task, collected)}/")
             for place in (0, -1)
         )
         return first["input_type"], last["output_type"]
@@ -243,35 +215,13 @@ class Server1:
     def _listed(self, ids: set[int]) -> tuple[ListedTask, ...]:
         """The tasks with these ids, as everybody sees them who asks for the server's tasks."""
         return tuple(
-            ListedTask(
-                task["name"], tuple(shlex.split(task["command"])), task["source"], task["id"]
-            )
+            ListedTask(task["name"], {"command": task["command"]}, task["source"], task["id"])
             for task in self.client.get("/api/v1/task/")
             if task["id"] in ids
         )
-
-    def _words(self, since: int) -> str:
-        """The exception that the server has printed since then; "" when there is none."""
-        for _ in range(20):  # it is printed after the answer
-            if words := last_error(self.serving.said(since, count=10_000)):
-                return words
-            processes.pause(0.1)
-        return ""
 
     def _own_copy(self, wheel: Path) -> Path:
         """The wheel where no path has a blank, at which the server would break it."""
         copy = self.folder / "wheels" / wheel.name
         shutil.copy(wheel, copy)
         return copy
-
-    def _offer(self, version: str, executable: Path) -> str:
-        """Let the server find this interpreter when it is asked for this version."""
-        script = self.folder / "bin" / f"python{version}"
-        # Not a link: an environment made through one would not find the standard library.
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(executable))} "$@"\n')
-        script.chmod(0o755)
-        return version
-
-
-def _id(task: str, collected: Collected) -> int:
-    return next(one.id for one in collected.tasks if one.name == task)

@@ -14,7 +14,7 @@ from pytest_fractal.server.process import Serving
 FROZEN_AFTER: Final = 20.0
 """Seconds without change, while no process of the server's works, that count as frozen."""
 
-FROZEN_AFTER_ERROR: Final = 3.0
+FROZEN_AFTER_ERROR: Final = 5.0
 """The same when the server has printed a traceback: nobody goes on with what has raised."""
 
 _POLLS: Final = (0.1, 1.0)

@@ -1,0 +1,17 @@
+"""Make images."""
+
+from pathlib import Path
+
+from fr402_converter_writes_nothing.command import run_without_output
+
+
+def convert_images(*, zarr_dir, number=2):
+    """Make some images."""
+    images = [Path(zarr_dir, f"image_{index}.zarr") for index in range(number)]
+    for image in images:
+        image.mkdir(parents=True)
+    return {"image_list_updates": [{"zarr_url": str(image)} for image in images]}
+
+
+if __name__ == "__main__":
+    run_without_output(task_function=convert_images)

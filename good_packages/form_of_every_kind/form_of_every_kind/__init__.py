@@ -1,0 +1,1 @@
+"""Arguments of every kind that the web client's form can draw."""

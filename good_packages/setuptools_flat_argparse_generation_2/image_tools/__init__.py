@@ -1,0 +1,1 @@
+"""Tasks that come close to what the server refuses."""

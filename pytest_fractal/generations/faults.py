@@ -1,0 +1,49 @@
+"""What a pydantic model says of a value, in the words of findings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pytest_fractal.generations.protocol import ModelFault
+
+_EXPECTED: Final = {
+    "string_type": "a string",
+    "string_too_short": "a text that is not blank",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def faults_of(model: type[BaseModel], value: Any) -> Iterator[ModelFault]:
+    """Where `value` is not what the model takes, all places at once."""
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False):
+            yield _fault(detail)
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _fault(detail: ErrorDetails) -> ModelFault:
+    keys = tuple(detail["loc"])
+    if detail["type"] == "missing":
+        return ModelFault(keys, "this required field", "it is missing")
+    if detail["type"] == "literal_error":
+        expected = detail["msg"].removeprefix("Input should be ").replace("'", '"')
+    else:
+        expected = _EXPECTED.get(detail["type"], detail["msg"])
+    return ModelFault(keys, expected, json.dumps(detail["input"], default=str))

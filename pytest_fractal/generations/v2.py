@@ -1,0 +1,464 @@
+"""Generation 2: manifest version "2", `--args-json` and `--out-json`, fractal-server 2.x."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdapter
+from pydantic import ValidationError as Invalid
+
+from pytest_fractal.generations import images
+from pytest_fractal.generations.faults import faults_of, shown
+from pytest_fractal.generations.protocol import (
+    Answer,
+    Call,
+    ModelFault,
+    PartKeys,
+    Play,
+    Played,
+    Reserved,
+    Trouble,
+)
+
+Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A text that is not blank."""
+
+Kind = Literal[
+    "parallel", "non_parallel", "compound", "converter_non_parallel", "converter_compound"
+]
+
+_INIT: Final = PartKeys(
+    "init", "executable_non_parallel", "meta_non_parallel", "args_schema_non_parallel",
+    "command_non_parallel", is_parallel=False,
+)  # fmt: skip
+_COMPUTE: Final = PartKeys(
+    "compute", "executable_parallel", "meta_parallel", "args_schema_parallel",
+    "command_parallel", is_parallel=True,
+)  # fmt: skip
+_PARTS: Final = (_INIT, _COMPUTE)
+
+_RUNS: Final[Mapping[str, tuple[PartKeys, ...]]] = {
+    "parallel": (_COMPUTE,),
+    "non_parallel": (_INIT,),
+    "compound": (_INIT, _COMPUTE),
+    "converter_non_parallel": (_INIT,),
+    "converter_compound": (_INIT, _COMPUTE),
+}
+"""The commands that a job runs, by the kind of the task (`execute_tasks`)."""
+
+_RESERVED: Final[Mapping[tuple[str, PartKeys], Reserved]] = {
+    ("parallel", _COMPUTE): Reserved(("zarr_url",), ("zarr_urls", "zarr_dir"), ("init_args",)),
+    ("non_parallel", _INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
+    ("compound", _INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
+    ("compound", _COMPUTE): Reserved(("zarr_url", "init_args"), ("zarr_urls", "zarr_dir")),
+    ("converter_non_parallel", _INIT): Reserved(
+        ("zarr_dir",), ("zarr_url", "zarr_urls"), ("init_args",)
+    ),
+    ("converter_compound", _INIT): Reserved(
+        ("zarr_dir",), ("zarr_url", "zarr_urls"), ("init_args",)
+    ),
+    ("converter_compound", _COMPUTE): Reserved(
+        ("zarr_url", "init_args"), ("zarr_urls", "zarr_dir")
+    ),
+}
+"""What the server puts into the arguments files (`runner_functions`), and what the tasks' own
+tool refuses in a schema (fractal-task-tools 0.5.1, `FORBIDDEN_ARGUMENTS`)."""
+_NOTHING: Final = Reserved((), ())
+
+
+class TaskModel(BaseModel):
+    """One entry of `task_list`, as fractal-server 2.18.5 takes it.
+
+    What both its models ask for: `TaskManifestV2`, and the stricter `TaskCreate`, which is
+    made of it. Types are left open here, for images have them too, and what other rules
+    judge with better words: `meta_*` (FR111), `docs_link` (FR114), and an `args_schema_*`
+    that is null (FR201).
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Filled
+    executable_non_parallel: str | None = None
+    executable_parallel: str | None = None
+    input_types: Any = None
+    output_types: Any = None
+    meta_non_parallel: Any = None
+    meta_parallel: Any = None
+    args_schema_non_parallel: dict[str, Any] | None = None
+    args_schema_parallel: dict[str, Any] | None = None
+    docs_info: str | None = None
+    docs_link: Any = None
+    category: Filled | None = None
+    modality: Filled | None = None
+    tags: list[Filled] = []
+    type: Kind | None = None
+
+
+class ManifestModel(BaseModel):
+    """The manifest, as fractal-server 2.18.5 takes it (`ManifestV2`).
+
+    FR201 judges whether the schemas and their version are there.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    manifest_version: str
+    task_list: list[TaskModel]
+    has_args_schemas: bool = False
+    args_schema_version: str | None = None
+    authors: Filled | None = None
+
+
+_BOOLEAN: Final = TypeAdapter(bool)
+_MANIFEST: Final = re.compile("__FRACTAL_MANIFEST__.json")
+"""Not the name: the regular expression by which the server's script searches."""
+
+
+class Version2:
+    """See `Generation`."""
+
+    version = "2"
+    takes_integer_version = False
+    flags = ("--args-json", "--out-json")
+    wrong_manners: tuple[tuple[str, ...], ...] = (
+        ("--args-json={arguments}", "--out-json={output}"),
+        ("-j", "{arguments}", "--metadata-out", "{output}"),
+        ("--json", "{arguments}", "--metadata-out", "{output}"),
+    )
+    kind_key: str | None = "type"
+    type_keys: tuple[str, ...] = ()
+    schema_version = "pydantic_v2"
+    form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
+    schema_tool = "`fractal-manifest create` of fractal-task-tools"
+    bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
+    manifest_keys = frozenset(ManifestModel.model_fields)
+    task_keys = frozenset(TaskModel.model_fields)
+    custom_keys = frozenset(TaskModel.model_fields)
+
+    def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
+        """See `Generation`."""
+        yield from faults_of(ManifestModel, manifest)
+        value = manifest.get("has_args_schemas", False)
+        if not isinstance(value, bool) and _is_boolean(value):
+            yield ModelFault(
+                ("has_args_schemas",),
+                "true or false",
+                f"{shown(value)}, which the server turns into it",
+                coerced=True,
+            )
+        tasks = manifest.get("task_list")
+        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+            for fault in _task_faults(task) if isinstance(task, dict) else ():
+                yield replace(fault, keys=("task_list", index, *fault.keys))
+
+    def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
+        """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
+        raise NotImplementedError
+
+    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+        """Keys are stripped, and refused if that leaves none, or twins (`valdict_keys`)."""
+        yield from _key_faults(meta)
+        if meta.get("account") is not None:
+            yield ModelFault(
+                ("account",), "no account, which each user's settings tell",
+                f"{shown(meta['account'])}, which ends every job on SLURM", coerced=True,
+            )  # fmt: skip
+        gpu = meta.get("needs_gpu", False)
+        if not isinstance(gpu, bool) and str(gpu).lower() not in ("true", "false"):
+            yield ModelFault(("needs_gpu",), "true or false", shown(gpu), coerced=True)
+
+    def link_problem(self, link: str) -> str:
+        """By the `HttpUrl` of pydantic 2, which takes `http://localhost` too."""
+        if not link.strip():
+            return "which is empty"
+        try:
+            HttpUrl(link.strip())
+        except Invalid as error:
+            (detail,) = error.errors(include_url=False)
+            return f"which is no http or https URL: {detail['msg']}"
+        return ""
+
+    def second_manifest(self, path: str, *, is_first: bool) -> str | None:
+        """It joins all lines of `pip show --files` that match."""
+        if not _MANIFEST.search(path):
+            return None
+        return f"also {path}; the server joins the paths that it finds, and opens no file"
+
+    def kind(self, entry: Mapping[str, Any]) -> str:
+        """The `type`; without one, by which executables there are (`set_task_type`)."""
+        kind = entry.get("type")
+        if isinstance(kind, str) and kind in _RUNS:
+            return kind
+        there = self.parts(entry)
+        if len(there) == 2:
+            return "compound"
+        return "parallel" if _COMPUTE in there else "non_parallel"
+
+    def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        return tuple(part for part in _PARTS if entry.get(part.executable) is not None)
+
+    def runs(self, kind: str) -> tuple[PartKeys, ...]:
+        """See `Generation`."""
+        return _RUNS[kind]
+
+    def reserved(self, kind: str, part: PartKeys) -> Reserved:
+        """See `Generation`. None for a command that a task of this kind does not run."""
+        return _RESERVED.get((kind, part), _NOTHING)
+
+    def reserved_values(
+        self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """See `Generation`. The folder is what the server calls `zarr_dir`."""
+        image = str(folder / "plate.zarr" / "B" / "03" / "0")
+        values = {
+            "zarr_dir": str(folder),
+            "zarr_urls": [image],
+            "zarr_url": image,
+            "init_args": made.get("init_args", {}),
+        }
+        return {name: values[name] for name in self.reserved(kind, part).names}
+
+    sample_keys = frozenset({"images", "zarr_dir", "zarr_url", "zarr_urls"})
+    sample_folders: tuple[str, ...] = ()
+    must_write = False
+    refuses_nan = False
+    parallel_keys: str | None = None
+    has_output_model = True
+
+    def sample_faults(
+        self, kind: str, given: Mapping[str, Any]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """See `Generation`. Paths must have been placed: `{tmp}` is none."""
+        listed = given.get("images", [])
+        if not isinstance(listed, list):
+            yield ("images",), "`images` must be a list of images, each with its zarr_url"
+            return
+        for index, image in enumerate(listed):
+            for fault in images.image_faults(image, ("images", index)):
+                if not fault.coerced:
+                    yield fault.keys, f"an image has {fault.expected}, not {fault.found}"
+        urls = given.get("zarr_urls", [])
+        if not isinstance(urls, list) or not all(map(_is_absolute, urls)):
+            yield ("zarr_urls",), "`zarr_urls` must be a list of absolute paths"
+        for key in ("zarr_dir", "zarr_url"):
+            if key in given and not _is_absolute(given[key]):
+                yield (key,), f"`{key}` must be an absolute path"
+        words = kind.replace("_", "-")
+        for key in ("images", "zarr_url", "zarr_urls"):
+            if key in given and kind.startswith("converter"):
+                yield (key,), f"Fractal gives no images to a {words} task"
+        wrong = "zarr_urls" if kind == "parallel" else "zarr_url"
+        if wrong in given and not kind.startswith("converter"):
+            yield (wrong,), f"Fractal gives no {wrong!r} to a {words} task"
+
+    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """One image, for a task that works on images."""
+        if kind.startswith("converter"):
+            return {}
+        key = "zarr_url" if kind == "parallel" else "zarr_urls"
+        image = "{tmp}/plate.zarr/B/03/0"
+        return {key: image if kind == "parallel" else [image]}
+
+    def play(
+        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any],
+        before: images.Dataset | None, folder: Path,
+    ) -> Play:  # fmt: skip
+        """See `Generation`: `execute_tasks`, and the `run_task_*` that it calls."""
+        kind = self.kind(entry)
+        types = images.read_types(entry.get("input_types", {}))
+        dataset = before or images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
+        if "zarr_dir" in given:
+            dataset = replace(dataset, zarr_dir=images.read_url(given["zarr_dir"]))
+        dataset, inputs = _inputs(dataset, given, types)
+        here = Path(dataset.zarr_dir)
+        zarr_urls = [image.zarr_url for image in inputs]
+        calls: tuple[Call, ...]
+        if kind.startswith("converter"):
+            inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
+        elif not inputs:
+            return Played(dataset, here, _no_images(dataset, types))
+        elif kind == "parallel":
+            calls = tuple(
+                Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
+            )
+        else:
+            calls = (Call(_INIT, {"zarr_dir": dataset.zarr_dir, "zarr_urls": zarr_urls}),)
+
+        first = 0
+        if _COMPUTE in self.runs(kind) and kind != "parallel":
+            (answer,) = yield tuple(replace(call, about="the init part") for call in calls)
+            if not _is_good(answer, images.init_output_faults):
+                return Played(dataset, here)
+            units = images.read_units(answer.value)
+            if not units:
+                return Played(dataset, here, _NOTHING_TO_COMPUTE)
+            first, calls = 1, tuple(
+                Call(
+                    _COMPUTE, {"zarr_url": unit.zarr_url, "init_args": dict(unit.init_args)},
+                    f"the compute part, {unit.zarr_url}",
+                )
+                for unit in units
+            )  # fmt: skip
+        answers = yield calls
+        good = [
+            number
+            for number, answer in enumerate(answers)
+            if _is_good(answer, images.output_faults)
+        ]
+        after, faults = dataset.after(
+            [images.read_output(answers[number].value) for number in good],
+            inputs=inputs,
+            output_types=images.read_types(entry.get("output_types", {})),
+        )
+        return Played(after, here, faults=tuple(
+            (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
+            for fault in faults
+        ))  # fmt: skip
+
+    def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
+        """See `Generation`. Only what an init part writes is the list of what to compute."""
+        if part == _INIT and _COMPUTE in self.runs(kind):
+            return images.init_output_faults(value)
+        return images.output_faults(value)
+
+    def slug(self, name: str) -> str:
+        """Lower case, all but letters and digits as `_`: as in a job's folders."""
+        special = string.punctuation + string.whitespace
+        return name.strip().lower().translate({ord(one): "_" for one in special})
+
+    def identities(self, name: str) -> Mapping[str, str]:
+        """Only the name: `T` and `t` are two tasks, and `T` and `T ` both become `T`."""
+        return {"name": name.strip()}
+
+    def source(
+        self, package: str, version: str, extras: Sequence[str], python: str, slug: str
+    ) -> None:
+        """None: a task is found by the names of its package, its version and itself."""
+
+
+VERSION_2: Final = Version2()
+
+_NOTHING_TO_COMPUTE: Final = Trouble(
+    "a parallelization_list with an element at least",
+    "the init part hands on nothing: the server computes nothing, and calls the task done",
+    "see what the init part makes of its arguments and images",
+    fails=False,
+)
+
+
+def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> Trouble:
+    """The server's "Cannot run task for an empty image list"."""
+    wanted = {**dataset.type_filters, **types}
+    there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
+    with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
+    return Trouble(
+        f"an image{with_types} for the task to work on",
+        f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
+        "fails with this",
+        'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": {...}}], or '
+        "let a step before it in the workflow make some",
+    )
+
+
+def _inputs(
+    dataset: images.Dataset, given: Mapping[str, Any], types: Mapping[str, bool]
+) -> tuple[images.Dataset, tuple[images.Image, ...]]:
+    """The dataset with the images that a sample gives, and those of them that the task gets.
+
+    An image of which it gives no more than the path is of the types that the task wants.
+    """
+    named = given.get("zarr_urls") or ([given["zarr_url"]] if "zarr_url" in given else [])
+    urls = [images.read_url(url) for url in named]
+    known = {image.zarr_url: image for image in dataset.images}
+    known |= {image.zarr_url: image for image in map(images.read_image, given.get("images", ()))}
+    wanted = {**dataset.type_filters, **types}
+    for url in urls:
+        known.setdefault(url, images.Image(url, types=wanted))
+    dataset = replace(dataset, images=tuple(known.values()))
+    if urls:
+        return dataset, tuple(known[url] for url in dict.fromkeys(urls))
+    return dataset, dataset.inputs(types)
+
+
+def first_dataset(
+    entry: Mapping[str, Any], given: Mapping[str, Any], folder: Path
+) -> images.Dataset:
+    """The dataset with which the first step of a workflow begins: see `Generation.play`."""
+    types = images.read_types(entry.get("input_types", {}))
+    empty = images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
+    return _inputs(empty, given, types)[0]
+
+
+def _is_good(answer: Answer, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
+    """Whether the server goes on with what a command has written."""
+    return (
+        answer.succeeded
+        and answer.readable
+        and all(fault.coerced for fault in faults(answer.value))
+    )
+
+
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/")
+
+
+def _is_boolean(value: object) -> bool:
+    try:
+        _BOOLEAN.validate_python(value)
+    except Invalid:
+        return False
+    return True
+
+
+def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
+    """What the server refuses, or coerces, beyond the types of a task's fields."""
+    if all(task.get(part.executable) is None for part in _PARTS):
+        yield ModelFault(
+            (), f"{_INIT.executable} or {_COMPUTE.executable}, or both", "neither of them"
+        )
+    for part in _PARTS:
+        if task.get(part.executable) is not None:
+            continue
+        if (meta := task.get(part.meta, {})) != {}:
+            yield ModelFault(
+                (part.meta,), f"no {part.meta}, or {{}}, without {part.executable}", shown(meta)
+            )
+        if isinstance(schema := task.get(part.args_schema), dict):
+            yield ModelFault(
+                (part.args_schema,), f"no {part.args_schema} without {part.executable}",
+                shown(schema),
+            )  # fmt: skip
+    for part in _PARTS:
+        schema = task.get(part.args_schema)
+        for fault in _key_faults(schema) if isinstance(schema, dict) else ():
+            yield replace(fault, keys=(part.args_schema, *fault.keys))
+    for key in ("input_types", "output_types"):
+        yield from images.type_faults(task.get(key, {}), (key,))
+    tags = task.get("tags")
+    seen: set[str] = set()
+    for index, tag in enumerate(tags if isinstance(tags, list) else ()):
+        if isinstance(tag, str) and tag.strip():
+            if tag.strip() in seen:
+                yield ModelFault(("tags", index), "each tag once", f"{shown(tag)} again")
+            seen.add(tag.strip())
+
+
+def _key_faults(value: Mapping[str, Any]) -> Iterator[ModelFault]:
+    """Keys that are blank, or the same once they are stripped."""
+    seen: set[str] = set()
+    for key in value:
+        bare = key.strip()
+        if not bare:
+            yield ModelFault((key,), "a key that is not blank", json.dumps(key))
+        elif bare in seen:
+            yield ModelFault(
+                (key,), "keys that differ by more than blanks", f"{json.dumps(key)} again"
+            )
+        seen.add(bare)

@@ -1,0 +1,486 @@
+"""The report as one HTML file: it needs no network, and works without its script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from importlib.metadata import version
+from typing import Final
+
+from pytest_fractal.report.markup import Markup, element
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.report.overview import (
+    WORST_FIRST,
+    Matrix,
+    check_again,
+    facts,
+    matrix,
+    names,
+    number,
+    sentence,
+    title,
+    to_mend,
+    worst,
+)
+from pytest_fractal.report.timeline import Bar, timeline
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.rules.registry import DOCUMENTATION
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+
+SIGNS: Final = {
+    Outcome.PASS: "✓",
+    Outcome.FAIL: "✗",
+    Outcome.WARN: "!",
+    Outcome.SKIP: "–",
+    Outcome.BLOCKED: "⊘",
+    Outcome.ERROR: "?",
+}
+_MEANT: Final = {
+    Outcome.PASS: "passes",
+    Outcome.FAIL: "fails",
+    Outcome.WARN: "warns",
+    Outcome.SKIP: "does not apply",
+    Outcome.BLOCKED: "blocked",
+    Outcome.ERROR: "could not be checked",
+}
+_FEW_TASKS: Final = 4
+"""With more of them, the names of tasks stand upright in the head of the matrix."""
+_OPEN: Final = 10
+"""How many verdicts are unfolded from the start."""
+
+
+def render(report: Report) -> str:
+    """The page; nothing that a candidate has chosen can become markup or script."""
+    style, script = _part("page.css"), _part("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    heading = ", ".join(title(one) for one in report.candidates) or "nothing"
+    page = element(
+        "html",
+        element(
+            "head",
+            element("meta", charset="utf-8"),
+            element("meta", http_equiv="Content-Security-Policy", content=policy),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="color-scheme", content="light dark"),
+            element("title", f"{heading}: {sentence(report)}"),
+            element("style", style),
+        ),
+        element(
+            "body",
+            element("main", *_filter(report), *_candidates(report)),
+            element(
+                "footer",
+                "Made by ",
+                element("a", f"pytest-fractal {version('pytest-fractal')}", href=DOCUMENTATION),
+            ),
+            element("script", script),
+        ),
+        lang="en",
+    )
+    return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _part(name: str) -> Markup:
+    text = (resources.files("pytest_fractal.report") / name).read_text("utf-8")
+    return Markup(f"\n{text}")
+
+
+def _digest(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"
+
+
+def _candidates(report: Report) -> Iterator[Markup]:
+    if not report.candidates:
+        yield element("h1", sentence(report))
+    for place, candidate in enumerate(report.candidates):
+        yield _Page(candidate, report, f"c{place}-").section()
+
+
+def _filter(report: Report) -> Iterator[Markup]:
+    """What narrows the page down; the script shows it."""
+    counts = {
+        outcome: sum(one.summary[outcome] for one in report.candidates) for outcome in WORST_FIRST
+    }
+    yield element(
+        "search",
+        element(
+            "label", "Filter ",
+            element("input", type="search", id="filter", autocomplete="off", spellcheck="false",
+                    placeholder="rule, task or text"),
+        ),
+        element(
+            "span",
+            (
+                element(
+                    "label",
+                    element("input", type="checkbox", value=outcome.value, checked=True),
+                    element("b", SIGNS[outcome], class_=f"sign {outcome}", aria_hidden="true"),
+                    f" {outcome.value} {count}",
+                )
+                for outcome, count in counts.items()
+                if count
+            ),
+            class_="outcomes",
+        ),
+        element("output", id="matches", for_="filter"),
+        hidden=True,
+    )  # fmt: skip
+
+
+class _Page:
+    """The part of the page that is about one candidate; ids in it begin with `prefix`."""
+
+    def __init__(self, candidate: CandidateReport, report: Report, prefix: str) -> None:
+        self._candidate = candidate
+        self._alone = Report((candidate,), report.strict, report.complete)
+        self._prefix = prefix
+        self._names = names(candidate)
+        self._matrix = matrix(candidate)
+        self._ids = {
+            (one.code, one.task, one.sample): f"{prefix}v{place}"
+            for place, one in enumerate(candidate.verdicts)
+        }
+
+    def section(self) -> Markup:
+        return element(
+            "section",
+            self._verdict(),
+            *self._to_mend(),
+            *self._checks(),
+            *self._timeline(),
+            *self._rules(),
+            *self._commands(),
+            class_="candidate",
+        )
+
+    def _verdict(self) -> Markup:
+        passed = self._alone.passed
+        outcome = Outcome.PASS if passed else Outcome.FAIL
+        return element(
+            "header",
+            element("b", SIGNS[outcome], class_="sign", aria_hidden="true"),
+            element(
+                "div",
+                element(
+                    "h1", f"{title(self._candidate)} {'passes' if passed else 'does not pass'}"
+                ),
+                element("p", sentence(self._alone), class_="sentence"),
+                element(
+                    "dl",
+                    (
+                        element("div", element("dt", name), element("dd", value))
+                        for name, value in facts(self._candidate)
+                    ),
+                ),
+            ),
+            class_=f"verdict {outcome}",
+        )
+
+    def _to_mend(self) -> Iterator[Markup]:
+        told = to_mend(self._candidate, self._alone.strict)
+        blocks = {id(one.verdict): one.blocks for one in told}
+        ordered = list({id(one.verdict): one.verdict for one in told}.values())
+        if ordered:
+            yield element("h2", "What to mend, best in this order")
+            yield element(
+                "ol",
+                (
+                    element("li", self._told(verdict, blocks[id(verdict)], place < _OPEN))
+                    for place, verdict in enumerate(ordered)
+                ),
+                class_="tomend",
+            )
+
+    def _told(self, verdict: Verdict, blocks: int, unfolded: bool) -> Markup:
+        return element(
+            "details",
+            element("summary", *self._heading(verdict)),
+            element(
+                "div",
+                element("p", verdict.reason) if verdict.reason else None,
+                [self._finding(found, verdict) for found in verdict.findings],
+                element("p", f"{number(blocks, 'other check')} blocked until this is mended.")
+                if blocks else None,
+                element("p", "Check it again:"),
+                _command(check_again(self._candidate, verdict)),
+                element("p", element("a", f"More about {verdict.code}",
+                                     href=f"#{self._prefix}{verdict.code}")),
+                id=self._id(verdict), tabindex="-1", class_="target",
+            ),
+            open=unfolded,
+            class_=f"check {verdict.outcome}",
+            data_outcome=verdict.outcome,
+        )  # fmt: skip
+
+    def _heading(self, verdict: Verdict) -> Iterator[Markup | str]:
+        yield _sign(verdict.outcome)
+        yield element("code", verdict.code)
+        yield " "
+        yield element("strong", verdict.rule)
+        if verdict.task is not None:
+            yield " "
+            yield element("span", self._about(verdict), class_="about")
+        yield element("span", f", {_MEANT[verdict.outcome]}", class_="unseen")
+
+    def _about(self, verdict: Verdict) -> str:
+        name = self._names.get(verdict.task, verdict.task or "")
+        return f"{name}, sample {verdict.sample}" if verdict.sample else name
+
+    def _finding(self, found: Finding, verdict: Verdict) -> Markup:
+        differs = found.severity is not None and found.severity != REGISTRY[verdict.code].severity
+        rows = [
+            ("where", found.where),
+            ("task", found.task if found.task and verdict.task is None else None),
+            ("expected", found.expected),
+            ("found", found.found),
+            ("mend", found.hint),
+            ("weighs", f"as {found.severity}" if differs else None),
+        ]
+        return element(
+            "dl",
+            (
+                element("div", element("dt", name), element("dd", value, class_=name))
+                for name, value in rows
+                if value
+            ),
+            class_="finding",
+        )
+
+    def _checks(self) -> Iterator[Markup]:
+        if not self._matrix.rules:
+            return
+        yield element("h2", "Tasks and rules", id=f"{self._prefix}matrix")
+        upright = len(self._matrix.subjects) - 1 > _FEW_TASKS
+        yield element(
+            "div",
+            element(
+                "table",
+                element(
+                    "thead",
+                    element(
+                        "tr",
+                        element("th", "Rule", scope="col"),
+                        (
+                            element("th", element("span", self._names.get(one, one)), scope="col")
+                            for one in self._matrix.subjects
+                        ),
+                    ),
+                ),
+                element("tbody", self._rows(self._matrix)),
+                class_="matrix upright" if upright else "matrix",
+            ),
+            class_="scroll", tabindex="0", role="region",
+            aria_labelledby=f"{self._prefix}matrix",
+        )  # fmt: skip
+        yield element(
+            "p",
+            (
+                element("span", _sign(outcome), f" {_MEANT[outcome]}")
+                for outcome in WORST_FIRST
+                if self._candidate.summary[outcome]
+            ),
+            class_="legend",
+        )
+
+    def _rows(self, table: Matrix) -> Iterator[Markup]:
+        family = ""
+        for code, row in table.rules.items():
+            begins = code[:3] != family
+            family = code[:3]
+            yield element(
+                "tr",
+                element(
+                    "th", element("code", code), " ", element("span", _rule_name(code)),
+                    scope="row",
+                ),
+                (self._cell(code, one, row.get(one, ())) for one in table.subjects),
+                class_="family" if begins else None,
+            )  # fmt: skip
+
+    def _cell(self, code: str, subject: str | None, verdicts: Sequence[Verdict]) -> Markup:
+        if not verdicts:
+            return element("td")
+        outcome = worst(verdicts)
+        first = next(one for one in verdicts if one.outcome is outcome)
+        told = outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
+        target = self._id(first) if told else f"{self._prefix}{code}"
+        name = self._names.get(subject, subject)
+        several = f" ({number(len(verdicts), 'sample')})" if len(verdicts) > 1 else ""
+        return element(
+            "td",
+            element(
+                "a", SIGNS[outcome], href=f"#{target}",
+                aria_label=f"{code} {_rule_name(code)}, {name}: {_MEANT[outcome]}{several}",
+                title=f"{name}: {_MEANT[outcome]}{several}",
+            ),
+            class_=outcome,
+            data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
+        )  # fmt: skip
+
+    def _timeline(self) -> Iterator[Markup]:
+        bars = timeline(self._candidate)
+        if not bars:
+            return
+        whole = max(bar.ended for bar in bars) or 1.0
+        yield element("h2", "Time line")
+        yield element(
+            "p",
+            f"{whole:.1f} s in all. A light bar is a wait for its turn: what came before was "
+            "done, and other commands were run.",
+        )
+        yield element(
+            "table",
+            element(
+                "thead",
+                element(
+                    "tr",
+                    (element("th", head, scope="col", class_=class_)
+                     for head, class_ in (("What", None), ("After", "after"), ("Began", "began"),
+                                          ("Seconds", None), ("When", "when"))),
+                ),
+            ),
+            element("tbody", (_bar(bar, whole) for bar in bars)),
+            class_="timeline",
+        )  # fmt: skip
+
+    def _rules(self) -> Iterator[Markup]:
+        if self._matrix.rules:
+            yield element("h2", "The rules, one by one")
+        for code, row in self._matrix.rules.items():
+            verdicts = [one for some in row.values() for one in some]
+            outcome = worst(verdicts)
+            yield element(
+                "details",
+                element("summary", _sign(outcome), element("code", code), " ",
+                        element("strong", _rule_name(code))),
+                element("div", *self._rule(code, verdicts), id=f"{self._prefix}{code}",
+                        tabindex="-1", class_="target"),
+                class_="check rule",
+                data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
+            )  # fmt: skip
+
+    def _rule(self, code: str, verdicts: Sequence[Verdict]) -> Iterator[Markup]:
+        rule = REGISTRY.get(code)
+        if rule is not None:
+            yield element("p", element("strong", rule.title))
+            yield from (element("p", part) for part in rule.rationale.split("\n\n"))
+            weight = "" if rule.severity is Severity.ERROR else " (a warning)"
+            yield element("p", f"How to mend it{weight}: {rule.mend}")
+            yield element("p", element("a", f"The page of {code}", href=rule.page))
+        for outcome in WORST_FIRST:
+            if some := [one for one in verdicts if one.outcome is outcome]:
+                yield element(
+                    "p", _sign(outcome), element("strong", f" {_MEANT[outcome]}"), ": ",
+                    *self._listed(some),
+                )  # fmt: skip
+
+    def _listed(self, verdicts: Sequence[Verdict]) -> Iterator[Markup | str]:
+        """What verdicts of one outcome are about; those of the same reason together."""
+        groups: dict[str | None, list[Verdict]] = {}
+        for one in verdicts:
+            groups.setdefault(one.reason if not one.findings else None, []).append(one)
+        for place, (reason, some) in enumerate(groups.items()):
+            yield "; " if place else ""
+            for number_, one in enumerate(some):
+                yield ", " if number_ else ""
+                told = one.outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
+                about = self._about(one) or "the package"
+                yield element("a", about, href=f"#{self._id(one)}") if told else about
+            if reason:
+                yield f" ({reason})"
+            roots = {
+                (root.code, root.task, root.sample): root for one in some for root in one.blockers
+            }
+            for root in roots.values():
+                if (target := self._ids.get((root.code, root.task, root.sample))) is not None:
+                    yield " "
+                    yield element("a", f"see {root.code}", href=f"#{target}")
+
+    def _commands(self) -> Iterator[Markup]:
+        runs = self._candidate.runs
+        if not runs:
+            return
+        yield element("h2", "Command lines")
+        yield element("p", "To judge this package again, in the same way:")
+        yield _command(self._candidate.again)
+        kept = self._candidate.folder
+        yield element(
+            "p",
+            ("The files of this run are kept in ", element("code", kept), ".") if kept else
+            ("The files of this run are gone; with ", element("code", "--fractal-keep"),
+             " they stay, and each of these can be repeated."),
+        )  # fmt: skip
+        yield element(
+            "details",
+            element("summary", number(len(runs), "process start")),
+            (
+                element(
+                    "div",
+                    element(
+                        "p",
+                        element("strong", self._names.get(run.task, run.task)),
+                        f", sample {run.sample}" if run.sample else "",
+                        f": {'time limit' if run.timed_out else f'status {run.returncode}'}, "
+                        f"{run.seconds:.1f} s",
+                    ),
+                    _command(run.again),
+                    class_="start",
+                )
+                for run in runs
+            ),
+        )
+
+    def _id(self, verdict: Verdict) -> str:
+        return self._ids[verdict.code, verdict.task, verdict.sample]
+
+
+def _bar(bar: Bar, whole: float) -> Markup:
+    def part(value: float) -> str:
+        return f"{100 * value / whole:.2f}%"
+
+    drawn = [
+        element("rect", x=part(bar.ready), width=part(bar.waited), y=5, height=4, class_="waits")
+        if bar.waited > whole / 500 else None,
+        element("rect", x=part(bar.started), width=part(max(bar.seconds, whole / 400)), y=1,
+                height=12, rx=2),
+    ]  # fmt: skip
+    waited = f", waited {bar.waited:.1f} s" if bar.waited >= 0.05 else ""
+    return element(
+        "tr",
+        element("th", bar.what, scope="row"),
+        element("td", f"{bar.after or ''}{waited}", class_="after"),
+        element("td", f"{bar.started:.1f}", class_="number began"),
+        element("td", f"{bar.seconds:.1f}", class_="number"),
+        element(
+            "td",
+            element(
+                "svg", element("title", f"{bar.what}: {bar.ending or 'done'}"), *drawn,
+                width="100%", height=14, role="img",
+            ),
+            class_="when",
+        ),
+        class_=f"{bar.kind} bad" if bar.bad else bar.kind,
+    )  # fmt: skip
+
+
+def _sign(outcome: Outcome) -> Markup:
+    return element("b", SIGNS[outcome], class_=f"sign {outcome}", aria_hidden="true")
+
+
+def _command(text: str) -> Markup:
+    return element(
+        "div",
+        element("pre", element("code", text), tabindex="0"),
+        element("button", "Copy", type="button", hidden=True),
+        class_="command",
+    )
+
+
+def _rule_name(code: str) -> str:
+    return REGISTRY[code].name if code in REGISTRY else ""

@@ -1,0 +1,202 @@
+"""The report as Markdown, for the summary of a CI job: the verdict first."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.report.overview import (
+    Matrix,
+    ToMend,
+    check_again,
+    facts,
+    matrix,
+    names,
+    number,
+    sentence,
+    title,
+    to_mend,
+    visible,
+    worst,
+)
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.verdicts import Outcome
+
+SIGNS: Final = {
+    Outcome.PASS: "✅",
+    Outcome.FAIL: "❌",
+    Outcome.WARN: "⚠️",
+    Outcome.SKIP: "➖",
+    Outcome.BLOCKED: "⛔",
+    Outcome.ERROR: "💥",
+}
+_LEGEND: Final = (
+    "✅ passes, ❌ fails, ⚠️ warns, ⛔ blocked by what fails, ➖ not applicable, "
+    "💥 could not be checked"
+)
+_SHOWN: Final = 5
+"""How many findings are told in full before the rest is folded."""
+_IN_FULL: Final = 50
+"""How many are told in full at all: a job's summary must stay below 1 MiB."""
+_LONGEST: Final = 4000
+"""Characters of one text."""
+_MARKS: Final = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.")
+"""What would begin something within a line: also an address that becomes a link by itself."""
+
+
+def render(report: Report) -> str:
+    """The report as Markdown; what the candidate has chosen stays text, whatever it holds."""
+    blocks = [block for candidate in report.candidates for block in _candidate(candidate, report)]
+    if not blocks:
+        blocks = [f"## {SIGNS[Outcome.FAIL]} {_plain(sentence(report))}"]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
+    alone = Report((candidate,), report.strict, report.complete)
+    if alone.passed:
+        yield f"## {SIGNS[Outcome.PASS]} {_plain(title(candidate))} passes"
+    else:
+        yield f"## {SIGNS[Outcome.FAIL]} {_plain(title(candidate))} does not pass"
+    known = " · ".join(f"{name} {_plain(value)}" for name, value in facts(candidate))
+    yield f"**{sentence(alone)}** · {known}"
+    findings = to_mend(candidate, report.strict)
+    if findings:
+        yield "### What to mend next"
+        told = [_finding(candidate, one) for one in findings[:_IN_FULL]]
+        yield from told[:_SHOWN]
+        rest = told[_SHOWN:] + [_line(one) for one in findings[_IN_FULL:]]
+        if rest:
+            yield _folded(f"{len(rest)} more", *rest)
+    table = matrix(candidate)
+    telling = [
+        code
+        for code, row in table.rules.items()
+        if not {worst(some) for some in row.values()} <= {Outcome.PASS, Outcome.SKIP}
+    ]
+    if telling:
+        yield "### Tasks and rules"
+        yield _table(candidate, table, telling)
+        yield _LEGEND
+    if table.rules:
+        yield _folded(
+            "All checks", _table(candidate, table, list(table.rules), across=False), _LEGEND
+        )
+    yield _folded("Where the time went", *_times(candidate))
+
+
+def _finding(candidate: CandidateReport, one: ToMend) -> str:
+    verdict, found = one.verdict, one.finding
+    sign = SIGNS[Outcome.ERROR if found is None else Outcome.FAIL if one.heavy else Outcome.WARN]
+    lines = [f"#### {sign} {_rule(verdict.code)} {_plain(verdict.rule)}"]
+    about = [f"task {_code(found.task)}"] if found and found.task else []
+    about += [f"sample {_code(verdict.sample)}"] if verdict.sample else []
+    about += [_code(found.where)] if found and found.where else []
+    about += [f"blocks {number(one.blocks, 'other check')}"] if one.blocks else []
+    if about:
+        lines.append(" · ".join(about))
+    if found is None:
+        lines.append(_labelled("could not be checked", verdict.reason or ""))
+    else:
+        lines += [
+            _labelled("Expected", found.expected),
+            _labelled("Found", found.found),
+            _labelled("Mend", found.hint),
+        ]
+    lines.append(_folded("Check it again", _fence(check_again(candidate, verdict), "sh")))
+    return "\n\n".join(lines)
+
+
+def _line(one: ToMend) -> str:
+    where = f" {_code(one.finding.where)}" if one.finding else ""
+    return f"- {_rule(one.verdict.code)} {_plain(one.verdict.task or '')}{where}"
+
+
+def _table(
+    candidate: CandidateReport, table: Matrix, codes: Sequence[str], *, across: bool = True
+) -> str:
+    """Rules and subjects; `across` says that the rules are the columns."""
+    called = names(candidate)
+    subjects = [one for one in table.subjects if any(table.rules[code].get(one) for code in codes)]
+    grid = {
+        (code, subject): SIGNS[worst(some)] if (some := table.rules[code].get(subject)) else ""
+        for code in codes
+        for subject in subjects
+    }
+    columns = [_plain(called.get(one, one or "")) for one in subjects]
+    if across:
+        rows = [
+            [name, *(grid[code, subject] for code in codes)]
+            for name, subject in zip(columns, subjects, strict=True)
+        ]
+        return _rows(["", *map(_rule, codes)], rows)
+    rows = [
+        [f"{_rule(code)} {_plain(_name(code))}", *(grid[code, subject] for subject in subjects)]
+        for code in codes
+    ]
+    return _rows(["", *columns], rows)
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *[":-:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _times(candidate: CandidateReport) -> Iterator[str]:
+    told = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in candidate.timings.items())
+    yield f"{told}; {number(len(candidate.runs), 'process start')}"
+    slowest = sorted(candidate.runs, key=lambda run: -run.seconds)[:10]
+    if slowest:
+        yield _rows(
+            ["slowest starts", "sample", "seconds", "ended with"],
+            [
+                [_plain(run.task), _plain(run.sample or ""), f"{run.seconds:.1f}",
+                 "time limit" if run.timed_out else str(run.returncode)]
+                for run in slowest
+            ],
+        )  # fmt: skip
+
+
+def _name(code: str) -> str:
+    return REGISTRY[code].name if code in REGISTRY else ""
+
+
+def _rule(code: str) -> str:
+    return f"[{code}]({REGISTRY[code].page})" if code in REGISTRY else code
+
+
+def _labelled(label: str, text: str) -> str:
+    if "\n" in text.strip():
+        return f"**{label}:**\n\n{_fence(text)}"
+    return f"**{label}:** {_plain(text)}"
+
+
+def _folded(summary: str, *blocks: str) -> str:
+    inner = "\n\n".join(blocks)
+    return f"<details><summary>{summary}</summary>\n\n{inner}\n\n</details>"
+
+
+def _plain(text: str) -> str:
+    """Text on one line that is nothing but text to Markdown: its marks are HTML's references."""
+    text = html.escape(" ".join(_clipped(text).split()), quote=False)
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", text)
+
+
+def _code(text: str) -> str:
+    return f"<code>{_plain(text)}</code>"
+
+
+def _fence(text: str, language: str = "") -> str:
+    """A block of code, in a fence that the text cannot close."""
+    text = _clipped(text)
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _clipped(text: str) -> str:
+    text = visible(text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,151 @@
+"""What the formats for people have in common: in what order they tell what."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+
+WORST_FIRST: Final = (
+    Outcome.ERROR, Outcome.FAIL, Outcome.WARN, Outcome.BLOCKED, Outcome.PASS, Outcome.SKIP
+)  # fmt: skip
+"""Which outcome stands for several: what is skipped beside something judged says nothing."""
+
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""What would move a terminal's cursor, turn text around, or make XML ill-formed."""
+
+
+def visible(text: str) -> str:
+    r"""A text that shows its control characters as escapes, such as `\x1b`, instead of obeying."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
+
+
+def sentence(report: Report) -> str:
+    """The result in a few words: `2 rules broken, 1 warning`."""
+    verdicts = [verdict for candidate in report.candidates for verdict in candidate.verdicts]
+    by_outcome: dict[Outcome, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_outcome.setdefault(verdict.outcome, []).append(verdict)
+    broken = {verdict.code for verdict in by_outcome.get(Outcome.FAIL, ())}
+    parts = [
+        number(len(broken), "rule") + " broken" if broken else "",
+        number(len(by_outcome.get(Outcome.ERROR, ())), "check") + " could not be made"
+        if Outcome.ERROR in by_outcome else "",
+        number(len(by_outcome.get(Outcome.WARN, ())), "warning")
+        if Outcome.WARN in by_outcome else "",
+        number(len(by_outcome.get(Outcome.BLOCKED, ())), "check") + " blocked"
+        if Outcome.BLOCKED in by_outcome else "",
+    ]  # fmt: skip
+    told = ", ".join(part for part in parts if part)
+    if not report.complete:
+        return f"interrupted: {told}" if told else "interrupted"
+    if not verdicts:
+        return "nothing was judged"
+    return told or f"{number(len(verdicts), 'check')} passed or not applicable"
+
+
+def number(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class ToMend:
+    """One finding, or a check that could not be made, with what hangs on it."""
+
+    verdict: Verdict
+    finding: Finding | None
+    """None where the harness failed: the reason is the verdict's."""
+    heavy: bool
+    """Whether it fails; else it is a warning."""
+    blocks: int
+    """How many checks are blocked by its verdict."""
+
+
+def to_mend(candidate: CandidateReport, strict: bool) -> tuple[ToMend, ...]:
+    """What is to be mended, in the order in which that is best done: warnings last.
+
+    The order of the rules is that of their prerequisites, so what blocks comes first.
+    """
+    blocked = Counter(
+        (root.code, root.task, root.sample)
+        for verdict in candidate.verdicts
+        for root in verdict.blockers
+    )
+    found = [
+        ToMend(
+            verdict, finding, strict or _weighs(verdict, finding),
+            blocked[verdict.code, verdict.task, verdict.sample],
+        )
+        for verdict in candidate.verdicts
+        for finding in (verdict.findings or ((None,) if verdict.outcome is Outcome.ERROR else ()))
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda one: not one.heavy))
+
+
+def _weighs(verdict: Verdict, finding: Finding | None) -> bool:
+    """Whether a finding fails, of itself."""
+    if finding is None or finding.severity is None:
+        return verdict.outcome in (Outcome.FAIL, Outcome.ERROR)
+    return finding.severity is Severity.ERROR
+
+
+def check_again(candidate: CandidateReport, verdict: Verdict) -> str:
+    """The command line that makes one check again."""
+    about = f"[{verdict.task}]" if verdict.task else ""
+    return f"{candidate.again} {shlex.quote(f'--fractal-select={verdict.code}{about}')}"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The checks by rule and by what they are about."""
+
+    subjects: Sequence[str | None]
+    """The ids of the tasks; None, in front, is the package."""
+    rules: Mapping[str, Mapping[str | None, Sequence[Verdict]]]
+    """The verdicts by code and subject; a task with several samples has several."""
+
+
+def matrix(candidate: CandidateReport) -> Matrix:
+    """Sort the verdicts of a candidate into rows and columns."""
+    rules: dict[str, dict[str | None, list[Verdict]]] = {}
+    tasks: dict[str | None, None] = dict.fromkeys(task.id for task in candidate.tasks)
+    for verdict in candidate.verdicts:
+        rules.setdefault(verdict.code, {}).setdefault(verdict.task, []).append(verdict)
+        if verdict.task is not None:
+            tasks.setdefault(verdict.task)
+    return Matrix((None, *tasks), rules)
+
+
+def worst(verdicts: Sequence[Verdict]) -> Outcome:
+    """The outcome that stands for several."""
+    return min((verdict.outcome for verdict in verdicts), key=WORST_FIRST.index)
+
+
+def names(candidate: CandidateReport) -> Mapping[str | None, str]:
+    """What to call the subjects of verdicts."""
+    return {None: "the package", **{task.id: task.name for task in candidate.tasks}}
+
+
+def title(candidate: CandidateReport) -> str:
+    """What is judged: name and version."""
+    return f"{candidate.name} {candidate.version}" if candidate.version else candidate.name
+
+
+def facts(candidate: CandidateReport) -> Iterator[tuple[str, str]]:
+    """What else is known of the candidate, each with its name."""
+    yield "from", candidate.source
+    if candidate.wheel:
+        yield "wheel", candidate.wheel
+    if candidate.generation:
+        yield "generation", candidate.generation
+    if candidate.python:
+        yield "Python", candidate.python

@@ -1,0 +1,36 @@
+"""What is being done, in one line that is true at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_fractal.candidate import Candidate
+from pytest_fractal.engine import Check
+from pytest_fractal.report.overview import visible
+
+
+def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
+    """What these checks wait for; empty when it is nothing that takes its time."""
+    work = dict.fromkeys(
+        key
+        for check in checks
+        if check.needs_process and check.task is not None
+        for key in candidate.work(check.task, check.sample)
+    )
+    store = candidate.store
+    name = visible(candidate.wheel.distribution if candidate.has_wheel else candidate.spec.text)
+    if not work:
+        return ""
+    if candidate.has_wheel and not store.has("install"):
+        doing = "installing" if store.has("environment") else "making the environment of"
+        return with_output(f"fractal: {doing} {name}", candidate)
+    done = sum(store.has(key) for key in work)
+    if done == len(work):
+        return ""
+    return f"fractal: {done} of {len(work)} commands have run, {name}"
+
+
+def with_output(doing: str, candidate: Candidate) -> str:
+    """What is being done, with the last line that the installer or the build has printed."""
+    said = visible(" ".join(candidate.last_words().split()))
+    return f"{doing}: {said}" if said else f"{doing} ..."

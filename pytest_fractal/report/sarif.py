@@ -1,0 +1,150 @@
+"""The report as SARIF 2.1.0, which code scanning shows beside the lines of a repository."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any, Final
+from urllib.parse import quote
+
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.report.overview import ToMend, title, to_mend, visible
+from pytest_fractal.report.repository import in_repository
+from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules.registry import DOCUMENTATION
+from pytest_fractal.verdicts import Finding, Severity
+
+_SCHEMA: Final = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+
+def render(report: Report) -> str:
+    """The report as SARIF: one run for each candidate, one result for each finding."""
+    log = {
+        "$schema": _SCHEMA,
+        "version": "2.1.0",
+        "runs": [_run(candidate, report) for candidate in report.candidates],
+    }
+    return json.dumps(log, indent=2) + "\n"
+
+
+def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
+    told = to_mend(candidate, report.strict)
+    judged = {verdict.code for verdict in candidate.verdicts}
+    rules = [rule for code, rule in REGISTRY.items() if code in judged]
+    places = {rule.code: number for number, rule in enumerate(rules)}
+    return {
+        "tool": {
+            "driver": {
+                "name": "pytest-fractal",
+                "version": version("pytest-fractal"),
+                "informationUri": DOCUMENTATION,
+                "rules": [_rule(rule) for rule in rules],
+            }
+        },
+        # What tells the results of one upload from those of another package.
+        "automationDetails": {"id": f"pytest-fractal/{visible(candidate.name)}/"},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {
+                "executionSuccessful": report.complete
+                and all(one.finding is not None for one in told),
+                "toolExecutionNotifications": [
+                    {
+                        "level": "error",
+                        "message": {"text": visible(one.verdict.reason or "")},
+                        "associatedRule": {"id": one.verdict.code},
+                    }
+                    for one in told
+                    if one.finding is None
+                ],
+            }
+        ],
+        "results": [
+            _result(candidate, one, one.finding, places) for one in told if one.finding is not None
+        ],
+    }
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.code,
+        "name": rule.name,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.rationale or rule.title},
+        "help": {"text": f"{rule.rationale}\n\nMend: {rule.mend}".strip()},
+        "helpUri": rule.page,
+        "defaultConfiguration": {
+            "level": "error" if rule.severity is Severity.ERROR else "warning"
+        },
+    }
+
+
+def _result(
+    candidate: CandidateReport, one: ToMend, found: Finding, places: Mapping[str, int]
+) -> dict[str, Any]:
+    verdict = one.verdict
+    names = [name for name in (verdict.task or found.task, verdict.sample) if name]
+    about = f" [{'-'.join(names)}]" if names else ""
+    text = (
+        f"{verdict.rule}{about}: expected {found.expected}; found {found.found}\n"
+        f"Mend: {found.hint}"
+    )
+    result: dict[str, Any] = {
+        "ruleId": verdict.code,
+        "level": "error" if one.heavy else "warning",
+        "message": {"text": visible(text)},
+        "locations": [_location(candidate, found)],
+        "partialFingerprints": {"finding/v1": _fingerprint(candidate, one, found)},
+    }
+    if verdict.code in places:
+        result["ruleIndex"] = places[verdict.code]
+    return result
+
+
+def _location(candidate: CandidateReport, found: Finding) -> dict[str, Any]:
+    """Where code scanning shows it; without a source tree, the file in the wheel."""
+    file = in_repository(candidate, found.place)
+    place = found.place
+    if file is not None and place is not None:
+        artifact = {"uri": _uri(file), "uriBaseId": "%SRCROOT%"}
+        line, column = place.line, place.column
+    else:
+        artifact = {"uri": _uri(found.file or candidate.wheel or candidate.source)}
+        line, column = found.line, found.column
+    region = {"startLine": line or 1} | ({"startColumn": column} if line and column else {})
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": artifact, "region": region}
+    }
+    if logical := list(_logical(candidate, found)):
+        location["logicalLocations"] = logical
+    return location
+
+
+def _logical(candidate: CandidateReport, found: Finding) -> Iterator[dict[str, str]]:
+    if found.task:
+        yield {"name": visible(found.task), "kind": "task",
+               "fullyQualifiedName": visible(f"{title(candidate)} {found.task}")}  # fmt: skip
+    if found.pointer:
+        yield {"fullyQualifiedName": visible(found.pointer), "kind": "object"}
+
+
+def _fingerprint(candidate: CandidateReport, one: ToMend, found: Finding) -> str:
+    """What makes a finding the same one although lines were added above it."""
+    parts = (candidate.name, one.verdict.code, found.task, one.verdict.sample, found.file,
+             found.pointer, found.expected)  # fmt: skip
+    return hashlib.sha256(
+        "\0".join(part or "" for part in parts).encode(errors="replace")
+    ).hexdigest()[:32]
+
+
+def _uri(path: str) -> str:
+    """A path as a reference that is relative, or absolute for a file outside."""
+    if PurePath(path).is_absolute():
+        return "file://" + quote(path, errors="replace")
+    # A colon in the first part would make a scheme of it.
+    return quote(path.replace("\\", "/"), safe="/", errors="replace")

@@ -1,0 +1,123 @@
+"""What servers of all versions have in common, as seen from their REST API."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_fractal.machinery.processes import pause
+from pytest_fractal.server.client import Broke, Client, Refused
+from pytest_fractal.server.facts import Answer, Collected, Job, Outcome, ServerRun
+from pytest_fractal.server.process import Serving
+from pytest_fractal.server.waiting import Waited, last_error
+
+A = TypeVar("A", bound=Answer)
+
+Ending = tuple[Outcome, str, str, Mapping[str, Any]]
+"""How something ended: the outcome, the last status, the server's words, and more."""
+
+
+class RestServer:
+    """A running server; see `Server`. It can be handed to the other processes of a run."""
+
+    def __init__(self, version: str, folder: Path, url: str, serving: Serving) -> None:
+        self.name = f"fractal-server {version}"
+        self.folder = folder
+        self.url = url
+        self.serving = serving
+        self._client: Client | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Each process of the run has a client of its own.
+        return {**vars(self), "_client": None}
+
+    @property
+    def client(self) -> Client:
+        """The server's API, for a user who may do everything."""
+        if self._client is None:
+            self._client = self.log_in()  # not before that is done: several threads ask
+        return self._client
+
+    def log_in(self) -> Client:
+        """A new client. Raises `HarnessError` when the server does not answer."""
+        raise NotImplementedError
+
+    def collect(
+        self,
+        wheel: Path,
+        *,
+        extras: Sequence[str] = (),
+        pins: Mapping[str, str] | None = None,
+        python: tuple[str, Path] | None = None,
+    ) -> Collected:
+        """See `Server`."""
+        version = self._offer(*python) if python else ""
+        return self._told(
+            Collected, lambda since: self._collect(since, wheel, extras, pins or {}, version)
+        )
+
+    def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
+        """See `Server`."""
+        return self._told(ServerRun, lambda since: self._run(since, job, collected, limit))
+
+    def _collect(
+        self,
+        since: int,
+        wheel: Path,
+        extras: Sequence[str],
+        pins: Mapping[str, str],
+        python: str,
+    ) -> Ending:
+        """Let it collect a wheel; `since` is where its log ended before."""
+        raise NotImplementedError
+
+    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> Ending:
+        """Let it run a job; `since` is where its log ended before."""
+        raise NotImplementedError
+
+    def _told(self, kind: type[A], ask: Callable[[int], Ending]) -> A:
+        started, since = time.monotonic(), self.serving.log_size()
+        more: Mapping[str, Any] = {}
+        outcome: Outcome
+        try:
+            outcome, status, said, more = ask(since)
+        except Broke as broke:
+            outcome, status = "broken", str(broke.status)
+            said = self.words(since) or broke.said
+        except Refused as refused:
+            outcome, status, said = "refused", str(refused.status), refused.said
+        seconds = time.monotonic() - started
+        return kind(self.name, outcome, status, said.strip(), seconds, **more)
+
+    def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> Ending:
+        """How something ended that has not ended, and never will."""
+        return "frozen", status, self.words(since) or log or "", {"quiet": waited.quiet}
+
+    def words(self, since: int) -> str:
+        """The exception that the server has printed since then; "" when there is none."""
+        for _ in range(20):  # it is printed after the answer
+            if words := last_error(self.serving.said(since, count=10_000)):
+                return words
+            pause(0.1)
+        return ""
+
+    def _offer(self, version: str, executable: Path) -> str:
+        """Let the server find this interpreter when it is asked for this version."""
+        script = interpreter_script(self.folder, version)
+        # Not a link: an environment made through one would not find the standard library.
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(executable))} "$@"\n')
+        script.chmod(0o755)
+        return version
+
+
+def interpreter_script(folder: Path, version: str) -> Path:
+    """Where the server in `folder` finds an interpreter of this version, if it is offered."""
+    return folder / "bin" / f"python{version}"
+
+
+def id_of(task: str, collected: Collected) -> int:
+    """By which number the server knows a task that it has collected."""
+    return next(one.id for one in collected.tasks if one.name == task)

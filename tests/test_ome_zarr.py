@@ -1,0 +1,302 @@
+"""Sample data: OME-Zarr that other libraries read, in samples and for authors' own tests."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+from conftest import Runner
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from pytest_fractal.ome_zarr import CHANNELS, PIXEL, SHAPE, WELLS, copy_ome_zarr, make_ome_zarr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_ome_zarr(tmp_path_factory.mktemp("made") / "ome_zarr")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def attributes(group: Path) -> dict[str, Any]:
+    """The metadata of OME-Zarr, wherever its version keeps them."""
+    if (group / "zarr.json").exists():
+        text = json.loads((group / "zarr.json").read_text())
+        attributes: dict[str, Any] = text["attributes"]["ome"]
+    else:
+        attributes = json.loads((group / ".zattrs").read_text())
+    return attributes
+
+
+def pixels(path: Path) -> Any:
+    return zarr.open_array(str(path), mode="r")[:]
+
+
+@pytest.mark.parametrize("name", ["image.zarr", "image_v05.zarr", "plate.zarr/B/05/0"])
+def test_an_image_has_two_channels_and_two_levels(made: Path, name: str) -> None:
+    told = attributes(made / name)
+    assert [channel["wavelength_id"] for channel in told["omero"]["channels"]] == [
+        wavelength for _, wavelength, _ in CHANNELS
+    ]
+    (multiscale,) = told["multiscales"]
+    assert [axis["name"] for axis in multiscale["axes"]] == ["c", "z", "y", "x"]
+    assert [axis.get("unit") for axis in multiscale["axes"]] == [None, *["micrometer"] * 3]
+    for level, dataset in enumerate(multiscale["datasets"]):
+        assert dataset["path"] == str(level)
+        (scale,) = dataset["coordinateTransformations"]
+        step = 2**level
+        assert scale["scale"] == [1, PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
+        values = pixels(made / name / str(level))
+        assert values.shape == (*SHAPE[:2], SHAPE[2] // step, SHAPE[3] // step)
+        assert values.dtype == "uint16"
+        for channel in values:
+            assert (channel > 1000).any(), "something to segment"
+            assert (channel < 300).any(), "and something around it"
+
+
+@pytest.mark.parametrize("name", ["plate.zarr", "plate_v05.zarr"])
+def test_a_plate_has_two_wells_with_an_image_each(made: Path, name: str) -> None:
+    plate = attributes(made / name)["plate"]
+    assert [well["path"] for well in plate["wells"]] == list(WELLS)
+    for well in WELLS:
+        assert attributes(made / name / well)["well"]["images"] == [
+            {"path": "0", "acquisition": 0}
+        ]
+    one, other = (pixels(made / name / well / "0" / "0") for well in WELLS)
+    assert (one != other).any(), "they are told apart by their pixels"
+
+
+def test_both_versions_hold_the_same_pixels(made: Path) -> None:
+    for path in ("image{}.zarr/0", "image{}.zarr/1", "plate{}.zarr/B/05/0/0"):
+        one, other = (pixels(made / path.format(suffix)) for suffix in ("", "_v05"))
+        assert (one == other).all()
+    assert (made / "image.zarr" / "0" / ".zarray").is_file()
+    assert (made / "image_v05.zarr" / "0" / "zarr.json").is_file()
+
+
+def test_it_is_the_same_every_time(made: Path, tmp_path: Path) -> None:
+    again = make_ome_zarr(tmp_path / "again")
+    assert files(again) == files(made)
+    _, differ, strange = filecmp.cmpfiles(made, again, files(made), shallow=False)
+    assert (differ, strange) == ([], [])
+
+
+def test_a_copy_that_is_there_is_kept_as_it_is(made: Path, tmp_path: Path) -> None:
+    copy = copy_ome_zarr(made, tmp_path / "copy")
+    (copy / "image.zarr" / ".zattrs").write_text("{}")
+    assert copy_ome_zarr(made, copy) == copy
+    assert (copy / "image.zarr" / ".zattrs").read_text() == "{}"
+    assert (made / "image.zarr" / ".zattrs").read_text() != "{}"
+
+
+FIXTURE = """
+def test_one(fractal_ome_zarr):
+    assert (fractal_ome_zarr / "plate.zarr/B/03/0/.zattrs").is_file()
+    (fractal_ome_zarr / "plate.zarr/B/03/0/.zattrs").unlink()
+
+def test_other(fractal_ome_zarr, tmp_path):
+    assert fractal_ome_zarr == tmp_path / "ome_zarr"
+    assert (fractal_ome_zarr / "plate.zarr/B/03/0/.zattrs").is_file()
+"""
+
+
+def test_the_fixture_gives_each_test_its_own_and_needs_no_package(runner: Runner) -> None:
+    (runner.folder / "test_own.py").write_text(FIXTURE)
+    ran = runner.pytest("test_own.py", "-W", "error")
+    assert ran.status == 0, ran.text
+    assert "2 passed" in ran.out
+
+
+WITHOUT = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "ome_zarr" else find(name, *more)
+"""
+"""As a conftest.py: the extra is not installed."""
+
+
+def test_without_the_extra_the_fixture_says_what_to_install(runner: Runner) -> None:
+    (runner.folder / "conftest.py").write_text(WITHOUT)
+    (runner.folder / "test_own.py").write_text(FIXTURE)
+    ran = runner.pytest("test_own.py")
+    assert ran.status == 1, ran.text
+    assert "fractal_ome_zarr needs a library that is not installed: " in ran.out
+    assert "pip install pytest-fractal[ome-zarr]" in ran.out
+    assert "Traceback" not in ran.text
+
+
+NGIO = """
+import sys
+import ngio
+
+for suffix in ("", "_v05"):
+    image = ngio.open_ome_zarr_container(f"{sys.argv[1]}/image{suffix}.zarr")
+    print(image.levels, image.channel_labels, image.wavelength_ids, image.get_image().shape)
+    plate = ngio.open_ome_zarr_plate(f"{sys.argv[1]}/plate{suffix}.zarr")
+    for path, image in sorted(plate.get_images(max_workers=1).items()):
+        print(path, image.get_image().pixel_size.yx, image.get_image().get_array().max())
+"""
+
+MODELS = """
+import sys
+from ome_zarr_models import open_ome_zarr
+
+for suffix in ("", "_v05"):
+    for name in ("image", "plate"):
+        print(type(open_ome_zarr(f"{sys.argv[1]}/{name}{suffix}.zarr")))
+"""
+
+
+TASK = """
+import argparse, json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("-j", "--json", required=True)
+parser.add_argument("--metadata-out", required=True)
+options = parser.parse_args()
+
+
+def take(*, input_paths, output_path, metadata, component, image):
+    assert Path(image).is_file()
+    Path(input_paths[0], component, ".zattrs").unlink()
+    Path(output_path, component, "taken").touch()
+
+
+take(**json.loads(Path(options.json).read_text()))
+"""
+
+
+def custom_task(folder: Path, samples: dict[str, Any]) -> None:
+    """A parallel task of generation 1 that takes an image's metadata away, and its samples."""
+    (folder / "take.py").write_text(TASK)
+    entry = {
+        "name": "Take", "command": f"{sys.executable} {folder / 'take.py'}", "input_type": "zarr",
+        "output_type": "zarr", "source": "here:take", "meta": {"parallelization_level": "image"},
+        "docs_info": "Takes metadata away.",
+    }  # fmt: skip
+    (folder / "task.json").write_text(json.dumps(entry))
+    (folder / "fractal_samples").mkdir()
+    for name, sample in samples.items():
+        (folder / "fractal_samples" / f"{name}.json").write_text(json.dumps(sample, indent=1))
+
+
+SAMPLE = {
+    "task": "Take",
+    "args": {"image": "{ome_zarr}/image_v05.zarr/zarr.json"},
+    "component": "plate.zarr/B/03/0",
+    "input_paths": ["{ome_zarr}"],
+    "output_path": "{ome_zarr}",
+}
+
+
+def test_each_sample_has_its_own_and_the_steps_of_a_workflow_share_theirs(runner: Runner) -> None:
+    again = {**SAMPLE, "expect": "failure"}
+    custom_task(
+        runner.folder, {"one": SAMPLE, "other": SAMPLE, "twice": {"steps": [SAMPLE, again]}}
+    )
+    ran = runner.pytest(
+        "--fractal-task=task.json", "-v", "--fractal-select=FR401,FR406", "--fractal-jobs=2"
+    )
+    assert ran.status == 0, ran.text
+    for name in ("one", "other", "twice.1"):
+        assert f"sample-succeeds[take-{name}] PASSED" in ran.out
+    assert "sample-fails-as-expected[take-twice.2] PASSED" in ran.out
+    assert ran.left == []
+
+
+def test_without_the_extra_a_sample_that_needs_it_is_bad_input(runner: Runner) -> None:
+    custom_task(runner.folder, {"one": SAMPLE, "none": {**SAMPLE, "args": {}, "input_paths": [],
+                                                        "output_path": "{tmp}"}})  # fmt: skip
+    (runner.folder / "without.py").write_text(WITHOUT)
+    argv = ("--fractal-task=task.json", "-p", "without")
+    ran = runner.pytest(*argv, PYTHONPATH=str(runner.folder))
+    assert ran.status == 4, ran.text
+    assert (
+        "fractal_samples/one.json:1: {ome_zarr} needs a library that is not installed: "
+        "pip install pytest-fractal[ome-zarr]"
+    ) in ran.text.replace("\n", " ")
+    assert "Traceback" not in ran.text
+
+
+@pytest.mark.slow
+def test_other_libraries_read_it(made: Path, tmp_path: Path) -> None:
+    """ngio, with which tasks are written, and ome-zarr-models, in an environment of their own.
+
+    Each in a process of its own: after `import ngio` (1.1.3) ome-zarr-models (1.7) takes no
+    image of version 0.4.
+    """
+    python = tmp_path / "venv/bin/python"
+    for command in (
+        ["venv", "--python", sys.executable, str(tmp_path / "venv")],
+        ["pip", "install", "-q", "--python", str(python), "ngio", "ome-zarr-models"],
+    ):
+        subprocess.run([sys.executable, "-m", "uv", *command], check=True)
+
+    def printed(script: str) -> list[str]:
+        argv = [str(python), "-W", "ignore", "-c", script, str(made)]
+        env = {**os.environ, "HOME": str(tmp_path)}
+        ran = subprocess.run(argv, capture_output=True, text=True, env=env)
+        assert ran.returncode == 0, ran.stderr
+        return list(ran.stdout.splitlines())
+
+    once = [
+        f"2 {[label for label, _, _ in CHANNELS]} {[one for _, one, _ in CHANNELS]} {SHAPE}",
+        *(f"{well}/0 (0.325, 0.325) 2200" for well in WELLS),
+    ]
+    assert printed(NGIO) == once * 2
+    assert printed(MODELS) == [
+        f"<class 'ome_zarr_models.{version}.{kind}'>"
+        for version in ("v04", "v05")
+        for kind in ("image.Image", "hcs.HCS")
+    ]
+
+
+@pytest.mark.slow
+def test_it_is_valid_by_the_schemas_of_the_specification(made: Path, tmp_path: Path) -> None:
+    """The strict ones too; ngff-zarr carries them all."""
+    pip = tmp_path / "venv/bin/pip"
+    for command in (
+        [sys.executable, "-m", "venv", str(tmp_path / "venv")],
+        [str(pip), "download", "-q", "--no-deps", "ngff-zarr==0.50.0"],
+    ):
+        subprocess.run(command, check=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("ngff_zarr-*.whl")
+    registry: Registry[Any] = Registry()
+    schemas = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            version, _, schema = name.removeprefix("ngff_zarr/spec/").partition("/schemas/")
+            if version in ("0.4", "0.5") and schema.endswith(".schema"):
+                schemas[version, schema] = json.loads(archive.read(name))
+                registry = DRAFT202012.create_resource(schemas[version, schema]) @ registry
+    judged = 0
+    for version, suffix in (("0.4", ""), ("0.5", "_v05")):
+        for kind, groups in (
+            ("image", [f"image{suffix}.zarr", f"plate{suffix}.zarr/B/03/0"]),
+            ("plate", [f"plate{suffix}.zarr"]),
+            ("well", [f"plate{suffix}.zarr/B/03", f"plate{suffix}.zarr/B/05"]),
+        ):
+            for group in groups:
+                told = attributes(made / group)
+                value = told if version == "0.4" else {"ome": told}
+                for schema in (f"{kind}.schema", f"strict_{kind}.schema"):
+                    if (version, schema) in schemas:
+                        validator = Draft202012Validator(
+                            schemas[version, schema], registry=registry
+                        )
+                        assert [error.message for error in validator.iter_errors(value)] == []
+                        judged += 1
+    assert judged >= 15

@@ -1,0 +1,520 @@
+"""A real fractal-server: asked by a run, by an author's test, and gone when that ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import OWN_TESTS, ROOT, Runner
+
+from pytest_fractal import Outcome, check_package
+from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.server import postgres, waiting
+from pytest_fractal.server.client import Broke, Client, Refused
+from pytest_fractal.server.comparing import MISSING, differences, moved
+from pytest_fractal.server.environment import Recipe, server_environment
+from pytest_fractal.server.postgres import Database
+from pytest_fractal.server.process import Hold, Serving, address, start
+from pytest_fractal.server.servers import Edition, running_server
+from pytest_fractal.server.waiting import last_error, wait
+
+SAMPLES = OWN_TESTS / "fractal_samples"
+
+
+def example() -> str:
+    """The test that docs/fixtures.md shows."""
+    page = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+    found = re.search(r"```python\n(def test_wells_are_inverted_on_a_server.*?)```", page, re.S)
+    assert found is not None
+    return found[1]
+
+
+def test_a_good_package_passes_on_a_real_server_that_all_workers_share(
+    runner: Runner, good_wheel: Path
+) -> None:
+    (runner.folder / "test_own.py").write_text(
+        f"""
+import pytest
+
+{example()}
+
+@pytest.mark.parametrize("number", range(2))
+def test_there_is_one_server(fractal_server, number):
+    assert [task.name for task in fractal_server.tasks] == ["Make wells", "Invert well"]
+    print("asked", fractal_server.url)
+
+def test_its_api(fractal_server):
+    assert [task["version"] for task in fractal_server.client.get("/api/v1/task/")] == ["1.0"] * 2
+"""
+    )
+    ran = runner.pytest(
+        "test_own.py", f"--fractal-package={good_wheel}", f"--fractal-samples={SAMPLES}",
+        "--fractal-server", "--fractal-select=FR9", "-n2", "-v", "-rP",
+    )  # fmt: skip
+    assert ran.status == 0, ran.text
+    assert re.search(r"PASSED \S*::server-collects", ran.out), ran.text
+    assert re.search(r"PASSED \S*::server-runs\[invert_well-wells\.2\]", ran.out), ran.text
+    assert len(set(re.findall(r"^asked (\S+)", ran.out, re.M))) == 1, ran.text
+    assert ran.left == []
+    assert not processes_below(runner.temporary)
+
+
+def processes_below(folder: Path) -> list[str]:
+    """The processes that were started with a path below this folder."""
+    listed = subprocess.run(["ps", "-axww", "-o", "args="], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if str(folder) in line]
+
+
+def test_ctrl_c_stops_the_server_and_leaves_nothing(runner: Runner, good_wheel: Path) -> None:
+    process = runner.start(
+        *runner.argv(f"--fractal-package={good_wheel}", "--fractal-server",
+                     "--fractal-select=FR901")
+    )  # fmt: skip
+    deadline = time.monotonic() + 100
+    while not any(runner.temporary.glob("*/package-0/server/tasks/.fractal/*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    ran = runner.finish(process)
+    assert ran.status == 2, ran.text
+    assert ran.left == []
+    assert not processes_below(runner.temporary)
+
+
+def test_a_server_is_not_asked_about_what_another_rule_refuses() -> None:
+    report = check_package(ROOT / "bad_packages" / "FR109_same_slug", server=True, select=["FR9"])
+    (candidate,) = report.candidates
+    outcomes = {verdict.code: verdict.outcome for verdict in candidate.verdicts}
+    assert outcomes["FR901"] is Outcome.BLOCKED
+    assert candidate.verdicts[0].reason == "blocked by FR109"
+
+
+def test_without_the_option_no_rule_asks_a_server(good_wheel: Path) -> None:
+    report = check_package(good_wheel, select=["FR108"], samples=SAMPLES)
+    assert [verdict.code for verdict in report.candidates[0].verdicts] == ["FR108"]
+    everything = check_package(good_wheel, ignore=["FR2", "FR3", "FR4"]).candidates[0]
+    assert not any(verdict.code.startswith("FR9") for verdict in everything.verdicts)
+    with pytest.raises(BadInput, match="FR901 is only judged with --fractal-server"):
+        check_package(good_wheel, select=["FR901"])
+
+
+def test_an_authors_test_is_skipped_without_the_option(runner: Runner, good_wheel: Path) -> None:
+    (runner.folder / "test_own.py").write_text("def test_it(fractal_server): 1 / 0\n")
+    ran = runner.pytest(
+        "test_own.py", f"--fractal-package={good_wheel}", "--fractal-select=FR108", "-rs"
+    )
+    assert ran.status == 0, ran.text
+    assert "a real server only runs with --fractal-server" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ("tests", "this is no version of fractal-server"),
+        ("9.0", "takes manifest version '9', and the package has '1'"),
+        ("2.18.5", "takes manifest version '2', and the package has '1'"),
+        ("1.4.99999", "fractal-server 1.4.99999 cannot be installed"),
+    ],
+)
+def test_a_server_that_cannot_be_had_is_told_before_anything_is_judged(
+    runner: Runner, good_wheel: Path, asked: str, complaint: str
+) -> None:
+    ran = runner.pytest(f"--fractal-package={good_wheel}", f"--fractal-server={asked}")
+    assert ran.status == 4, ran.text
+    assert complaint in ran.err
+    assert "Traceback" not in ran.text
+
+
+def test_the_ini_file_can_ask_for_the_server(runner: Runner, good_wheel: Path) -> None:
+    for setting, checks in (("default", 1), ("1.4.10", 1), ("", 0)):
+        (runner.folder / "pytest.ini").write_text(f"[pytest]\nfractal_server = {setting}\n")
+        ran = runner.pytest(f"--fractal-package={good_wheel}", "--co", "-q")
+        assert ran.out.count("::server-collects") == checks, ran.text
+
+
+def test_the_hermetic_command_takes_no_argument_for_a_version(
+    runner: Runner, good_wheel: Path
+) -> None:
+    ran = runner.hermetic("--fractal-server", good_wheel, "--co", "-q")
+    assert ran.status == 0, ran.text
+    assert "::server-collects" in ran.out
+
+
+# --- the environment of the server -------------------------------------------------------
+
+
+def test_an_environment_is_made_once_however_many_ask_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made: list[Path] = []
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
+    threads = [threading.Thread(target=server_environment, args=[recipe]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    environment = server_environment(recipe)
+    assert made == [environment.folder]
+    assert environment.folder.is_relative_to(tmp_path)
+    assert environment.versions()["fractal-server"] == "1.4.10"
+
+
+def test_an_environment_whose_interpreter_is_gone_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    made: list[Path] = []
+    recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
+    environment = server_environment(recipe)
+    environment.python.unlink()
+    environment.python.symlink_to(tmp_path / "gone")
+    assert server_environment(recipe).python.exists()
+    assert len(made) == 2
+
+
+def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
+    with pytest.raises(BadInput, match=r"runs on Python 2\.1 or 2\.0, and none .* was found"):
+        server_environment(Recipe("1.4.10", (), ("2.1", "2.0")))
+
+
+@pytest.mark.parametrize(
+    ("asked", "generation", "version"),
+    [
+        ("", "1", ("1", "1.4.10")),
+        ("", None, ("1", "1.4.10")),
+        ("1.3.0", "1", ("1", "1.3.0")),
+        ("", "2", ("2", "2.18.5")),
+        ("2.17.0", None, ("2", "2.17.0")),
+    ],
+)
+def test_the_version_follows_the_manifest_unless_it_is_given(
+    asked: str, generation: str | None, version: tuple[str, str]
+) -> None:
+    assert Edition.chosen(asked, generation) == Edition(*version)
+
+
+# --- PostgreSQL, for generation 2 --------------------------------------------------------
+
+needs_postgres = pytest.mark.skipif(
+    postgres.why_none() is not None, reason=f"no PostgreSQL: {postgres.why_none()}"
+)
+
+
+@needs_postgres
+def test_a_throw_away_postgresql_starts_and_leaves_nothing(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    cluster = postgres.Cluster(tmp_path / "hold")
+    try:
+        cluster.create()
+        database = cluster.start()
+        assert (cluster.folder / ".s.PGSQL.5432").is_socket()
+        assert database.host == str(cluster.folder)
+        assert processes_below(cluster.folder)
+    finally:
+        hold.release()
+    assert not cluster.folder.exists()
+    assert not processes_below(cluster.folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("postgresql://u:p%40w@db.example.org:5433/name",
+         Database("db.example.org", 5433, "u", "name", "p@w")),
+        ("postgres://u@localhost", Database("localhost", 5432, "u", "u")),
+        ("postgresql:///name?host=/run/Own", Database("/run/Own", 5432, "me", "name", "secret")),
+    ],
+)  # fmt: skip
+def test_a_database_url_is_read_as_postgresql_reads_it(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGPORT", "PGHOST", "PGUSER", "PGPASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    if database.user == "me":
+        monkeypatch.setenv("PGUSER", "me")
+        monkeypatch.setenv("PGPASSWORD", "secret")
+    assert postgres.parse_url(url) == database
+
+
+def test_what_is_no_database_url_is_told_without_its_password() -> None:
+    for url in ("mysql://u:secret@h/n", "postgresql://u:secret@h:port/n", "secret"):
+        with pytest.raises(BadInput, match="no URL of PostgreSQL's") as error:
+            postgres.parse_url(url)
+        assert "secret" not in str(error.value)
+
+
+def test_without_postgresql_and_without_a_url_generation_2_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres, "programs", lambda: None)
+    edition = Edition("2", "2.18.5")
+    with pytest.raises(BadInput, match=r"needs PostgreSQL, .* give --fractal-database=URL"):
+        edition.check_database(None)
+    edition.check_database("postgresql://u@h/n")
+    Edition("1", "1.4.10").check_database(None)
+
+
+@pytest.mark.slow
+@needs_postgres
+@pytest.mark.parametrize(
+    "name", ["hatchling_src_fractal_task_tools", "setuptools_flat_argparse_generation_2"]
+)
+def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> None:
+    (report,) = check_package(
+        ROOT / "good_packages" / name, server=True, select=["FR9"]
+    ).candidates
+    assert report.findings == ()
+    passed = [verdict.code for verdict in report.verdicts if verdict.outcome is Outcome.PASS]
+    assert set(passed) == {"FR901", "FR902"}
+
+
+@pytest.mark.slow
+@needs_postgres
+def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    try:
+        cluster = postgres.Cluster(tmp_path / "hold")
+        cluster.create()
+        given = cluster.start()
+        url = f"postgresql://{given.user}@/{given.name}?host={given.host}"
+
+        def databases() -> list[str]:
+            argv = ["psql", "-h", given.host, "-U", given.user, "-d", given.name, "-Atc",
+                    "SELECT datname FROM pg_database WHERE NOT datistemplate"]  # fmt: skip
+            folder = postgres.programs()
+            assert folder is not None
+            argv[0] = str(folder / "psql")
+            return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+        with running_server("2", database_url=url) as server:
+            assert server.client.get("/api/v2/task/") == []
+            assert len(databases()) == 2
+        assert databases() == ["postgres"]
+    finally:
+        hold.release()
+
+
+# --- its process, which any program stands for here --------------------------------------
+
+PROGRAM = """
+import subprocess, sys, time
+# Something that leaves the process group, as a daemon does.
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", {mark!r}],
+                 start_new_session=True)
+print("running on http://127.0.0.1:1", flush=True)
+time.sleep(600)
+"""
+
+
+def serve(folder: Path, program: str = PROGRAM) -> Serving:
+    hold = folder / "hold"
+    hold.mkdir(exist_ok=True)
+    argv = [sys.executable, "-c", program.replace("{mark!r}", repr(str(folder))), str(folder)]
+    return start("program", argv, folder=folder, hold=hold, env=os.environ)
+
+
+def test_a_server_ends_with_everything_when_the_hold_is_released(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    serving = serve(tmp_path)
+    assert address(serving) == "http://127.0.0.1:1"
+    assert not serving.has_ended()
+    assert len(processes_below(tmp_path)) >= 3
+    hold.release()
+    assert serving.has_ended()
+    assert not processes_below(tmp_path)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_ends_when_its_holder_is_killed(tmp_path: Path, sign: signal.Signals) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys, time; from pathlib import Path; from pytest_fractal.server.process import "
+         "Hold; hold = Hold(Path(sys.argv[1], 'hold')); print('held', flush=True); "
+         "time.sleep(600)", str(tmp_path)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        serving = serve(tmp_path)  # by another process of the same run
+        address(serving)
+        holder.send_signal(sign)
+    deadline = time.monotonic() + 30
+    while not serving.has_ended():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not processes_below(tmp_path)
+
+
+def test_a_server_that_is_started_too_late_ends_at_once(tmp_path: Path) -> None:
+    Hold(tmp_path / "hold").release()
+    serving = serve(tmp_path)
+    deadline = time.monotonic() + 30
+    while processes_below(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert serving.has_ended()
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold")
+    serving = serve(tmp_path, "import sys; sys.exit('the port is taken')")
+    with pytest.raises(HarnessError, match="program does not start: the port is taken"):
+        address(serving)
+    hold.release()
+
+
+# --- waiting ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "FROZEN_AFTER", 1.5)
+    monkeypatch.setattr(waiting, "FROZEN_AFTER_ERROR", 0.3)
+    monkeypatch.setattr(waiting, "_POLLS", (0.01, 0.05))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Any]:
+    """Starts a program as a server."""
+    hold = Hold(tmp_path / "hold")
+
+    def serving(program: str) -> Serving:
+        serving = serve(tmp_path, f"import time, sys, subprocess\n{program}\n")
+        while "up" not in serving.log.read_text():
+            time.sleep(0.01)
+        return serving
+
+    yield serving
+    hold.release()
+
+
+def until(serving: Serving, statuses: Any, limit: float = 60.0) -> Any:
+    return wait(lambda: next(statuses), str, ["over"], serving, limit)
+
+
+def ever(status: str) -> Iterator[str]:
+    while True:
+        yield status
+
+
+@pytest.mark.usefixtures("quick")
+def test_waiting_ends_when_it_is_over(served: Any) -> None:
+    serving = served("print('up', flush=True); time.sleep(600)")
+    waited = until(serving, iter(["pending", "ongoing", "over"]))
+    assert (waited.state, waited.frozen) == ("over", False)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_changes_no_more_is_frozen(served: Any) -> None:
+    waited = until(served("print('up', flush=True); time.sleep(600)"), ever("pending"))
+    assert waited.frozen
+    assert waited.quiet > 1.5
+
+
+@pytest.mark.usefixtures("quick")
+def test_after_a_traceback_it_is_found_frozen_sooner(served: Any) -> None:
+    serving = served(
+        "print('up', flush=True); time.sleep(0.2)\n"
+        "try: 1 / 0\nexcept Exception: import traceback; traceback.print_exc()\n"
+        "time.sleep(600)"
+    )
+    waited = until(serving, ever("pending"))
+    assert waited.frozen
+    assert waited.quiet < 1.5
+    assert last_error(serving.said(count=99)) == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_is_not_frozen_while_a_process_works_on_it(served: Any) -> None:
+    serving = served(
+        "print('up', flush=True)\nsubprocess.run(['sleep', '2.5'])\nprint('done', flush=True)\n"
+        "time.sleep(600)"
+    )
+
+    def statuses() -> Iterator[str]:
+        while True:
+            yield "over" if "done" in serving.log.read_text() else "installing"
+
+    assert not until(serving, statuses()).frozen
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_limit_ends_what_works_for_too_long(served: Any) -> None:
+    serving = served("print('up', flush=True); subprocess.run(['sleep', '600'])")
+    assert until(serving, ever("submitted"), limit=2.0).frozen
+
+
+# --- talking, comparing -------------------------------------------------------------------
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers with the status that is the last part of the path, and what it was sent."""
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length).decode()
+        status = int(self.path.rpartition("/")[2].partition("?")[0])
+        told = {"detail": [{"loc": ["body", "name"], "msg": "missing"}]} if status == 422 else body
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(b"plainly broken" if status == 500 else json.dumps(told).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # must not matter
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Client(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_the_client_tells_refusals_from_breakdowns(client: Client) -> None:
+    assert json.loads(client.post("/200", {"a": 1})) == {"a": 1}
+    with pytest.raises(Refused, match=r"body\.name: missing") as refused:
+        client.post("/422")
+    assert not isinstance(refused.value, Broke)
+    with pytest.raises(Broke, match="plainly broken"):
+        client.post("/500")
+
+
+def test_a_server_that_is_gone_is_no_fault_of_the_packages() -> None:
+    with pytest.raises(HarnessError, match="does not answer any more"):
+        Client("http://127.0.0.1:1").get("/")
+
+
+def test_differences_are_told_where_they_are() -> None:
+    one = {"a": [1, {"b": 2}], "c": 1, "same": [None]}
+    other = {"a": [1, {"b": 3}], "d": 1, "same": [None]}
+    assert [(each.pointer, each.one, each.other) for each in differences(one, other)] == [
+        ("/a/1/b", 2, 3),
+        ("/c", 1, MISSING),
+        ("/d", MISSING, 1),
+    ]
+    assert [each.pointer for each in differences({"a": 1}, {"a": True})] == ["/a"]
+    assert [each.pointer for each in differences({"a": [1]}, {"a": [1, 2]})] == ["/a"]
+
+
+def test_paths_are_told_as_those_of_another_place() -> None:
+    value = {"/one/a": ["/one/b", 1, None, "x:/one"]}
+    assert moved(value, {"/one": "/two"}) == {"/two/a": ["/two/b", 1, None, "x:/two"]}

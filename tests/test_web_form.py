@@ -1,0 +1,254 @@
+"""FR209: what the web client's form cannot draw."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from pytest_fractal import Outcome, check_package
+from pytest_fractal.machinery.json_text import pointer
+from pytest_fractal.rules.form_limits import form_limits
+
+TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+NULL: dict[str, Any] = {"type": "null"}
+MODEL: dict[str, Any] = {"type": "object", "properties": {"size": NUMBER}}
+REFS = [{"$ref": "#/$defs/Blur"}, {"$ref": "#/$defs/Sharpen"}]
+
+
+def schema(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"zarr_url": TEXT, **properties},
+        "$defs": {"Blur": MODEL, "Sharpen": MODEL, "Mode": {"type": "string", "enum": ["a"]}},
+    }
+
+
+def told(value: dict[str, Any]) -> list[str]:
+    return [f"{limit.code} {pointer(*limit.keys)}" for limit in form_limits(value)]
+
+
+BREACHES: list[tuple[str, dict[str, Any], str]] = [
+    ("E01", {"type": "number", "name": "args"}, "/name"),
+    ("E03", {"enum": ["auto", 1], "type": "string"}, "/enum"),
+    ("E03", {"enum": [1, True], "type": "integer"}, "/enum"),
+    ("E04", {}, ""),
+    ("E04", {"title": "Sigma", "default": 1}, ""),
+    ("E04", {"enum": ["a", "b"]}, ""),
+    ("E04", {"allOf": [REFS[0]], "default": {}}, ""),
+    ("E04", {"type": "array", "items": {}}, "/items"),
+    ("E04", {"type": "array", "items": True}, "/items"),
+    ("E05", FLAG, ""),
+    ("E05", {"type": "array", "items": FLAG}, "/items"),
+    ("E06", {"type": "object", "additionalProperties": FLAG}, ""),
+    ("E07", {"type": "string", "default": ""}, "/default"),
+    ("E07", {"type": "string", "default": " \t"}, "/default"),
+    ("E07", {"type": "array", "items": TEXT, "default": ["a", ""]}, "/default"),
+    ("E07", {"type": "object", "default": {"": "a"}}, "/default"),
+    ("E07", {"type": "object", "default": {"a": ""}}, "/default"),
+    ("E08", {"type": "array", "prefixItems": [NUMBER, FLAG]}, "/prefixItems/1"),
+    ("E10", {"anyOf": [FLAG, NULL], "default": None}, "/anyOf"),
+    ("E10", {"anyOf": [NULL, FLAG], "default": True}, "/anyOf"),
+    ("E11", {"anyOf": [{"type": "string", "enum": ["a"]}, NULL]}, "/anyOf"),
+    ("E12", {"anyOf": [{"$ref": "#/$defs/Mode"}, NULL]}, "/anyOf"),
+    ("E13", {"anyOf": [TEXT, NUMBER]}, "/anyOf"),
+    ("E13", {"anyOf": [TEXT, NUMBER, NULL]}, "/anyOf"),
+    ("E14", {"anyOf": REFS}, "/anyOf"),
+    ("E14", {"anyOf": [*REFS, NULL]}, "/anyOf"),
+    ("E15", {"anyOf": [TEXT, REFS[0], NULL]}, "/anyOf"),
+    ("E20", {"type": "array", "items": TEXT, "oneOf": REFS}, "/oneOf"),
+    ("E21", {"oneOf": REFS}, "/oneOf"),
+    ("E22", {"oneOf": [REFS[0], NUMBER], "discriminator": {}}, "/oneOf/1"),
+]
+
+DRAWN: list[dict[str, Any]] = [
+    {"type": "string", "enum": ["a", "b"], "default": "a"},
+    {"type": "boolean", "default": False},
+    {"anyOf": [TEXT, NULL]},
+    {"anyOf": [NULL, NUMBER], "default": None},
+    {"anyOf": [{"$ref": "#/$defs/Blur"}, NULL]},
+    {"anyOf": [{"type": "array", "items": TEXT}, NULL]},
+    {"anyOf": [TEXT, REFS[0]]},
+    {"$ref": "#/$defs/Mode"},
+    {"oneOf": REFS, "discriminator": {"propertyName": "kind"}},
+    {"type": "array", "items": {"oneOf": REFS, "discriminator": {"propertyName": "kind"}}},
+    {"type": "array", "prefixItems": [NUMBER, TEXT], "minItems": 2, "maxItems": 2},
+    {"type": "array", "prefixItems": [{"type": "boolean", "default": True}]},
+    {"type": "object", "additionalProperties": TEXT, "default": {}},
+    {"type": "object", "additionalProperties": {"type": "boolean", "default": True}},
+    {"type": "array", "items": TEXT, "default": []},
+    {"type": "array", "items": {"items": NUMBER}},
+    {"type": "object", "additionalProperties": True},
+]
+
+
+@pytest.mark.parametrize("number", range(len(BREACHES)))
+def test_what_the_form_cannot_draw_is_told_with_its_place(number: int) -> None:
+    code, value, below = BREACHES[number]
+    assert told(schema(size=value)) == [f"{code} /properties/size{below}"]
+
+
+@pytest.mark.parametrize("number", range(len(DRAWN)))
+def test_what_the_form_can_draw_is_passed_over(number: int) -> None:
+    assert told(schema(size=DRAWN[number])) == []
+
+
+def test_all_breaches_are_told_at_once_also_within_models() -> None:
+    value = schema(a={}, b={"type": "string", "default": ""})
+    value["$defs"]["Blur"] = {"type": "object", "properties": {"on": FLAG, "args": NUMBER}}
+    assert told(value) == [
+        "E01 /$defs/Blur/properties/args",
+        "E05 /$defs/Blur/properties/on",
+        "E04 /properties/a",
+        "E07 /properties/b/default",
+    ]
+
+
+def test_what_older_schemas_keep_in_definitions_is_looked_at_too() -> None:
+    value = {"type": "object", "definitions": {"Blur": {"properties": {"on": FLAG}}}}
+    assert told(value) == [
+        "E02 /definitions",
+        "E04 /definitions/Blur",
+        "E05 /definitions/Blur/properties/on",
+    ]
+
+
+def test_names_that_the_tool_means_to_forbid_are_told_apart_from_what_it_refuses() -> None:
+    (limit,) = form_limits(schema(kwargs=NUMBER))
+    assert (limit.code, limit.refused) == ("E01", False)
+    (limit,) = form_limits(schema(size={**NUMBER, "name": "kwargs"}))
+    assert (limit.code, limit.refused) == ("E01", True)
+
+
+def test_each_hint_names_the_argument_and_its_type_hint() -> None:
+    (limit,) = form_limits(schema(invert={"anyOf": [FLAG, NULL], "default": None}))
+    assert "`invert: bool = False`" in limit.hint
+    value = schema()
+    value["$defs"]["Blur"] = {"type": "object", "properties": {"on": FLAG}}
+    (limit,) = form_limits(value)
+    assert "`on: bool = False`" in limit.hint
+
+
+# the rule
+
+
+@pytest.mark.parametrize(
+    ("folder", "outcome"),
+    [
+        ("bad_packages/FR209_nullable_boolean", Outcome.WARN),
+        ("bad_packages/FR209_union_of_models", Outcome.FAIL),
+        ("good_packages/form_of_every_kind", Outcome.PASS),
+        ("good_packages/with_own_tests", Outcome.SKIP),
+    ],
+)
+def test_it_fails_where_the_tasks_own_tool_refuses_and_warns_elsewhere(
+    folder: str, outcome: Outcome
+) -> None:
+    (report,) = check_package(ROOT / folder, select=["FR209"], jobs=1).candidates
+    assert {verdict.outcome for verdict in report.verdicts if verdict.code == "FR209"} == {outcome}
+
+
+# agreement with the tasks' own tool
+
+TOOLS = "fractal-task-tools==0.5.1"
+PACKAGES = (
+    "fractal-tasks-core", "operetta-compose", "fractal-uzh-converters", "zmb-fractal-tasks",
+)  # fmt: skip
+
+
+def generated(number: int) -> dict[str, Any]:
+    """A schema with something of everything, the same one for the same number."""
+    rng = random.Random(number)
+    parts: list[dict[str, Any]] = [value for _, value, _ in BREACHES] + DRAWN * 6
+
+    def part(depth: int) -> Any:
+        kind = rng.randrange(8 if depth else 3)
+        if kind < 3:
+            return rng.choice(parts)
+        if kind == 3:
+            return {"type": "array", "items": part(depth - 1)}
+        if kind == 4:
+            return model(depth - 1)
+        if kind == 5:
+            choices = [part(depth - 1) for _ in range(rng.randint(1, 2))]
+            extra: dict[str, Any] = rng.choice([{}, {"default": None}, {"title": "x"}])
+            return {"anyOf": choices + rng.choice([[NULL], []]), **extra}
+        if kind == 6:
+            return {"type": "array", "prefixItems": [part(depth - 1)]}
+        default: Any = rng.choice(["", None, "a", [""], {"a": " "}, 1])
+        chosen: dict[str, Any] = rng.choice(parts)
+        return {**chosen, "default": default}
+
+    def model(depth: int) -> dict[str, Any]:
+        names = rng.sample(["a", "b", "name", "type", "items", "default"], rng.randint(0, 3))
+        return {"type": "object", "properties": {name: part(depth) for name in names}}
+
+    value = model(2)
+    value["$defs"] = {
+        "Blur": model(1), "Sharpen": MODEL,
+        "Mode": rng.choice([{"type": "string", "enum": ["a"]}, {"enum": ["a", 1]}, TEXT]),
+    }  # fmt: skip
+    if rng.random() < 0.03:
+        value["definitions"] = {}
+    return value
+
+
+@pytest.mark.slow
+def test_the_tasks_own_tool_refuses_the_same_schemas(tmp_path: Path) -> None:
+    python = tmp_path / "venv/bin/python"
+    for command in (
+        [sys.executable, "-m", "uv", "venv", "--python", sys.executable, str(tmp_path / "venv")],
+        [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), TOOLS],
+        [sys.executable, "-m", "venv", str(tmp_path / "pip")],
+        [str(tmp_path / "pip/bin/pip"), "download", "-q", "--no-deps", *PACKAGES],
+    ):
+        subprocess.run(command, check=True, cwd=tmp_path)
+    schemas = [schema(size=value) for value in [*(one for _, one, _ in BREACHES), *DRAWN]]
+    schemas += map(generated, range(int(os.environ.get("SCHEMA_CASES", "3000"))))
+    of_packages = 0
+    for wheel in sorted(tmp_path.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            (manifest,) = (n for n in archive.namelist() if n.endswith("_MANIFEST__.json"))
+            for task in json.loads(archive.read(manifest))["task_list"]:
+                for key in ("args_schema_non_parallel", "args_schema_parallel"):
+                    if task.get(key):
+                        schemas.append(task[key])
+                        of_packages += 1
+    assert of_packages > 30
+    ran = subprocess.run(
+        [python, Path(__file__).with_name("schema_checker.py")],
+        input=json.dumps(schemas), capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    codes: Counter[str] = Counter()
+    for value, theirs in zip(schemas, json.loads(ran.stdout), strict=True):
+        ours = [limit for limit in form_limits(value) if limit.refused]
+        shown = f"{json.dumps(value)}\ntool: {theirs}\nours: {[told(value)]}"
+        codes[theirs[0] if theirs else "accepted"] += 1
+        if theirs is None:
+            assert not ours, shown
+        elif theirs[0]:
+            assert any(
+                limit.code == theirs[0]
+                and theirs[1] in (pointer(*limit.keys[:end]) for end in _ends(limit.keys))
+                for limit in ours
+            ), shown
+        else:
+            assert ours, shown  # it dies of what it does not expect
+    print(codes)
+    assert {code for code, _, _ in BREACHES} <= set(codes)
+    assert codes["accepted"] > len(schemas) / 8
+
+
+def _ends(keys: tuple[str | int, ...]) -> range:
+    """Ours lead to the keyword itself, or to one of its elements."""
+    return range(max(0, len(keys) - 2), len(keys) + 1)
