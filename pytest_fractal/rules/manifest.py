@@ -53,17 +53,26 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
             file=str(lost),
         )
         return
-    alike = f"; only {', '.join(wheel.manifests)}" if wheel.manifests else ""
+    similar = [path for path in wheel.entries if _is_nearly_a_manifest(path)]
+    alike = f"; only {', '.join(similar)}" if similar else ""
     yield Finding(
         expected=f"{root} in the wheel",
         found=f"there is none{alike}",
-        hint=f"write a manifest and put it at {root}, beside the package's __init__.py; "
+        hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
+        if similar
+        else f"write a manifest and put it at {root}, beside the package's __init__.py; "
         "`fractal-manifest create` of fractal-task-tools makes one"
         if bundle.source is not None
         else f"build the wheel anew from a source tree that has {root}; give that folder "
         "to --fractal-package to see the packaging lines that it needs",
         file=wheel.path.name,
     )
+
+
+def _is_nearly_a_manifest(path: str) -> bool:
+    name = PurePosixPath(path).name.upper()
+    alike = difflib.SequenceMatcher(None, name, MANIFEST_NAME.upper()).ratio()
+    return MANIFEST_NAME in path or alike > 0.8
 
 
 @rule(
