@@ -42,18 +42,21 @@ def check_package(
     keep: bool = False,
     samples: str | Path | None = None,
     server: str | bool = False,
+    environment: str | Path | None = None,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate,
     `jobs` is how many commands run at the same time (0: one a core). `server` is True for
-    the fractal-server that is known to be good, or its version.
+    the fractal-server that is known to be good, or its version; `environment` is the folder
+    of an existing environment, in which the package is judged as it is installed.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
     wanted = f"[{','.join(extras)}]" if extras else ""
     settings = Settings(
+        environment=None if environment is None else Path(environment).absolute(),
         python=python,
         pins=tuple(pins),
         installer=installer,
@@ -150,7 +153,7 @@ class Package:
     def environment(self) -> Environment:
         """The environment with the wheel in it. Raises `BadInput` when it does not install."""
         installation = self._candidate.installation
-        if installation.finished.returncode:
+        if installation.finished is not None and installation.finished.returncode:
             reason = last_lines(installation.finished.stderr or installation.finished.stdout)
             raise BadInput(f"{self._candidate.spec.text} does not install: {reason}")
         return installation.environment

@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
@@ -32,7 +32,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.machinery import building
-from pytest_fractal.machinery.building import BuildFailure, Built
+from pytest_fractal.machinery.building import BuildFailure, Built, is_for_pixi
 from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.machinery.environments import (
     INSTALLERS,
@@ -247,7 +247,32 @@ class Candidate:
     @property
     def own_folder(self) -> str:
         """Where the modules of the package are, as the tracebacks of its commands show it."""
-        return str(self.environment_folder.site_packages / self.wheel.package) + os.sep
+        return str(self.package_root) + os.sep
+
+    @property
+    def package_root(self) -> Path:
+        """Where the package's folder is, or would be."""
+        return self.environment_folder.site_packages / self.wheel.package
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What its commands see in their environment besides the usual."""
+        return {}
+
+    def unasked(self, rule: Rule) -> str | None:
+        """Why a rule cannot be asked of this candidate; None when it can."""
+        needs_installation = {Installation, Command, Run} & {*rule.subjects}
+        if (needs_installation or rule.asks_server) and self._needs_pixi:
+            return _PIXI
+        return None
+
+    @property
+    def _needs_pixi(self) -> bool:
+        """Whether it is a source tree for pixi that does not install without it."""
+        if self.spec.path is None or not is_for_pixi(self.spec.path) or not self.has_wheel:
+            return False
+        finished = self.installation.finished
+        return finished is not None and finished.returncode != 0
 
     @property
     def home(self) -> Path | None:
@@ -326,6 +351,7 @@ class Candidate:
             folder=folder,
             executor=self.executor,
             timeout=self.settings.timeout,
+            variables=self.variables,
         )
 
     def run(self, sample: Sample) -> Run:
@@ -341,8 +367,7 @@ class Candidate:
         return Run(sample, **self.store.once(_run_key(sample), gather))
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        if sample.uses_ome_zarr:
-            copy_ome_zarr(self._ome_zarr, folder / OME_ZARR)
+        self.place_data(sample, folder)
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
         return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
@@ -350,10 +375,11 @@ class Candidate:
         previous = self._run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
 
-    @property
-    def _ome_zarr(self) -> Path:
-        """The sample data, of which each sample that names it gets a copy."""
-        return self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+    def place_data(self, sample: Sample, folder: Path) -> None:
+        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
+        if sample.uses_ome_zarr:
+            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
@@ -414,9 +440,8 @@ class Candidate:
     def argv(self, part: Part) -> tuple[str, ...]:
         """A command, as the server would make it of its own environment."""
         assert isinstance(part, PackagedPart)
-        environment = self.environment_folder
-        root = environment.site_packages / self.wheel.package
-        return (str(environment.python), str(root / part.executable))
+        python = self.environment_folder.python
+        return (str(python), str(self.package_root / part.executable))
 
     def source_of(self, task: Task, python: str = "") -> str | None:
         """The task's `source`, as the server would store it; None where it stores none.
@@ -515,6 +540,7 @@ class Candidate:
                 lambda: start_command(
                     argv, options, content, folder=self.folder / "runs" / task.id / name[-8:],
                     executor=self.executor, timeout=self.settings.timeout,
+                    variables=self.variables,
                 ),
             )  # fmt: skip
 
@@ -540,6 +566,13 @@ class Candidate:
         folder = self.folder / "runs" / task.id / "data"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+_PIXI: Final = (
+    "the package installs only through pixi, which is not run here; install it by `pixi install` "
+    "and judge it there: --fractal-environment=.pixi/envs/default, or choose an interpreter "
+    "for which it installs: --fractal-python"
+)
 
 
 def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:

@@ -205,6 +205,8 @@ class Engine:
         rule, task, sample = check.rule, check.task, check.sample
         if sample is not None and (nothing := rule.passes_over(sample)):
             return self._verdict(check, Outcome.SKIP, reason=nothing)
+        if (why := self.candidate.unasked(rule)) is not None:
+            return self._verdict(check, Outcome.SKIP, reason=why)
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):

@@ -63,8 +63,8 @@ class Installation:
 
     environment: Environment
     wheel: Wheel
-    finished: Finished
-    """How the installer ended."""
+    finished: Finished | None
+    """How the installer ended; None where somebody else had made the environment."""
     extras: tuple[str, ...]
     pins: tuple[str, ...]
     versions: Mapping[str, str]

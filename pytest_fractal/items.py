@@ -20,7 +20,7 @@ from pytest_fractal.live import LiveLine
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.report.overview import visible
+from pytest_fractal.report.overview import title, visible
 from pytest_fractal.report.progress import progress, with_output
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
@@ -126,8 +126,8 @@ class Suite:
             anchor: {} for anchor in self.session.engines
         }
         self._selected: set[tuple[str, str, str | None, str | None]] = set()
-        self._checks: dict[str, list[Check]] = {}
-        self._live = LiveLine(None)
+        self.checks: dict[str, list[Check]] = {}
+        """The selected checks."""
         self._prepared = False
         config.stash[_SUITE] = self
 
@@ -160,30 +160,21 @@ class Suite:
         """Learn the tasks; building can take long, so a terminal shows what is being done."""
         if self._prepared:
             return
-        self._live = LiveLine(None if self._worker else _terminal(self.config))
+        live = Live(self, None if self._worker else _terminal(self.config))
         try:
-            self.session.prepare(self._begins)
+            self.session.prepare(live.begins)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from None
         finally:
-            self._live.hide()
+            live.line.hide()
+        if live.line.visible:
+            self.config.pluginmanager.register(live, "fractal-live")
         for anchor, wanted in self._wanted.items():
             checks = {check.name for check in self.session.engines[anchor].plan()}
             for name in wanted:
                 if name not in checks:
                     raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
         self._prepared = True
-
-    def _begins(self, candidate: Candidate, doing: str) -> None:
-        self._live.show(lambda: with_output(f"fractal: {visible(doing)}", candidate))
-
-    def _progress(self) -> str:
-        """What the selected checks wait for."""
-        told = (
-            progress(self.session.engines[anchor].candidate, checks)
-            for anchor, checks in self._checks.items()
-        )
-        return next(filter(None, told), "")
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
@@ -204,7 +195,8 @@ class Suite:
     def pytest_report_header(self) -> list[str]:
         """Build, and say what is judged."""
         self.prepare()
-        return [line for report in self._reports() for line in text.header_lines(report)]
+        lines = [line for report in self._reports() for line in text.header_lines(report)]
+        return list(map(visible, lines))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -234,7 +226,7 @@ class Suite:
         items = [item for item in session.items if isinstance(item, CheckItem)]
         for anchor, engine in self.session.engines.items():
             checks = [item.check for item in items if item._engine is engine]
-            self._checks[anchor] = checks
+            self.checks[anchor] = checks
             for check in checks:
                 self._selected.add((anchor, *check.key))
             if checks and not self.config.option.collectonly:
@@ -246,7 +238,8 @@ class Suite:
         if self.config.option.collectonly:
             return []
         specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
-        waiting = {spec.text for spec in specs if spec.kind != "task"}
+        there = self.session.settings.environment is not None
+        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
@@ -264,7 +257,7 @@ class Suite:
         """
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, VerdictFailed):
-            report.longrepr = text.verdict_text(call.excinfo.value.verdict)
+            report.longrepr = visible(text.verdict_text(call.excinfo.value.verdict))
         if isinstance(item, CheckItem) and item.verdict is not None:
             judged = call.when == "call" or (call.when == "setup" and not report.passed)
             if judged:
@@ -272,42 +265,8 @@ class Suite:
                 report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
         return report
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Learn which checks the workers make."""
-        for anchor, engine in self.session.engines.items():
-            names = {name for one in ids if (name := one.removeprefix(f"{anchor}::")) != one}
-            self._checks[anchor] = [check for check in engine.plan() if check.name in names]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Show nothing any more when the last check is made."""
-        try:
-            return (yield)
-        finally:
-            self._live.hide()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None]:
-        """Show from now on what is waited for, but not while a report is written."""
-        with self._live.paused():
-            yield
-        self._live.show(self._progress)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self) -> Generator[None]:
-        """Leave the terminal to what pytest writes."""
-        with self._live.paused():
-            yield
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Keep the verdict for the summary, and leave the terminal to what pytest writes."""
-        self._keep(report)
-        with self._live.paused():
-            yield
-
-    def _keep(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the verdict for the summary."""
         if (told := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(told)
             judged = _VERDICT.validate_python(verdict)
@@ -346,17 +305,14 @@ class Suite:
         for report in self._reports():
             if not report.verdicts:
                 continue
-            version = f" {report.version}" if report.version else ""
-            terminalreporter.section(f"fractal: {report.name}{version}")
-            for line in [*text.warning_lines(report), *text.summary_lines(report)]:
-                terminalreporter.line(line)
+            terminalreporter.section(f"fractal: {visible(title(report))}")
+            lines = [*text.warning_lines(report), *text.summary_lines(report)]
             if report.folder:
-                terminalreporter.line(f"kept: {report.folder}")
-                for line in text.repeat_lines(report):
-                    terminalreporter.line(line)
+                lines += [f"kept: {report.folder}", *text.repeat_lines(report)]
+            for line in lines:
+                terminalreporter.line(visible(line))
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 for line in workflow_commands(report, self.session.settings.strict):
-                    terminalreporter.ensure_newline()
                     terminalreporter.line(line)
 
     def _reports(self) -> Iterator[CandidateReport]:
@@ -376,6 +332,61 @@ def _end_as_by_ctrl_c(config: pytest.Config) -> None:
     config.add_cleanup(restore)
 
 
+class Live:
+    """What is being done, on a terminal: registered where there is one."""
+
+    def __init__(self, suite: Suite, terminal: int | None) -> None:
+        self.line = LiveLine(terminal)
+        self._suite = suite
+
+    def begins(self, candidate: Candidate, doing: str) -> None:
+        """Show what begins now, before there are checks."""
+        self.line.show(lambda: with_output(f"fractal: {visible(doing)}", candidate))
+
+    def _doing(self) -> str:
+        """What the selected checks wait for."""
+        engines = self._suite.session.engines
+        told = (
+            progress(engines[anchor].candidate, checks)
+            for anchor, checks in self._suite.checks.items()
+        )
+        return next(filter(None, told), "")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn which checks the workers make."""
+        for anchor, engine in self._suite.session.engines.items():
+            names = {name for one in ids if (name := one.removeprefix(f"{anchor}::")) != one}
+            self._suite.checks[anchor] = [one for one in engine.plan() if one.name in names]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Show nothing any more when the last check is made."""
+        try:
+            return (yield)
+        finally:
+            self.line.hide()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None]:
+        """Show from now on what is waited for, but not while pytest writes."""
+        with self.line.paused():
+            yield
+        self.line.show(self._doing)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None]:
+        """Leave the terminal to what pytest writes."""
+        with self.line.paused():
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None]:
+        """Leave the terminal to what pytest writes."""
+        with self.line.paused():
+            yield
+
+
 def _terminal(config: pytest.Config) -> int | None:
     """The terminal on which a line may move; None where nobody looks, or others draw."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
@@ -383,7 +394,7 @@ def _terminal(config: pytest.Config) -> int | None:
         return None
     if config.option.capture == "no" or config.option.usepdb or config.option.trace:
         return None
-    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb":
+    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
         return None
     # A descriptor of its own: while a test runs, that of the output is pytest's.
     terminal = os.dup(1)

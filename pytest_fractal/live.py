@@ -32,6 +32,11 @@ class LiveLine:
         self._stopped = threading.Event()
         self._drawn = ""
 
+    @property
+    def visible(self) -> bool:
+        """Whether there is a terminal to draw on."""
+        return self._terminal is not None
+
     def show(self, ask: Callable[[], str]) -> None:
         """Show what `ask` answers, now and again, until `hide`."""
         self._ask = ask

@@ -57,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
     )
     option(
+        "environment",
+        "judge the package as it is installed in this environment, of venv, conda or pixi",
+        metavar="PATH",
+    )
+    option(
         "pin",
         "install this version after the package, as the server's pinned versions; may be repeated",
         ini="linelist",
@@ -225,8 +230,14 @@ def _settings(config: pytest.Config) -> Settings:
     here = (
         config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
     )
+    there = given("environment")
+    of_environment = (
+        config.rootpath if config.option.fractal_environment is None
+        else config.invocation_params.dir
+    )  # fmt: skip
     ignored = config.option.fractal_ignore
     return Settings(
+        environment=of_environment / Path(there).expanduser() if there else None,
         python=given("python") or None,
         pins=tuple(given("pin") or ()),
         installer=given("installer") or "uv",

@@ -16,6 +16,7 @@ from pytest_fractal.candidate import Candidate
 from pytest_fractal.custom import CustomTasks
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.installed import InstalledPackage
 from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
@@ -61,7 +62,7 @@ class Session:
         )
         self.engines: Mapping[str, Engine] = {
             anchor: Engine(
-                (CustomTasks if spec.kind == "task" else Candidate)(
+                self._kind(spec)(
                     spec, settings, self.folder / f"package-{number}", LocalExecutor(self.width)
                 )
             )
@@ -71,6 +72,11 @@ class Session:
         candidates = [engine.candidate for engine in self.engines.values()]
         for candidate in candidates:
             candidate.siblings = [one for one in candidates if one is not candidate]
+
+    def _kind(self, spec: PackageSpec) -> type[Candidate]:
+        if spec.kind == "task":
+            return CustomTasks
+        return InstalledPackage if self.settings.environment else Candidate
 
     def prepare(self, progress: Progress = lambda *_: None) -> None:
         """Gather what it takes to know the tasks: for a source tree, build it.
@@ -87,7 +93,8 @@ class Session:
                 "requirement": "fetching",
                 "wheel": "reading",
             }
-            progress(candidate, f"{doing[candidate.spec.kind]} {text}")
+            there = self.settings.environment is not None
+            progress(candidate, f"{'reading' if there else doing[candidate.spec.kind]} {text}")
             _ = candidate.interpreter
             if candidate.spec.kind == "requirement":
                 try:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.building import PROJECT_FILES
+from pytest_fractal.machinery.building import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
@@ -75,6 +75,12 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
         return PackageSpec("source", text, path.resolve(), None, extras)
     if place.endswith(".whl"):
         return PackageSpec("wheel", text, _one_wheel(place, path), None, extras)
+    if path.is_file() and is_archive_for_pixi(path):
+        raise BadInput(
+            f"{text}: a release for pixi, which is not run here; unpack it, run `pixi install` in "
+            "its folder, and judge it there: --fractal-package=FOLDER "
+            "--fractal-environment=FOLDER/.pixi/envs/default"
+        )
     if path.exists():
         raise BadInput(f"{text}: neither a folder nor a wheel; unpack an sdist before judging it")
     if re.match(r"[.~]|.*[/\\]", text) and "@" not in text:
@@ -177,6 +183,8 @@ class Settings:
     reports: tuple[Path, ...] = ()
     samples: Path | None = None
     """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
+    environment: Path | None = None
+    """An existing environment, in which packages are judged as they are installed."""
     server: str | None = None
     """The version of fractal-server to ask; "" for the one known good, None for none."""
     database: str | None = None
@@ -185,6 +193,20 @@ class Settings:
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():
             raise BadInput(f"{self.samples}: no such folder, from which samples could be read")
+        if self.environment is not None:
+            for option, given in (
+                ("python", self.python is not None),
+                ("pin", bool(self.pins)),
+                ("server", self.server is not None),
+            ):
+                if given:
+                    raise BadInput(
+                        f"--fractal-environment and --fractal-{option} exclude each other: "
+                        "nothing is installed into an environment that is there"
+                    )
+            if not self.environment.is_dir():
+                raise BadInput(f"{self.environment}: no such folder, in which a package could be "
+                               "installed")  # fmt: skip
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
         if not (self.timeout > 0 and math.isfinite(self.timeout)):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
@@ -192,29 +190,6 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
     failure = failed.find("failure")
     assert failure is not None
     assert "No module named 'not_there'" in (failure.text or "")
-
-
-def test_a_terminal_sees_what_takes_long(broken_wheel: Path, tmp_path: Path) -> None:
-    """A line for the build that gives way to the header, and one for the installation."""
-    shutil.copy(broken_wheel, tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    controller, terminal = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pytest", f"--fractal-package={WHEEL}",
-         "--fractal-select=FR301[make_wells]"],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
-    )  # fmt: skip
-    os.close(terminal)
-    shown = b""
-    with contextlib.suppress(OSError):  # the other end was closed
-        while chunk := os.read(controller, 4096):
-            shown += chunk
-    os.close(controller)
-    assert process.wait() == 0
-    lines = shown.decode().splitlines()
-    assert any(line.startswith(f"fractal: reading {WHEEL} ...") for line in lines)
-    assert any(line.startswith("fractal: tested_tasks 1.0, generation 1") for line in lines)
-    assert any(line.startswith(f"fractal: installing {WHEEL} in the background") for line in lines)
 
 
 # Choosing items

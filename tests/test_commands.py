@@ -348,6 +348,9 @@ PLAIN = [
         arguments = json.load(open(options.json))
         import a_module_of_nobody
         """), "a_module_of_nobody"),
+    Kind("missing_variable", NOT_STARTING, "import os\nos.environ['OF_NOBODY']\n" + USUAL,
+         "(kinds/missing_variable.py, line 2) | the environment variable 'OF_NOBODY'"),
+    Kind("sched", NOT_STARTING, "import sched.nothing\n" + USUAL, "hides the module 'sched'"),
     Kind("missing_name", NOT_STARTING, "from kinds.helper import nothing\n" + USUAL, "nothing"),
     Kind("attribute_error_in_module", NOT_STARTING, "import kinds.outdated\n" + USUAL,
          "kinds/outdated.py, line 2"),
@@ -556,6 +559,8 @@ HELPERS = {
 }
 
 LIBRARIES = [
+    Kind("module_of_an_extra", NOT_STARTING, "import cv2\n" + USUAL,
+         "the extra [vision] brings opencv-python-headless"),
     Kind("click_usual", GOOD, FUNCTION + dedent("""
         import click
         @click.command()
@@ -731,6 +736,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
     needs = [f"Requires-Dist: {name}" for name in ("click", "typer", "fire", "pydantic>=2")]
+    needs += ["Provides-Extra: vision"]
+    needs += ["Requires-Dist: opencv-python-headless; extra == 'vision'"]
     return judged(tmp_path_factory.mktemp("libraries"), LIBRARIES, "\n".join(needs))
 
 

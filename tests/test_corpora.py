@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import kept_findings
 import pytest
 
 from pytest_fractal import check_package
@@ -65,6 +66,9 @@ def test_a_bad_package_breaks_exactly_what_it_says(folder: Path) -> None:
     report = judged(folder, **said)
     assert broken(report) == sorted(expected, key=lambda one: tuple(part or "" for part in one))
     assert report.summary["error"] == 0
+    assert not kept_findings.stale(folder, report), (
+        f"the page shows other words: python docs/kept_findings.py {folder.name[:5]}"
+    )
     for _, found in report.findings:
         assert found.expected
         assert found.found

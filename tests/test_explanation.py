@@ -11,6 +11,7 @@ import pytest
 from pytest_fractal.errors import BadInput
 from pytest_fractal.report.explanation import explanation
 from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules.observed import observations
 from pytest_fractal.rules.registry import DOCUMENTATION, look_up
 
 RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
@@ -28,6 +29,8 @@ def test_all_that_is_known_of_a_rule_is_told_within_the_width(rule: Rule, width:
     assert lines[0].startswith(f"{rule.code} {rule.name}  {rule.severity}")
     for part in (rule.title, rule.rationale, rule.example, rule.mend, rule.page, *rule.cite):
         assert words(part) in words(told)
+    for seen in observations().get(rule.code, ()):
+        assert words(f"fractal-server {seen.server} {seen.reaction}") in words(told)
     for code in rule.needs:
         assert f"{code} {REGISTRY[code].name}" in words(told)
     widest = max(40, min(width, 96))
@@ -52,7 +55,7 @@ def test_a_rule_is_found_by_code_or_name(text: str) -> None:
     [
         ("reserved_arguments", "FR205 reserved-arguments"),
         ("reserved-argument", "FR205 reserved-arguments"),
-        ("FR250", "FR205 reserved-arguments"),
+        ("FR-205", "FR205 reserved-arguments"),
         ("FR20", "FR205 reserved-arguments"),
         ("single manifest", "FR103 single-manifest"),
         ("arguments", "FR205 reserved-arguments"),

@@ -43,6 +43,10 @@ class Case:
     inside: str = "my_tasks"
     """The package's folder in the wheel."""
     moved_to: str = ""
+    whole: bool = False
+    """Not the manifest alone is lost, but the package."""
+    init: bool = True
+    """The package has an `__init__.py`."""
 
 
 PROJECT = '[project]\nname = "my-tasks"\nversion = "1.0"\ndescription = "Tasks"\n'
@@ -80,7 +84,52 @@ def toml(text: str, **files: str) -> dict[str, str]:
     return {"pyproject.toml": text, **files}
 
 
+FIND = "[tool.setuptools.packages.find]\n"
+OTHER = {"other/__init__.py": ""}
+
 CASES = [
+    # setuptools, where the whole package is lost
+    Case(
+        "setuptools-package-not-listed",
+        toml(SETUPTOOLS + '[tool.setuptools]\npackages = ["other"]\n', **OTHER),
+        ("`packages` in [tool.setuptools] of pyproject.toml does not name the package my_tasks",),
+        whole=True,
+    ),
+    Case(
+        "setuptools-package-excluded",
+        toml(SETUPTOOLS + FIND + 'exclude = ["my_tasks*"]\n', **OTHER),
+        ("[tool.setuptools.packages.find]",),
+        whole=True,
+    ),
+    Case(
+        "setuptools-package-not-included",
+        toml(SETUPTOOLS + FIND + 'include = ["other*"]\n', **OTHER),
+        ("does not name the package my_tasks",),
+        whole=True,
+    ),
+    Case(
+        "setuptools-no-namespaces",
+        toml(SETUPTOOLS + FIND + "namespaces = false\n", **OTHER),
+        ("setuptools sees no package in my_tasks", "Create an empty my_tasks/__init__.py"),
+        whole=True,
+        init=False,
+    ),
+    Case(
+        "setup-cfg-find-without-init",
+        {"setup.cfg": CFG, "setup.py": "from setuptools import setup\nsetup()\n"},
+        ("setuptools sees no package in my_tasks",),
+        whole=True,
+        init=False,
+    ),
+    Case(
+        "setup-cfg-package-excluded",
+        {
+            "setup.cfg": CFG + "[options.packages.find]\nexclude = tests, my_tasks\n",
+            "setup.py": "from setuptools import setup\nsetup()\n",
+        },
+        ("[options.packages.find] of setup.cfg leaves the package my_tasks out",),
+        whole=True,
+    ),
     # setuptools in pyproject.toml
     Case("setuptools", toml(SETUPTOOLS), ("[tool.setuptools.package-data]",)),
     Case("setuptools-src", toml(SETUPTOOLS), folder="src/my_tasks"),
@@ -260,6 +309,28 @@ CASES = [
     ),
     # hatchling
     Case(
+        "hatch-toml",
+        toml(HATCHLING, **{"hatch.toml": '[build.targets.wheel]\nexclude = ["*.json"]\n'}),
+        ("`exclude` in [build.targets.wheel] of hatch.toml leaves it out",),
+    ),
+    Case(
+        "hatch-toml-about-other-things",
+        toml(
+            HATCHLING + '[tool.hatch.build.targets.wheel]\nexclude = ["*.json"]\n',
+            **{"hatch.toml": "[envs.default]\nskip-install = true\n"},
+        ),
+        ("of pyproject.toml leaves it out",),
+    ),
+    Case(
+        "hatchling-packages-below",
+        toml(
+            HATCHLING + '[tool.hatch.build.targets.wheel]\npackages = ["my_tasks/sub"]\n',
+            **{"my_tasks/sub/__init__.py": ""},
+        ),
+        ("does not name its folder",),
+        whole=True,
+    ),
+    Case(
         "hatchling-git-ignored",
         toml(HATCHLING, **{".gitignore": "__pycache__/\n*.json"}),
         (".gitignore ignores it (*.json)", "!__FRACTAL_MANIFEST__.json"),
@@ -310,6 +381,14 @@ CASES = [
         folder="src/my_tasks",
     ),
     # poetry-core
+    Case(
+        "poetry-to",
+        toml(
+            POETRY + '[tool.poetry]\npackages = [{ include = "*.py", from = "lib", '
+            'to = "my_tasks" }]\n'
+        ),
+        folder="lib",
+    ),
     Case(
         "poetry-git-ignored",
         toml(POETRY, **{".gitignore": "*.json\n"}),
@@ -375,6 +454,11 @@ CASES = [
         moved_to="my_tasks",
     ),
     # pdm-backend
+    Case(
+        "pdm-source-includes",
+        toml(PDM + '[tool.pdm.build]\nsource-includes = ["my_tasks/*.json"]\n'),
+        ("`source-includes` in [tool.pdm.build] of pyproject.toml leaves it out",),
+    ),
     Case(
         "pdm-excludes",
         toml(PDM + '[tool.pdm.build]\nexcludes = ["**/*.json"]\n'),
@@ -520,10 +604,12 @@ def make(tree: Path, case: Case) -> PurePosixPath:
     """Write the package; returns the path of its manifest."""
     package = tree / (case.moved_to or case.folder)
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text('"""Tasks."""\n__version__ = "1.0"\n')
+    if case.init:
+        (package / "__init__.py").write_text('"""Tasks."""\n__version__ = "1.0"\n')
     manifest = PurePosixPath(case.folder, NAME)
     (tree / manifest).write_text("{}")
     for name, text in case.files.items():
+        (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(text)
     if case.git:
         subprocess.run(["git", "init", "-q", tree], check=True)
@@ -569,7 +655,7 @@ def test_what_the_hint_says_brings_the_manifest_into_the_wheel(
     manifest = make(tree, case)
     wanted = f"{case.inside}/{NAME}"
     _, lost = backends.build(tree, tmp_path / "before")
-    assert f"{case.inside}/__init__.py" in lost
+    assert (f"{case.inside}/__init__.py" in lost) is not case.whole
     assert wanted not in lost
 
     hint = packaging_hint(tree, manifest)

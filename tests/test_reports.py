@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import html5lib
 import pytest
-from conftest import Runner
+from conftest import Runner, make_wheel
 from jsonschema import Draft4Validator, Draft202012Validator
 from markdown_it import MarkdownIt
-from reporting import outcomes, passing
+from reporting import GOOD, outcomes, passing
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.report import formats, json_file
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 def schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((ROOT / "docs" / "report.schema.json").read_text())
     Draft202012Validator.check_schema(loaded)
+    assert loaded["$id"] == f"{DOCUMENTATION}report.schema.json"
     return loaded
 
 
@@ -357,3 +358,18 @@ def test_annotations_show_once_and_only_on_github(runner: Runner, broken_wheel: 
         assert ran.status == 1
         assert (runner.folder / "r.md").read_text().startswith("## ❌")
     assert "::error" not in runner.pytest(*arguments).out
+
+
+def test_a_terminal_shows_control_characters_and_obeys_none(
+    runner: Runner, tmp_path: Path
+) -> None:
+    manifest = json.loads((GOOD / "tested_tasks" / "__FRACTAL_MANIFEST__.json").read_text())
+    manifest["task_list"][0]["name"] = "Make \x1b[31mwells\x07"
+    manifest["task_list"][0]["executable"] = "\x1b]0;title\x07.py"
+    del manifest["task_list"][1]["docs_info"], manifest["task_list"][1]["docs_link"]
+    wheel = make_wheel(tmp_path, changes={"__FRACTAL_MANIFEST__.json": json.dumps(manifest)})
+    ran = runner.pytest(f"--fractal-package={wheel}", "--fractal-select=FR1")
+    assert ran.status == 1
+    assert r"Make \x1b[31mwells\x07" in ran.out
+    assert "FR110" in ran.out
+    assert not {letter for letter in ran.text if ord(letter) < 32} - {"\n"}

@@ -26,6 +26,7 @@ GENERATIONS: Final[dict[str, Generation]] = {
 __all__ = [
     "GENERATIONS",
     "VERSION_1",
+    "VERSION_2",
     "Answer",
     "Call",
     "Generation",

@@ -426,7 +426,7 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
     for part in _PARTS:
         if task.get(part.executable) is not None:
             continue
-        if isinstance(meta := task.get(part.meta), dict) and meta:
+        if (meta := task.get(part.meta, {})) != {}:
             yield ModelFault(
                 (part.meta,), f"no {part.meta}, or {{}}, without {part.executable}", shown(meta)
             )

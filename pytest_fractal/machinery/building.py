@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,35 @@ _LEFT_OUT: Final = frozenset(
 )  # fmt: skip
 
 Stage = Literal["requirements", "sdist", "wheel"]
+
+
+def is_for_pixi(tree: Path) -> bool:
+    """Whether a source tree tells pixi how to install it."""
+    if (tree / "pixi.toml").is_file():
+        return True
+    try:
+        return _is_pixi_project((tree / "pyproject.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def is_archive_for_pixi(path: Path) -> bool:
+    """Whether a file is a source archive that tells pixi how to install it."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                _, _, inner = member.name.removeprefix("./").partition("/")
+                if inner == "pixi.toml":
+                    return True
+                if inner == "pyproject.toml" and (file := archive.extractfile(member)):
+                    return _is_pixi_project(file.read().decode())
+    except (OSError, ValueError, tarfile.TarError):
+        pass
+    return False
+
+
+def _is_pixi_project(text: str) -> bool:
+    return "pixi" in tomllib.loads(text).get("tool", {})
 
 
 @dataclass(frozen=True)

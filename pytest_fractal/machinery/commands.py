@@ -169,11 +169,13 @@ def start_command(
     folder: Path,
     executor: Executor,
     timeout: float,
+    variables: Mapping[str, str] = {},
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
     `options` hold the words `{arguments}` and `{output}` where the two paths go. The
-    command works in a fresh folder below `folder`, which must not exist yet.
+    command works in a fresh folder below `folder`, which must not exist yet, and sees
+    these environment variables besides the usual ones.
     """
     work, scratch = _work(folder), folder / "tmp"
     work.mkdir(parents=True)
@@ -185,7 +187,7 @@ def start_command(
     finished = executor.run(
         [*command, *(_filled(word, names) for word in options)],
         cwd=work,
-        env=clean_environment(scratch),
+        env=clean_environment(scratch) | dict(variables),
         timeout=timeout,
         supervision=folder / "left.json",
     )

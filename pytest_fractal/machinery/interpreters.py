@@ -167,7 +167,10 @@ def _matches(version: str, wanted: str) -> bool:
 def _probe(executable: Path) -> Interpreter | str:
     """What the executable says of itself, or why it is no interpreter."""
     finished = processes.run(
-        [executable, "-I", "-c", _PROBE], cwd=Path.cwd(), env=os.environ, timeout=_START_TIMEOUT
+        [executable, "-I", "-B", "-c", _PROBE],
+        cwd=Path.cwd(),
+        env=os.environ,
+        timeout=_START_TIMEOUT,
     )
     if finished.returncode != 0 or finished.timed_out:
         said = finished.stderr.strip().splitlines()

@@ -8,6 +8,7 @@ from typing import Final
 
 from pytest_fractal.engine import is_about_samples, is_about_tasks
 from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules.observed import observations
 from pytest_fractal.verdicts import Severity
 
 _WIDEST: Final = 96
@@ -39,7 +40,15 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     yield "Why", rule.rationale.split("\n\n"), None
     yield "For example", [rule.example], None
     yield "How to mend it", [rule.mend], None
+    if seen := observations().get(rule.code):
+        told = [f"{one.package}: fractal-server {one.server} {one.reaction}" for one in seen]
+        yield "What a real server was seen to do", told, None
     yield "How it is judged", list(_judging(rule)), None
+    seen = observations().get(rule.code, ())
+    if seen:
+        yield "What real servers did", [
+            f"fractal-server {one.server}, given {one.package}: {one.reaction}." for one in seen
+        ], None  # fmt: skip
     server = " --fractal-server" if rule.asks_server else ""
     alone = f"pytest --fractal-package=. --fractal-select={rule.code}{server}"
     yield "To judge by this rule alone", [alone], "code"

@@ -189,13 +189,14 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     timings["runs"] = max((run.started + run.seconds for run in runs), default=0.0) - min(
         (run.started for run in runs), default=0.0
     )
+    there = candidate.settings.environment is not None
     generation = listed.generation.version if listed and listed.generation else None
     return CandidateReport(
         name=candidate.wheel.distribution if built else candidate.spec.text,
         version=candidate.wheel.version if built else None,
         source=candidate.spec.text,
         generation=generation,
-        wheel=candidate.wheel.path.name if built else None,
+        wheel=candidate.wheel.path.name if built and not there else None,
         python=python,
         tasks=tuple(
             TaskSummary(
@@ -222,6 +223,7 @@ def _command_line(candidate: Candidate) -> str:
     """The command line that judges it by the settings of this run, for a shell."""
     spec, settings = candidate.spec, candidate.settings
     words = ["pytest", f"--fractal-{'task' if spec.kind == 'task' else 'package'}={spec.text}"]
+    words += [f"--fractal-environment={settings.environment}"] if settings.environment else []
     words += [f"--fractal-python={settings.python}"] if settings.python else []
     words += [f"--fractal-pin={pin}" for pin in settings.pins]
     words += ["--fractal-installer=pip"] if settings.installer == "pip" else []

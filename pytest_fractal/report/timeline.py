@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from pytest_fractal.report.model import CandidateReport, RunSummary
 from pytest_fractal.verdicts import Outcome
@@ -61,30 +62,43 @@ def timeline(candidate: CandidateReport) -> tuple[Bar, ...]:
 
 
 def _runs(candidate: CandidateReport, zero: float, stages: dict[str, Bar]) -> Iterator[Bar]:
-    last: dict[tuple[str, str | None], Bar] = {}
+    commands = {task.id: tuple(task.commands.values()) for task in candidate.tasks}
     broken = {
         (one.task, one.sample)
         for one in candidate.verdicts
         if one.sample and one.outcome is Outcome.FAIL
     }
     starts: Counter[str] = Counter()
+    latest: dict[tuple[tuple[str, str | None], str], Bar] = {}
     for run in sorted(candidate.runs, key=lambda one: one.started):
-        # Starts that find out about a command follow one from the other.
-        before = last.get((run.task, None) if run.sample is None else run.follows or ("", None))
-        before = before or stages.get("install")
+        about, part = (run.task, run.sample), _part(run, commands.get(run.task, ()))
+        behind = [
+            bar
+            for (other, its_part), bar in latest.items()
+            # Starts that find out about a task follow one from the other; in a sample, its
+            # second command follows the first, and a step of a workflow the step before.
+            if (other == about and (run.sample is None or its_part != part))
+            or (run.sample is not None and other == run.follows)
+        ]
+        before = max(behind, key=lambda bar: bar.ended, default=stages.get("install"))
         began = run.started - zero
         starts[run.task] += run.sample is None
         bar = Bar(
-            f"{run.task}, {run.sample or f'start {starts[run.task]}'}",
+            f"{run.task}{part}, {run.sample or f'start {starts[run.task]}'}",
             "probe" if run.sample is None else "sample", began, run.seconds,
             before.what if before else None,
-            min(before.ended, began) if before else began, _ending(run),
-            (run.task, run.sample) in broken,
+            min(before.ended, began) if before else began, _ending(run), about in broken,
         )  # fmt: skip
-        known = last.get((run.task, run.sample))
+        known = latest.get((about, part))
         if known is None or known.ended < bar.ended:
-            last[run.task, run.sample] = bar
+            latest[about, part] = bar
         yield bar
+
+
+def _part(run: RunSummary, commands: tuple[tuple[str, ...], ...]) -> str:
+    """Which of the commands of its task it started, where there are several."""
+    own = next((argv for argv in commands if run.argv[: len(argv)] == argv), ())
+    return f" ({PurePath(own[-1]).name})" if own and len(commands) > 1 else ""
 
 
 def _ending(run: RunSummary) -> str:

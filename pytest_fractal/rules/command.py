@@ -60,8 +60,7 @@ def starts(command: Command) -> Iterator[Finding]:
             else f"{finished.ending}: {_said(command)}"
         )
         yield _finding(command, "a script that gets as far as its arguments", found,
-                       "it ends like this before it reads its arguments file, whatever the "
-                       "options: see what ends it", crash)  # fmt: skip
+                       _hint_for_end(crash), crash)  # fmt: skip
 
 
 @rule(
@@ -208,9 +207,29 @@ def _told(command: Command, found: str, crash: Crash | None) -> str:
     found = _readable(command, found)
     if crash is None or not crash.frames:
         return found
-    frame = crash.frames[-1]
+    # Where it happened in what was installed says more than where in the interpreter's own files.
+    installed = [frame for frame in crash.frames if "site-packages/" in frame.file]
+    frame = (installed or crash.frames)[-1]
     file = frame.file.rpartition("site-packages/")[2]
     return f"{found} ({file}, line {frame.line})"
+
+
+def _hint_for_end(crash: Crash | None) -> str:
+    in_os = ("/os.py", "<frozen os>")
+    if (
+        crash is not None
+        and crash.type == "KeyError"
+        and crash.frames
+        and crash.frames[-1].file.endswith(in_os)
+    ):
+        return (
+            f"the environment variable {crash.message} need not be set where Fractal runs the "
+            "task: read it with os.environ.get() and a default"
+        )
+    return (
+        "it ends like this before it reads its arguments file, whatever the options: see what "
+        "ends it"
+    )
 
 
 def _hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
@@ -220,6 +239,9 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
             return "mend the syntax, or name another interpreter in the command"
         version = installation.environment.interpreter.version
         return f"mend the syntax for Python {version}, or raise requires-python"
+    hidden = re.search(r"'([\w.]+)' is not a package", crash.message if crash else "")
+    if hidden is not None and hidden[1] == Path(command.part.script).stem:
+        return f"{command.part.script} hides the module {hidden[1]!r} that it imports: rename it"
     if module is not None:
         if installation is None:
             return f"install the module {module!r} for the interpreter that the command names"
@@ -235,22 +257,31 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
         return drifted
     if crash is not None and "attempted relative import" in crash.message:
         package = installation.wheel.package if installation else "your_package"
-        return f"Fractal runs the file as a script: write `from {package} import ...` instead"
+        return (
+            "Fractal runs the file as a script: name the package in its imports, such as "
+            f"`from {package}.module import ...` for `from .module import ...`"
+        )
     return "mend the exception: it is raised while the script imports what it needs"
 
 
 IMPORT_NAMES: Final = {
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "fitz": "pymupdf",
-    "PIL": "pillow",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
+    "attr": ("attrs",),
+    "bs4": ("beautifulsoup4",),
+    "cv2": (
+        "opencv-python",
+        "opencv-python-headless",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    ),
+    "dateutil": ("python-dateutil",),
+    "fitz": ("pymupdf",),
+    "PIL": ("pillow",),
+    "ruamel": ("ruamel-yaml",),
+    "skimage": ("scikit-image",),
+    "sklearn": ("scikit-learn",),
+    "yaml": ("pyyaml",),
 }
-"""Modules of the field whose distribution has another name."""
+"""Modules of the field whose distributions have other names, the usual one first."""
 
 
 def _hint_for_module(installation: Installation, module: str, whole: str) -> str:
@@ -260,9 +291,9 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
             f"{whole!r} is a module of the package itself that is not in the wheel: see that the "
             "build takes it along (a folder without __init__.py?)"
         )
-    distribution = canonicalize_name(IMPORT_NAMES.get(module, module))
+    distributions = IMPORT_NAMES.get(module, (canonicalize_name(module),))
     for requirement in wheel.requirements:
-        if canonicalize_name(requirement.name) != distribution or requirement.marker is None:
+        if canonicalize_name(requirement.name) not in distributions or requirement.marker is None:
             continue
         for extra in wheel.extras:
             if extra not in asked and requirement.marker.evaluate({"extra": extra}):
@@ -278,6 +309,9 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
     maybe = (
         f", or ask for the extra that brings it (there is {', '.join(others)})" if others else ""
     )
+    if module in IMPORT_NAMES:
+        brings = f"{distributions[0]}, which brings the module {module!r}"
+        return f"add {brings}, to the dependencies{maybe}"
     return f"add the distribution that brings the module {module!r} to the dependencies{maybe}"
 
 
@@ -313,6 +347,7 @@ def _top_module(file: str) -> str | None:
 
 
 def _installed(installation: Installation, module: str) -> str:
-    name = canonicalize_name(IMPORT_NAMES.get(module, module))
-    version = installation.versions.get(name)
-    return f"{name} {version}" if version else json.dumps(module)
+    for name in IMPORT_NAMES.get(module, (canonicalize_name(module),)):
+        if version := installation.versions.get(canonicalize_name(name)):
+            return f"{name} {version}"
+    return json.dumps(module)

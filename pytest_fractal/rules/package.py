@@ -70,6 +70,9 @@ def installs(installation: Installation) -> Iterator[Finding]:
     The server makes a virtual environment for each version of a package and installs
     the wheel there; when that fails, no task is collected.
     """
+    if installation.finished is None:
+        folder = installation.environment.folder
+        raise NotApplicable(f"nothing is installed: it is judged as it is in {folder}")
     for extra in installation.extras:
         known = {canonicalize_name(name) for name in installation.wheel.extras}
         if canonicalize_name(extra) not in known:
@@ -184,6 +187,8 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
                 hint="set a `version` that follows PEP 440",
                 file=wheel.metadata_path,
             )
+    if wheel.path.suffix == ".dist-info":
+        return  # of what is installed nobody knows the wheel's file name
     hint = "build the wheel anew, and keep the name that the build backend gives it"
     try:
         file_name, file_version, _, _ = parse_wheel_filename(wheel.path.name)

@@ -66,6 +66,8 @@ def server_run(
     sample = here.sample
     steps = tuple(chain(sample))
     folder = server.folder / "samples" / sample.workflow
+    for step in steps:
+        candidate.place_data(step, folder)
     job = server.job(steps, folder)
     starts = max(1, len(here.executions)) * len(steps)
     ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)

@@ -86,8 +86,10 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             continue
         for path in (*asked["input_paths"], asked["output_path"]):
             Path(path).mkdir(parents=True, exist_ok=True)
-        inputs = tuple(asked["input_paths"])
-        job = Job(f"job-{number}", steps, asked["output_path"], inputs, asked["meta"])
+        job = Job(
+            f"job-{number}", steps, asked["output_path"], tuple(asked["input_paths"]),
+            asked["meta"],
+        )  # fmt: skip
         ran = server.run(job, collected, _LIMIT)
         if ran.outcome != "done":
             return _JOBS[ran.outcome], ran.said

@@ -1,0 +1,441 @@
+"""The packaging files of a source tree, and edits to them that are tried before they are told."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+Keys = tuple[str, ...]
+
+PYPROJECT: Final = "pyproject.toml"
+CFG: Final = "setup.cfg"
+_HATCH: Final = "hatch.toml"
+SETUP: Final = "setup.py"
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Lines to add to a file, which is made if it is not there."""
+
+    file: str
+    """Relative to the source tree."""
+    text: str
+    table: str | None = None
+    """The line directly below which the text goes, mostly a table's header; None: the end.
+
+    Blanks around it do not count. Where the line is also one to delete, the text
+    takes its place.
+    """
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What to do, in words and as edits: all additions first, then the removals."""
+
+    text: str
+    additions: tuple[Addition, ...] = ()
+    removals: tuple[tuple[str, str], ...] = ()
+    """File and line to delete there."""
+
+
+@dataclass(frozen=True)
+class _Edit:
+    file: str
+    text: str | None
+    """None: the line `below` is deleted."""
+    below: str | None = None
+    replaces: bool = False
+
+
+class Project:
+    """A source tree with its packaging files, and the edits that are to be made."""
+
+    def __init__(self, tree: Path, manifest: PurePosixPath) -> None:
+        self.tree = tree
+        self.manifest = manifest
+        self.moved = False
+        """Whether the manifest must first be moved there: then that alone may be the cause."""
+        self._texts: dict[str, str] = {}
+        self._edits: list[_Edit] = []
+        self._said: list[str] = []
+
+    # reading
+
+    def read(self, file: str) -> str:
+        """The text of a file with the edits so far; "" when it cannot be read."""
+        if file not in self._texts:
+            try:
+                self._texts[file] = (self.tree / file).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                self._texts[file] = ""
+        return self._texts[file]
+
+    def place_of(self, keys: Keys) -> tuple[str, Keys]:
+        """The file that gives a setting of pyproject.toml, and its keys there.
+
+        A table of hatch.toml goes over the one in pyproject.toml.
+        """
+        if keys[:2] == ("tool", "hatch") and keys[2] in parsed_toml(self.read(_HATCH)):
+            return _HATCH, keys[2:]
+        return PYPROJECT, keys
+
+    def named(self, keys: Keys) -> str:
+        """A setting and its place in words."""
+        file, keys = self.place_of(keys)
+        return f"`{keys[-1]}` in [{dotted(keys[:-1])}] of {file}"
+
+    def toml(self, *keys: str, default: Any = None) -> Any:
+        """A value of pyproject.toml, or of what goes over it."""
+        file, place = self.place_of(keys)
+        value = looked_up(parsed_toml(self.read(file)), place)
+        return default if value is None else value
+
+    def entries(self, *keys: str) -> list[Any]:
+        """A list of pyproject.toml; empty when there is none."""
+        value = self.toml(*keys)
+        return value if isinstance(value, list) else []
+
+    def cfg(self) -> configparser.RawConfigParser:
+        """setup.cfg as setuptools reads it."""
+        parser = configparser.RawConfigParser()
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+        with suppress(configparser.Error):
+            parser.read_string(self.read(CFG))
+        return parser
+
+    def setup_call(self) -> ast.Call | None:
+        """The call of `setup()` in setup.py."""
+        try:
+            module = ast.parse(self.read(SETUP))
+        except (SyntaxError, ValueError):
+            return None
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "setup":
+                return node
+        return None
+
+    def setup_argument(self, name: str) -> Any:
+        """A literal argument of the call of `setup()`; None when there is none."""
+        call = self.setup_call()
+        for keyword in call.keywords if call else ():
+            if keyword.arg == name:
+                with suppress(ValueError):
+                    return ast.literal_eval(keyword.value)
+        return None
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The folder of the manifest."""
+        return self.manifest.parent
+
+    def place_for_manifest(self) -> PurePosixPath:
+        """Where the manifest must lie: in the folder with the package's name, if there is one."""
+        name = (
+            self.toml("project", "name")
+            or self.toml("tool", "poetry", "name")
+            or self.cfg().get("metadata", "name", fallback=None)
+            or self.setup_argument("name")
+        )
+        folder = re.sub(r"[-_.]+", "_", str(name)).lower()
+        places = [PurePosixPath(folder), PurePosixPath("src", folder)]
+        for place in places if self.folder.name != folder else ():
+            if name and (self.tree / place).is_dir():
+                return place / self.manifest.name
+        return self.manifest
+
+    # editing
+
+    def says(self, sentence: str) -> None:
+        """Add a sentence to the hint, in front of the edits."""
+        if sentence not in self._said:
+            self._said.append(sentence)
+
+    def append(self, file: str, text: str) -> None:
+        """Add lines to the end of a file."""
+        self._do(_Edit(file, text))
+
+    def insert(self, file: str, below: str, text: str) -> None:
+        """Add lines directly below another one."""
+        self._do(_Edit(file, text, below))
+
+    def replace(self, file: str, line: str, text: str) -> None:
+        """Put lines in place of another one."""
+        if line.strip() != text.strip():
+            self._do(_Edit(file, text, line, replaces=True))
+
+    def delete(self, file: str, line: str) -> None:
+        """Delete a line."""
+        self._do(_Edit(file, None, line))
+
+    def attempt(self, change: Callable[[], None], done: Callable[[], bool]) -> bool:
+        """Make edits; take them back unless afterwards all is as it was meant."""
+        texts, edits = dict(self._texts), list(self._edits)
+        with suppress(ValueError, SyntaxError, LookupError):
+            change()
+            if done():
+                return True
+        self._texts, self._edits = texts, edits
+        return False
+
+    def _do(self, edit: _Edit) -> None:
+        text = self.read(edit.file)
+        self._edits.append(edit)
+        self._texts[edit.file] = _applied(text, *_as_hint([edit]))
+
+    # the result
+
+    def hint(self) -> Hint:
+        """All that was said and done."""
+        additions, removals = _as_hint(self._edits)
+        for file in dict.fromkeys(edit.file for edit in self._edits):
+            edited = self._texts.pop(file)
+            original = self.read(file)
+            if (
+                _applied(
+                    original,
+                    [addition for addition in additions if addition.file == file],
+                    [removal for removal in removals if removal[0] == file],
+                )
+                != edited
+            ):
+                # Two equal lines in one file: words are plain enough for people.
+                additions, removals = (), ()
+            self._texts[file] = original
+        words = [*self._said, *(self._words(edit) for edit in self._edits)]
+        return Hint("\n".join(words), additions, removals)
+
+    def _words(self, edit: _Edit) -> str:
+        if edit.text is None:
+            return f"In {edit.file}, delete the line\n{_block(edit.below)}"
+        if edit.replaces:
+            return (
+                f"In {edit.file}, replace the line\n{_block(edit.below)}\nby\n{_block(edit.text)}"
+            )
+        if edit.below is not None:
+            return f"In {edit.file}, add below {edit.below.strip()}\n{_block(edit.text)}"
+        if not edit.text:
+            return f"Create an empty {edit.file}"
+        if (self.tree / edit.file).exists():
+            return f"Add to the end of {edit.file}\n{_block(edit.text)}"
+        return f"Create {edit.file} with\n{_block(edit.text)}"
+
+
+def _block(text: str | None) -> str:
+    return "\n".join(f"    {line}" for line in (text or "").strip("\n").splitlines())
+
+
+def _as_hint(
+    edits: Iterable[_Edit],
+) -> tuple[tuple[Addition, ...], tuple[tuple[str, str], ...]]:
+    additions: list[Addition] = []
+    removals: list[tuple[str, str]] = []
+    for edit in edits:
+        if edit.text is not None:
+            below = None if edit.below is None else edit.below.strip()
+            additions.append(Addition(edit.file, edit.text, below))
+        if edit.text is None or edit.replaces:
+            removals.append((edit.file, edit.below or ""))
+    return tuple(additions), tuple(removals)
+
+
+def _applied(text: str, additions: Iterable[Addition], removals: Iterable[tuple[str, str]]) -> str:
+    lines = text.splitlines()
+    for addition in additions:
+        place = len(lines)
+        if addition.table is not None:
+            place = [line.strip() for line in lines].index(addition.table) + 1
+        lines[place:place] = addition.text.splitlines()
+    for _, line in removals:
+        lines.remove(line)
+    return "\n".join(lines) + "\n"
+
+
+# --- TOML ------------------------------------------------------------------------------
+
+
+def parsed_toml(text: str) -> dict[str, Any]:
+    """The document; an empty one where the text is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def looked_up(value: Any, keys: Sequence[str]) -> Any:
+    """What lies below these keys; None where nothing does."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _with(document: dict[str, Any], keys: Keys, value: Any) -> dict[str, Any]:
+    """A copy of the document with one value set, or taken out for None."""
+    document = copy.deepcopy(document)
+    inner = document
+    for key in keys[:-1]:
+        if not isinstance(inner.get(key), dict):
+            inner[key] = {}
+        inner = inner[key]
+    if value is None:
+        inner.pop(keys[-1], None)
+    else:
+        inner[keys[-1]] = value
+    return document
+
+
+def _pruned(value: Any) -> Any:
+    """The value without empty tables: it does not matter whether a header stays."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _pruned(item) for key, item in value.items()}
+    return {key: item for key, item in inner.items() if item != {}}
+
+
+def _written(value: Any) -> str:
+    """A value as TOML, in one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(k)} = {_written(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _written(key)
+
+
+def dotted(keys: Iterable[str]) -> str:
+    """Keys as a table's header has them."""
+    return ".".join(map(_key, keys))
+
+
+def _only_path(document: Any) -> Keys:
+    keys: Keys = ()
+    while isinstance(document, dict) and len(document) == 1:
+        ((key, document),) = document.items()
+        keys += (key,)
+    return keys
+
+
+def _headers_and_keys(text: str) -> Iterator[tuple[str, Keys, bool]]:
+    """The lines that open a table (True) or give a key (False), with the whole path of each."""
+    table: Keys = ()
+    for line in text.splitlines():
+        if re.match(r"\s*\[[^\[]", line) and (header := _only_path(parsed_toml(line))):
+            table = header
+            yield line, table, True
+        elif "=" in line:
+            left = line.split("=", 1)[0]
+            if path := _only_path(parsed_toml(f"{left} = 0")):
+                yield line, table + path, False
+
+
+def set_toml(project: Project, keys: Keys, value: Any) -> bool:
+    """Give a setting a value (None: take it out); False where no line shows how."""
+    file, keys = project.place_of(keys)
+    text = project.read(file)
+    document = parsed_toml(text)
+    old = looked_up(document, keys)
+    expected = _with(document, keys, value or None)
+    results = [expected]
+    if isinstance(value, list):  # in a list over several lines the new entries come first
+        entries = old or []
+        new = [entry for entry in value if entry not in entries]
+        results.append(_with(document, keys, new[::-1] + [e for e in value if e in entries]))
+    places = list(_headers_and_keys(text))
+
+    def line_of(path: Keys, header: bool) -> str:
+        return next(line for line, place, kind in places if (place, kind) == (path, header))
+
+    def on_its_line() -> None:
+        line = line_of(keys, False)
+        if not parsed_toml(line):
+            _edit_list(project, file, line, old, value)
+        elif not value:
+            project.delete(file, line)
+        else:
+            project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {_written(value)}")
+
+    def below_its_header() -> None:
+        header = line_of(keys[:-1], True)
+        project.insert(file, header, f"{_key(keys[-1])} = {_written(value)}")
+
+    def in_an_inline_table() -> None:
+        inline = keys[:-1]
+        line = line_of(inline, False)
+        table = _written(looked_up(expected, inline))
+        project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {table}")
+
+    def in_a_new_table() -> None:
+        gap = "\n" if text else ""
+        line = f"{_key(keys[-1])} = {_written(value)}"
+        project.append(file, f"{gap}[{dotted(keys[:-1])}]\n{line}")
+
+    def as_a_dotted_key() -> None:
+        header = line_of(keys[:-2], True)
+        project.insert(file, header, f"{dotted(keys[-2:])} = {_written(value)}")
+
+    def as_expected() -> bool:
+        found = _pruned(tomllib.loads(project.read(file)))
+        return found in map(_pruned, results)
+
+    ways = (on_its_line, below_its_header, in_an_inline_table, in_a_new_table, as_a_dotted_key)
+    return any(project.attempt(_no_stop(way), as_expected) for way in ways)
+
+
+def _no_stop(way: Callable[[], None]) -> Callable[[], None]:
+    """A line that is not there is a way that cannot be gone."""
+
+    def going() -> None:
+        try:
+            way()
+        except StopIteration:
+            raise LookupError from None
+
+    return going
+
+
+def _edit_list(project: Project, file: str, opening: str, old: list[Any], new: list[Any]) -> None:
+    """Change a list that goes over several lines, one entry a line."""
+    for entry in new:
+        if entry not in old:
+            project.insert(file, opening, f"    {_written(entry)},")
+    lines = project.read(file).splitlines()
+    following = lines[lines.index(opening) + 1 :]
+    for entry in old:
+        if entry not in new:
+            line = next(
+                line for line in following if parsed_toml(f"x = [{line}\n]").get("x") == [entry]
+            )
+            project.delete(file, line)
+
+
+def drop_patterns(project: Project, keys: Keys, matches: Callable[[str], bool]) -> bool:
+    """Take the patterns that match the manifest out of a list; whether there were any."""
+    entries = project.entries(*keys)
+    texts = {id(e): e.get("path", "") if isinstance(e, dict) else e for e in entries}
+    guilty = [e for e in entries if isinstance(texts[id(e)], str) and matches(texts[id(e)])]
+    if not guilty:
+        return False
+    named = ", ".join(json.dumps(texts[id(entry)]) for entry in guilty)
+    project.says(f"{project.named(keys)} leaves it out ({named}).")
+    if not set_toml(project, keys, [entry for entry in entries if entry not in guilty]):
+        project.says(f"Take {named} out of that list.")
+    return True
+
+
+def extend_list(project: Project, keys: Keys, entries: Sequence[Any]) -> None:
+    """Add entries to a list of pyproject.toml."""
+    wanted = [*project.entries(*keys), *entries]
+    if not set_toml(project, keys, wanted):
+        added = ", ".join(map(_written, entries))
+        project.says(f"Add {added} to {project.named(keys)}.")

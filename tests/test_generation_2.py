@@ -1,0 +1,491 @@
+"""Generation 2: manifests that the server takes or refuses, and what its tasks are given.
+
+What a real server makes of the manifests was compared with fractal-server 2.18.5.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Runner
+from test_runs import Judged
+from wheelwright import broken, make_wheel, verdicts
+
+from pytest_fractal.generations import VERSION_2
+
+MISSING: Any = object()
+TASK = "/task_list/0"
+Found = tuple[str, str]
+
+NON_PARALLEL, PARALLEL = "non_parallel", "parallel"
+COMPOUND = "compound"
+CONVERTER_NON_PARALLEL, CONVERTER_COMPOUND = "converter_non_parallel", "converter_compound"
+
+RESERVED = {
+    (NON_PARALLEL, "init"): ("zarr_urls", "zarr_dir"),
+    (PARALLEL, "compute"): ("zarr_url",),
+    (COMPOUND, "init"): ("zarr_urls", "zarr_dir"),
+    (COMPOUND, "compute"): ("zarr_url", "init_args"),
+    (CONVERTER_NON_PARALLEL, "init"): ("zarr_dir",),
+    (CONVERTER_COMPOUND, "init"): ("zarr_dir",),
+    (CONVERTER_COMPOUND, "compute"): ("zarr_url", "init_args"),
+}
+SCHEMAS = {
+    "zarr_url": {"type": "string"},
+    "zarr_urls": {"type": "array", "items": {"type": "string"}},
+    "zarr_dir": {"type": "string"},
+    "init_args": {"type": "object"},
+}
+SUFFIXES = {"init": "non_parallel", "compute": "parallel"}
+
+
+def task(kind: str, **own: Any) -> dict[str, Any]:
+    """The entry of a task of this kind, whose executables are `init.py` and `compute.py`."""
+    entry: dict[str, Any] = {"name": f"A {kind} task", "type": kind, "docs_info": "A task."}
+    for (of, part), names in RESERVED.items():
+        if of == kind:
+            suffix = SUFFIXES[part]
+            entry |= {
+                f"executable_{suffix}": f"{part}.py",
+                f"meta_{suffix}": {"mem": 1000},
+                f"args_schema_{suffix}": {
+                    "type": "object",
+                    "properties": {
+                        **{name: SCHEMAS[name] for name in names},
+                        "do": {"type": "string", "default": "pass", "maxLength": 3000},
+                    },
+                    "required": list(names),
+                    "additionalProperties": False,
+                },
+            }
+    return {**entry, **own}
+
+
+def manifest(*tasks: dict[str, Any], **top: Any) -> dict[str, Any]:
+    """A manifest of version 2 that breaks no rule, unless what is given does."""
+    whole = {
+        "manifest_version": "2",
+        "has_args_schemas": True,
+        "args_schema_version": "pydantic_v2",
+        "task_list": list(tasks) or [task(PARALLEL)],
+        **top,
+    }
+    return {key: value for key, value in whole.items() if value is not MISSING}
+
+
+def changed(kind: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of one task in whose entry some values are others, or missing."""
+    entry = {**task(kind), **changes}
+    return manifest({key: value for key, value in entry.items() if value is not MISSING})
+
+
+FILES = {"__init__.py": "", "init.py": "", "compute.py": ""}
+
+
+def found(folder: Path, content: object, *codes: str) -> list[Found]:
+    """Code and pointer of each finding on a manifest."""
+    wheel = make_wheel(folder, files=FILES, manifest=content)
+    return [(code, at or "") for code, _, at in broken(wheel, *(codes or ("FR1", "FR201")))]
+
+
+KINDS = (NON_PARALLEL, PARALLEL, COMPOUND, CONVERTER_NON_PARALLEL, CONVERTER_COMPOUND)
+
+
+# Manifests
+
+
+def test_a_task_of_each_kind_breaks_nothing(tmp_path: Path) -> None:
+    assert found(tmp_path, manifest(*map(task, KINDS)), "FR1", "FR201", "FR202", "FR203",
+                 "FR204", "FR205", "FR207") == []  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "at"),
+    [("2", ""), (2, "/manifest_version"), ("2.0", "/manifest_version"), ("3", "/manifest_version"),
+     (2.0, "/manifest_version"), (None, "/manifest_version"), (MISSING, "/manifest_version")],
+)  # fmt: skip
+def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> None:
+    (verdict,) = verdicts(
+        make_wheel(tmp_path, files=FILES, manifest=manifest(manifest_version=version)), "FR105"
+    )
+    assert [finding.pointer for finding in verdict.findings] == ([at] if at else [])
+    assert verdict.outcome == ("fail" if at else "pass")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "expected"),
+    [
+        (PARALLEL, {"name": ""}, [("FR106", "/name")]),
+        (PARALLEL, {"name": " \t"}, [("FR106", "/name")]),
+        (PARALLEL, {"name": 5}, [("FR106", "/name")]),
+        (PARALLEL, {"name": MISSING}, [("FR106", "/name")]),
+        (PARALLEL, {"name": " T "}, []),
+        (PARALLEL, {"type": None}, []),
+        (PARALLEL, {"type": MISSING}, []),
+        (PARALLEL, {"type": ""}, [("FR106", "/type")]),
+        (PARALLEL, {"type": "PARALLEL"}, [("FR106", "/type")]),
+        (PARALLEL, {"executable_parallel": MISSING},
+         [("FR106", ""), ("FR106", "/meta_parallel"), ("FR106", "/args_schema_parallel")]),
+        (PARALLEL, {"executable_parallel": 1}, [("FR106", "/executable_parallel")]),
+        (PARALLEL, {"executable_non_parallel": None, "meta_non_parallel": {},
+                    "args_schema_non_parallel": None}, []),
+        (PARALLEL, {"meta_non_parallel": {"a": 1}}, [("FR106", "/meta_non_parallel")]),
+        (PARALLEL, {"meta_non_parallel": None}, [("FR106", "/meta_non_parallel")]),
+        (PARALLEL, {"args_schema_non_parallel": {}}, [("FR106", "/args_schema_non_parallel")]),
+        (PARALLEL, {"meta_parallel": None}, [("FR111", "/meta_parallel")]),
+        (PARALLEL, {"meta_parallel": []}, [("FR111", "/meta_parallel")]),
+        (PARALLEL, {"meta_parallel": {" ": 1}}, [("FR111", "/meta_parallel/ ")]),
+        (PARALLEL, {"meta_parallel": {"a": 1, "a ": 2}}, [("FR111", "/meta_parallel/a ")]),
+        (PARALLEL, {"meta_parallel": {"mem": [1]}}, [("FR111", "/meta_parallel/mem")]),
+        (PARALLEL, {"meta_parallel": {"needs_gpu": 1}}, [("FR111", "/meta_parallel/needs_gpu")]),
+        (PARALLEL, {"meta_parallel": {"needs_gpu": "True", "parallelization_level": None}}, []),
+        (COMPOUND, {"args_schema_parallel": MISSING}, [("FR201", "/args_schema_parallel")]),
+        (COMPOUND, {"args_schema_non_parallel": None}, [("FR201", "/args_schema_non_parallel")]),
+        (PARALLEL, {"args_schema_parallel": {"type": "object", "properties": {}, " ": 1}},
+         [("FR106", "/args_schema_parallel/ ")]),
+        (PARALLEL, {"input_types": {"a": 1}}, [("FR106", "/input_types/a")]),
+        (PARALLEL, {"input_types": {"a": 2}}, [("FR106", "/input_types/a")]),
+        (PARALLEL, {"output_types": None}, [("FR106", "/output_types")]),
+        (PARALLEL, {"output_types": {"a": True, "a ": True}}, [("FR106", "/output_types/a ")]),
+        (PARALLEL, {"category": ""}, [("FR106", "/category")]),
+        (PARALLEL, {"category": 1}, [("FR106", "/category")]),
+        (PARALLEL, {"category": "Anything", "modality": None, "tags": []}, []),
+        (PARALLEL, {"tags": ["a", "A"]}, []),
+        (PARALLEL, {"tags": ["a", "b", " a"]}, [("FR106", "/tags/2")]),
+        (PARALLEL, {"tags": [" "]}, [("FR106", "/tags/0")]),
+        (PARALLEL, {"tags": None}, [("FR106", "/tags")]),
+        (PARALLEL, {"docs_link": ""}, [("FR114", "/docs_link")]),
+        (PARALLEL, {"docs_link": "foo"}, [("FR114", "/docs_link")]),
+        (PARALLEL, {"docs_link": "www.example.org"}, [("FR114", "/docs_link")]),
+        (PARALLEL, {"docs_link": "ftp://example.org"}, [("FR114", "/docs_link")]),
+        (PARALLEL, {"docs_link": "http://a b.org"}, [("FR114", "/docs_link")]),
+        (PARALLEL, {"docs_link": "http://localhost"}, []),
+        (PARALLEL, {"input_type": "image"}, [("FR107", "/input_type")]),
+        (PARALLEL, {"executable_parallel": "./compute.py"}, []),
+        (PARALLEL, {"executable_parallel": "x/../compute.py"},
+         [("FR110", "/executable_parallel")]),
+        (PARALLEL, {"executable_parallel": " "}, [("FR110", "/executable_parallel")]),
+        (COMPOUND, {"executable_non_parallel": "."}, [("FR110", "/executable_non_parallel")]),
+        *((PARALLEL, {"executable_parallel": f"a{one}b.py"}, [("FR110", "/executable_parallel")])
+          for one in "`#$&*()\\|[]{};<>?! '\""),
+    ],
+)  # fmt: skip
+def test_fields_are_what_both_models_of_the_server_take(
+    tmp_path: Path, kind: str, changes: Mapping[str, Any], expected: list[Found]
+) -> None:
+    told = found(tmp_path, changed(kind, changes))
+    assert sorted(told) == sorted((code, TASK + at) for code, at in expected)
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        ({"authors": None}, []),
+        ({"authors": " "}, [("FR106", "/authors")]),
+        ({"authors": ["A"]}, [("FR106", "/authors")]),
+        ({"has_args_schemas": 1}, [("FR106", "/has_args_schemas")]),
+        ({"has_args_schemas": "maybe"}, [("FR106", "/has_args_schemas")]),
+        ({"has_args_schemas": False}, [("FR201", "/has_args_schemas")]),
+        ({"args_schema_version": MISSING}, [("FR201", "/args_schema_version")]),
+        ({"args_schema_version": " "}, [("FR201", "/args_schema_version")]),
+        ({"task_list": {}}, [("FR106", "/task_list")]),
+        ({"task_list": []}, [("FR108", "/task_list")]),
+    ],
+)
+def test_fields_of_the_manifest_are_what_the_server_takes(
+    tmp_path: Path, top: Mapping[str, Any], expected: list[Found]
+) -> None:
+    assert found(tmp_path, manifest(**top)) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "clash"), [(("T", "T"), True), (("T", " T"), True), (("T", "t"), False),
+                         (("a b", "a_b"), False)],
+)  # fmt: skip
+def test_names_differ_by_more_than_blanks_at_their_ends(
+    tmp_path: Path, names: tuple[str, str], clash: bool
+) -> None:
+    content = manifest(*(task(PARALLEL, name=name) for name in names))
+    assert found(tmp_path, content, "FR109") == ([("FR109", "/task_list/1/name")] * clash)
+
+
+@pytest.mark.parametrize("path", ["data/__FRACTAL_MANIFEST__.json", "__FRACTAL_MANIFEST___json",
+                                  "x__FRACTAL_MANIFEST__.json.py"])  # fmt: skip
+def test_no_other_file_may_match_what_the_server_searches(tmp_path: Path, path: str) -> None:
+    wheel = make_wheel(tmp_path, files={**FILES, path: ""}, manifest=manifest())
+    assert [code for code, *_ in broken(wheel, "FR1")] == ["FR103"]
+
+
+# Types and executables
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("there", [("init",), ("compute",), ("init", "compute")])
+def test_a_type_names_the_executables_that_there_are(
+    tmp_path: Path, kind: str, there: tuple[str, ...]
+) -> None:
+    """One that is missing fails, as the job would; one that is never run warns."""
+    entry = {**task(COMPOUND), "type": kind}
+    for part in {"init", "compute"} - set(there):
+        for key in ("executable", "meta", "args_schema"):
+            del entry[f"{key}_{SUFFIXES[part]}"]
+    wheel = make_wheel(tmp_path, files=FILES, manifest=manifest(entry))
+    (verdict,) = verdicts(wheel, "FR115")
+    needed = {part for of, part in RESERVED if of == kind}
+    missing = [part for part in ("init", "compute") if part in needed - set(there)]
+    unused = [f"{TASK}/executable_{SUFFIXES[part]}" for part in there if part not in needed]
+    told = [finding.pointer for finding in verdict.findings]
+    assert told == [f"{TASK}/type"] * len(missing) + unused
+    assert verdict.outcome == ("fail" if missing else "warn" if unused else "pass")
+
+
+@pytest.mark.parametrize(
+    ("there", "kind"),
+    [(("init",), NON_PARALLEL), (("compute",), PARALLEL), (("init", "compute"), COMPOUND)],
+)
+def test_without_a_type_it_follows_from_the_executables(there: tuple[str, ...], kind: str) -> None:
+    entry = {f"executable_{SUFFIXES[part]}": f"{part}.py" for part in there}
+    assert VERSION_2.kind(entry) == VERSION_2.kind({**entry, "type": None}) == kind
+
+
+# Reserved arguments
+
+FORBIDDEN = {
+    "zarr_url": {"init"},
+    "zarr_urls": {"compute"},
+    "zarr_dir": {"compute"},
+}
+
+
+@pytest.mark.parametrize(("of", "name"), list(itertools.product(RESERVED, SCHEMAS)))
+def test_each_command_knows_what_it_is_given_and_nothing_of_others(
+    tmp_path: Path, of: tuple[str, str], name: str
+) -> None:
+    """A name that it must take is taken away, any other one is added as a required one."""
+    kind, part = of
+    entry = task(kind)
+    schema = entry[f"args_schema_{SUFFIXES[part]}"]
+    at = f"{TASK}/args_schema_{SUFFIXES[part]}/properties"
+    if name in RESERVED[of]:
+        del schema["properties"][name]
+        schema["required"].remove(name)
+        assert found(tmp_path, manifest(entry), "FR205") == [("FR205", at)]
+        return
+    schema["properties"][name] = SCHEMAS[name]
+    optional = part not in FORBIDDEN.get(name, set()) and not (
+        name == "zarr_urls" and kind.startswith("converter")
+    )
+    assert found(tmp_path / "optional", manifest(entry), "FR205") == (
+        [] if optional else [("FR205", f"{at}/{name}")]
+    )
+    schema["required"].append(name)
+    assert found(tmp_path / "required", manifest(entry), "FR205") == [("FR205", f"{at}/{name}")]
+
+
+# What tasks are given, and what becomes of what they write
+
+OBEYS = '''\
+"""Does as its argument `do` says, a piece of Python, and answers with what that binds to `out`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--args-json", required=True)
+parser.add_argument("--out-json", required=True)
+options = parser.parse_args()
+
+
+def main(*, do="pass", **given):
+    names = globals() | given | {"out": {}}
+    exec(do, names)
+    return names["out"]
+
+
+out = main(**json.loads(Path(options.args_json).read_text()))
+if out != "nothing":
+    Path(options.out_json).write_text(json.dumps(out))
+'''
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = {"__init__.py": "", "init.py": OBEYS, "compute.py": OBEYS}
+    tasks = [
+        task(PARALLEL, name="Each"),
+        task(NON_PARALLEL, name="All"),
+        task(COMPOUND, name="Both", output_types={"done": True}),
+        task(CONVERTER_NON_PARALLEL, name="Convert"),
+        task(CONVERTER_COMPOUND, name="Convert both"),
+        task(PARALLEL, name="Only raw", input_types={"raw": True}),
+        task(NON_PARALLEL, name="Still all", input_types={"done": False}),
+    ]
+    folder = tmp_path_factory.mktemp("generation-2")
+    return make_wheel(folder, files=files, manifest=manifest(*tasks))
+
+
+def does(name: str, do: str, **more: Any) -> dict[str, Any]:
+    """A sample of a task with one command."""
+    return {"task": name, "args": {"do": do}, **more}
+
+
+def both(name: str, init: str, compute: str = "pass", **more: Any) -> dict[str, Any]:
+    """A sample of a task with two."""
+    return {"task": name, "args": {"init": {"do": init}, "compute": {"do": compute}}, **more}
+
+
+MAKE = """
+out = {"image_list_updates": [
+    {"zarr_url": f"{zarr_dir}/{n}", "attributes": {"n": n}, "types": {"raw": n < 2}}
+    for n in range(3)
+]}
+"""
+HAND_ON = """
+out = {"parallelization_list": [
+    {"zarr_url": url + ".new", "init_args": {"from": url}} for url in zarr_urls
+]}
+"""
+DERIVE = """
+out = {"image_list_updates": [{"zarr_url": zarr_url, "origin": init_args["from"]}]}
+"""
+
+
+def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Path) -> None:
+    """And the image list goes from step to step by the server's rules."""
+    chain = [
+        does("Convert", MAKE),
+        does("Each", 'out = "nothing"'),
+        does("Only raw", 'out = {"image_list_updates": [{"zarr_url": zarr_url}]}'),
+        both("Both", HAND_ON, DERIVE),
+        does("All", 'out = {"image_list_removals": zarr_urls[:1]}'),
+        does("Still all", "out = None"),
+        both("Convert both", 'out = {"parallelization_list": [{"zarr_url": zarr_dir + "/last"}]}',
+             'out = {"image_list_updates": [{"zarr_url": zarr_url, "types": {"done": True}}]}'),
+        does("All", "out = {}"),
+    ]  # fmt: skip
+    judged = Judged(runner, wheel, "--fractal-keep", chain={"steps": chain})
+    steps = [judged.arguments(f"chain.{number}") for number in range(1, 9)]
+    # Units of work start in any order, but an init part before them.
+    given = [
+        sorted(({k: v for k, v in one.items() if k != "do"} for one in step), key=str)
+        for step in steps
+    ]
+    (first,) = given[0]
+    where = first["zarr_dir"]
+    assert first == {"zarr_dir": where}
+    raw = [f"{where}/0", f"{where}/1", f"{where}/2"]
+    assert given[1] == [{"zarr_url": url} for url in raw]
+    assert given[2] == [{"zarr_url": url} for url in raw[:2]]
+    assert given[3] == [
+        {"zarr_dir": where, "zarr_urls": raw},
+        *({"zarr_url": f"{url}.new", "init_args": {"from": url}} for url in raw),
+    ]
+    # The manifest's output_types filter what later tasks are given.
+    new = [f"{url}.new" for url in raw]
+    assert given[4] == [{"zarr_dir": where, "zarr_urls": new}]
+    assert given[5] == [{"zarr_dir": where, "zarr_urls": raw}]
+    assert given[6] == [{"zarr_dir": where}, {"zarr_url": f"{where}/last", "init_args": {}}]
+    assert given[7] == [{"zarr_dir": where, "zarr_urls": [*new[1:], f"{where}/last"]}]
+    for number in range(1, 9):
+        assert judged.broken(f"chain.{number}") == {}, judged.ran.text
+
+
+def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Path) -> None:
+    images = [{"zarr_url": "{tmp}/a", "types": {"raw": True}}, {"zarr_url": "{samples}/b"}]
+    judged = Judged(
+        runner, wheel, "--fractal-keep",
+        images=does("Each", "pass", images=images),
+        raw=does("Only raw", "pass", images=images),
+        one=does("Only raw", "pass", zarr_url="{tmp}/c/"),
+        some=does("All", "pass", zarr_urls=["{tmp}/d", "{tmp}/e"], zarr_dir="{tmp}/data"),
+        none=does("All", "pass"),
+        wrong=does("Only raw", "pass", images=images[1:]),
+        nothing=both("Both", "out = {'parallelization_list': []}", images=images),
+    )  # fmt: skip
+    (one,) = judged.arguments("one")
+    folder = Path(one["zarr_url"]).parent.parent
+    samples = runner.folder / "samples"
+    assert sorted(given["zarr_url"] for given in judged.arguments("images")) == [
+        str(folder / "images" / "a"), str(samples / "b")
+    ]  # fmt: skip
+    assert [given["zarr_url"] for given in judged.arguments("raw")] == [str(folder / "raw" / "a")]
+    (some,) = judged.arguments("some")
+    here = folder / "some"
+    assert some["zarr_dir"] == str(here / "data")
+    assert some["zarr_urls"] == [str(here / "d"), str(here / "e")]
+    for sample in ("images", "raw", "one", "some"):
+        assert judged.broken(sample) == {}, judged.ran.text
+    assert judged.arguments("none") == judged.arguments("wrong") == []
+    assert judged.outcomes("none")["FR401"] == judged.outcomes("wrong")["FR401"] == "fail"
+    assert "the dataset has no images" in judged.found("FR401", "none")
+    assert 'with the types {"raw": true}' in judged.found("FR401", "wrong")
+    assert judged.broken("nothing") == {"FR401": "warn"}
+    assert len(judged.arguments("nothing")) == 1
+
+
+def test_outputs_are_what_the_servers_models_take(runner: Runner, wheel: Path) -> None:
+    image = [{"zarr_url": "{tmp}/a"}]
+    two = [*image, {"zarr_url": "{tmp}/b"}]
+    same = 'out = {"image_list_updates": [{"zarr_url": "/data", "attributes": {"at": zarr_url}}]}'
+    cases: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+        "unknown": (does("Each", "out = {'metadata': {}}", images=image), {"FR408": "fail"}),
+        "relative": (does("Convert", "out = {'image_list_updates': [{'zarr_url': 'a'}]}"),
+                     {"FR408": "fail"}),
+        "outside": (does("Convert", "out = {'image_list_updates': [{'zarr_url': '/a'}]}"),
+                    {"FR408": "fail"}),
+        "twice": (does("Each", same, images=two), {"FR408": "fail"}),
+        "list": (does("All", "out = zarr_urls", images=image),
+                 {"FR403": "fail", "FR408": "blocked"}),
+        "silent": (does("All", "out = 'nothing'", images=image), {"FR402": "warn"}),
+        "stays": (does("Each", "out = {'image_list_removals': [zarr_url]}", images=image), {}),
+        "early": (both("Both", "out = {'image_list_updates': []}", images=image),
+                  {"FR408": "fail"}),
+        "late": (both("Both", HAND_ON, "out = {'parallelization_list': []}", images=image),
+                 {"FR408": "fail"}),
+        "one_fails": (both("Both", HAND_ON, "sys.exit('b.new' in zarr_url)", images=two),
+                      dict.fromkeys(("FR402", "FR403", "FR404", "FR405", "FR408"), "blocked")
+                      | {"FR401": "fail"}),
+        "nan": (does("All", "out = {'image_list_updates': [{'zarr_url': zarr_urls[0], "
+                     "'attributes': {'x': float('nan')}}]}", images=image),
+                {"FR403": "warn", "FR408": "fail"}),
+    }  # fmt: skip
+    judged = Judged(runner, wheel, **{name: sample for name, (sample, _) in cases.items()})
+    assert {name: judged.broken(name) for name in cases} == {
+        name: expected for name, (_, expected) in cases.items()
+    }, judged.ran.text
+    assert "of the output for the compute part, " in judged.found("FR408", "late")
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [
+        (does("Each", "", zarr_urls=[]), "Fractal gives no 'zarr_urls' to a parallel task"),
+        (does("All", "", zarr_url="/a"), "Fractal gives no 'zarr_url' to a non-parallel task"),
+        (does("Convert", "", images=[]), "Fractal gives no images to a converter-non-parallel"),
+        (does("Each", "", images=[{"zarr_url": "a"}]), "an image has an absolute path"),
+        (does("Each", "", images={}), "`images` must be a list"),
+        (does("Each", "", zarr_dir=5), "`zarr_dir` must be an absolute path"),
+        (does("Each", "", component="a"), "'component' means nothing here"),
+        ({"task": "Each", "args": {"init_args": {}}}, "'init_args' is an argument that Fractal"),
+        ({"task": "Both", "args": {"do": ""}}, "not 'do'"),
+        ({"task": "Both", "args": {"init": 5}}, "an object is needed here"),
+        ({"task": "Both", "args": {"compute": {"zarr_url": "/a"}}}, "'zarr_url' is an argument"),
+    ],
+)
+def test_a_sample_that_cannot_be_used_is_refused_with_its_place(
+    runner: Runner, wheel: Path, sample: dict[str, Any], said: str
+) -> None:
+    folder = runner.folder / "samples"
+    folder.mkdir()
+    (folder / "bad.json").write_text(json.dumps(sample))
+    ran = runner.pytest(f"--fractal-package={wheel}", "--fractal-samples=samples", "--co", "-q")
+    assert ran.status == 4
+    assert f"bad.json:1: {said}" in ran.err or ("bad.json:1: " in ran.err and said in ran.err)
