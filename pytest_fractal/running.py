@@ -41,11 +41,17 @@ class Run:
     """Why nothing, or nothing more, could be started."""
     state: State = field(repr=False)
     """What the next step of a workflow begins with."""
+    folder: str = ""
+    """Its `{tmp}`."""
     faults: tuple[tuple[int, ModelFault], ...] = ()
     """What the server refuses of outputs that are good each for itself: by the number of
     the execution, and the way into its output."""
     changed: tuple[str, ...] = ()
     """What was written after its last command had ended, by processes that it had left."""
+
+    def readable(self, text: str) -> str:
+        """A text without the place of this one run."""
+        return text.replace(self.folder, "{tmp}") if self.folder else text
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -144,7 +150,7 @@ def run_sample(
         # Not waiting: on Ctrl-C the commands go on until the executor is closed.
         pool.shutdown(wait=False, cancel_futures=True)
     return Run(
-        sample, tuple(executions), played.trouble, played.state, played.faults,
+        sample, tuple(executions), played.trouble, played.state, str(folder), played.faults,
         tuple(_changed(executions, played.folder)),
     )  # fmt: skip
 

@@ -489,3 +489,79 @@ def test_a_sample_that_cannot_be_used_is_refused_with_its_place(
     ran = runner.pytest(f"--fractal-package={wheel}", "--fractal-samples=samples", "--co", "-q")
     assert ran.status == 4
     assert f"bad.json:1: {said}" in ran.err or ("bad.json:1: " in ran.err and said in ran.err)
+
+
+# Fixtures
+
+OWN_TESTS = """
+import pytest
+
+HAND_ON = "out = {'parallelization_list': [{'zarr_url': u + '.new'} for u in zarr_urls]}"
+
+
+def test_one_command(run_fractal_task, tmp_path):
+    run = run_fractal_task("Each", {"do": "out = {'at': zarr_url}"}, zarr_url=str(tmp_path))
+    assert (run.returncode, run.metadata, run.computed) == (0, {"at": str(tmp_path)}, ())
+    assert run.argv[2] == "--args-json"
+
+
+def test_reserved_arguments_are_filled_in(run_fractal_task):
+    told = run_fractal_task("All", {"do": "out = {'urls': zarr_urls, 'dir': zarr_dir}"}).metadata
+    assert told["urls"][0].startswith(told["dir"])
+
+
+def test_both_commands(run_fractal_task, tmp_path):
+    removes = "out = {'image_list_removals': [zarr_url]}"
+    args = {"init": {"do": HAND_ON}, "compute": {"do": removes}}
+    run = run_fractal_task("Both", args, zarr_urls=["/a", "/b"], zarr_dir=str(tmp_path))
+    assert len(run.metadata["parallelization_list"]) == 2
+    removed = [one.metadata["image_list_removals"] for one in run.computed]
+    assert removed == [["/a.new"], ["/b.new"]]
+    assert run.succeeded
+    args["compute"] = {"do": "sys.exit(zarr_url == '/b.new')"}
+    run = run_fractal_task("Both", args, images=[{"zarr_url": "/a"}, {"zarr_url": "/b"}])
+    assert not run.succeeded
+    assert [one.returncode for one in run.computed] == [0, 1]
+    assert run_fractal_task("Both", {"init": {"do": "sys.exit(2)"}}).computed == ()
+
+
+def test_a_part(run_fractal_task):
+    run = run_fractal_task(
+        "Both", {"do": "out = init_args"}, part="compute", init_args={"x": 1}
+    )
+    assert run.metadata == {"x": 1}
+    with pytest.raises(pytest.fail.Exception, match="has no part 'x'; it has: init, compute"):
+        run_fractal_task("Both", part="x")
+    with pytest.raises(pytest.fail.Exception, match="'init_args' is not given to both as a whole"):
+        run_fractal_task("Both", init_args={})
+
+
+def test_task(fractal_task):
+    assert [part.schema["type"] for part in fractal_task.parts] == ["object"] * len(
+        fractal_task.parts
+    )
+"""
+
+
+def test_fixtures_run_a_command_or_the_whole_of_a_task(runner: Runner, wheel: Path) -> None:
+    (runner.folder / "test_own.py").write_text(OWN_TESTS)
+    ran = runner.pytest("test_own.py", f"--fractal-package={wheel}", "-m", "not fractal")
+    assert ran.status == 0, ran.text
+    assert "11 passed" in ran.out
+
+
+def test_the_report_tells_of_both_commands(runner: Runner, wheel: Path) -> None:
+    runner.pytest(
+        f"--fractal-package={wheel}", "--fractal-select=FR1", "--fractal-report=report.json"
+    )
+    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    assert candidate["generation"] == "2"
+    tasks = {task["name"]: task for task in candidate["tasks"]}
+    assert [task["source"] for task in tasks.values()] == [None] * 7
+    assert tasks["Both"]["kind"] == COMPOUND
+    assert tasks["Convert both"]["slug"] == "convert_both"
+    commands = tasks["Both"]["commands"]
+    assert list(commands) == ["command_non_parallel", "command_parallel"]
+    assert [Path(argv[1]).name for argv in commands.values()] == ["init.py", "compute.py"]
+    assert tasks["Both"]["command"] == commands["command_non_parallel"]
+    assert list(tasks["Each"]["commands"]) == ["command_parallel"]

@@ -333,3 +333,137 @@ def test_each_finding_on_a_published_package_is_true(runner: Runner, version: st
         assert f"the extra [fractal-tasks] brings {distribution}:" in hint
     blocked = {task for (_, task, _), (outcome, _) in told.items() if outcome == "blocked"}
     assert blocked == set(missing)
+
+
+# Generation 2: the sample data through a compound task and parallel ones
+
+CORE_2 = f"{NAME}==2.1.0"
+HCS, SEGMENT, MEASURE = "project_image__hcs_plate_", "threshold_segmentation", "measure_features"
+
+CHAIN_2 = {
+    "steps": [
+        {
+            "task": "Project Image (HCS Plate)",
+            "args": {"init": {"output_plate_name": "{plate_name}_mip"}, "compute": {}},
+            "images": [
+                {
+                    "zarr_url": f"{{ome_zarr}}/plate.zarr/{well}/0",
+                    "attributes": {"plate": "plate.zarr", "well": well.replace("/", "")},
+                    "types": {"is_3D": True},
+                }
+                for well in ("B/03", "B/05")
+            ],
+        },
+        {
+            "task": "Threshold Segmentation",
+            "args": {
+                "channel": {"mode": "label", "identifier": "DAPI"},
+                "output_label_name": "nuclei",
+            },
+        },
+        {"task": "Measure Features", "args": {"input_label_name": "nuclei"}},
+    ]
+}
+NOTHING_THERE = {
+    "task": "Threshold Segmentation",
+    "args": {"channel": {"mode": "label", "identifier": "DAPI"}},
+    "zarr_url": "{tmp}/nothing.zarr",
+    "expect": "failure",
+}
+
+READ_2 = """
+import json, sys
+from pathlib import Path
+import zarr
+
+told = {}
+for well in ("B/03", "B/05"):
+    (full,) = Path(sys.argv[1]).rglob(f"plate.zarr/{well}/0")
+    (flat,) = Path(sys.argv[1]).rglob(f"plate_mip.zarr/{well}/0")
+    image, projected = (zarr.open_array(str(one / "0"), mode="r")[:] for one in (full, flat))
+    labels = zarr.open_array(str(flat / "labels" / "nuclei" / "0"), mode="r")[:]
+    told[well] = {
+        "depths": [image.shape[1], projected.shape[1]],
+        "is_maximum": bool((image.max(axis=1) == projected[:, 0]).all()),
+        "is_image": bool(image.max() > image.min()),
+        "objects": int(labels.max()),
+        "bright": bool(projected[0][labels > 0].min() > projected[0][labels == 0].min()),
+        "table": (flat / "tables" / "region_props_features").is_dir(),
+    }
+print(json.dumps(told))
+"""
+"""Prints what the projections of a plate hold, beside what they were made from."""
+
+
+@pytest.mark.slow
+def test_a_chain_of_real_tasks_of_generation_2_makes_of_the_sample_data_what_it_should(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """The init part makes a plate, the compute part an image a well; others go on with those."""
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "plate.json").write_text(json.dumps(CHAIN_2))
+    (samples / "nothing.json").write_text(json.dumps(NOTHING_THERE))
+    ran, report = judge(
+        runner, f"--fractal-package={CORE_2}", f"--fractal-samples={samples}", "--fractal-keep",
+        about(HCS, SEGMENT, MEASURE),
+    )  # fmt: skip
+    assert ran.status == 0, ran.text
+    assert {one["outcome"] for one in report["verdicts"]} == {"pass", "skip"}
+    outcomes = {(one["code"], one["sample"]): one["outcome"] for one in report["verdicts"]}
+    for code in ("FR401", "FR405", "FR408"):
+        assert [outcomes[code, f"plate.{step}"] for step in (1, 2, 3)] == ["pass"] * 3, code
+    assert outcomes["FR406", "nothing"] == "pass"
+    runs = Counter(run["sample"] for run in report["runs"] if run["sample"])
+    assert runs == {"plate.1": 1 + 2, "plate.2": 2, "plate.3": 2, "nothing": 1}
+
+    (kept,) = (line.removeprefix("kept: ") for line in ran.out.splitlines() if "kept: " in line)
+    python = report["tasks"][0]["command"][0]
+    told = subprocess.run(
+        [python, "-W", "ignore", "-c", READ_2, kept], capture_output=True, text=True, check=True
+    )
+    wells = json.loads(told.stdout)
+    for well in ("B/03", "B/05"):
+        objects = wells[well].pop("objects")
+        assert objects > 1
+        assert wells[well] == {
+            "depths": [2, 1], "is_maximum": True, "is_image": True, "bright": True, "table": True
+        }  # fmt: skip
+
+
+NEWEST = {
+    CORE_2: 9,
+    "operetta-compose==0.2.14": 5,
+    "fractal-uzh-converters==0.7.1": 7,
+    "zmb-fractal-tasks==0.4.3": 15,
+}
+"""Packages of generation 2, and how many tasks each has."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("requirement", NEWEST)
+def test_each_finding_on_a_package_of_generation_2_is_true(
+    runner: Runner, requirement: str
+) -> None:
+    """None has samples, and one has dependencies that no longer fit together."""
+    _, report = judge(runner, f"--fractal-package={requirement}")
+    assert report["generation"] == "2"
+    assert len(report["tasks"]) == NEWEST[requirement]
+    assert report["summary"]["error"] == 0
+    found = [
+        (one["code"], one["outcome"], found["found"], found["hint"])
+        for one in report["verdicts"]
+        for found in one["findings"]
+    ]
+    samples = [one for one in found if one[0] == "FR407"]
+    assert len(samples) == NEWEST[requirement]
+    others = [one for one in found if one[0] != "FR407"]
+    if not requirement.startswith("zmb"):
+        assert others == []
+        return
+    # basicpy wants an old numpy, and pyarrow looks for itself what numpy it gets.
+    assert {(code, outcome) for code, outcome, *_ in others} == {("FR301", "fail")}
+    for _, _, said, hint in others:
+        assert said.startswith("ImportError: pyarrow requires NumPy 2.0 or newer, found 1.")
+        assert hint.startswith("pyarrow ")
+        assert " does not fit to numpy 1." in hint

@@ -331,26 +331,43 @@ def test_a_schema_without_an_end_or_a_meaning_does_no_harm(schema: dict[str, Any
 # The documents
 
 
-def code_blocks(page: str) -> dict[str, str]:
-    """The code blocks of a page that a path in a line of its own names."""
+def section(page: str, heading: str) -> str:
+    """What stands in a page below a heading."""
     text = (ROOT / "docs" / page).read_text("utf-8")
-    return dict(re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def test_the_example_of_the_page_on_samples_is_all_green(runner: Runner) -> None:
-    """It is taken from the page, files and command line, and does what the page says."""
-    blocks = code_blocks("samples.md")
-    assert len(blocks) == 6
-    for name, text in blocks.items():
+def judge_example(runner: Runner, text: str, files: int) -> dict[str, Any]:
+    """Write the code blocks that a path in a line of its own names, and run the command line.
+
+    Returns the report on the one candidate.
+    """
+    blocks = re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == files
+    for name, block in blocks:
         path = runner.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("/path/to", str(runner.folder)))
-    page = (ROOT / "docs" / "samples.md").read_text("utf-8")
-    (command,) = re.findall(r"^\$ pytest (.+)$", page, re.MULTILINE)
+        path.write_text(block.replace("/path/to", str(runner.folder)))
+    (command,) = re.findall(r"^\$ pytest (.+)$", text, re.MULTILINE)
     ran = runner.pytest(command, "--fractal-strict", "--fractal-report=report.json")
     assert ran.status == 0, ran.text
     (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
     assert candidate["summary"]["fail"] == candidate["summary"]["warn"] == 0
+    return dict(candidate)
+
+
+def test_the_example_of_generation_2_is_all_green(runner: Runner) -> None:
+    """It is taken from the page on samples, and does what the page says."""
+    text = section("samples.md", "A complete example of generation 2")
+    candidate = judge_example(runner, text, 9)
+    runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
+    assert sorted(runs) == ["images.1", "images.2", "images.2", "images.2", "too_many"]
+
+
+def test_the_example_of_generation_1_is_all_green(runner: Runner) -> None:
+    """It is taken from the page on samples, and does what the page says."""
+    text = section("samples.md", "A complete example of generation 1")
+    candidate = judge_example(runner, text, 6)
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
     (told,) = [

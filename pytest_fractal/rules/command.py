@@ -317,6 +317,11 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
 
 def _drifted(installation: Installation, crash: Crash) -> str | None:
     """Names the two packages that do not fit together, where the traceback tells."""
+    if says := re.match(r"([\w.-]+) requires ([\w.-]+) ", crash.message):
+        both = [canonicalize_name(name) for name in says.groups()]
+        if all(name in installation.versions for name in both):
+            one, other = (f"{name} {installation.versions[name]}" for name in both)
+            return _does_not_fit(one, other)
     importing = next(
         (name for frame in reversed(crash.frames) if (name := _top_module(frame.file))), None
     )
@@ -335,8 +340,12 @@ def _drifted(installation: Installation, crash: Crash) -> str | None:
     names = [_installed(installation, module) for module in (importing, other)]
     if importing == other:
         return f"{names[0]} cannot be imported: limit its version in the dependencies"
+    return _does_not_fit(*names)
+
+
+def _does_not_fit(one: str, other: str) -> str:
     return (
-        f"{names[0]} does not fit to {names[1]}: limit the version of one of them in the "
+        f"{one} does not fit to {other}: limit the version of one of them in the "
         "dependencies, or pin it (--fractal-pin) to see which works"
     )
 

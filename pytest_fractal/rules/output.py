@@ -330,8 +330,8 @@ def _finding(
     where, line = sample.place()
     about = f" for {execution.about}" if execution and execution.about else ""
     return Finding(
-        expected=f"{expected}{about}",
-        found=found.strip(),
+        expected=run.readable(f"{expected}{about}"),
+        found=run.readable(found.strip()),
         hint=hint,
         file=None if sample.made else str(sample.file),
         pointer=where,

@@ -86,10 +86,8 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             continue
         for path in (*asked["input_paths"], asked["output_path"]):
             Path(path).mkdir(parents=True, exist_ok=True)
-        job = Job(
-            f"job-{number}", steps, asked["output_path"], tuple(asked["input_paths"]),
-            asked["meta"],
-        )  # fmt: skip
+        inputs = tuple(asked["input_paths"])
+        job = Job(f"job-{number}", steps, asked["output_path"], inputs, asked["meta"])
         ran = server.run(job, collected, _LIMIT)
         if ran.outcome != "done":
             return _JOBS[ran.outcome], ran.said
