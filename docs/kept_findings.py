@@ -74,8 +74,8 @@ def kept(code: str) -> tuple[Finding, ...]:
 def stale(folder: Path, report: CandidateReport) -> bool:
     """Whether this report of a bad package says other than is kept of it.
 
-    Numbers do not count: they are versions, of the interpreter or of what is on the index.
-    Nor do blanks: installers fill lines as wide as the terminal.
+    What was found does not count: it is often in the words of an installer or a library,
+    which change with their releases. Nor do numbers, which may be versions.
     """
     one = _kept().get(folder.name.partition("_")[0])
     if one is None or one["package"] != folder.name:
@@ -83,9 +83,9 @@ def stale(folder: Path, report: CandidateReport) -> bool:
     return _plain(said(report)) != _plain(one["findings"])
 
 
-def _plain(findings: object) -> str:
-    text = re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(findings))
-    return re.sub(r"(?:\\n|\s)+", " ", text)
+def _plain(findings: list[dict[str, Any]]) -> str:
+    own = [{part: one[part] for part in one if part != "found"} for one in findings]
+    return re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(own))
 
 
 def main() -> None:

@@ -70,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _forget_folder() -> None:
     """`python -m` puts the current folder first on the path: its modules are the candidate's."""
-    here = os.getcwd()  # noqa: PTH109
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
+    # Only the first entry is that one: an editable installation may be the same folder.
+    if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109
+        del sys.path[0]
 
 
 _WITH_VALUE = frozenset({"-k", "-m", "-n", "-o", "-p", "-r", "-W", "-c", "--tb", "--maxfail",

@@ -598,7 +598,8 @@ def _run_key(sample: Sample) -> str:
 
 
 def _node_name(slug: str, taken: set[str]) -> str:
-    safe = re.sub(r"[^\w.+()=@-]", "_", slug)[:100]
+    # Cut as a file system counts: folders are named like this too.
+    safe = re.sub(r"[^\w.+()=@-]", "_", slug).encode()[:100].decode(errors="ignore")
     name, number = safe, 2
     while name in taken:
         name, number = f"{safe}-{number}", number + 1

@@ -376,10 +376,10 @@ import json, sys
 from pathlib import Path
 import zarr
 
-told = {}
+told, top = {}, Path(sys.argv[1], "samples", "plate")
 for well in ("B/03", "B/05"):
-    (full,) = Path(sys.argv[1]).rglob(f"plate.zarr/{well}/0")
-    (flat,) = Path(sys.argv[1]).rglob(f"plate_mip.zarr/{well}/0")
+    full = top / "ome_zarr" / "plate.zarr" / well / "0"
+    (flat,) = top.rglob(f"plate_mip.zarr/{well}/0")
     image, projected = (zarr.open_array(str(one / "0"), mode="r")[:] for one in (full, flat))
     labels = zarr.open_array(str(flat / "labels" / "nuclei" / "0"), mode="r")[:]
     told[well] = {

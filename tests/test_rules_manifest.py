@@ -74,6 +74,19 @@ def test_the_manifest_is_one_file_at_the_package_root(
 
 
 @pytest.mark.parametrize(
+    "name", ["__fractal_manifest__.json", "FRACTAL_MANIFEST.json", "__FRACTAL_MANIFEST__.json.txt"]
+)
+def test_a_manifest_under_another_name_is_seen(tmp_path: Path, name: str) -> None:
+    wheel = write_archive(
+        tmp_path / "demo-1.0-py3-none-any.whl",
+        {"demo/task.py": TASK_SOURCE, "demo/other.json": "{}", f"demo/{name}": "{}", **ABOUT},
+    )
+    (found,) = [found for verdict in verdicts(wheel, "FR101") for found in verdict.findings]
+    assert found.found == f"there is none; only demo/{name}"
+    assert found.hint.startswith(f"rename it to {MANIFEST_NAME}")
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a": NaN}', b'{"a": 1e400}',
      b'{"a": 1, "a": 1}', b"\xef\xbb\xbf{}", b"[" * 100_000],

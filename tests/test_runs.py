@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import Ran, Runner
 from test_samples import write_samples
-from wheelwright import good_manifest, make_wheel
+from wheelwright import TASK_SOURCE, good_manifest, make_wheel
 
 OBEYS = '''\
 """Does as its argument `do` says, a piece of Python, and answers with what that binds to `out`."""
@@ -397,6 +397,17 @@ def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
         assert reason in (first["reason"] or "")
         assert {one["outcome"] for one in verdicts if one["code"] == "FR401"} == {"skip"}
         assert {one["outcome"] for one in verdicts if one["code"] == "FR407"} == {"warn"}
+
+
+def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(runner: Runner) -> None:
+    failing = TASK_SOURCE.replace("return {}", "raise ValueError(output_path)")
+    wheel = make_wheel(runner.folder, files={"__init__.py": "", "task.py": failing})
+    runner.pytest(
+        f"--fractal-package={wheel}", "--fractal-select=FR403", "--fractal-report=report.json"
+    )
+    report = json.loads((runner.folder / "report.json").read_text())
+    (verdict,) = report["candidates"][0]["verdicts"]
+    assert verdict["reason"].endswith("did not do: ValueError: {tmp}/output")
 
 
 # Repeating a run

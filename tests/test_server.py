@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OWN_TESTS, ROOT, Runner
+from conftest import OWN_TESTS, ROOT, Runner, make_wheel
 
 from pytest_fractal import Outcome, check_package
 from pytest_fractal.errors import BadInput, HarnessError
@@ -68,6 +68,31 @@ def test_its_api(fractal_server):
     assert len(set(re.findall(r"^asked (\S+)", ran.out, re.M))) == 1, ran.text
     assert ran.left == []
     assert not processes_below(runner.temporary)
+
+
+@pytest.mark.slow
+def test_what_differs_here_too_is_not_compared_and_a_component_can_be_named(
+    tmp_path: Path,
+) -> None:
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    returned = 'return {"well": wells}'
+    assert returned in script
+    varying = 'import uuid\n    return {"well": wells, "id": uuid.uuid4().hex}'
+    changes = {"make_wells.py": script.replace(returned, varying)}
+    wheel = make_wheel(tmp_path / "dist", changes=changes)
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    for name, sample in {
+        "made": {"task": "Make wells", "args": {"number": 2}},
+        "one": {"task": "Invert well", "args": {"maximum": 3}, "component": "well_7",
+                "metadata": {"kept": [1]}},
+    }.items():  # fmt: skip
+        (samples / f"{name}.json").write_text(json.dumps(sample))
+    (report,) = check_package(wheel, samples=samples, server=True, select=["FR9"]).candidates
+    verdicts = {verdict.sample: verdict for verdict in report.verdicts if verdict.sample}
+    assert {verdict.outcome for verdict in verdicts.values()} == {Outcome.PASS}
+    assert verdicts["made"].reason == "not compared, for it differs here too: /id"
+    assert verdicts["one"].reason is None
 
 
 def processes_below(folder: Path) -> list[str]:

@@ -167,6 +167,10 @@ class Generation(Protocol):
     def link_problem(self, link: str) -> str:
         """What is wrong with a `docs_link` by the server's model; empty when nothing is."""
 
+    mistaken_in_metadata: str | None
+    """A regular expression: what the server takes for the package's name or place, wherever
+    `pip show` prints it; None if it does not look there."""
+
     def second_manifest(self, path: str, *, is_first: bool) -> str | None:
         """What the server makes of this file beside the manifest; None if it passes it over.
 

@@ -123,6 +123,7 @@ class Version1:
     form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
     bad_in_executables = r"[ \t\n\r'\"\\]"
+    mistaken_in_metadata: str | None = None
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)

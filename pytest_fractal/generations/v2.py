@@ -137,6 +137,7 @@ class Version2:
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
+    mistaken_in_metadata: str | None = rf"Name:|Location:|{_MANIFEST.pattern}"
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(TaskModel.model_fields)
@@ -164,6 +165,12 @@ class Version2:
     def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
         """Keys are stripped, and refused if that leaves none, or twins (`valdict_keys`)."""
         yield from _key_faults(meta)
+        mem = meta.get("mem")
+        if isinstance(mem, str) and not re.fullmatch(r"\d+[MGT]?", mem):
+            yield ModelFault(
+                ("mem",), "a whole number of MB, or a text such as 500M, 4G or 1T", shown(mem),
+                coerced=True,
+            )  # fmt: skip
         if meta.get("account") is not None:
             yield ModelFault(
                 ("account",), "no account, which each user's settings tell",

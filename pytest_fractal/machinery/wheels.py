@@ -56,6 +56,14 @@ class Wheel:
         return _text(self._fields.get("version"))
 
     @property
+    def described(self) -> Mapping[str, str]:
+        """What METADATA says in prose, by its field: all of it that `pip show` prints."""
+        fields = ("Summary", "Home-page", "Author", "Author-email", "License",
+                  "License-Expression")  # fmt: skip
+        given = {field: self._fields.get(field.lower().replace("-", "_")) for field in fields}
+        return {field: text for field, value in given.items() if (text := _text(value))}
+
+    @property
     def distribution(self) -> str:
         """The name of the package; where METADATA has none, the one of the file name."""
         return self.name or self.path.name.split("-")[0]

@@ -53,17 +53,26 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
             file=str(lost),
         )
         return
-    alike = f"; only {', '.join(wheel.manifests)}" if wheel.manifests else ""
+    similar = [path for path in wheel.entries if _is_nearly_a_manifest(path)]
+    alike = f"; only {', '.join(similar)}" if similar else ""
     yield Finding(
         expected=f"{root} in the wheel",
         found=f"there is none{alike}",
-        hint=f"write a manifest and put it at {root}, beside the package's __init__.py; "
+        hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
+        if similar
+        else f"write a manifest and put it at {root}, beside the package's __init__.py; "
         "`fractal-manifest create` of fractal-task-tools makes one"
         if bundle.source is not None
         else f"build the wheel anew from a source tree that has {root}; give that folder "
         "to --fractal-package to see the packaging lines that it needs",
         file=wheel.path.name,
     )
+
+
+def _is_nearly_a_manifest(path: str) -> bool:
+    name = PurePosixPath(path).name.upper()
+    alike = difflib.SequenceMatcher(None, name, MANIFEST_NAME.upper()).ratio()
+    return MANIFEST_NAME in path or alike > 0.8
 
 
 @rule(
@@ -577,17 +586,52 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
             )
     for index, entry in enumerate(tasks.entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        if isinstance(name, str) and len(name) > _LONGEST_NAME:
+        size = len(name.encode(errors="replace")) if isinstance(name, str) else 0
+        if isinstance(name, str) and (len(name) > _LONGEST_NAME or size > _MOST_BYTES):
             yield tasks.finding(
                 *tasks.way(index), "name",
-                expected=f"a name of at most {_LONGEST_NAME} characters",
-                found=f"{len(name)} characters",
+                expected=f"a name of at most {_LONGEST_NAME} characters, and {_MOST_BYTES} bytes",
+                found=f"{len(name)} characters, {size} bytes",
                 hint="shorten the name, and tell the rest in docs_info",
                 task=tasks.slug(index),
             )  # fmt: skip
 
 
 _LONGEST_NAME: Final = 200
+_MOST_BYTES: Final = 250
+"""A file system takes 255, and the server writes the number of the step before it."""
+
+
+@rule(
+    "FR117",
+    "metadata-misleads-nobody",
+    needs=("FR004", "FR105"),
+    cite=(f"{Spec.SERVER_2} (its script 4_pip_show.sh)",),
+    mend="Say it in other words.",
+    example='description = "Tools for __FRACTAL_MANIFEST__.json"',
+)
+def metadata_misleads_nobody(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
+    """No text in METADATA reads like the package's name, its place, or its manifest.
+
+    The server of generation 2 finds these by searching what `pip show` prints, and joins
+    all lines that match. A summary or a licence that holds one of them makes it look for a
+    folder or a file that is not there, and the package is refused.
+    """
+    assert manifest.generation is not None
+    pattern = manifest.generation.mistaken_in_metadata
+    if pattern is None:
+        raise NotApplicable("in this generation the server does not search in METADATA")
+    for field, text in wheel.described.items():
+        for line in text.splitlines():
+            if bad := re.search(pattern, line):
+                yield Finding(
+                    expected=f"no {bad[0]!r} in the field {field}",
+                    found=line.strip()[:120],
+                    hint="write it otherwise in the [project] table; a licence is best told by "
+                    "its SPDX expression",
+                    file=wheel.metadata_path,
+                )
+                break
 
 
 def _kind(value: object) -> str:

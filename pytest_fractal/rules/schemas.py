@@ -135,9 +135,18 @@ def valid_schema(part: Part) -> Iterator[Finding]:
     seen = set()
     for draft in drafts:
         name = str(draft.META_SCHEMA.get("$schema")).rstrip("#")
-        for error in sorted(
-            draft(draft.META_SCHEMA).iter_errors(schema), key=lambda e: e.json_path
-        ):
+        try:
+            errors = sorted(
+                draft(draft.META_SCHEMA).iter_errors(schema), key=lambda error: error.json_path
+            )
+        except RecursionError:
+            yield part.schema_finding(
+                expected="a schema that a validator can follow to its end",
+                found="it is nested too deeply",
+                hint="nest less, and refer to parts in `$defs` by `$ref`",
+            )
+            return
+        for error in errors:
             keys = tuple(error.absolute_path)
             if keys in seen:
                 continue
