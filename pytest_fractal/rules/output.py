@@ -129,7 +129,7 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     """
     _succeeded(run)
     for execution in _executions(run, parallel=False):
-        if not execution.start.obstacle:  # see FR402
+        if not (execution.start.obstacle and run.sample.task.generation.must_write):  # see FR402
             yield from _no_object(run, execution)
 
 

@@ -19,7 +19,7 @@ from pytest_fractal.machinery.environments import Environment, UvInstaller, crea
 from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
 from pytest_fractal.server.process import locked
 
-_RECIPE: Final = 1
+_RECIPE: Final = 2
 """Counted up whenever what is made below changes."""
 
 

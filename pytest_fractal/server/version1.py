@@ -27,12 +27,12 @@ _EMPTY: Final = "empty.sqlite"
 def recipe(version: str) -> Recipe:
     """How to make its environment.
 
-    It was tried with 1.4.10 on each of these versions of Python. `setuptools < 81` has the
-    `pkg_resources` that passlib, one of its requirements, imports without requiring it.
+    It was tried with 1.4.10 on each of these versions of Python, and with 1.3.14 on 3.11.
+    `setuptools < 81` has the `pkg_resources` that passlib, one of its requirements, imports
+    without requiring it; and that passlib fails with a `bcrypt` that is newer than this.
     """
-    return Recipe(
-        version, ("setuptools < 81",), ("3.11", "3.10", "3.12", "3.9", "3.13"), _make_database
-    )
+    beside = ("setuptools < 81", "bcrypt < 4.1")
+    return Recipe(version, beside, ("3.11", "3.10", "3.12", "3.9", "3.13"), _make_database)
 
 
 def start(

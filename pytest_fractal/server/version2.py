@@ -62,7 +62,7 @@ def start(
         database = postgres.own_database(given, environment.python, hold)
         _set_up(environment, folder, env | database.variables)
     else:
-        database = _own_cluster(environment, hold, env)
+        database = own_cluster(environment, hold, env)
     env |= database.variables
     resource = {
         "name": "here", "type": "local",
@@ -94,7 +94,7 @@ def start(
     return server
 
 
-def _own_cluster(environment: Environment, hold: Path, env: Mapping[str, str]) -> Database:
+def own_cluster(environment: Environment, hold: Path, env: Mapping[str, str]) -> Database:
     """A PostgreSQL of our own with an empty database; its files are made once, and copied."""
     root = environment.folder.parent
     template = root / f"database-{postgres.layout()}"

@@ -4,61 +4,111 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pytest_fractal.candidate import Candidate
+from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.machinery.environments import INSTALLERS, Environment
 from pytest_fractal.machinery.executors import LocalExecutor
 from pytest_fractal.machinery.interpreters import Interpreter
 from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.settings import Settings, parse_package
+
+from .shapes import SHAPES, Shape
 
 ROOT: Final = Path(__file__).parents[2]
 GOOD: Final = tuple(sorted(path for path in ROOT.glob("good_packages/*") if path.is_dir()))
 BAD: Final = tuple(sorted(path for path in ROOT.glob("bad_packages/*") if path.is_dir()))
 
 
-@dataclass(frozen=True)
-class Step:
-    """One task of a job: its position in the manifest, and its own arguments."""
-
-    task: int
-    args: Mapping[str, Any]
-    component: str | None
+def generation_of(folder: Path) -> str:
+    """Which servers take the package in a folder: the version of its manifest, if it has one."""
+    found = (path for path in folder.rglob(f"*{MANIFEST_NAME}*") if path.is_file())
+    return "2" if any(b'"manifest_version": "2"' in path.read_bytes() for path in found) else "1"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Protocol):
     """What a sample or a workflow of the package's author becomes on a server."""
 
-    steps: tuple[Step, ...]
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """The position in the manifest of each step's task."""
+
+    def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
+        """As the server's script takes it, for tasks as `manifest` has them."""
+
+
+@dataclass(frozen=True)
+class Job1:
+    """See `Job`. Metadata and paths are the dataset's, components those that samples name."""
+
+    steps: tuple[tuple[int, Mapping[str, Any], str | None], ...]
+    """Task, arguments and component."""
     input_paths: tuple[str, ...]
     meta: Mapping[str, Any]
 
-    def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
-        """As the server's script takes it, for tasks as `manifest` has them.
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """See `Job`."""
+        return tuple(task for task, _, _ in self.steps)
 
-        Of the dataset's metadata the author of a sample says little: where he names a
-        component, it is listed under the level that its task has.
-        """
-        places = {"tmp": str(folder)}
+    def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
+        """See `Job`. A component is listed under the level that its task has."""
         meta = dict(self.meta)
-        for step in self.steps:
-            if step.component is not None and (level := _level(manifest, step.task)):
-                meta[level] = [step.component]
+        for task, _, component in self.steps:
+            if component is not None and (level := _level(manifest, task)):
+                meta[level] = [component]
+        job = {
+            "steps": [{"task": task, "args": args} for task, args, _ in self.steps],
+            "input_paths": list(self.input_paths),
+            "output_path": "{tmp}/output",
+            "meta": meta,
+        }
+        filled: dict[str, Any] = placed(job, {"tmp": str(folder)})
+        return filled
+
+
+@dataclass(frozen=True)
+class Job2:
+    """See `Job`. The images are those with which the first step begins."""
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """See `Job`."""
+        return tuple(sample.task.index for sample in self.samples)
+
+    def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
+        """See `Job`."""
+        first = self.samples[0]
+        if any(sample.uses_ome_zarr for sample in self.samples):
+            made = folder.parent / f"made-{OME_ZARR}"
+            copy_ome_zarr(made if made.exists() else make_ome_zarr(made), folder / OME_ZARR)
+        given = placed(first.reserved, first.places(folder))
+        try:
+            dataset = first_dataset(first.task.entry, given, folder)
+        except (ValueError, AttributeError):  # input types that are none
+            dataset = first_dataset({}, given, folder)
         return {
             "steps": [
-                {"task": step.task, "args": placed(step.args, places)} for step in self.steps
+                {"task": sample.task.index, "init": {}, "compute": {}}
+                | {
+                    part.keys.name: placed(sample.args_of(part), sample.places(folder))
+                    for part in sample.task.run_parts
+                }
+                for sample in self.samples
             ],
-            "input_paths": placed(list(self.input_paths), places),
-            "output_path": str(folder / "output"),
-            "meta": placed(meta, places),
+            "zarr_dir": dataset.zarr_dir,
+            "images": [image.value for image in dataset.images],
         }
 
 
@@ -68,7 +118,8 @@ class Base:
 
     name: str
     """Of its folder in `good_packages/`."""
-    folder: Path
+    samples: Path | None
+    """The folder of its samples."""
     wheel: Path
     files: Mapping[str, bytes] = field(repr=False)
     """The wheel's content, in its order."""
@@ -91,16 +142,22 @@ class Base:
 
     def job_of(self, task: int | None) -> tuple[Job, ...]:
         """The first job in which a task takes part; the first of all where none is meant."""
-        return tuple(
-            job
-            for job in self.jobs
-            if task is None or any(step.task == task for step in job.steps)
-        )[:1]
+        return tuple(job for job in self.jobs if task is None or task in job.tasks)[:1]
 
-    def task_of_kind(self, parallel: bool) -> int | None:
+    @property
+    def generation(self) -> Generation:
+        """Of its manifest."""
+        return GENERATIONS[str(self.manifest["manifest_version"])]
+
+    @property
+    def shape(self) -> Shape:
+        """What there is to mutate."""
+        return SHAPES[self.generation.version]
+
+    def task_of_kind(self, kind: str) -> int | None:
         """The position of the first task of a kind that has a job."""
-        for index in range(len(self.manifest["task_list"])):
-            if bool(_level(self.manifest, index)) is parallel and self.job_of(index):
+        for index, task in enumerate(self.manifest["task_list"]):
+            if self.generation.kind(task) == kind and self.job_of(index):
                 return index
         return None
 
@@ -112,10 +169,11 @@ def candidate_of(path: Path, folder: Path, **settings: Any) -> Candidate:
     )
 
 
-def build_bases(folders: Iterable[Path], work: Path) -> list[Base]:
+def build_bases(folders: Sequence[Path], work: Path) -> list[Base]:
     """Build each of these packages once, two at a time. All of them must build."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda folder: _build(folder, work / folder.name), folders))
+        candidates = [candidate_of(folder, work / folder.name) for folder in folders]
+        return list(pool.map(read_base, candidates, (folder.name for folder in folders)))
 
 
 def requirements_folders(base: Base, work: Path, interpreter: Interpreter) -> tuple[str, ...]:
@@ -150,18 +208,18 @@ def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def _build(folder: Path, work: Path) -> Base:
-    candidate = candidate_of(folder, work)
+def read_base(candidate: Candidate, name: str) -> Base:
+    """The base that a candidate makes."""
     wheel = candidate.build.built.wheel
-    assert wheel is not None, f"{folder.name} does not build"
+    assert wheel is not None, f"{name} does not build"
     content = candidate.wheel
     return Base(
-        name=folder.name,
-        folder=folder,
+        name=name,
+        samples=candidate.samples_folder,
         wheel=wheel,
         files=read_files(wheel),
         manifest_path=next(iter(content.manifests), ""),
-        jobs=tuple(_jobs(candidate.samples, folder / "fractal_samples")),
+        jobs=tuple(_jobs(candidate.samples)),
         requirements=tuple(
             str(requirement)
             for requirement in content.requirements
@@ -170,7 +228,7 @@ def _build(folder: Path, work: Path) -> Base:
     )
 
 
-def _jobs(samples: Sequence[Sample], folder: Path) -> Iterator[Job]:
+def _jobs(samples: Sequence[Sample]) -> Iterator[Job]:
     workflows: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.expect == "success":
@@ -179,18 +237,22 @@ def _jobs(samples: Sequence[Sample], folder: Path) -> Iterator[Job]:
         if any("component" in step.reserved for step in steps[1:]):
             # A server runs a task for all components that the metadata list.
             steps = [step for step in steps if "component" not in step.reserved]
-        first = steps[0].reserved
-        places = {"samples": str(folder)}
-        yield Job(
-            tuple(_step(step, places) for step in steps),
-            tuple(placed(first.get("input_paths", ["{tmp}/input"]), places)),
-            placed(first.get("metadata", {}), places),
-        )
+        if steps[0].task.generation.version == "1":
+            yield _job_1(steps, {"samples": str(steps[0].file.parent)})
+        else:
+            yield Job2(tuple(steps))
 
 
-def _step(sample: Sample, places: Mapping[str, str]) -> Step:
-    component = sample.reserved.get("component")
-    return Step(sample.task.index, placed(sample.args, places), component)
+def _job_1(samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
+    first = placed(samples[0].reserved, places)
+    return Job1(
+        tuple(
+            (one.task.index, placed(one.args, places), one.reserved.get("component"))
+            for one in samples
+        ),
+        tuple(first.get("input_paths", ["{tmp}/input"])),
+        first.get("metadata", {}),
+    )
 
 
 def _level(manifest: object, task: int) -> str | None:

@@ -27,7 +27,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR111": "page, Task metadata: `meta` is an object; Task meta-parameters: for a non-parallel "
     "task the key `parallelization_level` is missing.",
     "FR116": "PostgreSQL, the database that the server is meant to run with, stores no NUL; half "
-    "a surrogate pair cannot be written as UTF-8.",
+    "a surrogate pair cannot be written as UTF-8. A name over 200 characters is taken by servers "
+    "of generation 1, and makes jobs of generation 2 fail.",
     "FR201": "page, Requirements: JSON Schemas are included.",
     "FR202": "page, Requirements: what is included are JSON Schemas.",
     "FR203": "page, Requirements: the schemas are of a task's input parameters, an object.",
@@ -36,6 +37,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR206": "page, Requirements: the schemas are of the task's input parameters.",
     "FR208": "page, Requirements: the schema is of the task's input parameters; the author's own "
     "sample contradicts it.",
+    "FR209": "fractal-task-tools, which generates the schemas of version `fractal_schema_v1`, "
+    "refuses to (E01-E22): the web client cannot draw a form for them.",
     "FR303": "page, Command-line interface: the command takes its arguments from this file.",
     "FR302": "page, Command-line interface: the command must accept both options.",
     "FR401": "a component that is none, or is another's too: the server runs the task once a "

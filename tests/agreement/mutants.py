@@ -16,8 +16,8 @@ from typing import Any, Final
 from pytest_fractal.machinery.wheels import MANIFEST_NAME
 
 from .bases import Base
+from .shapes import Way
 
-Way = tuple[str | int, ...]
 Files = dict[str, bytes]
 
 
@@ -105,29 +105,6 @@ _TEXTS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """What is made of a text."""
 
-_MANIFEST_FIELDS: Final = (
-    "manifest_version", "task_list", "has_args_schemas", "args_schema_version",
-)  # fmt: skip
-_TASK_FIELDS: Final = (
-    "name", "executable", "input_type", "output_type", "meta", "args_schema", "docs_info",
-    "docs_link",
-)  # fmt: skip
-_INNER_FIELDS: Final[tuple[Way, ...]] = (
-    ("meta", "parallelization_level"),
-    ("meta", "cpus_per_task"),
-    ("meta", "anything_else"),
-    ("args_schema", "type"),
-    ("args_schema", "properties"),
-    ("args_schema", "required"),
-    ("args_schema", "additionalProperties"),
-    ("args_schema", "$schema"),
-    ("args_schema", "definitions"),
-    ("args_schema", "properties", "metadata"),
-    ("args_schema", "properties", "of_its_own"),
-)
-_TEXT_FIELDS: Final = frozenset(
-    {"manifest_version", "args_schema_version", "name", "input_type", "output_type", "docs_info"}
-)
 _LINKS: Final[Mapping[str, str]] = {
     "without a scheme": "example.org/docs",
     "ftp": "ftp://example.org/docs",
@@ -149,19 +126,18 @@ _LINKS: Final[Mapping[str, str]] = {
 
 def _fields(base: Base) -> Iterator[Mutant]:
     """Each field dropped, and with each value in its place."""
-    for name in _MANIFEST_FIELDS:
+    for name in base.shape.manifest_fields:
         yield from _values(base, name, (name,), None)
-    for parallel in (False, True):
-        index = base.task_of_kind(parallel)
+    for subject in base.shape.subjects:
+        index = base.task_of_kind(subject.kind)
         if index is None:
             continue
-        of = "parallel task's" if parallel else "non-parallel task's"
-        way: Way = ("task_list", index)
-        for name in _TASK_FIELDS:
+        of, way = f"{subject.words}'s", ("task_list", index)
+        for name in subject.fields:
             yield from _values(base, f"{of} {name}", (*way, name), index)
-        for inner in _INNER_FIELDS:
+        for inner in subject.inner:
             yield from _values(base, f"{of} {'/'.join(map(str, inner))}", (*way, *inner), index)
-        for how, link in _LINKS.items():
+        for how, link in _LINKS.items() if "docs_link" in subject.fields else ():
             yield _changed(base, f"{of} docs_link", how, (*way, "docs_link"), link, index)
 
 
@@ -171,10 +147,11 @@ def _values(base: Base, what: str, way: Way, task: int | None) -> Iterator[Mutan
         manifest = copy.deepcopy(base.manifest)
         del _at(manifest, way[:-1])[way[-1]]
         yield _with_manifest(base, what, "dropped", manifest, task)
-    for how, value in _VALUES.items():
+    more = base.shape.values.get(str(way[-1]), {})
+    for how, value in {**_VALUES, **more}.items():
         if not _same(value, present):
             yield _changed(base, what, how, way, value, task)
-    if isinstance(present, str) and way[-1] in _TEXT_FIELDS:
+    if isinstance(present, str) and way[-1] in base.shape.text_fields:
         for how, change in _TEXTS.items():
             if change(present) != present:
                 yield _changed(base, what, how, way, change(present), task)
@@ -182,11 +159,12 @@ def _values(base: Base, what: str, way: Way, task: int | None) -> Iterator[Mutan
 
 def _keys(base: Base) -> Iterator[Mutant]:
     """Each key written otherwise, and written twice."""
-    index = base.task_of_kind(parallel=False) or 0
+    subject = base.shape.subjects[0]
+    index = base.task_of_kind(subject.kind) or 0
     places: list[tuple[str, str, Way]] = [
-        ("the manifest's", name, (name,)) for name in _MANIFEST_FIELDS
+        ("the manifest's", name, (name,)) for name in base.shape.manifest_fields
     ]
-    places += [("a task's", name, ("task_list", index, name)) for name in _TASK_FIELDS]
+    places += [("a task's", name, ("task_list", index, name)) for name in subject.fields]
     for of, name, way in places:
         task = index if len(way) > 1 else None
         what = f"{of} key {name}"
@@ -213,12 +191,11 @@ def _keys(base: Base) -> Iterator[Mutant]:
             holder["\0twice"] = last
             text = json.dumps(manifest).replace(json.dumps("\0twice"), json.dumps(name))
             yield _with_text(base, what, how, text.encode(), task)
-    for parallel in (False, True):
-        task = base.task_of_kind(parallel)
+    for subject in base.shape.subjects:
+        task = base.task_of_kind(subject.kind)
         if task is not None:
-            of = "parallel task" if parallel else "non-parallel task"
             way = ("task_list", task, "favourite_colour")
-            yield _changed(base, f"a {of}", "with an unknown key", way, "red", task)
+            yield _changed(base, f"a {subject.words}", "with an unknown key", way, "red", task)
 
 
 def _task_lists(base: Base) -> Iterator[Mutant]:
@@ -253,8 +230,8 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
         yield with_tasks(how, first, *rest, entry)
     as_object = {task["name"]: task for task in (first, *rest)}
     yield _changed(base, what, "an object of tasks", ("task_list",), as_object, None)
-    for key, how in (("name", "names"), ("executable", "executables")):
-        texts = [task[key] for task in (first, *rest)]
+    for key, how in (("name", "names"), (base.shape.executable, "executables")):
+        texts = [task.get(key) for task in (first, *rest)]
         yield _changed(base, what, f"a list of {how}", ("task_list",), texts, None)
 
 
@@ -339,16 +316,14 @@ def _manifest_places(base: Base) -> Iterator[Mutant]:
 
 def _executables(base: Base) -> Iterator[Mutant]:
     """What the manifest says of an executable, and what file that is."""
-    index = base.task_of_kind(parallel=False)
-    if index is None:
-        index = 0
-    package = base.package
-    good = str(base.manifest["task_list"][index]["executable"])
+    key, package = base.shape.executable, base.package
+    index = base.task_of_kind(base.shape.subjects[0].kind) or 0
+    good = str(base.manifest["task_list"][index][key])
     inside = f"{package}/{good}"
     folder, name = PurePosixPath(good).parent, PurePosixPath(good).name
     content = base.files[inside]
     what = "an executable"
-    way = ("task_list", index, "executable")
+    way = ("task_list", index, key)
     for how, text in {
         "a full stop": ".",
         "two full stops": "..",
@@ -395,7 +370,7 @@ def _executables(base: Base) -> Iterator[Mutant]:
     }.items():
         place = str(folder / path)
         manifest = copy.deepcopy(base.manifest)
-        manifest["task_list"][index]["executable"] = place
+        manifest["task_list"][index][key] = place
         mutant = _with_manifest(base, what, how, manifest, index)
         yield Mutant(
             what, how, base, {**mutant.files, f"{package}/{place}": content}, manifest, index

@@ -7,13 +7,15 @@ one package have one name and version, which a server collects once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pytest_fractal.server.facts import Job, Step
+from pytest_fractal.ome_zarr import OME_ZARR
+from pytest_fractal.server.facts import Job, ListedTask
 from pytest_fractal.server.servers import Server, running_server
 
 from .server import Does
@@ -50,24 +52,28 @@ class Asked:
 
 
 def chosen(cases: Sequence[Case], rows: Sequence[Row]) -> list[tuple[Case, Row]]:
-    """One candidate for every way in which the two judgements meet, and what is mutated."""
+    """One candidate for every way in which the two judgements meet.
+
+    Of those that freeze the server, and of those that none minds, one for each sort.
+    """
     found: dict[tuple[str, ...], tuple[Case, Row]] = {}
     for case, row in zip(cases, rows, strict=True):
-        what = row.what.split("'s ")[-1].partition("/")[0]
-        if not row.tool.fails and row.server.does is Does.TAKES:
-            what = row.what if row.what == "good package" else ""
-        found.setdefault((row.server.does, *row.tool.fails[:1], what), (case, row))
+        sort = row.what.split("'s ")[-1].partition("/")[0]
+        way: tuple[str, ...] = (row.server.does, *row.tool.fails[:1])
+        if row.server.does is Does.FREEZES or (way == (Does.TAKES,) and sort == "good package"):
+            way = (*way, sort)
+        found.setdefault(way, (case, row))
     return list(found.values())
 
 
-def ask(pairs: Sequence[tuple[Case, Row]]) -> list[Asked]:
+def ask(generation: str, pairs: Sequence[tuple[Case, Row]]) -> list[Asked]:
     """What servers make of these, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda pair: _ask(*pair), pairs))
+        return list(pool.map(lambda pair: _ask(generation, *pair), pairs))
 
 
-def _ask(case: Case, row: Row) -> Asked:
-    with running_server("1") as server:
+def _ask(generation: str, case: Case, row: Row) -> Asked:
+    with running_server(generation) as server:
         does, words = _ended(server, case)
     return Asked(row, does, words)
 
@@ -78,17 +84,37 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
         return _COLLECTIONS[collected.outcome], collected.said
     for number, asked in enumerate(case.jobs):
         steps = tuple(
-            Step(collected.tasks[step["task"]].name, step["args"])
+            server.step(collected.tasks[step["task"]], _args(collected.tasks[step["task"]], step))
             for step in asked["steps"]
             if step["task"] < len(collected.tasks)
         )
         if not steps:
             continue
-        for path in (*asked["input_paths"], asked["output_path"]):
+        place = asked.get("output_path") or asked["zarr_dir"]
+        inputs = tuple(asked.get("input_paths", ()))
+        for path in (*inputs, place):
             Path(path).mkdir(parents=True, exist_ok=True)
-        inputs = tuple(asked["input_paths"])
-        job = Job(f"job-{number}", steps, asked["output_path"], inputs, asked["meta"])
+        for left in Path(place).iterdir():  # by the same job in process
+            if left.name != OME_ZARR:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        job = Job(
+            name=f"job-{number}",
+            steps=steps,
+            input_paths=inputs,
+            output_path=place,
+            metadata=asked.get("meta", {}),
+            images=tuple(asked.get("images", ())),
+        )
         ran = server.run(job, collected, _LIMIT)
         if ran.outcome != "done":
             return _JOBS[ran.outcome], ran.said
     return Does.TAKES, ""
+
+
+def _args(task: ListedTask, step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments as a sample has them: of generation 2, by the command where there are two."""
+    if "args" in step:
+        return dict(step["args"])
+    if len(task.commands) > 1:
+        return step
+    return dict(step["compute" if "command_parallel" in task.commands else "init"])

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.server import version2
+from pytest_fractal.server.postgres import Database
+from pytest_fractal.server.process import Hold, server_variables
 
 _WORKERS: Final = 2
 
@@ -40,44 +45,58 @@ class Answer:
     """Its own, or what was seen."""
     tasks: tuple[Mapping[str, Any], ...] = ()
     """As it lists them."""
-    metadata: tuple[Mapping[str, Any], ...] = ()
-    """Of the dataset that each job has left."""
+    left: tuple[Mapping[str, Any], ...] = ()
+    """The dataset after each job: its metadata, or its images."""
 
 
 def ask_server(
-    environment: Environment, cases: Sequence[Mapping[str, Any]], work: Path
+    environment: Environment, generation: str, cases: Sequence[Mapping[str, Any]], work: Path
 ) -> dict[str, Mapping[str, Any]]:
-    """What `server_1.py` tells of each case, by its id; some at the same time.
+    """What a server tells of each case, by its id; some at the same time.
 
-    `environment` is one with a fractal-server, as `--fractal-server` makes it.
+    `environment` is one with a fractal-server of that generation, as `--fractal-server`
+    makes it. Whatever the servers write lies in `work`, with the datasets of all cases.
     """
-    script = Path(__file__).with_name("server_1.py")
-    started = []
+    script = Path(__file__).parent / "inside" / f"server_{generation}.py"
     work.mkdir(parents=True, exist_ok=True)
-    for number in range(_WORKERS):
-        part, facts = work / f"cases-{number}.json", work / f"facts-{number}.jsonl"
-        part.write_text(json.dumps(cases[number::_WORKERS]))
-        command = [
-            str(environment.python),
-            str(script),
-            str(part),
-            str(facts),
-            str(work / f"server-{number}"),
-        ]
-        log = (work / f"server-{number}.log").open("w")
-        process = subprocess.Popen(
-            command, env=_plain_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        started.append((process, log, facts))
-    found: dict[str, Mapping[str, Any]] = {}
-    for process, log, facts in started:
-        status = process.wait()
-        log.close()
-        assert status == 0, Path(log.name).read_text()[-3000:]
-        for line in facts.read_text().splitlines():
-            told = json.loads(line)
-            found[told["id"]] = told
+    with ExitStack() as stack:
+        started = []
+        for number in range(_WORKERS):
+            part, facts = work / f"cases-{number}.json", work / f"facts-{number}.jsonl"
+            part.write_text(json.dumps(cases[number::_WORKERS]))
+            log = stack.enter_context((work / f"server-{number}.log").open("w"))
+            paths = [script, part, facts, work / f"server-{number}"]
+            env = _plain_environment()
+            if generation == "2":
+                env |= stack.enter_context(_database(environment)).variables
+            process = subprocess.Popen(
+                [str(path) for path in (environment.python, *paths)],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            stack.callback(process.kill)
+            started.append((process, log.name, facts))
+        found: dict[str, Mapping[str, Any]] = {}
+        for process, name, facts in started:
+            status = process.wait()
+            assert status == 0, Path(name).read_text()[-3000:]
+            told = map(json.loads, facts.read_text().splitlines())
+            found |= {one["id"]: one for one in told}
     return found
+
+
+@contextmanager
+def _database(environment: Environment) -> Iterator[Database]:
+    """A throw-away PostgreSQL with the tables of this fractal-server."""
+    with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as folder:
+        hold = Hold(Path(folder))
+        try:
+            env = server_variables(Path(folder, "temporary")) | {"JWT_SECRET_KEY": "agreement"}
+            yield version2.own_cluster(environment, Path(folder), env)
+        finally:
+            hold.release()
 
 
 def answer(facts: Mapping[str, Any]) -> Answer:
@@ -85,44 +104,40 @@ def answer(facts: Mapping[str, Any]) -> Answer:
     collect = facts["collect"]
     if collect["status"] == 422:
         return Answer(Does.REFUSES, _detail(collect))
-    if collect["status"] != 201:
+    if collect["status"] not in (201, 202):
         return Answer(Does.BREAKS, f"POST /task/collect/pip/: {_detail(collect)}")
-    state = facts["state"]
-    if state["status"] != 200:
-        return Answer(Does.BREAKS, f"GET /task/collect/: {_detail(state)}")
-    data = state["answer"]["data"]
-    if data["status"] == "fail":
-        return Answer(Does.FAILS, str(data["info"]))
-    if data["status"] != "OK":
-        return Answer(Does.FREEZES, f'"{data["status"]}" for ever: {collect["raised"]}')
+    if facts["state"]["status"] != 200:
+        return Answer(Does.BREAKS, f"the collection's state: {_detail(facts['state'])}")
+    if facts["ended"] in ("fail", "failed"):
+        return Answer(Does.FAILS, str(facts["said"]))
+    if facts["ended"] != "OK":
+        return Answer(Does.FREEZES, f'"{facts["ended"]}" for ever: {collect["raised"]}')
     if facts["tasks"]["status"] != 200:
-        return Answer(Does.BREAKS, f"GET /task/: {_detail(facts['tasks'])}")
-    listed = tuple(sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"])))
+        return Answer(Does.BREAKS, f"the list of tasks: {_detail(facts['tasks'])}")
+    listed = tuple(facts["listed"])
     worst = [found for found in map(_of_job, facts["jobs"]) if found is not None]
     if worst:
         does, words = worst[0]
         return Answer(does, words, listed)
-    metadata = tuple(job["dataset"]["answer"]["meta"] for job in facts["jobs"] if job)
-    return Answer(Does.TAKES, "", listed, metadata)
+    return Answer(Does.TAKES, "", listed, tuple(job["left"] for job in facts["jobs"] if job))
 
 
 def _of_job(facts: Mapping[str, Any]) -> tuple[Does, str] | None:
     if "task" in facts:
-        return Does.BREAKS, f"POST /workflow/wftask/: {_detail(facts['task'])}"
+        return Does.BREAKS, f"adding the task to a workflow: {_detail(facts['task'])}"
     if not facts:
         return None
     if facts["apply"]["status"] != 202:
-        return Does.BREAKS, f"POST /apply/: {_detail(facts['apply'])}"
-    job = facts["job"]
-    if job["status"] != 200:
-        return Does.BREAKS, f"GET /job/: {_detail(job)}"
-    if job["answer"]["status"] == "failed":
-        return Does.JOB_FAILS, str(job["answer"]["log"])
-    if job["answer"]["status"] != "done":
+        return Does.BREAKS, f"submitting the job: {_detail(facts['apply'])}"
+    if facts["job"]["status"] != 200:
+        return Does.BREAKS, f"the job's state: {_detail(facts['job'])}"
+    if facts["ended"] == "failed":
+        return Does.JOB_FAILS, str(facts["said"])
+    if facts["ended"] != "done":
         raised = facts["apply"]["raised"]
-        return Does.FREEZES, f'the job is "{job["answer"]["status"]}" for ever: {raised}'
+        return Does.FREEZES, f'the job is "{facts["ended"]}" for ever: {raised}'
     if facts["dataset"]["status"] != 200:
-        return Does.BREAKS, f"GET /dataset/: {_detail(facts['dataset'])}"
+        return Does.BREAKS, f"the dataset: {_detail(facts['dataset'])}"
     return None
 
 

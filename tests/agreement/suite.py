@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.server.comparing import moved
 
 from .bases import Base, build_bases, requirements_folders, write_files
 from .grounds import GROUNDS
 from .mutants import Mutant
-from .outputs import Output, make_package
 from .server import Answer, Does, answer, ask_server
 from .tool import Judged, judge_fully, judge_samples, judge_statically
 
@@ -75,26 +77,41 @@ class Row:
         """Where both take a candidate: what they do not tell alike of it; empty for nothing."""
         if self.tool.fails or self.server.does is not Does.TAKES:
             return ""
-        listed = tuple((str(task["name"]), str(task["source"])) for task in self.server.tasks)
+        listed = tuple((task["name"], task["source"] or "") for task in self.server.tasks)
         if self.tool.tasks and listed != self.tool.tasks:
             return f"tasks: {self.tool.tasks} here, {listed} there"
-        left = self.server.metadata[0] if self.server.metadata else None
-        if self.tool.metadata is not None and left != self.tool.metadata:
-            return f"metadata: {self.tool.metadata} here, {left} there"
+        left = self.server.left[0] if self.server.left else None
+        if self.tool.left is not None and _sorted(left) != _sorted(self.tool.left):
+            return f"the dataset: {self.tool.left} here, {left} there"
         return ""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A server of one generation, and where to work."""
+
+    generation: str
+    environment: Environment
+    work: Path
+
+    def ask(
+        self, cases: Sequence[Mapping[str, Any]], work: Path
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What the server makes of these."""
+        return ask_server(self.environment, self.generation, cases, work / "server")
 
 
 def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
     """The wheels of mutants, written to `work`."""
     for number, mutant in enumerate(mutants):
-        base, folder = mutant.base, work / f"mutant-{number}"
+        base, folder = mutant.base, _fresh(work / f"mutant-{number}")
         jobs = base.job_of(mutant.task)
         yield Case(
             mutant.what, mutant.how, base.name,
-            write_files(folder / base.wheel.name, mutant.files),
+            write_files(folder / "wheel" / base.wheel.name, mutant.files),
             requirements_folders(base, work, server.interpreter),
             tuple(job.asked(mutant.manifest, folder) for job in jobs),
-            base.folder / "fractal_samples",
+            base.samples,
         )  # fmt: skip
 
 
@@ -103,26 +120,24 @@ def cases_of_packages(
 ) -> Iterator[Case]:
     """The wheels of packages as they are, with all their jobs."""
     for base in build_bases(folders, work):
-        samples = base.folder / "fractal_samples"
         yield Case(
             what, base.name, base.name, base.wheel,
             requirements_folders(base, work, server.interpreter),
             tuple(
-                job.asked(_manifest(base), work / base.name / f"job-{number}")
+                job.asked(_manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
-            samples if samples.is_dir() else None,
+            base.samples if base.samples and base.samples.is_dir() else None,
         )  # fmt: skip
 
 
-def judge_cases(
-    cases: Sequence[Case], environment: Environment, work: Path, *, fully: bool = False
-) -> list[Row]:
+def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: bool = False) -> list[Row]:
     """Both judgements of wheels.
 
     The tool's are static ones first. Where those pass and the server does not take the
     wheel, all rules judge it; with `fully`, wherever they pass.
     """
+    work = _fresh(judge.work / "cases")
     asked = [
         {
             "id": str(number),
@@ -133,7 +148,7 @@ def judge_cases(
         for number, case in enumerate(cases)
     ]
     with ThreadPoolExecutor(1) as pool:
-        answering = pool.submit(ask_server, environment, asked, work / "server")
+        answering = pool.submit(judge.ask, asked, work)
         judged = [
             judge_statically(case.wheel, work / f"static-{number}")
             for number, case in enumerate(cases)
@@ -150,36 +165,42 @@ def judge_cases(
     return rows
 
 
-def judge_outputs(outputs: Sequence[Output], environment: Environment, work: Path) -> list[Row]:
-    """Both judgements of what tasks write: here by samples, there by jobs."""
-    wheel, samples = make_package(work, outputs)
-    jobs = [
-        {
-            "steps": [
-                {"task": task, "args": args}
-                for task, args in zip(output.tasks, output.steps, strict=True)
-            ],
-            "input_paths": [str(work / "input")],
-            "output_path": str(work / f"output-{number}"),
-            "meta": output.meta,
-        }
-        for number, output in enumerate(outputs)
-    ]
+def judge_outputs(family: ModuleType, outputs: Sequence[Any], judge: Judge) -> list[Row]:
+    """Both judgements of what tasks write: here by samples, there by jobs.
+
+    `family` is the module that the outputs are of.
+    """
+    work = _fresh(judge.work / "outputs")
+    wheel, samples = family.make_package(work, outputs)
+    folders = [work / f"job-{number}" for number in range(len(outputs))]
+    jobs = [family.asked(output, folder) for output, folder in zip(outputs, folders, strict=True)]
     halves = [range(first, len(jobs), 2) for first in range(2)]
     cases = [
         {"id": str(number), "wheel": str(wheel), "packages": [], "jobs": [jobs[i] for i in half]}
         for number, half in enumerate(halves)
     ]
     judged = judge_samples(wheel, work / "judged", samples)
-    answers = ask_server(environment, cases, work / "server")
-    rows = []
+    answers = judge.ask(cases, work)
+    rows: dict[int, Row] = {}
     for number, half in enumerate(halves):
         facts = answers[str(number)]
         for index, job in zip(half, facts["jobs"], strict=True):
             output, tool = outputs[index], judged[f"output-{index:03}"]
-            server = answer({**facts, "jobs": [job]})
-            rows.append((index, Row(output.what, output.how, "fractal-outputs", tool, server)))
-    return [row for _, row in sorted(rows, key=lambda one: one[0])]
+            server = answer({**facts, "jobs": [_without(job, folders[index])]})
+            rows[index] = Row(output.what, output.how, "fractal-outputs", tool, server)
+    return [rows[index] for index in range(len(outputs))]
+
+
+def _fresh(folder: Path) -> Path:
+    """The folder, without what an interrupted run has left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _without(job: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """What was left, with the folder as the placeholder that it was made of."""
+    return {**job, "left": moved(job.get("left"), {str(folder): "{tmp}"})}
 
 
 def breaches(rows: Iterable[Row]) -> list[str]:
@@ -193,6 +214,17 @@ def breaches(rows: Iterable[Row]) -> list[str]:
         if row.difference:
             found.append(f"{row.name}: DIFFERENCE: {row.difference}")
     return found
+
+
+def _sorted(left: Mapping[str, Any] | None) -> object:
+    """A dataset, with its images in the order of their paths: the server's is that of threads."""
+    if (
+        left
+        and isinstance(left.get("images"), list)
+        and all(isinstance(image, dict) for image in left["images"])
+    ):
+        return sorted(left["images"], key=lambda image: str(image["zarr_url"]))
+    return left
 
 
 def short(words: str) -> str:

@@ -12,6 +12,7 @@ from pytest_fractal.engine import Engine, is_about_samples
 from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.running import Run
+from pytest_fractal.server.comparing import moved
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
@@ -35,10 +36,10 @@ class Judged:
     warns: tuple[str, ...]
     words: str
     """Of the first finding."""
-    tasks: tuple[tuple[str, str], ...] = ()
-    """Name and `source` of each task."""
-    metadata: Mapping[str, Any] | None = None
-    """Of the dataset that a sample has left; None where none was run."""
+    tasks: tuple[tuple[str, str | None], ...] = ()
+    """Name and `source` of each task; None for a source where the server stores none."""
+    left: Mapping[str, Any] | None = None
+    """The dataset after a sample; None where none was run."""
 
 
 def judge_statically(wheel: Path, folder: Path) -> Judged:
@@ -65,10 +66,11 @@ def judge_samples(wheel: Path, folder: Path, samples: Path) -> dict[str, Judged]
     found: dict[str, Judged] = {}
     for sample in candidate.samples:
         own = [one for one in verdicts if one.sample and _of(one.sample) == sample.workflow]
-        run = candidate.run(sample)  # of a workflow the last step's remains
+        place = str(candidate.sample_folder(sample))
+        left = candidate.run(sample).dataset  # of a workflow the last step's remains
         found[sample.workflow] = Judged(
             _codes(_told(own, Outcome.FAIL)), _codes(_told(own, Outcome.WARN)),
-            _words(_told(own, Outcome.FAIL)), metadata=run.dataset,
+            _words(_told(own, Outcome.FAIL)), left=moved(left, {place: "{tmp}"}),
         )  # fmt: skip
     return found
 

@@ -6,9 +6,7 @@ The server is the real one: its ASGI application answers requests, its backgroun
 collect and run jobs, its local backend starts the commands, and all is kept in a SQLite
 database that its own migrations have made (`empty.sqlite`, beside the environment's
 folders). One function is replaced, the one by which the background task starts `venv` and
-`pip`: see `Installer`. The other difference from a server behind a socket is of use here: a
-request ends only when its background tasks have, so that a collection which is not at its
-end by then never will be.
+`pip`: see `Installer`.
 
 The file of cases is a list of objects: `id`, `wheel`, `packages` (folders of installed
 requirements) and `jobs`. A job has `steps` (`task`, a position in the manifest, and
@@ -32,7 +30,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-ADMIN = {"username": "admin@fractal.xy", "password": "1234"}
+from application import Application
 
 
 def canonical(name: str) -> str:
@@ -91,69 +89,44 @@ class Server:
         shutil.copy(Path(sys.prefix, "empty.sqlite"), folder / "database.sqlite")
         self.folder = folder
         self.installer = Installer()
-        self.raised = ""
 
     async def start(self) -> None:
-        import httpx
         from fractal_server import main
-        from fractal_server.tasks import background_operations
 
+        try:
+            from fractal_server.tasks import background_operations
+        except ImportError:  # before 1.4
+            from fractal_server.tasks import collection as background_operations
         logging.disable(logging.CRITICAL)
         background_operations.execute_command = self.installer
         await main.app.router.startup()
 
-        async def application(scope: Any, receive: Any, send: Any) -> None:
-            try:
-                await main.app(scope, receive, send)
-            except Exception as error:
-                self.raised = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-                raise
-
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=application, raise_app_exceptions=False),
-            base_url="http://server",
-        )
-        answer = await self.client.post("/auth/token/login/", data=ADMIN)
-        self.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        self.project = (await self.post("project/", {"name": "agreement"}))["answer"]["id"]
-
-    async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        self.raised = ""
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        answer = await self.client.request(
-            method, f"/api/v1/{path}", content=content, headers=headers
-        )
-        try:
-            value = answer.json()
-        except ValueError:
-            value = answer.text
-        return {"status": answer.status_code, "answer": value, "raised": self.raised}
-
-    async def get(self, path: str) -> dict[str, Any]:
-        return await self.ask("GET", path)
-
-    async def post(self, path: str, body: object) -> dict[str, Any]:
-        return await self.ask("POST", path, body)
+        self.api = Application(main.app, "/api/v1/")
+        await self.api.log_in("admin@fractal.xy", "1234")
+        made = await self.api.post("project/", {"name": "agreement"})
+        self.project = f"project/{made['answer']['id']}"
 
     async def judge(self, case: dict[str, Any]) -> dict[str, Any]:
         """Collect the wheel, list the tasks, run the jobs, and read what they left."""
         self.installer.packages = case["packages"]
-        collected = await self.post("task/collect/pip/", {"package": case["wheel"]})
+        collected = await self.api.post("task/collect/pip/", {"package": case["wheel"]})
         facts = {"id": case["id"], "collect": collected, "jobs": []}
         if collected["status"] != 201:
             return facts
-        facts["state"] = await self.get(f"task/collect/{collected['answer']['id']}/")
-        facts["tasks"] = await self.get("task/")
+        facts["state"] = await self.api.get(f"task/collect/{collected['answer']['id']}/")
+        facts["tasks"] = await self.api.get("task/")
+        if facts["state"]["status"] == 200:
+            facts["ended"] = facts["state"]["answer"]["data"]["status"]
+            facts["said"] = facts["state"]["answer"]["data"]["info"] or ""
         if facts["tasks"]["status"] == 200:
             listed = sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"]))
+            facts["listed"] = [{"name": task["name"], "source": task["source"]} for task in listed]
             for job in case["jobs"] if listed else ():
                 facts["jobs"].append(await self.run(job, listed))
         return facts
 
     async def run(self, job: dict[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
         """Run one job through a workflow of its own, as far as the server lets it."""
-        project = f"project/{self.project}"
         steps = [tasks[step["task"]] for step in job["steps"] if step["task"] < len(tasks)]
         if not steps:
             return {}
@@ -161,29 +134,39 @@ class Server:
         datasets = []
         for kind, paths in zip(types, (job["input_paths"], [job["output_path"]]), strict=True):
             dataset = {"name": "agreement", "type": kind, "meta": job["meta"]}
-            asked = await self.post(f"{project}/dataset/", dataset)
+            asked = await self.api.post(f"{self.project}/dataset/", dataset)
             datasets.append(asked["answer"]["id"])
             for path in paths:
                 Path(path).mkdir(parents=True, exist_ok=True)
-                await self.post(f"{project}/dataset/{datasets[-1]}/resource/", {"path": path})
-        made = await self.post(f"{project}/workflow/", {"name": f"for dataset {datasets[-1]}"})
+                await self.api.post(
+                    f"{self.project}/dataset/{datasets[-1]}/resource/", {"path": path}
+                )
+        made = await self.api.post(
+            f"{self.project}/workflow/", {"name": f"for dataset {datasets[-1]}"}
+        )
         workflow = made["answer"]["id"]
         for task, step in zip(steps, job["steps"], strict=False):
-            added = await self.post(
-                f"{project}/workflow/{workflow}/wftask/?task_id={task['id']}",
+            added = await self.api.post(
+                f"{self.project}/workflow/{workflow}/wftask/?task_id={task['id']}",
                 {"args": step["args"]},
             )
             if added["status"] != 201:
                 return {"task": added}
-        applied = await self.post(
-            f"{project}/workflow/{workflow}/apply/"
+        applied = await self.api.post(
+            f"{self.project}/workflow/{workflow}/apply/"
             f"?input_dataset_id={datasets[0]}&output_dataset_id={datasets[1]}",
             {},
         )
         facts = {"apply": applied}
         if applied["status"] == 202:
-            facts["job"] = await self.get(f"{project}/job/{applied['answer']['id']}/")
-            facts["dataset"] = await self.get(f"{project}/dataset/{datasets[1]}/")
+            told = await self.api.get(f"{self.project}/job/{applied['answer']['id']}/")
+            dataset = await self.api.get(f"{self.project}/dataset/{datasets[1]}/")
+            facts |= {"job": told, "dataset": dataset}
+            if told["status"] == 200:
+                facts["ended"] = told["answer"]["status"]
+                facts["said"] = told["answer"]["log"] or ""
+            if dataset["status"] == 200:
+                facts["left"] = dataset["answer"]["meta"]
         return facts
 
     def forget(self) -> None:

@@ -45,7 +45,7 @@ exec(given.get("ending", ""))
 '''
 """The source of both tasks; `ending` is one line of Python."""
 
-_ENDINGS: Final[Mapping[str, tuple[bytes | None, str]]] = {
+ENDINGS: Final[Mapping[str, tuple[bytes | None, str]]] = {
     "status 0 and nothing written": (None, ""),
     "status 0 and an error on stderr": (b"{}", "sys.stderr.write('Traceback: no error')"),
     "status 0 and no text on stdout": (b"{}", "os.write(1, bytes(range(256)))"),
@@ -65,7 +65,7 @@ _ENDINGS: Final[Mapping[str, tuple[bytes | None, str]]] = {
     ),
 }  # fmt: skip
 
-_TEXTS: Final[Mapping[str, str]] = {
+TEXTS: Final[Mapping[str, str]] = {
     "null": "null",
     "an empty object": "{}",
     "an object": '{"plate": ["p.zarr"], "number": 1.5, "deep": {"a": [null, true]}}',
@@ -113,6 +113,16 @@ _TEXTS: Final[Mapping[str, str]] = {
 }
 
 
+WRITTEN: Final[Mapping[str, bytes]] = {
+    **{how: text.encode() for how, text in TEXTS.items()},
+    "a BOM before an object": b"\xef\xbb\xbf{}",
+    "a BOM alone": b"\xef\xbb\xbf",
+    "UTF-16": '{"plate": "p.zarr"}'.encode("utf-16"),
+    "Latin-1": '{"gr\u00f6\u00dfe": 1}'.encode("latin-1"),
+    "a NUL behind": b"{}\0",
+}
+
+
 @dataclass(frozen=True)
 class Output:
     """One job with the package: what its tasks write, and how they end."""
@@ -138,19 +148,11 @@ class Output:
 
 def outputs() -> Iterator[Output]:
     """All of them."""
-    written: dict[str, bytes] = {how: text.encode() for how, text in _TEXTS.items()}
-    written |= {
-        "a BOM before an object": b"\xef\xbb\xbf{}",
-        "a BOM alone": b"\xef\xbb\xbf",
-        "UTF-16": '{"plate": "p.zarr"}'.encode("utf-16"),
-        "Latin-1": '{"gr\u00f6\u00dfe": 1}'.encode("latin-1"),
-        "a NUL behind": b"{}\0",
-    }
     for parallel in (False, True):
         meta = {"image": ["A", "B"], "other": 1}
-        for how, content in written.items():
+        for how, content in WRITTEN.items():
             yield Output(how, parallel, ({"output": content.hex()},), meta)
-        for how, (some, ending) in _ENDINGS.items():
+        for how, (some, ending) in ENDINGS.items():
             args = {} if some is None else {"output": some.hex()}
             yield Output(how, parallel, ({**args, "ending": ending},), meta)
     for how, each in {
@@ -193,6 +195,19 @@ def outputs() -> Iterator[Output]:
         yield Output(how, False, ({"output": text.encode().hex()}, {}), {})
 
 
+def asked(output: Output, folder: Path) -> dict[str, Any]:
+    """The job that it is on a server."""
+    return {
+        "steps": [
+            {"task": task, "args": args}
+            for task, args in zip(output.tasks, output.steps, strict=True)
+        ],
+        "input_paths": [str(folder / "input")],
+        "output_path": str(folder / "output"),
+        "meta": output.meta,
+    }
+
+
 def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Path]:
     """Write the wheel, and the samples that are these outputs; returns both places.
 
@@ -204,7 +219,6 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
         "args_schema_version": "hand",
         "task_list": [_task("Write alone", {}), _task("Write each", {"component": "string"})],
     }
-    about = "fractal_outputs-1.0.dist-info"
     files = {
         "fractal_outputs/__init__.py": "",
         "fractal_outputs/write_alone.py": SCRIPT.format(component="", known=""),
@@ -212,14 +226,10 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
             component="component, ", known='"component"'
         ),
         f"fractal_outputs/{MANIFEST_NAME}": json.dumps(manifest),
-        f"{about}/METADATA": "Metadata-Version: 2.1\nName: fractal-outputs\nVersion: 1.0\n",
-        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    files[f"{about}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD"))
-    wheel = folder / "fractal_outputs-1.0-py3-none-any.whl"
-    write_files(wheel, {path: text.lstrip().encode() for path, text in files.items()})
+    wheel = write_package(folder, files)
     samples = folder / "samples"
-    samples.mkdir()
+    samples.mkdir(exist_ok=True)
     for number, output in enumerate(all_of_them):
         steps = [
             {"task": ("write_alone", "write_each")[task], "args": args}
@@ -229,6 +239,22 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
         sample = first if len(steps) == 1 else {"steps": [first, *steps[1:]]}
         (samples / f"output-{number:03}.json").write_text(json.dumps(sample))
     return wheel, samples
+
+
+def write_package(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write a wheel of `fractal-outputs` with these files."""
+    about = "fractal_outputs-1.0.dist-info"
+    files = {
+        **files,
+        f"{about}/METADATA": "Metadata-Version: 2.1\nName: fractal-outputs\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD"))
+    content = {**files, f"{about}/RECORD": record}
+    return write_files(
+        folder / "fractal_outputs-1.0-py3-none-any.whl",
+        {path: text.lstrip().encode() for path, text in content.items()},
+    )
 
 
 def _task(name: str, more: Mapping[str, str]) -> dict[str, Any]:
