@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.machinery.commands import Start
 from pytest_fractal.machinery.json_text import JsonText, pointer, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
@@ -280,17 +278,11 @@ def output_model(run: Run) -> Iterator[Finding]:
 def _succeeded(run: Run) -> None:
     """Raise `NotApplicable` where arguments that were made up did not lead to an output."""
     if run.sample.made and not run.succeeded:
-        start = run.executions[0].start if run.executions else None
-        said = start.last_words.splitlines() if start else []
+        said = run.executions[0].start.last_words.splitlines() if run.executions else []
         raise NotApplicable(
             "the task has no sample, and arguments made from its schema did not do"
-            + (f": {_without_places(said[0].strip(), start)}" if said and start else "")
+            + (f": {run.readable(said[0].strip())}" if said else "")
         )
-
-
-def _without_places(text: str, start: Start) -> str:
-    """A text without the folder of this one run, so that two runs say the same."""
-    return text.replace(str(Path(start.arguments_file).parents[2]), "{tmp}")
 
 
 def _read(execution: Execution) -> JsonText:
