@@ -25,7 +25,7 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 MakeWheel = Callable[..., Path]
 
 SLOW = ("commands", "indexes", "packaging_hints", "acceptance", "runs", "samples", "action",
-        "custom_tasks", "real_packages", "corpora")  # fmt: skip
+        "custom_tasks", "agreement", "real_packages", "corpora")  # fmt: skip
 """The test files that start real builds or many processes, the slowest last."""
 
 

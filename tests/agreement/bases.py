@@ -200,10 +200,12 @@ def read_files(wheel: Path) -> dict[str, bytes]:
 
 
 def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write a wheel with this content, in this order."""
+    """Write a wheel with this content, in this order, and the `RECORD` that belongs to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    record = next(name for name in files if name.endswith(".dist-info/RECORD"))
+    listed = "".join(f'"{name}",,\n' for name in files)
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
+        for name, content in {**files, record: listed.encode()}.items():
             archive.writestr(name, content)
     return path
 

@@ -44,7 +44,8 @@ GROUNDS: Final[Mapping[str, str]] = {
     "FR401": "a component that is none, or is another's too: the server runs the task once a "
     "letter, once a key, twice on the same files, or on what is no text.",
     "FR402": "page, Task output: the task must always write its output before it ends.",
-    "FR403": "page, Task output: it is an update of the metadata, which is an object.",
+    "FR403": "page, Task output: it is an update of the metadata, which is an object; JSON is "
+    "UTF-8 (RFC 8259, section 8.1), which has no half of a surrogate pair.",
     "FR404": "page, Task output: it is an update of the metadata, which is an object.",
     "FR405": "page, Task output: everything is written to disk before the task ends.",
     "FR406": "the package's author expects the refusal, in a sample of his own.",

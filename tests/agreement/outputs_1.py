@@ -249,12 +249,9 @@ def write_package(folder: Path, files: Mapping[str, str]) -> Path:
         f"{about}/METADATA": "Metadata-Version: 2.1\nName: fractal-outputs\nVersion: 1.0\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD"))
-    content = {**files, f"{about}/RECORD": record}
-    return write_files(
-        folder / "fractal_outputs-1.0-py3-none-any.whl",
-        {path: text.lstrip().encode() for path, text in content.items()},
-    )
+    content = {path: text.lstrip().encode() for path, text in files.items()}
+    wheel = folder / "fractal_outputs-1.0-py3-none-any.whl"
+    return write_files(wheel, {**content, f"{about}/RECORD": b""})
 
 
 def _task(name: str, more: Mapping[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.ome_zarr import OME_ZARR
-from pytest_fractal.server.facts import Job, ListedTask
+from pytest_fractal.server.facts import Job, ListedTask, Step
 from pytest_fractal.server.servers import Server, running_server
 
 from .server import Does
@@ -84,7 +84,7 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
         return _COLLECTIONS[collected.outcome], collected.said
     for number, asked in enumerate(case.jobs):
         steps = tuple(
-            server.step(collected.tasks[step["task"]], _args(collected.tasks[step["task"]], step))
+            _step(server, collected.tasks[step["task"]], step)
             for step in asked["steps"]
             if step["task"] < len(collected.tasks)
         )
@@ -111,10 +111,9 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
     return Does.TAKES, ""
 
 
-def _args(task: ListedTask, step: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments as a sample has them: of generation 2, by the command where there are two."""
+def _step(server: Server, task: ListedTask, step: Mapping[str, Any]) -> Step:
+    """The step that a job asks for; of generation 2 with the arguments that there are."""
     if "args" in step:
-        return dict(step["args"])
-    if len(task.commands) > 1:
-        return step
-    return dict(step["compute" if "command_parallel" in task.commands else "init"])
+        return server.step(task, step["args"])
+    args = {"args_non_parallel": step["init"], "args_parallel": step["compute"]}
+    return Step(task.name, {key: own for key, own in args.items() if own})
