@@ -41,14 +41,10 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     yield "For example", [rule.example], None
     yield "How to mend it", [rule.mend], None
     if seen := observations().get(rule.code):
-        told = [f"{one.package}: fractal-server {one.server} {one.reaction}" for one in seen]
-        yield "What a real server was seen to do", told, None
-    yield "How it is judged", list(_judging(rule)), None
-    seen = observations().get(rule.code, ())
-    if seen:
         yield "What real servers did", [
             f"fractal-server {one.server}, given {one.package}: {one.reaction}." for one in seen
         ], None  # fmt: skip
+    yield "How it is judged", list(_judging(rule)), None
     server = " --fractal-server" if rule.asks_server else ""
     alone = f"pytest --fractal-package=. --fractal-select={rule.code}{server}"
     yield "To judge by this rule alone", [alone], "code"
