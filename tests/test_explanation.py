@@ -30,7 +30,8 @@ def test_all_that_is_known_of_a_rule_is_told_within_the_width(rule: Rule, width:
     for part in (rule.title, rule.rationale, rule.example, rule.mend, rule.page, *rule.cite):
         assert words(part) in words(told)
     for seen in observations().get(rule.code, ()):
-        assert words(f"fractal-server {seen.server} {seen.reaction}") in words(told)
+        met = f"fractal-server {seen.server}, given {seen.package}: {seen.reaction}"
+        assert words(told).count(words(met)) == 1
     for code in rule.needs:
         assert f"{code} {REGISTRY[code].name}" in words(told)
     widest = max(40, min(width, 96))
