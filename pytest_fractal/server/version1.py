@@ -46,7 +46,7 @@ def start(
     for name in ("tasks", "jobs", "wheels", "bin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(environment.folder / _EMPTY, folder / "database.sqlite")
-    password = secrets.token_urlsafe()  # other users of the machine reach the port too
+    password = secrets.token_hex(16)  # other users of the machine reach the port too
     serving = process.start(
         f"fractal-server {version}",
         [environment.python, "-m", "fractal_server", "start", "--port", "0"],

@@ -75,7 +75,7 @@ def start(
         "jobs_poll_interval": 0, "jobs_runner_config": {}, "tasks_pixi_config": {},
     }  # fmt: skip
     (folder / "resource.json").write_text(json.dumps(resource))
-    password = secrets.token_urlsafe()  # other users of the machine reach the port too
+    password = secrets.token_hex(16)  # other users of the machine reach the port too
     _checked(
         environment, folder, env | {_PASSWORD: password},
         "init-db-data", "--resource", "resource.json", "--profile", "default",
