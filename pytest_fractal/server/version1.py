@@ -46,7 +46,7 @@ def start(
     for name in ("tasks", "jobs", "wheels", "bin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(environment.folder / _EMPTY, folder / "database.sqlite")
-    password = secrets.token_hex(16)  # other users of the machine reach the port too
+    password = secrets.token_hex()  # other users of the machine reach the port too
     serving = process.start(
         f"fractal-server {version}",
         [environment.python, "-m", "fractal_server", "start", "--port", "0"],
@@ -64,7 +64,7 @@ def _variables(folder: Path) -> dict[str, str]:
         "PATH": f"{folder / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}",
         "DB_ENGINE": "sqlite",
         "SQLITE_PATH": str(folder / "database.sqlite"),
-        "JWT_SECRET_KEY": secrets.token_urlsafe(),
+        "JWT_SECRET_KEY": secrets.token_hex(),
         "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600),
         "FRACTAL_RUNNER_BACKEND": "local",
         "FRACTAL_TASKS_DIR": str(folder / "tasks"),

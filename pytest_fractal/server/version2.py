@@ -54,7 +54,7 @@ def start(
     for name in ("tasks", "jobs", "bin"):
         (folder / name).mkdir(parents=True)
     env = process.server_variables(folder / "temporary") | {
-        "JWT_SECRET_KEY": secrets.token_urlsafe(),
+        "JWT_SECRET_KEY": secrets.token_hex(),
         "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600),
     }
     if database_url:
@@ -75,7 +75,8 @@ def start(
         "jobs_poll_interval": 0, "jobs_runner_config": {}, "tasks_pixi_config": {},
     }  # fmt: skip
     (folder / "resource.json").write_text(json.dumps(resource))
-    password = secrets.token_hex(16)  # other users of the machine reach the port too
+    # Other users of the machine reach the port too. Hex: with a dash first it would be an option.
+    password = secrets.token_hex()
     _checked(
         environment, folder, env | {_PASSWORD: password},
         "init-db-data", "--resource", "resource.json", "--profile", "default",
