@@ -27,7 +27,7 @@ BASE: Final = DOCUMENTATION
 _RULE_LINK: Final = re.compile(r"\]\((?:docs/)?rules\.md#(fr\d{3})-[\w-]+\)")
 
 _FIRST: Final = ("walkthrough", "action", "samples", "fixtures", "report")
-_LAST: Final = ("agreement", "architecture")
+_LAST: Final = ("agreement", "agreement-2", "architecture")
 
 
 def _contents() -> str:

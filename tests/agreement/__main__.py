@@ -12,8 +12,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from pytest_fractal.errors import HarnessError
 from pytest_fractal.machinery.environments import Environment
 from pytest_fractal.machinery.store import Store
 from pytest_fractal.server import version1
@@ -30,6 +33,8 @@ from .suite import (
     judge_cases,
     judge_outputs,
 )
+
+T = TypeVar("T")
 
 OLDER = "1.3.14"
 """What else judges mutants of generation 1."""
@@ -68,25 +73,25 @@ def gather(generation: str, work: Path) -> document.Results:
         return Judge(generation, environment, work / name)
 
     store = Store(work / "results")
-    rows: list[Row] = store.once(
-        "packages", lambda: judge_cases(packages, judge("packages"), fully=True)
+    rows: list[Row] = _kept(
+        store, "packages", lambda: judge_cases(packages, judge("packages"), fully=True)
     )
     tell("packages are judged")
-    rows = [*rows, *store.once("mutants", lambda: judge_cases(mutated, judge("judged")))]
+    rows = [*rows, *_kept(store, "mutants", lambda: judge_cases(mutated, judge("judged")))]
     tell("mutants are judged")
     family = FAMILIES[generation]
-    written: list[Row] = store.once(
-        "outputs", lambda: judge_outputs(family, list(family.outputs()), judge("outputs"))
+    written: list[Row] = _kept(
+        store, "outputs", lambda: judge_outputs(family, list(family.outputs()), judge("outputs"))
     )
     tell(f"{len(written)} outputs are judged")
     sample = rest.chosen([*packages, *mutated], rows)
-    asked: list[rest.Asked] = store.once("asked", lambda: rest.ask(generation, sample))
+    asked: list[rest.Asked] = _kept(store, "asked", lambda: rest.ask(generation, sample))
     tell(f"{len(asked)} candidates have been asked of servers behind sockets")
     older_rows: list[Row] = []
     if generation == "1":
         older = server_environment(version1.recipe(OLDER))
         some = mutated[::3]
-        older_rows = store.once("older", lambda: judge_cases(some, judge("older", older)))
+        older_rows = _kept(store, "older", lambda: judge_cases(some, judge("older", older)))
         tell(f"fractal-server {OLDER} has judged every third mutant")
     return document.Results(
         generation=generation,
@@ -96,6 +101,18 @@ def gather(generation: str, work: Path) -> document.Results:
         older=f"fractal-server {OLDER}",
         older_rows=older_rows,
     )
+
+
+def _kept(store: Store, key: str, gather: Callable[[], T]) -> T:
+    """What has been judged under `key`, now or before; a failure of the machine is not kept."""
+
+    def tried() -> T:
+        try:
+            return gather()
+        except HarnessError as error:
+            raise RuntimeError(str(error)) from error
+
+    return store.once(key, tried)
 
 
 def bases(generation: str, good: list[Path], work: Path) -> list[Base]:

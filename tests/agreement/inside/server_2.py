@@ -59,9 +59,12 @@ def canonical(name):
 def show(name, with_files):
     for one in distributions(path=[str(site)]):
         if canonical(one.metadata["Name"]) == canonical(name):
-            print("Name:", one.metadata["Name"])
-            print("Version:", one.version)
+            for key in ("Name", "Version", "Summary", "Home-page", "Author", "Author-email",
+                        "License"):
+                print(f"{key}:", one.metadata[key] or "")
             print("Location:", site)
+            print("Requires:", ", ".join(one.requires or ()))
+            print("Required-by:")
             if with_files:
                 print("Files:")
                 print(*(f"  {file}" for file in sorted(map(str, one.files))), sep="\\n")
