@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_fractal.candidate import Candidate
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Part, Task
-from pytest_fractal.generations import Answer
+from pytest_fractal.generations import Answer, Call
+from pytest_fractal.machinery.commands import Start
 from pytest_fractal.machinery.environments import Environment, InstallerName
 from pytest_fractal.machinery.processes import last_lines
 from pytest_fractal.report.model import Report
+from pytest_fractal.running import answer_of, play_through
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.samples import make_arguments
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
@@ -103,13 +104,6 @@ class TaskRun:
     """The run's own folder: its arguments, its output, and the data folder that was filled in."""
     computed: tuple[TaskRun, ...] = ()
     """Of a compound task, whose init part the run itself is: what came of its compute part."""
-
-    @property
-    def answer(self) -> Answer:
-        """The run as a generation takes it."""
-        succeeded = not self.returncode and not self.timed_out
-        readable = self.metadata is not None or (self.written or "null").strip() == "null"
-        return Answer(succeeded, self.metadata, readable)
 
     @property
     def succeeded(self) -> bool:
@@ -201,7 +195,7 @@ class Package:
             raise BadInput(f"{task.slug} has no part {part!r}; it has: {', '.join(parts)}")
         if part is not None or len(parts) == 1:
             chosen = parts[part] if part is not None else task.run_parts[0]
-            return self._once(chosen, args, reserved, folder, folder / "run")
+            return _task_run(self._start(chosen, args, reserved, folder, "run"), folder)
         if odd := sorted(set(reserved) - task.generation.sample_keys):
             raise BadInput(
                 f"{odd[0]!r} is not given to {task.slug} as a whole; to give it to one of its "
@@ -213,37 +207,37 @@ class Package:
         play = task.generation.play(
             task.name, task.entry, reserved or placed(made, {"tmp": str(data)}), None, data
         )
-        done: list[TaskRun] = []
-        try:
-            calls = next(play)
-            while True:
-                answers = []
-                for call in calls:
-                    here, place = parts[call.part.name], folder / f"run-{len(done)}"
-                    done.append(self._once(here, own[call.part], call.supplied, folder, place))
-                    answers.append(done[-1].answer)
-                calls = play.send(answers)
-        except StopIteration as end:
-            if not done:
-                raise BadInput(f"{task.slug}: {end.value.trouble.found}") from None
-        return replace(done[0], computed=tuple(done[1:]))
+        starts: list[Start] = []
 
-    def _once(
+        def execute(calls: Sequence[Call]) -> Sequence[Answer]:
+            first = len(starts)
+            for call in calls:
+                here, name = parts[call.part.name], f"run-{len(starts)}"
+                starts.append(self._start(here, own[call.part], call.supplied, folder, name))
+            return [answer_of(start) for start in starts[first:]]
+
+        played = play_through(play, execute)
+        if not starts:
+            assert played.trouble is not None
+            raise BadInput(f"{task.slug}: {played.trouble.found}")
+        run, *computed = (_task_run(start, folder) for start in starts)
+        return replace(run, computed=tuple(computed))
+
+    def _start(
         self, part: Part, args: Mapping[str, Any], reserved: Mapping[str, Any], folder: Path,
-        place: Path,
-    ) -> TaskRun:  # fmt: skip
+        name: str,
+    ) -> Start:  # fmt: skip
         task, made = part.task, make_arguments(part.schema)
         values = task.generation.reserved_values(task.kind, part.keys, folder / "data", made)
-        start = self._candidate.launch(part, {**values, **reserved, **args}, place)
-        try:
-            metadata = json.loads(start.output or "null")
-        except ValueError:
-            metadata = None
-        finished = start.finished
-        return TaskRun(
-            finished.argv, finished.returncode, finished.stdout, finished.stderr, metadata,
-            start.output, finished.seconds, finished.timed_out, folder,
-        )  # fmt: skip
+        return self._candidate.launch(part, {**values, **reserved, **args}, folder / name)
+
+
+def _task_run(start: Start, folder: Path) -> TaskRun:
+    finished = start.finished
+    return TaskRun(
+        finished.argv, finished.returncode, finished.stdout, finished.stderr,
+        answer_of(start).value, start.output, finished.seconds, finished.timed_out, folder,
+    )  # fmt: skip
 
 
 class PackageServer:

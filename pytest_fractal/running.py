@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.generations import Answer, Call, ModelFault, PartKeys, State, Trouble
+from pytest_fractal.generations import (
+    Answer,
+    Call,
+    ModelFault,
+    PartKeys,
+    Play,
+    Played,
+    State,
+    Trouble,
+)
 from pytest_fractal.machinery.commands import Start
 from pytest_fractal.sample_files import Sample, placed
 from pytest_fractal.samples import make_arguments
@@ -138,14 +147,14 @@ def run_sample(
         folder,
     )
     pool = ThreadPoolExecutor(max(1, width))
+
+    def execute_all(calls: Sequence[Call]) -> Sequence[Answer]:
+        done = tuple(pool.map(execute, enumerate(calls, len(executions))))
+        executions.extend(done)
+        return [answer_of(execution.start) for execution in done]
+
     try:
-        calls = next(play)
-        while True:
-            done = tuple(pool.map(execute, enumerate(calls, len(executions))))
-            executions += done
-            calls = play.send(tuple(_answer(execution.start) for execution in done))
-    except StopIteration as end:
-        played = end.value
+        played = play_through(play, execute_all)
     finally:
         # Not waiting: on Ctrl-C the commands go on until the executor is closed.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -155,11 +164,23 @@ def run_sample(
     )  # fmt: skip
 
 
+def play_through(play: Play, execute: Callable[[Sequence[Call]], Sequence[Answer]]) -> Played:
+    """Let a generation play to its end; `execute` makes the calls that it asks for at a time."""
+    try:
+        calls = next(play)
+        while True:
+            calls = play.send(execute(calls))
+    except StopIteration as end:
+        played: Played = end.value
+        return played
+
+
 def _succeeded(start: Start) -> bool:
     return start.finished.returncode == 0 and not start.finished.timed_out
 
 
-def _answer(start: Start) -> Answer:
+def answer_of(start: Start) -> Answer:
+    """What a generation is told of a start."""
     if start.output is None:
         return Answer(_succeeded(start), None)
     try:
