@@ -12,7 +12,7 @@ from pytest_fractal.machinery.processes import pause
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.facts import Answer, Collected, Job, Outcome, ServerRun
 from pytest_fractal.server.process import Serving
-from pytest_fractal.server.waiting import Waited, last_error
+from pytest_fractal.server.waiting import Waited, last_error, wait
 
 A = TypeVar("A", bound=Answer)
 
@@ -104,6 +104,24 @@ class RestServer:
             outcome, status, said = "refused", str(refused.status), refused.said
         seconds = time.monotonic() - started
         return kind(self.name, outcome, status, said.strip(), seconds, **more)
+
+    def _job_end(
+        self, since: int, path: str, limit: float, dataset: Callable[[], Mapping[str, Any]]
+    ) -> Ending:
+        """Wait for the end of a job; `dataset` asks for what it leaves when all went well."""
+        waited = wait(
+            lambda: self.client.get(path),
+            lambda told: str(told["status"]),
+            ("done", "failed"),
+            self.serving,
+            limit,
+        )
+        status, log = waited.state["status"], waited.state["log"]
+        if waited.frozen:
+            return self.frozen(waited, status, since, log)
+        if status == "failed":
+            return "failed", status, log or "", {}
+        return "done", status, "", {"dataset": dataset()}
 
     def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> Ending:
         """How something ended that has not ended, and never will."""

@@ -168,20 +168,13 @@ class Server1(RestServer):
             f"/api/v1/project/{project}/workflow/{workflow}/apply/", {},
             input_dataset_id=source, output_dataset_id=target,
         )  # fmt: skip
-        waited = wait(
-            lambda: self.client.get(f"/api/v1/project/{project}/job/{applied['id']}/"),
-            lambda told: str(told["status"]),
-            ("done", "failed"),
-            self.serving,
+        path = f"/api/v1/project/{project}"
+        return self._job_end(
+            since,
+            f"{path}/job/{applied['id']}/",
             limit,
+            lambda: self.client.get(f"{path}/dataset/{target}/")["meta"],
         )
-        status, log = waited.state["status"], waited.state["log"]
-        if waited.frozen:
-            return self.frozen(waited, status, since, log)
-        if status == "failed":
-            return "failed", status, log or "", {}
-        dataset = self.client.get(f"/api/v1/project/{project}/dataset/{target}/")
-        return "done", status, "", {"dataset": dataset["meta"]}
 
     def _prepare(self, project: int, job: Job, collected: Collected) -> tuple[int, int, int]:
         """Make the two datasets and the workflow of a job; gives their ids."""

@@ -234,17 +234,10 @@ class Server2(RestServer):
         submitted = self.client.post(
             f"{path}/job/submit/", {}, workflow_id=workflow, dataset_id=dataset
         )
-        waited = wait(
-            lambda: self.client.get(f"{path}/job/{submitted['id']}/"),
-            lambda told: str(told["status"]),
-            ("done", "failed"),
-            self.serving,
+        images = f"{path}/dataset/{dataset}/images/query/"
+        return self._job_end(
+            since,
+            f"{path}/job/{submitted['id']}/",
             limit,
+            lambda: {"images": self.client.post(images, {})["items"]},
         )
-        status, log = waited.state["status"], waited.state["log"]
-        if waited.frozen:
-            return self.frozen(waited, status, since, log)
-        if status == "failed":
-            return "failed", status, log or "", {}
-        images = self.client.post(f"{path}/dataset/{dataset}/images/query/", {})["items"]
-        return "done", status, "", {"dataset": {"images": images}}
