@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +62,17 @@ class Application:
         except ValueError:
             value = answer.text
         return {"status": answer.status_code, "answer": value, "raised": self._raised}
+
+
+def run(server: Callable[[Path], Any]) -> None:
+    """Judge the cases of the command line: `CASES.json FACTS.jsonl FOLDER`."""
+    cases, facts, folder = (Path(argument).resolve() for argument in sys.argv[1:])
+    asyncio.run(_judge_all(server(folder), cases, facts))
+
+
+async def _judge_all(server: Any, cases: Path, facts: Path) -> None:
+    await server.start()
+    with facts.open("w") as out:
+        for case in json.loads(cases.read_text()):
+            print(json.dumps(await server.judge(case)), file=out, flush=True)
+            server.forget()

@@ -16,9 +16,7 @@ JSON is written: what was asked, and what came of it. Nothing is judged here.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -30,7 +28,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from application import Application
+from application import Application, run
 
 
 def canonical(name: str) -> str:
@@ -186,14 +184,5 @@ class Server:
             (self.folder / name).mkdir()
 
 
-async def main(server: Server, cases: Path, facts: Path) -> None:
-    await server.start()
-    with facts.open("w") as out:
-        for case in json.loads(cases.read_text()):
-            print(json.dumps(await server.judge(case)), file=out, flush=True)
-            server.forget()
-
-
 if __name__ == "__main__":
-    given = [Path(argument).resolve() for argument in sys.argv[1:]]
-    asyncio.run(main(Server(given[2]), given[0], given[1]))
+    run(Server)

@@ -17,7 +17,6 @@ and a step has `init` and `compute`, the arguments of its commands.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from application import Application
+from application import Application, run
 
 ADMIN = ("admin@example.org", "1234")
 
@@ -224,14 +223,5 @@ class Server:
             (self.folder / name).mkdir()
 
 
-async def main(server: Server, cases: Path, facts: Path) -> None:
-    await server.start()
-    with facts.open("w") as out:
-        for case in json.loads(cases.read_text()):
-            print(json.dumps(await server.judge(case)), file=out, flush=True)
-            server.forget()
-
-
 if __name__ == "__main__":
-    given = [Path(argument).resolve() for argument in sys.argv[1:]]
-    asyncio.run(main(Server(given[2]), given[0], given[1]))
+    run(Server)
