@@ -266,7 +266,7 @@ class Candidate:
             return _PIXI
         return None
 
-    @property
+    @cached_property
     def _needs_pixi(self) -> bool:
         """Whether it is a source tree for pixi that does not install without it."""
         if self.spec.path is None or not is_for_pixi(self.spec.path) or not self.has_wheel:
