@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.environments import Environment, InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.generations import Answer, Call
-from pytest_fractal.machinery.commands import Start
-from pytest_fractal.machinery.environments import Environment, InstallerName
-from pytest_fractal.machinery.processes import last_lines
+from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.report.model import Report
-from pytest_fractal.running import answer_of, play_through
-from pytest_fractal.sample_files import Sample, placed
-from pytest_fractal.samples import make_arguments
+from pytest_fractal.samples.files import Sample, placed
+from pytest_fractal.samples.generated import make_arguments
+from pytest_fractal.samples.runs import answer_of, play_through
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.locations import place_of
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
     Build,
@@ -23,12 +25,10 @@ from pytest_fractal.facts import (
     TaskList,
     TreeBuild,
 )
-from pytest_fractal.machinery.processes import Stopper, stopped_by
-from pytest_fractal.machinery.wheels import Wheel
-from pytest_fractal.places import place_of
+from pytest_fractal.processes.processes import Stopper, stopped_by
 from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
-from pytest_fractal.running import Filled, Run, Sampling
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import Filled, Run, Sampling
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 

@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pytest_fractal.environments.building import Built
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserved
-from pytest_fractal.machinery.building import Built
-from pytest_fractal.machinery.environments import Environment
-from pytest_fractal.machinery.json_text import JsonText, pointer
-from pytest_fractal.machinery.probing import Probe
-from pytest_fractal.machinery.processes import Finished
-from pytest_fractal.machinery.signatures import Signature, Unreadable, read_signature
-from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.json_text import JsonText, pointer
+from pytest_fractal.processes.probing import Probe
+from pytest_fractal.processes.processes import Finished
+from pytest_fractal.signatures.task_function import Signature, Unreadable, read_signature
 from pytest_fractal.verdicts import Finding, Severity
 
 

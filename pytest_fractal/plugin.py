@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fractal import fixtures
 from pytest_fractal.errors import BadInput
+from pytest_fractal.pytest_plugin import fixtures
 
 if TYPE_CHECKING:
     from pytest_fractal.settings import Settings
@@ -183,7 +183,7 @@ def pytest_configure(config: pytest.Config) -> None:
             packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
         if not packages and not tasks:
             return
-        from pytest_fractal.items import Suite
+        from pytest_fractal.pytest_plugin.items import Suite
         from pytest_fractal.settings import parse_package, parse_task
 
         folder = config.invocation_params.dir if named_here else config.rootpath
@@ -199,7 +199,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `fractal_task` once for each task."""
     if "fractal_task" in metafunc.fixturenames:
-        from pytest_fractal.items import only_candidate
+        from pytest_fractal.pytest_plugin.items import only_candidate
 
         try:
             tasks = only_candidate(metafunc.config).tasks

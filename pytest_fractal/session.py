@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.candidate import Candidate
-from pytest_fractal.custom import CustomTasks
+from pytest_fractal.candidate.custom_tasks import CustomTasks
+from pytest_fractal.candidate.installed import InstalledPackage
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.installed import InstalledPackage
-from pytest_fractal.machinery.executors import LocalExecutor
+from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Verdict

@@ -13,9 +13,9 @@ from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from pytest_fractal.environments.building import PROJECT_FILES, is_archive_for_pixi
+from pytest_fractal.environments.environments import INSTALLERS, InstallerName
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.building import PROJECT_FILES, is_archive_for_pixi
-from pytest_fractal.machinery.environments import INSTALLERS, InstallerName
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import no_such_rule

@@ -13,7 +13,7 @@ import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
 
 from pytest_fractal import BadInput, HarnessError
-from pytest_fractal.machinery.store import Store
+from pytest_fractal.candidate.store import Store
 from pytest_fractal.settings import parse_package
 
 WHEEL = "tested_tasks-1.0-py3-none-any.whl"

@@ -18,8 +18,8 @@ import pytest
 from wheelwright import make_wheel
 
 from pytest_fractal import check_package
-from pytest_fractal.machinery import commands
-from pytest_fractal.machinery.commands import (
+from pytest_fractal.processes import commands
+from pytest_fractal.processes.commands import (
     keeps_access_times,
     make_unread,
     read_crash,

@@ -40,7 +40,7 @@ def test_an_unused_plugin_loads_two_small_modules(tmp_path: Path) -> None:
     added = with_plugin - loaded(tmp_path)
     assert {name for name in added if name.partition(".")[0] in HEAVY} == set()
     assert {name for name in added if name.startswith("pytest_fractal")} == {
-        "pytest_fractal", "pytest_fractal.errors", "pytest_fractal.fixtures",
+        "pytest_fractal", "pytest_fractal.errors", "pytest_fractal.pytest_plugin.fixtures",
         "pytest_fractal.plugin",
     }  # fmt: skip
     assert len(added) < 10

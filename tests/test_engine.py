@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from wheelwright import good_manifest, make_wheel
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Manifest, Task
-from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY, NotApplicable
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.settings import Settings, parse_codes, parse_package

@@ -29,7 +29,7 @@ from pytest_fractal.generations.images import (
     type_faults,
 )
 from pytest_fractal.generations.protocol import ModelFault
-from pytest_fractal.machinery.json_text import pointer
+from pytest_fractal.json_text import pointer
 
 A, B, C = "/data/zarr/a", "/data/zarr/b", "/data/zarr/c"
 

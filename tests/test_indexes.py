@@ -19,8 +19,8 @@ import pytest
 import virtualenv
 from uv import find_uv_bin
 
+from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.indexes import installer_environment
 
 Installer = Literal["uv", "pip"]
 Write = Callable[[str], Path]

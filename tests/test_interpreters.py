@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
 
 OUR_VERSION = ".".join(map(str, sys.version_info[:3]))
 OUR_MINOR = ".".join(map(str, sys.version_info[:2]))

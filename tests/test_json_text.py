@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pytest_fractal.machinery.json_text import Place, escape, pointer, read_json
+from pytest_fractal.json_text import Place, escape, pointer, read_json
 
 
 def test_every_key_item_and_the_root_have_their_place() -> None:

@@ -16,7 +16,7 @@ import pyte
 import pytest
 from conftest import OWN_TESTS, Runner, make_wheel
 
-from pytest_fractal.live import LiveLine
+from pytest_fractal.pytest_plugin.status_line import LiveLine
 
 COLUMNS, LINES = 100, 40
 

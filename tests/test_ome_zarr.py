@@ -18,7 +18,14 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from pytest_fractal.ome_zarr import CHANNELS, PIXEL, SHAPE, WELLS, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.samples.ome_zarr import (
+    CHANNELS,
+    PIXEL,
+    SHAPE,
+    WELLS,
+    copy_ome_zarr,
+    make_ome_zarr,
+)
 
 
 @pytest.fixture(scope="module")

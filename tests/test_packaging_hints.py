@@ -21,8 +21,8 @@ import pytest
 from build import ProjectBuilder
 from uv import find_uv_bin
 
-from pytest_fractal.machinery.indexes import installer_environment
-from pytest_fractal.machinery.packaging_hints import Hint, packaging_hint
+from pytest_fractal.environments.indexes import installer_environment
+from pytest_fractal.packaging_hints.backends import Hint, packaging_hint
 
 NAME = "__FRACTAL_MANIFEST__.json"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.processes import KEPT_BYTES, Finished, Stopper, clean_environment
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.processes.processes import KEPT_BYTES, Finished, Stopper, clean_environment
 
 LONG = 600.0
 """Seconds that no test waits for: who does not end before is ended by the time limit."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from wheelwright import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
 
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.verdicts import Severity
 
 MISSING: Any = object()

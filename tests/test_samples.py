@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, Runner
 from wheelwright import good_manifest, make_wheel
 
-from pytest_fractal.samples import make_arguments
+from pytest_fractal.samples.generated import make_arguments
 
 TASK = '''\
 """Writes down what it is given, and answers with its argument `answer`."""

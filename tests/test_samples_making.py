@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_fractal.samples import make_arguments
+from pytest_fractal.samples.generated import make_arguments
 
 SCHEMAS: dict[str, Any] = {
     "string": {"type": "string"},

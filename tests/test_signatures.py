@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pytest_fractal.machinery.signatures import (
+from pytest_fractal.rules.signature_match import compare
+from pytest_fractal.signatures.task_function import (
     Parameter,
     Signature,
     Unreadable,
     read_signature,
 )
-from pytest_fractal.rules.signature_match import compare
 
 DEFINED = """
     def demo(*, sigma: float, level: int = 2):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_fractal.candidate.store import Store
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.machinery.store import Store
 
 
 def test_a_value_is_gathered_once_and_kept(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_processes_that_ask_at_the_same_time_gather_once(tmp_path: Path) -> None
     script = """
 import os, sys
 from pathlib import Path
-from pytest_fractal.machinery.store import Store
+from pytest_fractal.candidate.store import Store
 
 folder = Path(sys.argv[1])
 

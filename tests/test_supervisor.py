@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.processes import Finished, Stopper, clean_environment
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.processes import Finished, Stopper, clean_environment
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="seen in /proc alone")
 

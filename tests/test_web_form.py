@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 
 from pytest_fractal import Outcome, check_package
-from pytest_fractal.machinery.json_text import pointer
+from pytest_fractal.json_text import pointer
 from pytest_fractal.rules.form_limits import form_limits
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from wheelwright import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
 
+from pytest_fractal.environments.wheels import MANIFEST_NAME, read_wheel
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.wheels import MANIFEST_NAME, read_wheel
 
 METADATA = "demo-1.0.dist-info/METADATA"
 ABOUT = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"

@@ -10,10 +10,10 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
-from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.settings import Settings, parse_codes, parse_package
 from pytest_fractal.verdicts import Outcome, Verdict
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.protocol import (
@@ -24,7 +25,6 @@ from pytest_fractal.generations.protocol import (
     Reserved,
     Trouble,
 )
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
 
 
 def _text(value: object) -> object:

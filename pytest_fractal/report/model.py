@@ -13,7 +13,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.verdicts import Finding, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from pytest_fractal.candidate import Candidate
+    from pytest_fractal.candidate.packaged import Candidate
 
 REPORT_VERSION: Final = 1
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.facts import (
     Bundle,
     Manifest,
@@ -19,9 +20,8 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.machinery.json_text import texts_in
-from pytest_fractal.machinery.packaging_hints import packaging_hint
-from pytest_fractal.machinery.wheels import MANIFEST_NAME, Wheel
+from pytest_fractal.json_text import texts_in
+from pytest_fractal.packaging_hints.backends import packaging_hint
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
 from pytest_fractal.verdicts import Finding, Severity
 

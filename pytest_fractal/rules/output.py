@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pytest_fractal.machinery.json_text import JsonText, pointer, read_json, texts_in
+from pytest_fractal.json_text import JsonText, pointer, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.schemas import schema_error
-from pytest_fractal.running import Execution, Filled, Run, Sampling
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import Execution, Filled, Run, Sampling
 from pytest_fractal.verdicts import Finding, Severity
 
 

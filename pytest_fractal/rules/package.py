@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Installation, TreeBuild
-from pytest_fractal.machinery.processes import last_lines
-from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.rules.registry import NotApplicable, Spec, rule
 from pytest_fractal.verdicts import Finding, Severity
 

@@ -15,7 +15,7 @@ from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 if TYPE_CHECKING:
-    from pytest_fractal.sample_files import Sample
+    from pytest_fractal.samples.files import Sample
 
 DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-fractal/"
 """Where the documentation is published; each rule has a page there."""

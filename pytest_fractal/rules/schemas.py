@@ -26,11 +26,11 @@ from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part
-from pytest_fractal.machinery.json_text import pointer
-from pytest_fractal.machinery.signatures import Unreadable
+from pytest_fractal.json_text import pointer
 from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
 from pytest_fractal.rules.signature_match import compare
-from pytest_fractal.running import Filled
+from pytest_fractal.samples.runs import Filled
+from pytest_fractal.signatures.task_function import Unreadable
 from pytest_fractal.verdicts import Finding, Severity
 
 

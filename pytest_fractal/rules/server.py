@@ -9,8 +9,8 @@ from typing import Any, Final
 from pytest_fractal.facts import Manifest
 from pytest_fractal.rules.output import is_the_authors
 from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Note, Spec, rule
-from pytest_fractal.running import Run
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
 from pytest_fractal.server.facts import Answer, Collection, ListedTask, ServerRun
 from pytest_fractal.verdicts import Finding, Severity

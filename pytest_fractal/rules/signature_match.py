@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_fractal.machinery.json_text import escape
-from pytest_fractal.machinery.signatures import Parameter, Signature
+from pytest_fractal.json_text import escape
+from pytest_fractal.signatures.task_function import Parameter, Signature
 
 
 @dataclass(frozen=True)

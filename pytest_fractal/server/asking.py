@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 
-from pytest_fractal.running import Run
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import differences, moved
 from pytest_fractal.server.facts import Collected, Collection, ListedTask, ServerRun
 from pytest_fractal.server.servers import Server
 
 if TYPE_CHECKING:
-    from pytest_fractal.candidate import Candidate
+    from pytest_fractal.candidate.packaged import Candidate
 
 _SLACK: Final = 60.0
 """Seconds that a server may take for a job beside the tasks' own time."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_fractal.machinery.json_text import pointer
+from pytest_fractal.json_text import pointer
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
+from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.environments import Environment, UvInstaller, create_bare
-from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
+from pytest_fractal.processes import processes
 from pytest_fractal.server.process import locked
 
 _RECIPE: Final = 2

@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.processes import clean_environment, last_lines
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.processes import clean_environment, last_lines
 from pytest_fractal.server import process
 
 _USER: Final = "fractal"

@@ -24,10 +24,10 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import supervisor
-from pytest_fractal.machinery.indexes import installer_environment
-from pytest_fractal.machinery.processes import clean_environment, last_lines, pause
+from pytest_fractal.processes import supervisor
+from pytest_fractal.processes.processes import clean_environment, last_lines, pause
 
 START_LIMIT: Final = 120.0
 """Seconds in which a server must be up: it takes three to four, on a busy machine more."""

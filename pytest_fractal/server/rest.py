@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_fractal.machinery.processes import pause
+from pytest_fractal.processes.processes import pause
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.facts import Answer, Collected, Job, Outcome, ServerRun
 from pytest_fractal.server.process import Serving

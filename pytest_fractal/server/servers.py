@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 
 from packaging.version import InvalidVersion, Version
 
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery.environments import Environment
-from pytest_fractal.sample_files import Sample
+from pytest_fractal.samples.files import Sample
 from pytest_fractal.server import postgres, version1, version2
 from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
-from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.processes import processes
+from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import process
 from pytest_fractal.server.environment import Recipe
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step

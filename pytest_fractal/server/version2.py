@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations.images import Dataset
 from pytest_fractal.generations.v2 import first_dataset
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.environments import INSTALL_LIMIT, Environment
-from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.processes import processes
+from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import postgres, process
 from pytest_fractal.server.environment import Recipe, cache_folder
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step

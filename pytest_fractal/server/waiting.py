@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from pytest_fractal.machinery.processes import pause
+from pytest_fractal.processes.processes import pause
 from pytest_fractal.server.process import Serving
 
 FROZEN_AFTER: Final = 20.0

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from pytest_fractal.candidate.store import Store
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery.environments import Environment
-from pytest_fractal.machinery.store import Store
 from pytest_fractal.server import version1
 from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.servers import Edition

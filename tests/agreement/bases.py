@@ -11,15 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.environments import INSTALLERS, Environment
+from pytest_fractal.environments.interpreters import Interpreter
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations import GENERATIONS, Generation
 from pytest_fractal.generations.v2 import first_dataset
-from pytest_fractal.machinery.environments import INSTALLERS, Environment
-from pytest_fractal.machinery.executors import LocalExecutor
-from pytest_fractal.machinery.interpreters import Interpreter
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
-from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
-from pytest_fractal.sample_files import Sample, placed
+from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.samples.files import Sample, placed
+from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.settings import Settings, parse_package
 
 from .shapes import SHAPES, Shape

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 
 from .bases import Base
 from .shapes import Way

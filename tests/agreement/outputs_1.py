@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 
 from .bases import write_files
 

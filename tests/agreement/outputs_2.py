@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.machinery.wheels import MANIFEST_NAME
-from pytest_fractal.sample_files import placed
+from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.samples.files import placed
 
 from .outputs_1 import ENDINGS, WRITTEN, write_package
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.ome_zarr import OME_ZARR
+from pytest_fractal.samples.ome_zarr import OME_ZARR
 from pytest_fractal.server.facts import Job, ListedTask, Step
 from pytest_fractal.server.servers import Server, running_server
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server import version2
 from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Hold, server_variables

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pytest_fractal.machinery.environments import Environment
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server.comparing import moved
 
 from .bases import Base, build_bases, requirements_folders, write_files

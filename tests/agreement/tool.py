@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine, is_about_samples
 from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.running import Run
+from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import moved
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 

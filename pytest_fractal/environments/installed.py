@@ -17,11 +17,11 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.interpreters import find_interpreter
+from pytest_fractal.environments.wheels import Wheel, installed_path
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.environments import Environment
-from pytest_fractal.machinery.interpreters import find_interpreter
-from pytest_fractal.machinery.wheels import Wheel, installed_path
+from pytest_fractal.processes import processes
 
 _SEARCH: Final = """
 import importlib.util, json, sys

@@ -16,14 +16,14 @@ from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Final
 
-from pytest_fractal.machinery.parameters import (
+from pytest_fractal.signatures.names import Unreadable, WheelNames
+from pytest_fractal.signatures.parameters import (
     Parameter,
     Signature,
     SignatureReader,
     only_one,
 )
-from pytest_fractal.machinery.python_names import Unreadable, WheelNames
-from pytest_fractal.machinery.python_scopes import (
+from pytest_fractal.signatures.scopes import (
     Binding,
     Class,
     Function,

@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.building import Built
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import (
     Build,
@@ -19,11 +21,9 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import VERSION_1
-from pytest_fractal.machinery.building import Built
-from pytest_fractal.machinery.json_text import read_given_json
-from pytest_fractal.machinery.wheels import Wheel
+from pytest_fractal.json_text import read_given_json
 from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.running import Filled, Run, Sampling
+from pytest_fractal.samples.runs import Filled, Run, Sampling
 
 _KNOWN = frozenset({TaskList, Task, Part, Command, Sampling, Filled, Run})
 """The facts that there are without a wheel."""

@@ -13,15 +13,15 @@ from typing import Any, Final
 import pytest
 from pydantic import TypeAdapter
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
-from pytest_fractal.live import LiveLine
+from pytest_fractal.pytest_plugin.progress import progress, with_output
+from pytest_fractal.pytest_plugin.status_line import LiveLine
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import title, visible
-from pytest_fractal.report.progress import progress, with_output
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Outcome, Verdict

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from pytest_fractal.machinery.packaging_files import (
+from pytest_fractal.packaging_hints.patterns import globs, ignores
+from pytest_fractal.packaging_hints.project_files import (
     PYPROJECT,
     Hint,
     Project,
@@ -22,8 +23,7 @@ from pytest_fractal.machinery.packaging_files import (
     extend_list,
     set_toml,
 )
-from pytest_fractal.machinery.packaging_patterns import globs, ignores
-from pytest_fractal.machinery.packaging_setuptools import keep_by_setuptools
+from pytest_fractal.packaging_hints.setuptools import keep_by_setuptools
 
 __all__ = ["Hint", "packaging_hint"]
 

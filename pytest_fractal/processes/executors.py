@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.processes import Finished, Stopper
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.processes import Finished, Stopper
 
 
 class Executor(Protocol):

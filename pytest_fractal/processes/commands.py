@@ -19,8 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from pytest_fractal.machinery.executors import Executor
-from pytest_fractal.machinery.processes import Finished, clean_environment
+from pytest_fractal.processes.executors import Executor
+from pytest_fractal.processes.processes import Finished, clean_environment
 
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check
 from pytest_fractal.report.overview import visible
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, cast
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.machinery.json_text import JsonText, pointer, read_given_json
-from pytest_fractal.ome_zarr import OME_ZARR, missing_extra
+from pytest_fractal.json_text import JsonText, pointer, read_given_json
+from pytest_fractal.samples.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
 

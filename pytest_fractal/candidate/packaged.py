@@ -16,6 +16,26 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.store import Store
+from pytest_fractal.environments import building
+from pytest_fractal.environments.building import BuildFailure, Built, is_for_pixi
+from pytest_fractal.environments.environments import (
+    INSTALLERS,
+    Environment,
+    Installer,
+    check_index,
+    create_bare,
+    download,
+    unmet_requirements,
+)
+from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
+from pytest_fractal.environments.wheels import (
+    MANIFEST_NAME,
+    Wheel,
+    check_whole,
+    installed_path,
+    read_wheel,
+)
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
     Build,
@@ -31,42 +51,22 @@ from pytest_fractal.facts import (
     TreeBuild,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.machinery import building
-from pytest_fractal.machinery.building import BuildFailure, Built, is_for_pixi
-from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Start, start_command
-from pytest_fractal.machinery.environments import (
-    INSTALLERS,
-    Environment,
-    Installer,
-    check_index,
-    create_bare,
-    download,
-    unmet_requirements,
-)
-from pytest_fractal.machinery.executors import Executor
-from pytest_fractal.machinery.interpreters import Interpreter, find_interpreter
-from pytest_fractal.machinery.json_text import read_json
-from pytest_fractal.machinery.probing import Probe, probe_command
-from pytest_fractal.machinery.processes import last_lines
-from pytest_fractal.machinery.store import Store
-from pytest_fractal.machinery.wheels import (
-    MANIFEST_NAME,
-    Wheel,
-    check_whole,
-    installed_path,
-    read_wheel,
-)
-from pytest_fractal.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.json_text import read_json
+from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
+from pytest_fractal.processes.executors import Executor
+from pytest_fractal.processes.probing import Probe, probe_command
+from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.running import (
+from pytest_fractal.samples.files import Sample, read_samples
+from pytest_fractal.samples.generated import make_arguments
+from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.samples.runs import (
     Filled,
     Run,
     Sampling,
     filled_arguments,
     run_sample,
 )
-from pytest_fractal.sample_files import Sample, read_samples
-from pytest_fractal.samples import make_arguments
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import PackageSpec, Settings
 

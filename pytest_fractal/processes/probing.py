@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from pytest_fractal.machinery.commands import ARGUMENTS, OUTPUT, Crash, Start
+from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Crash, Start
 
 UNKNOWN: Final = "pytest_fractal_unknown_argument"
 IMPOSSIBLE: Final = "--pytest-fractal-no-such-option"

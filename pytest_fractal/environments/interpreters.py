@@ -16,7 +16,7 @@ from typing import Final
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.machinery import processes
+from pytest_fractal.processes import processes
 
 _VERSION: Final = re.compile(r"(?:python)?(\d+(?:\.\d+){0,2})")
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_fractal.candidate import Candidate
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.building import Built
+from pytest_fractal.environments.environments import Environment, unmet_requirements
+from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
+from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
-from pytest_fractal.machinery.building import Built
-from pytest_fractal.machinery.environments import Environment, unmet_requirements
-from pytest_fractal.machinery.installed import InstalledWheel, find_environment, find_installed
-from pytest_fractal.machinery.interpreters import Interpreter
 from pytest_fractal.rules import Rule
 
 

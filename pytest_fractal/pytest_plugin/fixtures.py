@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_fractal.api import Package, PackageServer, TaskRun
     from pytest_fractal.facts import Task
-    from pytest_fractal.sample_files import Sample
+    from pytest_fractal.samples.files import Sample
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def fractal_package(pytestconfig: pytest.Config) -> Package:
     """The package of `--fractal-package`: its `wheel`, `manifest`, `tasks` and `environment`."""
     from pytest_fractal.api import Package
     from pytest_fractal.errors import BadInput, HarnessError
-    from pytest_fractal.items import only_candidate
+    from pytest_fractal.pytest_plugin.items import only_candidate
 
     try:
         return Package(only_candidate(pytestconfig))
@@ -92,7 +92,7 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
 @pytest.fixture(scope="session")
 def _made_ome_zarr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pytest_fractal.errors import HarnessError
-    from pytest_fractal.ome_zarr import make_ome_zarr, missing_extra
+    from pytest_fractal.samples.ome_zarr import make_ome_zarr, missing_extra
 
     if missing := missing_extra():
         pytest.fail(f"fractal_ome_zarr {missing}", pytrace=False)
@@ -110,6 +110,6 @@ def fractal_ome_zarr(_made_ome_zarr: Path, tmp_path: Path) -> Path:
     `image_v05.zarr` and `plate_v05.zarr` the same in 0.5. Needs the extra
     `pytest-fractal[ome-zarr]`, and no package.
     """
-    from pytest_fractal.ome_zarr import copy_ome_zarr
+    from pytest_fractal.samples.ome_zarr import copy_ome_zarr
 
     return copy_ome_zarr(_made_ome_zarr, tmp_path / "ome_zarr")

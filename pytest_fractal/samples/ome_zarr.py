@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery.processes import last_lines, run
+from pytest_fractal.processes.processes import last_lines, run
 
 if TYPE_CHECKING:
     import numpy

@@ -21,10 +21,10 @@ from typing import Final, Literal
 
 from build import BuildBackendException, BuildException, ProjectBuilder
 
+from pytest_fractal.environments.environments import Environment, Installer
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.environments import Environment, Installer
-from pytest_fractal.machinery.processes import Finished, last_lines
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.processes import Finished, last_lines
 
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
 """One of these makes a folder a project that can be built (PEP 517)."""

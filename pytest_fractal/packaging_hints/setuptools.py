@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from pytest_fractal.machinery.packaging_files import (
+from pytest_fractal.packaging_hints.patterns import globs, pattern_regex
+from pytest_fractal.packaging_hints.project_files import (
     CFG,
     PYPROJECT,
     SETUP,
@@ -17,7 +18,6 @@ from pytest_fractal.machinery.packaging_files import (
     drop_patterns,
     extend_list,
 )
-from pytest_fractal.machinery.packaging_patterns import globs, pattern_regex
 
 
 def keep_by_setuptools(project: Project) -> None:

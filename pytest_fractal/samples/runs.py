@@ -24,9 +24,9 @@ from pytest_fractal.generations import (
     State,
     Trouble,
 )
-from pytest_fractal.machinery.commands import Start
-from pytest_fractal.sample_files import Sample, placed
-from pytest_fractal.samples import make_arguments
+from pytest_fractal.processes.commands import Start
+from pytest_fractal.samples.files import Sample, placed
+from pytest_fractal.samples.generated import make_arguments
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from typing import Final, Literal, Protocol
 
 from packaging.utils import canonicalize_name
 
+from pytest_fractal.environments.indexes import installer_environment
+from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import processes
-from pytest_fractal.machinery.indexes import installer_environment
-from pytest_fractal.machinery.interpreters import Interpreter
-from pytest_fractal.machinery.processes import Finished
+from pytest_fractal.processes import processes
+from pytest_fractal.processes.processes import Finished
 
 InstallerName = Literal["uv", "pip"]
 

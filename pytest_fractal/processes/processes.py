@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.machinery import supervisor
+from pytest_fractal.processes import supervisor
 
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
-from pytest_fractal.machinery.python_scopes import (
+from pytest_fractal.signatures.scopes import (
     Binding,
     FunctionNode,
     Import,

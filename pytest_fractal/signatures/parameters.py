@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pytest_fractal.machinery.python_names import Unreadable, WheelNames
-from pytest_fractal.machinery.python_scopes import (
+from pytest_fractal.signatures.names import Unreadable, WheelNames
+from pytest_fractal.signatures.scopes import (
     Class,
     Function,
     ModuleOfWheel,

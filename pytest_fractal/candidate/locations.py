@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_fractal.candidate import Candidate
-from pytest_fractal.machinery.building import PROJECT_FILES
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.building import PROJECT_FILES
 from pytest_fractal.verdicts import Finding, Place
 
 _PROJECT = ("project", "tool.poetry", "metadata")

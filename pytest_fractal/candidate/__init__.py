@@ -1,0 +1,1 @@
+"""A PACKAGE argument, and everything that can be known about it."""

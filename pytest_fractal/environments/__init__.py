@@ -1,0 +1,1 @@
+"""Virtual environments and what goes into them: interpreters, installers, builds, wheels."""

@@ -1,1 +1,0 @@
-"""Gathers facts: builds, environments, wheels, processes. It never judges."""

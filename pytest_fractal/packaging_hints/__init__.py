@@ -1,0 +1,1 @@
+"""The packaging lines that a lost manifest needs."""

@@ -1,0 +1,1 @@
+"""Processes of the candidate: how they are started, limited, watched and ended."""

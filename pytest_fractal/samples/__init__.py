@@ -1,0 +1,1 @@
+"""The arguments on which tasks are run: the author's and generated ones."""
