@@ -46,9 +46,15 @@ def script(package: str, folder: Path) -> dict[str, float]:
     (folder / "arguments.json").write_text("{}")
     for number, task in enumerate(manifest["task_list"]):
         step(
-            "runs", python, package_folder.parent / task["executable"],
-            "-j", "arguments.json", "--metadata-out", f"output-{number}.json", check=False,
-        )  # fmt: skip
+            "runs",
+            python,
+            package_folder.parent / task["executable"],
+            "-j",
+            "arguments.json",
+            "--metadata-out",
+            f"output-{number}.json",
+            check=False,
+        )
     return seconds
 
 

@@ -36,10 +36,13 @@ def _contents() -> str:
     others = sorted(page.stem for page in DOCS.glob("*.md") if page.stem not in named)
     parts = {"": [*_FIRST, *others], "Rules": ["rules", "observed"], "Inside": [*_LAST]}
     return "".join(
-        "\n```{toctree}\n:hidden:\n" + (f":caption: {caption}\n" if caption else "") + "\n"
-        + "\n".join(pages) + "\n```\n"
+        "\n```{toctree}\n:hidden:\n"
+        + (f":caption: {caption}\n" if caption else "")
+        + "\n"
+        + "\n".join(pages)
+        + "\n```\n"
         for caption, pages in parts.items()
-    )  # fmt: skip
+    )
 
 
 def stage(folder: Path) -> None:
@@ -70,9 +73,18 @@ def build(out: Path) -> int:
         sources.mkdir()
         stage(sources)
         status = build_main(
-            ["--fail-on-warning", "--keep-going", "--quiet", "--nitpicky", "--builder=dirhtml",
-             f"--conf-dir={DOCS}", f"--doctree-dir={state}", str(sources), str(out)]
-        )  # fmt: skip
+            [
+                "--fail-on-warning",
+                "--keep-going",
+                "--quiet",
+                "--nitpicky",
+                "--builder=dirhtml",
+                f"--conf-dir={DOCS}",
+                f"--doctree-dir={state}",
+                str(sources),
+                str(out),
+            ]
+        )
     broken = list(broken_links(out))
     for page, link in broken:
         print(f"{page}: {link} leads nowhere", file=sys.stderr)

@@ -61,10 +61,10 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield f"\n**{rule.title}** ({rule.severity.value})"
     yield f"\n{rule.rationale}"
     yield f"\nFor example: {rule.example}"
-    yield f"\nMend: {rule.mend}"
+    yield f"\nFix: {rule.fix}"
     if rule.needs:
         yield f"\nNeeds: {', '.join(rule.needs)}"
-    yield f"\nGround: {'; '.join(rule.cite)}"
+    yield f"\nSource: {'; '.join(rule.cite)}"
     examples = sorted(path.name for path in (ROOT / "bad_packages").glob(f"{rule.code}_*"))
     listed = ", ".join(f"[{name}](../bad_packages/{name})" for name in examples)
     yield f"\nPackages that break it: {listed}"

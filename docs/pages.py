@@ -88,11 +88,11 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     outcome = Outcome.FAIL if rule.severity is Severity.ERROR else Outcome.WARN
     sayings = _verdicts(rule, outcome, findings)
     yield f"```text\n{sayings}\n```\n"
-    yield "## To mend it\n"
-    yield f"{rule.mend}\n"
+    yield "## To fix it\n"
+    yield f"{rule.fix}\n"
     yield "## What the real server does\n"
     yield from observed_lines(observations().get(rule.code, ()))
-    yield "## Ground\n"
+    yield "## Source\n"
     yield from ("- " + _BARE_ADDRESS.sub(r"<\g<0>>", cite) for cite in rule.cite)
     yield "\n## Beside other rules\n"
     yield from _relatives(rule)

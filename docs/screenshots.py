@@ -32,13 +32,13 @@ a { color: #0969da; }
 
 
 def patches() -> Iterator[tuple[Path, str]]:
-    """Each bad package of the walk-through, with the patch that mends it."""
+    """Each bad package of the walk-through, with the patch that fixes it."""
     text = WALK.read_text("utf-8")
     for found in re.finditer(r"`bad_packages/(\w+)`:\n\n```diff\n(.*?)^```", text, re.M | re.S):
         yield ROOT / "bad_packages" / found[1], found[2]
 
 
-def mended(source: Path, patch: str, folder: Path) -> Path:
+def fixed(source: Path, patch: str, folder: Path) -> Path:
     """A copy of the package in `folder`, with the patch applied."""
     copy = folder / source.name
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("expected.toml"))
@@ -61,16 +61,26 @@ def _judge(package: Path, reports: Path) -> None:
 def _shoot(page: Path, name: str, height: int) -> None:
     """Take a picture of a page, 960 wide."""
     with tempfile.TemporaryDirectory() as profile:
-        flags = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-                 "disable-background-networking", "disable-component-update", "disable-sync",
-                 "hide-scrollbars", f"user-data-dir={profile}", f"window-size=960,{height}",
-                 f"screenshot={IMAGES / name}")  # fmt: skip
+        flags = (
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+            "disable-component-update",
+            "disable-sync",
+            "hide-scrollbars",
+            f"user-data-dir={profile}",
+            f"window-size=960,{height}",
+            f"screenshot={IMAGES / name}",
+        )
         command = ["chromium", *(f"--{flag}" for flag in flags), page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 def main() -> None:
-    """Judge the packages of the walk-through before and after the mend, and take the pictures."""
+    """Judge the packages of the walk-through before and after the fix, and take the pictures."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         reports = Path(work, "reports")
@@ -79,10 +89,10 @@ def main() -> None:
         (manifest, patch), (imports, _), (schema, _) = packages
         for source, _ in packages:
             # Without expected.toml: that is no file of a task package.
-            copy = mended(source, "", Path(work))
+            copy = fixed(source, "", Path(work))
             _judge(copy, reports / source.name)
             shutil.rmtree(copy)
-        _judge(mended(manifest, patch, Path(work)), reports / "green")
+        _judge(fixed(manifest, patch, Path(work)), reports / "green")
         _shoot(reports / manifest.name / "summary.html", "summary-manifest.png", 620)
         _shoot(reports / "green" / "summary.html", "summary-green.png", 450)
         _shoot(reports / imports.name / "summary.html", "summary-import.png", 660)

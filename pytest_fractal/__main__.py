@@ -54,14 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         f"--config-file={configuration}",
                         f"--rootdir={Path.cwd()}",
                         "--noconftest",
-                        "-p", "pytest_fractal.plugin",
+                        "-p",
+                        "pytest_fractal.plugin",
                         *(["-p", "xdist.plugin"] if _wants_workers(others) else []),
-                        "-p", "no:cacheprovider",
+                        "-p",
+                        "no:cacheprovider",
                         *(f"--fractal-package={package}" for package in packages),
                         *others,
                     ]
                 )
-            )  # fmt: skip
+            )
         finally:
             for name in own:
                 del os.environ[name]
@@ -75,15 +77,50 @@ def _forget_folder() -> None:
         del sys.path[0]
 
 
-_WITH_VALUE = frozenset({"-k", "-m", "-n", "-o", "-p", "-r", "-W", "-c", "--tb", "--maxfail",
-                         "--durations", "--junit-xml", "--junitxml", "--color", "--dist",
-                         "--verbosity", "--basetemp", "--capture", "--numprocesses",
-                         "--deselect", "--override-ini", "--show-capture", "--durations-min",
-                         "--junit-prefix", "--pythonwarnings", "--log-level"})  # fmt: skip
+_WITH_VALUE = frozenset(
+    {
+        "-k",
+        "-m",
+        "-n",
+        "-o",
+        "-p",
+        "-r",
+        "-W",
+        "-c",
+        "--tb",
+        "--maxfail",
+        "--durations",
+        "--junit-xml",
+        "--junitxml",
+        "--color",
+        "--dist",
+        "--verbosity",
+        "--basetemp",
+        "--capture",
+        "--numprocesses",
+        "--deselect",
+        "--override-ini",
+        "--show-capture",
+        "--durations-min",
+        "--junit-prefix",
+        "--pythonwarnings",
+        "--log-level",
+    }
+)
 
 
-_NEED_NO_PACKAGE = ("--fractal-package", "--fractal-task", "--fractal-rules", "--fractal-explain",
-                    "--version", "-V", "--help", "-h", "--markers", "--fixtures")  # fmt: skip
+_NEED_NO_PACKAGE = (
+    "--fractal-package",
+    "--fractal-task",
+    "--fractal-rules",
+    "--fractal-explain",
+    "--version",
+    "-V",
+    "--help",
+    "-h",
+    "--markers",
+    "--fixtures",
+)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -12,13 +12,13 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.environments import Environment, InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Part, Task
-from pytest_fractal.generations import Answer, Call
+from pytest_fractal.generations import Call, CallResult
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.report.model import Report
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.samples.generated import make_arguments
-from pytest_fractal.samples.runs import answer_of, play_through
+from pytest_fractal.samples.runs import call_result, drive
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings, parse_codes, parse_package
@@ -209,14 +209,14 @@ class Package:
         )
         starts: list[Start] = []
 
-        def execute(calls: Sequence[Call]) -> Sequence[Answer]:
+        def execute(calls: Sequence[Call]) -> Sequence[CallResult]:
             first = len(starts)
             for call in calls:
                 here, name = parts[call.part.name], f"run-{len(starts)}"
                 starts.append(self._start(here, own[call.part], call.supplied, folder, name))
-            return [answer_of(start) for start in starts[first:]]
+            return [call_result(start) for start in starts[first:]]
 
-        played = play_through(play, execute)
+        played = drive(play, execute)
         if not starts:
             assert played.trouble is not None
             raise BadInput(f"{task.slug}: {played.trouble.found}")
@@ -224,9 +224,13 @@ class Package:
         return replace(run, computed=tuple(computed))
 
     def _start(
-        self, part: Part, args: Mapping[str, Any], reserved: Mapping[str, Any], folder: Path,
+        self,
+        part: Part,
+        args: Mapping[str, Any],
+        reserved: Mapping[str, Any],
+        folder: Path,
         name: str,
-    ) -> Start:  # fmt: skip
+    ) -> Start:
         task, made = part.task, make_arguments(part.schema)
         values = task.generation.reserved_values(task.kind, part.keys, folder / "data", made)
         return self._candidate.launch(part, {**values, **reserved, **args}, folder / name)
@@ -235,9 +239,16 @@ class Package:
 def _task_run(start: Start, folder: Path) -> TaskRun:
     finished = start.finished
     return TaskRun(
-        finished.argv, finished.returncode, finished.stdout, finished.stderr,
-        answer_of(start).value, start.output, finished.seconds, finished.timed_out, folder,
-    )  # fmt: skip
+        finished.argv,
+        finished.returncode,
+        finished.stdout,
+        finished.stderr,
+        call_result(start).value,
+        start.output,
+        finished.seconds,
+        finished.timed_out,
+        folder,
+    )
 
 
 class PackageServer:

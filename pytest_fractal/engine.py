@@ -25,10 +25,10 @@ from pytest_fractal.facts import (
     TaskList,
     TreeBuild,
 )
-from pytest_fractal.processes.processes import Stopper, stopped_by
+from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Filled, Run, Sampling
+from pytest_fractal.samples.runs import Filled, Run, TaskSamples
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
@@ -47,7 +47,7 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
 TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
     Task: lambda _, task: task,
     PackagedTask: lambda _, task: task,
-    Sampling: lambda candidate, task: candidate.sampling(task),
+    TaskSamples: lambda candidate, task: candidate.sampling(task),
 }
 """The facts about one task."""
 
@@ -76,7 +76,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """As it stands in a node id: `starts[my_task]`, `sample-succeeds[my_task-plate]`."""
+        """As it stands in a node id: `command-starts[my_task]`, `sample-succeeds[my_task-plate]`."""
         if self.task is None:
             return self.rule.name
         sample = f"-{self.sample.name}" if self.sample else ""
@@ -122,7 +122,7 @@ class Engine:
         self.candidate = candidate
         self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self._stopper = Stopper()
+        self._stopper = Canceller()
 
     def plan(self) -> list[Check]:
         """The checks that the settings select, in the order of the specification."""
@@ -156,7 +156,7 @@ class Engine:
         wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
         wants_environment = any(Installation in check.rule.subjects for check in checks)
         self._pool = ThreadPoolExecutor(
-            width + 2, "fractal", initializer=stopped_by, initargs=(self._stopper,)
+            width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
         )
         if tasks or wants_environment:
             # The first installs, the others wait for it: one thread for that is enough.
@@ -203,9 +203,9 @@ class Engine:
 
     def _judge(self, check: Check) -> Verdict:
         rule, task, sample = check.rule, check.task, check.sample
-        if sample is not None and (nothing := rule.passes_over(sample)):
+        if sample is not None and (nothing := rule.skip_reason(sample)):
             return self._verdict(check, Outcome.SKIP, reason=nothing)
-        if (why := self.candidate.unasked(rule)) is not None:
+        if (why := self.candidate.unsupported_reason(rule)) is not None:
             return self._verdict(check, Outcome.SKIP, reason=why)
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
@@ -216,9 +216,11 @@ class Engine:
         if blockers:
             broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
             return self._verdict(
-                check, Outcome.BLOCKED, reason=f"blocked by {broken}",
+                check,
+                Outcome.BLOCKED,
+                reason=f"blocked by {broken}",
                 blockers=tuple(blockers.values()),
-            )  # fmt: skip
+            )
         if is_about_tasks(rule) and task is None:
             return self._verdict(check, Outcome.SKIP, reason="there is no task")
         told: list[Finding | Note] = []

@@ -268,13 +268,24 @@ class Task:
         """Those of its commands that the server executes."""
         return tuple(part for part in self.parts if part.is_run)
 
-    def finding(self, *keys: str | int, expected: str, found: str, hint: str,
-                severity: Severity | None = None) -> Finding:  # fmt: skip
+    def finding(
+        self,
+        *keys: str | int,
+        expected: str,
+        found: str,
+        hint: str,
+        severity: Severity | None = None,
+    ) -> Finding:
         """A finding at a place within this task's entry."""
         return self.listed.finding(
-            *self.listed.way(self.index), *keys,
-            expected=expected, found=found, hint=hint, task=self.slug, severity=severity,
-        )  # fmt: skip
+            *self.listed.way(self.index),
+            *keys,
+            expected=expected,
+            found=found,
+            hint=hint,
+            task=self.slug,
+            severity=severity,
+        )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True)
-class Place:
+class JsonPosition:
     """Line and column in a text, both from 1."""
 
     line: int
@@ -39,7 +39,7 @@ class Fault:
     """One way in which a text is not strict JSON."""
 
     message: str
-    place: Place | None
+    place: JsonPosition | None
     pointer: Pointer | None = None
 
 
@@ -49,7 +49,7 @@ class JsonText:
 
     value: Any
     """None when the text cannot be read at all."""
-    places: Mapping[Pointer, Place] = field(repr=False)
+    places: Mapping[Pointer, JsonPosition] = field(repr=False)
     """The place of each member's key, each item, and the root (`""`)."""
     faults: tuple[Fault, ...]
     """In what it is not strict JSON; empty when all is well."""
@@ -72,20 +72,20 @@ def read_json(content: bytes) -> JsonText:
     """
     faults = []
     if content.startswith(b"\xef\xbb\xbf"):
-        faults.append(Fault("it begins with a byte order mark (BOM)", Place(1, 1)))
+        faults.append(Fault("it begins with a byte order mark (BOM)", JsonPosition(1, 1)))
         content = content[3:]
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-        place = Place(before.count(b"\n") + 1, column)
+        place = JsonPosition(before.count(b"\n") + 1, column)
         message = f"byte 0x{content[error.start]:02x} is not UTF-8"
         return JsonText(None, {}, (*faults, Fault(message, place)))
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        fault = Fault(f"it is not JSON: {error.msg}", Place(error.lineno, error.colno))
+        fault = Fault(f"it is not JSON: {error.msg}", JsonPosition(error.lineno, error.colno))
         return JsonText(None, {}, (*faults, fault))
     except RecursionError:
         return JsonText(None, {}, (*faults, Fault("it is nested too deeply", None)))
@@ -132,7 +132,7 @@ class _Walk:
     """One pass over a text that is known to be JSON, as Python's `json` takes it."""
 
     def __init__(self, text: str) -> None:
-        self.places: dict[Pointer, Place] = {}
+        self.places: dict[Pointer, JsonPosition] = {}
         self.faults: list[Fault] = []
         self._text = text
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
@@ -164,7 +164,7 @@ class _Walk:
         return str(text), end
 
     def _members(self, at: int, here: Pointer) -> int:
-        seen: dict[str, Place] = {}
+        seen: dict[str, JsonPosition] = {}
         at = self._skip(at)
         while self._text[at] != "}":
             place = self._place(at)
@@ -197,6 +197,6 @@ class _Walk:
         assert blanks is not None
         return blanks.end()
 
-    def _place(self, at: int) -> Place:
+    def _place(self, at: int) -> JsonPosition:
         line = bisect_right(self._starts, at)
-        return Place(line, at - self._starts[line - 1] + 1)
+        return JsonPosition(line, at - self._starts[line - 1] + 1)

@@ -27,8 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--fractal-{name}", help=help, **kwargs)
         if ini is not None:
             parser.addini(
-                f"fractal_{name.replace('-', '_')}", f"as --fractal-{name}", type=ini, default=None  # type: ignore[arg-type]
-            )  # fmt: skip
+                f"fractal_{name.replace('-', '_')}",
+                f"as --fractal-{name}",
+                type=ini,  # type: ignore[arg-type]
+                default=None,
+            )
 
     many: dict[str, Any] = {"action": "append", "default": []}
     option(
@@ -232,9 +235,10 @@ def _settings(config: pytest.Config) -> Settings:
     )
     there = given("environment")
     of_environment = (
-        config.rootpath if config.option.fractal_environment is None
+        config.rootpath
+        if config.option.fractal_environment is None
         else config.invocation_params.dir
-    )  # fmt: skip
+    )
     ignored = config.option.fractal_ignore
     return Settings(
         environment=of_environment / Path(there).expanduser() if there else None,

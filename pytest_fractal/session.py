@@ -23,7 +23,7 @@ from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from pytest_fractal.server.process import Hold
+    from pytest_fractal.server.process import Lease
 
 Progress = Callable[[Candidate, str], None]
 """Is told what begins now."""
@@ -145,10 +145,10 @@ class Session:
             remove_tree(self.folder)
 
 
-def _hold(folder: Path) -> Hold:
-    from pytest_fractal.server.process import Hold
+def _hold(folder: Path) -> Lease:
+    from pytest_fractal.server.process import Lease
 
-    return Hold(folder)
+    return Lease(folder)
 
 
 def remove_tree(folder: Path) -> None:

@@ -205,8 +205,9 @@ class Settings:
                         "nothing is installed into an environment that is there"
                     )
             if not self.environment.is_dir():
-                raise BadInput(f"{self.environment}: no such folder, in which a package could be "
-                               "installed")  # fmt: skip
+                raise BadInput(
+                    f"{self.environment}: no such folder, in which a package could be installed"
+                )
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
         if not (self.timeout > 0 and math.isfinite(self.timeout)):

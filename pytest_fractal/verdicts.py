@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """Where an annotation in the author's repository belongs."""
 
     file: str
@@ -39,14 +39,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """One breach of a rule, told so that its reader can mend it without other documents."""
+    """One breach of a rule, told so that its reader can fix it without other documents."""
 
     expected: str
     """What the rule wants, for this very place."""
     found: str
     """What is there instead."""
     hint: str
-    """How to mend it: the line to add, the value to write, the command to run."""
+    """How to fix it: the line to add, the value to write, the command to run."""
     file: str | None = None
     """The file to look at: a path in the wheel, or relative to the source tree."""
     pointer: str | None = None
@@ -59,7 +59,7 @@ class Finding:
     """The slug of the one task that is concerned; None: all of them."""
     severity: Severity | None = None
     """Where this finding weighs other than its rule says."""
-    place: Place | None = field(default=None, compare=False)
+    place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""
 

@@ -24,8 +24,19 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 
 MakeWheel = Callable[..., Path]
 
-SLOW = ("commands", "indexes", "packaging_hints", "acceptance", "runs", "samples", "action",
-        "custom_tasks", "agreement", "real_packages", "corpora")  # fmt: skip
+SLOW = (
+    "commands",
+    "indexes",
+    "packaging_hints",
+    "acceptance",
+    "runs",
+    "samples",
+    "action",
+    "custom_tasks",
+    "agreement",
+    "real_packages",
+    "corpora",
+)
 """The test files that start real builds or many processes, the slowest last."""
 
 

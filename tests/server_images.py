@@ -97,10 +97,10 @@ def with_database(dataset: SimpleNamespace) -> None:
     session = MagicMock()
     session.__enter__.return_value = session
     session.get.side_effect = lambda model, _: (
-        dataset if model.__name__ == "DatasetV2" else SimpleNamespace(
-            model_dump=dict, prevent_new_submissions=False
-        )
-    )  # fmt: skip
+        dataset
+        if model.__name__ == "DatasetV2"
+        else SimpleNamespace(model_dump=dict, prevent_new_submissions=False)
+    )
 
     def sessions() -> Iterator[MagicMock]:
         yield session

@@ -19,7 +19,7 @@ import pytest
 from conftest import MANIFEST, OWN_TESTS, Ran, Runner, make_wheel
 
 WHEEL = "tested_tasks-1.0-py3-none-any.whl"
-STARTS = f"{WHEEL}::starts[invert_well]"
+STARTS = f"{WHEEL}::command-starts[invert_well]"
 TYPES = f"{WHEEL}::task-types[invert_well]"
 
 Pytest = Callable[..., pytest.RunResult]
@@ -73,26 +73,30 @@ def runs(broken_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[i
         (folder / "work" / WHEEL).write_bytes(broken_wheel.read_bytes())
         runner = Runner(folder / "work", folder / "temporary")
         ran[workers] = runner.pytest(
-            f"--fractal-package={WHEEL}", "-v", "-n", str(workers), "--junit-xml=junit.xml",
+            f"--fractal-package={WHEEL}",
+            "-v",
+            "-n",
+            str(workers),
+            "--junit-xml=junit.xml",
             "--fractal-report=report.json",
-        )  # fmt: skip
+        )
     return ran
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_tells_what_is_broken_and_how_to_mend_it(runs: dict[int, Ran], workers: int) -> None:
+def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], workers: int) -> None:
     """One failure, told in full and without a traceback; what it blocks is no failure."""
     ran = runs[workers]
     assert ran.status == 1
     lines = [
         "fractal: tested_tasks 1.0, generation 1, 2 tasks",
-        "FR301 starts [invert_well]: ",
+        "FR301 command-starts [invert_well]: ",
         "expected: a script that imports what it needs",
         "found:    ModuleNotFoundError: No module named 'not_there'",
-        "mend:     add the distribution that brings the module 'not_there'",
+        "fix:     add the distribution that brings the module 'not_there'",
         "more:     pytest --fractal-explain=FR301",
         "1 fail (FR301), ",
-        f"FAILED {STARTS} - FR301 starts",
+        f"FAILED {STARTS} - FR301 command-starts",
     ]
     assert [line for line in lines if line not in ran.out] == []
     assert re.search(r"= 1 failed, \d+ passed, \d+ skipped, \d+ blocked, \d+ warned in", ran.out)
@@ -113,9 +117,10 @@ def test_workers_judge_the_same_items_with_the_same_verdicts(runs: dict[int, Ran
             (match[1] or match[4]): (match[2] or match[3])
             for match in re.finditer(
                 rf"^({WHEEL}::\S+) ([A-Z]+)|^\[gw\d\] .*?([A-Z]+) ({WHEEL}::\S+)",
-                runs[workers].out, re.MULTILINE,
+                runs[workers].out,
+                re.MULTILINE,
             )
-        }  # fmt: skip
+        }
 
     alone = told(0)
     assert alone[STARTS] == "FAILED"
@@ -137,29 +142,37 @@ def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> Non
     assert (report["report_version"], report["passed"]) == (1, False)
     (candidate,) = report["candidates"]
     assert {
-        "name", "version", "source", "generation", "wheel", "python", "tasks", "verdicts",
-        "runs", "summary", "timings",
-    } <= set(candidate)  # fmt: skip
+        "name",
+        "version",
+        "source",
+        "generation",
+        "wheel",
+        "python",
+        "tasks",
+        "verdicts",
+        "runs",
+        "summary",
+        "timings",
+    } <= set(candidate)
     assert (candidate["version"], candidate["source"]) == ("1.0", WHEEL)
     assert (candidate["generation"], candidate["wheel"]) == ("1", WHEEL)
     keys = {
         "tasks": {"name", "slug", "kind", "command", "source"},
-        "verdicts": {
-            "code", "rule", "task", "sample", "outcome", "reason", "findings", "seconds"
-        },
+        "verdicts": {"code", "rule", "task", "sample", "outcome", "reason", "findings", "seconds"},
         "runs": {"task", "sample", "argv", "returncode", "seconds", "timed_out"},
-    }  # fmt: skip
+    }
     for name, expected in keys.items():
         assert all(expected <= set(one) for one in candidate[name])
     assert [(task["slug"], task["kind"]) for task in candidate["tasks"]] == [
-        ("make_wells", "non_parallel"), ("invert_well", "parallel")
-    ]  # fmt: skip
+        ("make_wells", "non_parallel"),
+        ("invert_well", "parallel"),
+    ]
     assert list(candidate["summary"]) == ["pass", "fail", "warn", "skip", "blocked", "error"]
     assert (candidate["summary"]["fail"], candidate["summary"]["blocked"]) == (1, 5)
     assert sum(candidate["summary"].values()) == len(candidate["verdicts"])
     assert list(candidate["timings"]) == ["build", "environment", "install", "runs"]
     (failed,) = [one for one in candidate["verdicts"] if one["outcome"] == "fail"]
-    assert (failed["code"], failed["rule"]) == ("FR301", "starts")
+    assert (failed["code"], failed["rule"]) == ("FR301", "command-starts")
     assert (failed["task"], failed["reason"]) == ("invert_well", None)
     (finding,) = failed["findings"]
     assert {"where", "expected", "found", "hint"} <= set(finding)
@@ -186,7 +199,7 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
     cases = list(ET.parse(runs[workers].folder / "junit.xml").iter("testcase"))
     assert len(cases) == len(report_of(runs[workers])["candidates"][0]["verdicts"])
     (failed,) = [case for case in cases if case.find("failure") is not None]
-    assert failed.get("name") == "starts[invert_well]"
+    assert failed.get("name") == "command-starts[invert_well]"
     failure = failed.find("failure")
     assert failure is not None
     assert "No module named 'not_there'" in (failure.text or "")
@@ -301,9 +314,13 @@ def test_a_warning_passes_and_is_told(suite: Pytest) -> None:
     result = suite("--fractal-select=FR113", "-v")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["*docs[[]make_wells[]] WARNED*", "FR113 [[]make_wells[]]*", "*mend: *",
-         "*1 passed, 1 warned*"]
-    )  # fmt: skip
+        [
+            "*has-docs[[]make_wells[]] WARNED*",
+            "FR113 [[]make_wells[]]*",
+            "*fix: *",
+            "*1 passed, 1 warned*",
+        ]
+    )
 
 
 def test_strict_makes_warnings_fail(suite: Pytest) -> None:
@@ -346,9 +363,14 @@ def test_a_blocked_rule_fails_when_its_blocker_is_not_chosen(without_manifest: P
     result = without_manifest("-k", "FR102")
     result.assert_outcomes(failed=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(
-        ["FR102 manifest-at-package-root*", "*blocked by FR101*", "*FR101 manifest-in-wheel*",
-         "*expected:*", "*mend:*"]
-    )  # fmt: skip
+        [
+            "FR102 manifest-at-package-root*",
+            "*blocked by FR101*",
+            "*FR101 manifest-in-wheel*",
+            "*expected:*",
+            "*fix:*",
+        ]
+    )
 
 
 def test_a_rule_that_only_an_ignored_one_blocks_does_not_fail(without_manifest: Pytest) -> None:
@@ -369,7 +391,9 @@ def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
     listed.stdout.fnmatch_lines(["FR301  E  starts *", "FR304  W  *"])
     told = suite("--fractal-explain=fr301", package=False)
     assert told.ret == 0
-    told.stdout.fnmatch_lines(["FR301 starts  error", "Why", "How to mend it", "*rules/FR301/"])
+    told.stdout.fnmatch_lines(
+        ["FR301 command-starts  error", "Why", "How to fix it", "*rules/FR301/"]
+    )
 
 
 # The ini file
@@ -437,8 +461,15 @@ def test_every_option_has_an_ini_twin(
     result.assert_outcomes(passed=2, skipped=2)
     result.stdout.fnmatch_lines(["kept: *", "*ignored: written by hand until 2.0*"])
     (settings,) = [line for line in result.outlines if "SETTINGS" in line]
-    for part in ["python='3'", "pins=('pip==1.0', 'wheel==1.0')", "installer='pip'",
-                 "strict=True", "timeout=12.5", "jobs=3", "keep=True"]:  # fmt: skip
+    for part in [
+        "python='3'",
+        "pins=('pip==1.0', 'wheel==1.0')",
+        "installer='pip'",
+        "strict=True",
+        "timeout=12.5",
+        "jobs=3",
+        "keep=True",
+    ]:
         assert part in settings
     assert (pytester.path / "one.json").is_file()
     assert (pytester.path / "two.json").is_file()
@@ -484,11 +515,7 @@ def test_two_runs_at_once_on_a_source_tree_that_has_tests(runner: Runner, projec
     """The author's tests are not looked at, strict settings do no harm, the tree is untouched."""
     before = files_below(project)
     with ThreadPoolExecutor() as pool:
-        ran = list(
-            pool.map(
-                lambda _: runner.pytest("--fractal-package=.", cwd=project), range(2)
-            )
-        )  # fmt: skip
+        ran = list(pool.map(lambda _: runner.pytest("--fractal-package=.", cwd=project), range(2)))
     for one in ran:
         assert one.status == 0, one.text
         assert re.search(r"= \d+ passed, \d+ skipped in", one.out), one.text
@@ -521,9 +548,10 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing(
     )
     wheel = make_wheel(tmp_path / "slow", changes={"invert_well.py": script})
     process = runner.start(
-        *runner.argv(f"--fractal-package={wheel}", "-n", str(workers),
-                     "--fractal-report=report.json")
-    )  # fmt: skip
+        *runner.argv(
+            f"--fractal-package={wheel}", "-n", str(workers), "--fractal-report=report.json"
+        )
+    )
     deadline = time.monotonic() + 60
     while not (started.is_file() and started.read_text().endswith("\n")):
         assert process.poll() is None

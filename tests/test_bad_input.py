@@ -84,7 +84,10 @@ def refused(ran: Ran, *words: str) -> None:
         (["--fractal-select=FR999"], "FR999: no rule has this code"),
         (["--fractal-ignore=XY"], "XY: no rule has this code"),
         (["--fractal-ignore=FR301[nope]"], "FR301[nope]: no task has this slug; there are: make"),
-        ([f"{WHEEL}::starts[nope]"], f"{WHEEL}::starts[nope]: there is no such check"),
+        (
+            [f"{WHEEL}::command-starts[nope]"],
+            f"{WHEEL}::command-starts[nope]: there is no such check",
+        ),
         (["--fractal-python=3.1"], "Python 3.1 was not found"),
         (["--fractal-python=/nope/python"], "/nope/python was not found"),
         (["--fractal-installer=conda"], "conda: no such installer; choose uv or pip"),
@@ -141,11 +144,14 @@ def test_a_task_that_is_not_there_with_workers_and_without_a_terminal(
     make_wheel(runner.folder)
     refused(
         runner.pytest(
-            f"--fractal-package={WHEEL}", "--fractal-select=FR301[nope]", "-n", str(workers),
+            f"--fractal-package={WHEEL}",
+            "--fractal-select=FR301[nope]",
+            "-n",
+            str(workers),
             *([] if workers else ["-p", "no:terminal"]),
         ),
         "no task has this slug",
-    )  # fmt: skip
+    )
 
 
 @contextmanager
@@ -225,9 +231,14 @@ def offline(tmp_path: Path) -> dict[str, str]:
     """Variables under which every index and proxy is a closed port of this machine."""
     closed = "http://127.0.0.1:9/"
     names = ["PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "http_proxy", "https_proxy"]
-    nothing = {"PIP_FIND_LINKS": "", "UV_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1",
-               "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0",
-               "UV_CACHE_DIR": str(tmp_path / "uv-cache")}  # fmt: skip
+    nothing = {
+        "PIP_FIND_LINKS": "",
+        "UV_FIND_LINKS": "",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+        "UV_HTTP_RETRIES": "0",
+        "UV_CACHE_DIR": str(tmp_path / "uv-cache"),
+    }
     return dict.fromkeys(names, closed) | nothing
 
 

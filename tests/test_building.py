@@ -100,8 +100,13 @@ def project(folder: Path, files: Mapping[str, str] | None = None, more: str = ""
 def git(folder: Path, *arguments: str) -> None:
     own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, env=os.environ | own, check=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(
+        ["git", *who, *arguments],
+        cwd=folder,
+        env=os.environ | own,
+        check=True,
+        capture_output=True,
+    )
 
 
 def repository(folder: Path, tag: str = "1.2") -> Path:
@@ -218,23 +223,35 @@ def test_links_lead_where_they_led(tmp_path: Path, release: Build) -> None:
     (source / "demo" / "inside.py").symlink_to("task.py")
     (source / "demo" / "dangling").symlink_to("nowhere")
     assert holds(release(source)) == {
-        "__init__.py", "task.py", "relative.json", "absolute.json", "inside.py",
-    }  # fmt: skip
+        "__init__.py",
+        "task.py",
+        "relative.json",
+        "absolute.json",
+        "inside.py",
+    }
 
 
 def test_what_earlier_builds_and_tools_left_stays_behind(tmp_path: Path) -> None:
     source = project(
         tmp_path / "source",
         {
-            "build/lib/demo/old.py": "", "demo.egg-info/SOURCES.txt": "", ".tox/a": "",
-            "my-env/pyvenv.cfg": "", "demo/__pycache__/a.pyc": "", "demo/build/keep.py": "",
+            "build/lib/demo/old.py": "",
+            "demo.egg-info/SOURCES.txt": "",
+            ".tox/a": "",
+            "my-env/pyvenv.cfg": "",
+            "demo/__pycache__/a.pyc": "",
+            "demo/build/keep.py": "",
         },
-    )  # fmt: skip
+    )
     os.mkfifo(source / "pipe")
     copy = copy_tree(source, tmp_path / "copy")
     assert {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()} == {
-        "pyproject.toml", "backend.py", "demo/__init__.py", "demo/task.py", "demo/build/keep.py",
-    }  # fmt: skip
+        "pyproject.toml",
+        "backend.py",
+        "demo/__init__.py",
+        "demo/task.py",
+        "demo/build/keep.py",
+    }
 
 
 @pytest.mark.parametrize(
@@ -295,7 +312,7 @@ def test_what_earlier_builds_and_tools_left_stays_behind(tmp_path: Path) -> None
             "???",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_build_that_fails_says_where_and_why(
     tmp_path: Path, release: Build, files: Mapping[str, str], more: str, stage: str, message: str
 ) -> None:

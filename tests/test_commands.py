@@ -15,7 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from wheelwright import make_wheel
+from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.processes import commands
@@ -97,115 +97,233 @@ def reading(how: str) -> str:
 
 PLAIN = [
     Kind("argparse_required", GOOD, USUAL),
-    Kind("argparse_not_required", GOOD, argparse_with("""
+    Kind(
+        "argparse_not_required",
+        GOOD,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", "--json")
         parser.add_argument("--metadata-out")
-        """)),
-    Kind("argparse_no_abbreviations", GOOD, argparse_with("""
+        """),
+    ),
+    Kind(
+        "argparse_no_abbreviations",
+        GOOD,
+        argparse_with("""
         parser = argparse.ArgumentParser(allow_abbrev=False)
         parser.add_argument("-j", required=True, dest="json")
         parser.add_argument("--metadata-out", required=True)
-        """)),
-    Kind("argparse_abbreviation", GOOD, argparse_with("""
+        """),
+    ),
+    Kind(
+        "argparse_abbreviation",
+        GOOD,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, dest="json")
         parser.add_argument("--metadata-out-file", required=True, dest="metadata_out")
-        """)),
-    Kind("argparse_json_only", NOT_TAKING, argparse_with("""
+        """),
+    ),
+    Kind(
+        "argparse_json_only",
+        NOT_TAKING,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         parser.add_argument("--json", required=True)
         parser.add_argument("--metadata-out", required=True)
-        """), "`--json ARGS.json --metadata-out OUT.json`"),
-    Kind("argparse_parse_known_args", GOOD, argparse_with("""
+        """),
+        "`--json ARGS.json --metadata-out OUT.json`",
+    ),
+    Kind(
+        "argparse_parse_known_args",
+        GOOD,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", "--json", required=True)
         parser.add_argument("--metadata-out", required=True)
-        """, parse="parser.parse_known_args()[0]")),
-    Kind("argparse_reads_while_parsing_and_refuses_output", NOT_TAKING, argparse_with("""
+        """,
+            parse="parser.parse_known_args()[0]",
+        ),
+    ),
+    Kind(
+        "argparse_reads_while_parsing_and_refuses_output",
+        NOT_TAKING,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """, "main(**options.j)"), "refuses --metadata-out"),
-    Kind("argparse_reads_while_parsing", GOOD, argparse_with("""
+        """,
+            "main(**options.j)",
+        ),
+        "refuses --metadata-out",
+    ),
+    Kind(
+        "argparse_reads_while_parsing",
+        GOOD,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
         parser.add_argument("--metadata-out")
-        """, "main(**options.j)")),
-    Kind("argparse_no_output_option", NOT_TAKING, argparse_with("""
+        """,
+            "main(**options.j)",
+        ),
+    ),
+    Kind(
+        "argparse_no_output_option",
+        NOT_TAKING,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", "--json", required=True)
-        """, "main(**json.load(open(options.json)))"), "takes -j, but refuses --metadata-out"),
-    Kind("argparse_wants_another_option_too", NOT_TAKING, argparse_with("""
+        """,
+            "main(**json.load(open(options.json)))",
+        ),
+        "takes -j, but refuses --metadata-out",
+    ),
+    Kind(
+        "argparse_wants_another_option_too",
+        NOT_TAKING,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", "--json", required=True)
         parser.add_argument("--metadata-out", required=True)
         parser.add_argument("--log-folder", required=True)
-        """), "--log-folder"),
-    Kind("argparse_json_text_not_file", NOT_READING, argparse_with("""
+        """),
+        "--log-folder",
+    ),
+    Kind(
+        "argparse_json_text_not_file",
+        NOT_READING,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, type=str)
         parser.add_argument("--metadata-out", required=True)
-        """, "main(**json.loads(options.j))"), "JSONDecodeError"),
-    Kind("argparse_j_is_a_number", NOT_TAKING, argparse_with("""
+        """,
+            "main(**json.loads(options.j))",
+        ),
+        "JSONDecodeError",
+    ),
+    Kind(
+        "argparse_j_is_a_number",
+        NOT_TAKING,
+        argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", type=int)
         parser.add_argument("--metadata-out")
-        """, "print(options.j)"), "invalid int value"),
-    Kind("argparse_subcommand", NOT_TAKING, argparse_with("""
+        """,
+            "print(options.j)",
+        ),
+        "invalid int value",
+    ),
+    Kind(
+        "argparse_subcommand",
+        NOT_TAKING,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         run = parser.add_subparsers(required=True).add_parser("run")
         run.add_argument("-j", "--json", required=True)
         run.add_argument("--metadata-out", required=True)
-        """)),
-    Kind("getopt_short", NOT_TAKING, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "getopt_short",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import getopt
         found = dict(getopt.getopt(sys.argv[1:], "j:m:")[0])
         work(found["-j"], found["-m"])
-        """)),
-    Kind("getopt_long", GOOD, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "getopt_long",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import getopt
         found = dict(getopt.getopt(sys.argv[1:], "j:", ["json=", "metadata-out="])[0])
         work(found["-j"], found["--metadata-out"])
-        """)),
-    Kind("getopt_output_refused", NOT_TAKING, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "getopt_output_refused",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import getopt
         found = dict(getopt.getopt(sys.argv[1:], "j:")[0])
         work(found["-j"], "out.json")
-        """)),
-    Kind("optparse_usual", GOOD, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "optparse_usual",
+        GOOD,
+        FUNCTION
+        + dedent("""
         from optparse import OptionParser
         parser = OptionParser()
         parser.add_option("-j", "--json")
         parser.add_option("--metadata-out")
         options, _ = parser.parse_args()
-        """) + WORK),
-    Kind("optparse_generation_2", NOT_TAKING, FUNCTION + dedent("""
+        """)
+        + WORK,
+    ),
+    Kind(
+        "optparse_generation_2",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         from optparse import OptionParser
         parser = OptionParser()
         parser.add_option("--args-json")
         parser.add_option("--out-json")
         options, _ = parser.parse_args()
         work(options.args_json, options.out_json)
-        """), "`--args-json ARGS.json --out-json OUT.json`"),
-    Kind("loop_strict_order", GOOD, loop("""
+        """),
+        "`--args-json ARGS.json --out-json OUT.json`",
+    ),
+    Kind(
+        "loop_strict_order",
+        GOOD,
+        loop("""
         if len(words) != 4 or words[0] != "-j" or words[2] != "--metadata-out":
             sys.exit("usage: -j FILE --metadata-out FILE")
         work(words[1], words[3])
-        """)),
-    Kind("loop_other_strict_order", NOT_TAKING, loop("""
+        """),
+    ),
+    Kind(
+        "loop_other_strict_order",
+        NOT_TAKING,
+        loop("""
         if len(words) != 4 or words[2] != "-j" or words[0] != "--metadata-out":
             sys.exit("usage: --metadata-out FILE -j FILE")
         work(words[3], words[1])
-        """)),
-    Kind("loop_any_order", GOOD, loop("""
+        """),
+    ),
+    Kind(
+        "loop_any_order",
+        GOOD,
+        loop("""
         found = dict(zip(words[::2], words[1::2]))
         work(found["-j"], found["--metadata-out"])
-        """)),
-    Kind("loop_ignoring_unknown", GOOD, loop("""
+        """),
+    ),
+    Kind(
+        "loop_ignoring_unknown",
+        GOOD,
+        loop("""
         path = words[words.index("-j") + 1] if "-j" in words else None
         main(**json.load(open(path)))
-        """)),
-    Kind("loop_refusing_with_2", NOT_TAKING, loop("""
+        """),
+    ),
+    Kind(
+        "loop_refusing_with_2",
+        NOT_TAKING,
+        loop("""
         while words:
             word = words.pop(0)
             if word == "-j":
@@ -214,24 +332,43 @@ PLAIN = [
                 print("unknown:", word, file=sys.stderr)
                 sys.exit(2)
         main(**json.load(open(path)))
-        """), "takes -j, but refuses --metadata-out"),
-    Kind("loop_refusing_with_exception", NOT_TAKING, loop("""
+        """),
+        "takes -j, but refuses --metadata-out",
+    ),
+    Kind(
+        "loop_refusing_with_exception",
+        NOT_TAKING,
+        loop("""
         for word in words:
             if word.startswith("-") and word not in ("--args", "--out"):
                 raise ValueError("what is " + word)
         work(words[1], words[3])
-        """)),
-    Kind("loop_refusing_without_naming", NOT_TAKING, loop("""
+        """),
+    ),
+    Kind(
+        "loop_refusing_without_naming",
+        NOT_TAKING,
+        loop("""
         found = dict(zip(words[::2], words[1::2]))
         if set(found) != {"--args-json", "--out-json"}:
             raise ValueError("this is wrong")
         work(found["--args-json"], found["--out-json"])
-        """), "`--args-json"),
-    Kind("loop_key_error", NOT_TAKING, loop("""
+        """),
+        "`--args-json",
+    ),
+    Kind(
+        "loop_key_error",
+        NOT_TAKING,
+        loop("""
         found = dict(zip(words[::2], words[1::2]))
         work(found["--arguments"], found["--output"])
-        """), "'--arguments'"),
-    Kind("loop_reading_at_once_then_refusing", NOT_TAKING, loop("""
+        """),
+        "'--arguments'",
+    ),
+    Kind(
+        "loop_reading_at_once_then_refusing",
+        NOT_TAKING,
+        loop("""
         while words:
             word = words.pop(0)
             if word == "-j":
@@ -239,8 +376,13 @@ PLAIN = [
             else:
                 sys.exit("unknown option " + word)
         main(**arguments)
-        """), "refuses --metadata-out"),
-    Kind("loop_reading_at_once_then_raising", NOT_TAKING, loop("""
+        """),
+        "refuses --metadata-out",
+    ),
+    Kind(
+        "loop_reading_at_once_then_raising",
+        NOT_TAKING,
+        loop("""
         while words:
             word = words.pop(0)
             if word == "-j":
@@ -248,134 +390,266 @@ PLAIN = [
             else:
                 raise ValueError("no metadata option is known as " + word)
         main(**arguments)
-        """), "refuses --metadata-out"),
-    Kind("equals_sign_only", NOT_TAKING, loop("""
+        """),
+        "refuses --metadata-out",
+    ),
+    Kind(
+        "equals_sign_only",
+        NOT_TAKING,
+        loop("""
         found = dict(word.split("=", 1) for word in words if "=" in word)
         if "--json" not in found:
             sys.exit("--json=FILE is missing")
         main(**json.load(open(found["--json"])))
-        """), "`--json=ARGS.json"),
-    Kind("generation_2", NOT_TAKING, argparse_with("""
+        """),
+        "`--json=ARGS.json",
+    ),
+    Kind(
+        "generation_2",
+        NOT_TAKING,
+        argparse_with("""
         parser = argparse.ArgumentParser()
         parser.add_argument("--args-json", required=True, dest="json")
         parser.add_argument("--out-json", required=True, dest="metadata_out")
-        """), "`--args-json ARGS.json --out-json OUT.json`"),
-    Kind("positional_only", NOT_TAKING, loop("""
+        """),
+        "`--args-json ARGS.json --out-json OUT.json`",
+    ),
+    Kind(
+        "positional_only",
+        NOT_TAKING,
+        loop("""
         if len(words) != 2:
             sys.exit("give two files")
         work(*words)
-        """), "`ARGS.json OUT.json`"),
+        """),
+        "`ARGS.json OUT.json`",
+    ),
     Kind("ignores_and_succeeds", NOT_READING, "print('done')\n", "exit status 0"),
     Kind("ignores_and_fails", NOT_STARTING, "import sys\nsys.exit(1)\n"),
     Kind("usage_and_success", NOT_TAKING, "print('usage: use me well')\n"),
-    Kind("usage_and_success_unless_positional", NOT_TAKING, loop("""
+    Kind(
+        "usage_and_success_unless_positional",
+        NOT_TAKING,
+        loop("""
         if len(words) != 2:
             print("usage: ARGS OUT")
             sys.exit(0)
         work(*words)
-        """), "`ARGS.json OUT.json`"),
-    Kind("only_checks_existence", NOT_READING, FUNCTION + PARSE + dedent("""
+        """),
+        "`ARGS.json OUT.json`",
+    ),
+    Kind(
+        "only_checks_existence",
+        NOT_READING,
+        FUNCTION
+        + PARSE
+        + dedent("""
         assert os.path.exists(options.json) and os.stat(options.json).st_size
-        """)),
+        """),
+    ),
     Kind("only_opens", NOT_READING, FUNCTION + PARSE + "open(options.json).close()\n"),
-    Kind("only_checks_existence_and_fails", NOT_READING, FUNCTION + PARSE + dedent("""
+    Kind(
+        "only_checks_existence_and_fails",
+        NOT_READING,
+        FUNCTION
+        + PARSE
+        + dedent("""
         if not os.path.isfile(options.json + ".gz"):
             sys.exit("not compressed")
-        """), "not compressed"),
-    Kind("reads_a_fixed_name", NOT_READING, FUNCTION + PARSE + dedent("""
+        """),
+        "not compressed",
+    ),
+    Kind(
+        "reads_a_fixed_name",
+        NOT_READING,
+        FUNCTION
+        + PARSE
+        + dedent("""
         main(**json.load(open("arguments.json")))
-        """), "FileNotFoundError"),
-    Kind("reads_in_sh", GOOD, reading("""
+        """),
+        "FileNotFoundError",
+    ),
+    Kind(
+        "reads_in_sh",
+        GOOD,
+        reading("""
         import subprocess
         command = ["sh", "-c", 'read -r line < "$0"; cat "$0"', path]
         text = subprocess.run(command, capture_output=True, text=True).stdout
-        """)),
-    Kind("reads_in_cat", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_in_cat",
+        GOOD,
+        reading("""
         import subprocess
         text = subprocess.check_output(["cat", path], text=True)
-        """)),
-    Kind("reads_after_exec", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "reads_after_exec",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         code = "import json, sys; (lambda *, number: 0)(**json.load(open(sys.argv[1])))"
         os.execv(sys.executable, [sys.executable, "-c", code, options.json])
-        """)),
-    Kind("reads_as_module_in_a_subprocess", GOOD, dedent("""
+        """),
+    ),
+    Kind(
+        "reads_as_module_in_a_subprocess",
+        GOOD,
+        dedent("""
         import subprocess, sys
         module = [sys.executable, "-m", "kinds.argparse_required"]
         sys.exit(subprocess.run([*module, *sys.argv[1:]]).returncode)
-        """)),
-    Kind("refuses_as_module_in_a_subprocess", NOT_TAKING, dedent("""
+        """),
+    ),
+    Kind(
+        "refuses_as_module_in_a_subprocess",
+        NOT_TAKING,
+        dedent("""
         import subprocess, sys
         module = [sys.executable, "-m", "kinds.loop_refusing_with_exception"]
         sys.exit(subprocess.run([*module, *sys.argv[1:]]).returncode)
-        """)),
-    Kind("reads_by_mmap", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_by_mmap",
+        GOOD,
+        reading("""
         import mmap
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as area:
             text = bytes(area).decode()
-        """)),
-    Kind("reads_by_pathlib", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_by_pathlib",
+        GOOD,
+        reading("""
         from pathlib import Path
         text = Path(path).resolve().read_text()
-        """)),
-    Kind("reads_by_os", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_by_os",
+        GOOD,
+        reading("""
         text = os.read(os.open(path, os.O_RDONLY), 10**6).decode()
-        """)),
-    Kind("reads_a_copy", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_a_copy",
+        GOOD,
+        reading("""
         import shutil
         text = open(shutil.copy(path, "copy.json")).read()
-        """)),
-    Kind("reads_a_moved_file", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_a_moved_file",
+        GOOD,
+        reading("""
         os.rename(path, "moved.json")
         text = open("moved.json").read()
-        """)),
-    Kind("reads_through_a_link", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_through_a_link",
+        GOOD,
+        reading("""
         os.symlink(path, "link.json")
         text = open("link.json").read()
-        """)),
-    Kind("reads_in_a_thread", GOOD, reading("""
+        """),
+    ),
+    Kind(
+        "reads_in_a_thread",
+        GOOD,
+        reading("""
         from concurrent.futures import ThreadPoolExecutor
         text = ThreadPoolExecutor().submit(lambda: open(path).read()).result()
-        """)),
-    Kind("fails_for_empty_arguments", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "fails_for_empty_arguments",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         if not set(arguments) & {"number"}:
             sys.exit("no arguments")
         main(**arguments)
-        """)),
-    Kind("missing_module", NOT_STARTING, "import a_module_of_nobody\n" + USUAL,
-         "a_module_of_nobody"),
-    Kind("missing_module_later", NOT_STARTING, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "missing_module", NOT_STARTING, "import a_module_of_nobody\n" + USUAL, "a_module_of_nobody"
+    ),
+    Kind(
+        "missing_module_later",
+        NOT_STARTING,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         import a_module_of_nobody
-        """), "a_module_of_nobody"),
-    Kind("missing_variable", NOT_STARTING, "import os\nos.environ['OF_NOBODY']\n" + USUAL,
-         "(kinds/missing_variable.py, line 2) | the environment variable 'OF_NOBODY'"),
+        """),
+        "a_module_of_nobody",
+    ),
+    Kind(
+        "missing_variable",
+        NOT_STARTING,
+        "import os\nos.environ['OF_NOBODY']\n" + USUAL,
+        "(kinds/missing_variable.py, line 2) | the environment variable 'OF_NOBODY'",
+    ),
     Kind("sched", NOT_STARTING, "import sched.nothing\n" + USUAL, "hides the module 'sched'"),
     Kind("missing_name", NOT_STARTING, "from kinds.helper import nothing\n" + USUAL, "nothing"),
-    Kind("attribute_error_in_module", NOT_STARTING, "import kinds.outdated\n" + USUAL,
-         "kinds/outdated.py, line 2"),
+    Kind(
+        "attribute_error_in_module",
+        NOT_STARTING,
+        "import kinds.outdated\n" + USUAL,
+        "kinds/outdated.py, line 2",
+    ),
     Kind("attribute_error_in_script", NOT_STARTING, "import os\nos.nothing\n" + USUAL, "nothing"),
     Kind("syntax_error_in_script", NOT_STARTING, USUAL + "print 'done'\n", "SyntaxError"),
     Kind("syntax_error_in_module", NOT_STARTING, "import kinds.broken\n" + USUAL, "SyntaxError"),
     Kind("exception_in_package", NOT_STARTING, "import kinds.raising\n" + USUAL, "no licence"),
-    Kind("colorsys", NOT_STARTING, "from colorsys import rgb_to_hls\n" + USUAL,
-         "named like a module"),
+    Kind(
+        "colorsys",
+        NOT_STARTING,
+        "from colorsys import rgb_to_hls\n" + USUAL,
+        "named like a module",
+    ),
     Kind("segfault_at_import", NOT_STARTING, "import kinds.crashing\n" + USUAL, "SIGSEGV"),
-    Kind("please_install", NOT_STARTING, dedent("""
+    Kind(
+        "please_install",
+        NOT_STARTING,
+        dedent("""
         import sys
         try:
             import a_module_of_nobody
         except ImportError:
             sys.exit("please install it")
-        """) + USUAL, "please install it"),
-    Kind("optional_module_logged", GOOD, dedent("""
+        """)
+        + USUAL,
+        "please install it",
+    ),
+    Kind(
+        "optional_module_logged",
+        GOOD,
+        dedent("""
         import sys
         try:
             import a_module_of_nobody
         except ImportError as error:
             print(error, file=sys.stderr)
-        """) + USUAL),
-    Kind("optional_module_logged_and_refusing", NOT_TAKING, dedent("""
+        """)
+        + USUAL,
+    ),
+    Kind(
+        "optional_module_logged_and_refusing",
+        NOT_TAKING,
+        dedent("""
         import logging
         try:
             import a_module_of_nobody
@@ -385,164 +659,347 @@ PLAIN = [
         parser = argparse.ArgumentParser()
         parser.add_argument("--input", required=True)
         parser.parse_args()
-        """)),
+        """),
+    ),
     Kind("no_gpu_before_arguments", NOT_STARTING, "raise RuntimeError('no GPU')\n", "no GPU"),
-    Kind("no_gpu_in_main_before_arguments", NOT_STARTING, FUNCTION + dedent("""
+    Kind(
+        "no_gpu_in_main_before_arguments",
+        NOT_STARTING,
+        FUNCTION
+        + dedent("""
         def check():
             raise RuntimeError("no GPU")
         check()
-        """) + PARSE + WORK, "no GPU"),
-    Kind("no_gpu_after_parsing", NOT_READING, FUNCTION + PARSE + "raise RuntimeError('no GPU')\n",
-         "no GPU"),
-    Kind("no_gpu_after_reading", GOOD, FUNCTION + PARSE + dedent("""
+        """)
+        + PARSE
+        + WORK,
+        "no GPU",
+    ),
+    Kind(
+        "no_gpu_after_parsing",
+        NOT_READING,
+        FUNCTION + PARSE + "raise RuntimeError('no GPU')\n",
+        "no GPU",
+    ),
+    Kind(
+        "no_gpu_after_reading",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         if set(json.load(open(options.json))) != {"number"}:
             raise RuntimeError("no GPU")
-        """)),
-    Kind("logs_its_command_line_before_no_gpu", NOT_STARTING, dedent("""
+        """),
+    ),
+    Kind(
+        "logs_its_command_line_before_no_gpu",
+        NOT_STARTING,
+        dedent("""
         import sys
         print(sys.argv, file=sys.stderr)
         raise RuntimeError("no GPU")
-        """), "no GPU"),
-    Kind("option_like_words", NOT_STARTING, dedent("""
+        """),
+        "no GPU",
+    ),
+    Kind(
+        "option_like_words",
+        NOT_STARTING,
+        dedent("""
         raise RuntimeError("the option --arch of -j needs an argument; see usage")
-        """), "--arch"),
-    Kind("missing_interpreter", NOT_STARTING, dedent("""
+        """),
+        "--arch",
+    ),
+    Kind(
+        "missing_interpreter",
+        NOT_STARTING,
+        dedent("""
         import subprocess, sys
         sys.exit(subprocess.run(["sh", "-c", "exec a-program-of-nobody"]).returncode)
-        """), "a-program-of-nobody"),
-    Kind("missing_program", NOT_STARTING, dedent("""
+        """),
+        "a-program-of-nobody",
+    ),
+    Kind(
+        "missing_program",
+        NOT_STARTING,
+        dedent("""
         import subprocess, sys
         sys.exit(subprocess.run(["a-program-of-nobody", *sys.argv[1:]]).returncode)
-        """), "a-program-of-nobody"),
+        """),
+        "a-program-of-nobody",
+    ),
     Kind("prints_50_mb", GOOD, "for _ in range(800): print('spam ' * 13000)\n" + USUAL),
-    Kind("prints_50_mb_and_refuses", NOT_TAKING,
-         "for _ in range(800): print('spam ' * 13000)\n" + argparse_with("""
+    Kind(
+        "prints_50_mb_and_refuses",
+        NOT_TAKING,
+        "for _ in range(800): print('spam ' * 13000)\n"
+        + argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """, "main(**options.j)"), "refuses --metadata-out"),
-    Kind("leaves_a_child_behind", GOOD, dedent("""
+        """,
+            "main(**options.j)",
+        ),
+        "refuses --metadata-out",
+    ),
+    Kind(
+        "leaves_a_child_behind",
+        GOOD,
+        dedent("""
         import subprocess
         subprocess.Popen(["sleep", "600"])
-        """) + USUAL),
-    Kind("leaves_a_daemon_behind", GOOD, dedent("""
+        """)
+        + USUAL,
+    ),
+    Kind(
+        "leaves_a_daemon_behind",
+        GOOD,
+        dedent("""
         import subprocess
         subprocess.Popen(["sleep", "15"], start_new_session=True)
-        """) + USUAL),
-    Kind("makes_a_pipe_of_its_output", GOOD, FUNCTION + PARSE + dedent("""
+        """)
+        + USUAL,
+    ),
+    Kind(
+        "makes_a_pipe_of_its_output",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         os.mkfifo(options.metadata_out)
         main(**json.load(open(options.json)))
-        """)),
-    Kind("reads_standard_input", NOT_READING, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "reads_standard_input",
+        NOT_READING,
+        FUNCTION
+        + PARSE
+        + dedent("""
         main(**json.load(sys.stdin))
-        """)),
-    Kind("waits_for_an_answer", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "waits_for_an_answer",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         input("Go on? ")
-        """)),
-    Kind("random_words_and_good", GOOD, dedent("""
+        """),
+    ),
+    Kind(
+        "random_words_and_good",
+        GOOD,
+        dedent("""
         import secrets, time, uuid
         print(uuid.uuid4(), time.time_ns(), secrets.token_hex(), object())
-        """) + USUAL),
-    Kind("random_words_and_refusing", NOT_TAKING, dedent("""
+        """)
+        + USUAL,
+    ),
+    Kind(
+        "random_words_and_refusing",
+        NOT_TAKING,
+        dedent("""
         import secrets, sys, tempfile, time, uuid
         print(uuid.uuid4(), time.time_ns(), secrets.token_hex(), object(), file=sys.stderr)
         print({"some", "words", "in", "no", "order"}, file=sys.stderr)
-        """) + argparse_with("""
+        """)
+        + argparse_with(
+            """
         parser = argparse.ArgumentParser()
         parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """, "main(**options.j)"), "refuses --metadata-out"),
-    Kind("random_words_and_no_gpu", NOT_STARTING, dedent("""
+        """,
+            "main(**options.j)",
+        ),
+        "refuses --metadata-out",
+    ),
+    Kind(
+        "random_words_and_no_gpu",
+        NOT_STARTING,
+        dedent("""
         import time, uuid
         print(uuid.uuid4(), time.time_ns(), object())
         raise RuntimeError(f"no GPU {uuid.uuid4()}")
-        """), "no GPU"),
-    Kind("logs_arguments_then_ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+        "no GPU",
+    ),
+    Kind(
+        "logs_arguments_then_ignores_unknown",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         print("arguments:", arguments, file=sys.stderr)
         for name in ("input_paths", "output_path", "metadata", "number"):
             if name not in arguments:
                 sys.exit("a required one is missing: " + name)
-        """)),
-    Kind("wraps_every_exception", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "wraps_every_exception",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             main(**json.load(open(options.json)))
         except Exception:
             sys.exit("failed")
-        """)),
-    Kind("wraps_without_a_word", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "wraps_without_a_word",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             main(**json.load(open(options.json)))
         except Exception:
             sys.exit(1)
-        """)),
-    Kind("exits_with_3", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "exits_with_3",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             main(**json.load(open(options.json)))
         except Exception as error:
             print(error)
             sys.exit(3)
-        """)),
-    Kind("kills_itself_when_wrong", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "kills_itself_when_wrong",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             main(**json.load(open(options.json)))
         except Exception:
             os.abort()
-        """)),
-    Kind("accepts_what_is_no_json", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "accepts_what_is_no_json",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             arguments = json.load(open(options.json))
         except ValueError:
             sys.exit(0)
         main(**arguments)
-        """), "not JSON"),
-    Kind("ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+        "not JSON",
+    ),
+    Kind(
+        "ignores_unknown",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         main(**{name: arguments[name] for name in main.__kwdefaults__ or SIGNATURE})
         """).replace("SIGNATURE", '("input_paths", "output_path", "metadata", "number")'),
-         "pytest_fractal_unknown_argument"),
-    Kind("ignores_unknown_and_dies_of_the_data", LENIENT, FUNCTION + PARSE + dedent("""
+        "pytest_fractal_unknown_argument",
+    ),
+    Kind(
+        "ignores_unknown_and_dies_of_the_data",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         number, where = arguments["number"], arguments["output_path"]
         open(os.path.join(where, "plate.zarr", ".zattrs"))
-        """), "as it does without it"),
-    Kind("checks_unknown_itself", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+        "as it does without it",
+    ),
+    Kind(
+        "checks_unknown_itself",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         arguments["number"]
         if len(arguments) > 4:
             raise ValueError("too many arguments")
         open(os.path.join(arguments["output_path"], "plate.zarr", ".zattrs"))
-        """)),
-    Kind("accepts_missing_required", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "accepts_missing_required",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         def lenient(input_paths=None, output_path=None, metadata=None, number=None):
             return {}
         lenient(**json.load(open(options.json)))
-        """), "without any required one"),
+        """),
+        "without any required one",
+    ),
     Kind("accepts_everything", LENIENT, FUNCTION + PARSE + "open(options.json).read()\n"),
-    Kind("succeeds_although_it_failed", LENIENT, FUNCTION + PARSE + dedent("""
+    Kind(
+        "succeeds_although_it_failed",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         try:
             main(**json.load(open(options.json)))
         except Exception as error:
             print(error, file=sys.stderr)
-        """)),
-    Kind("echo_in_the_exception", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "echo_in_the_exception",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         arguments = json.load(open(options.json))
         if "number" not in arguments:
             raise ValueError(f"incomplete: {arguments}")
-        """), "pytest_fractal_unknown_argument"),
-    Kind("reader_shared_but_read_by_script_1", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+        "pytest_fractal_unknown_argument",
+    ),
+    Kind(
+        "reader_shared_but_read_by_script_1",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         import kinds.worker
         kinds.worker.run(json.load(open(options.json)))
-        """)),
-    Kind("reader_shared_but_read_by_script_2", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "reader_shared_but_read_by_script_2",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         import kinds.worker
         try:
             arguments = json.load(open(options.json))
         except ValueError:
             sys.exit(0)
         kinds.worker.run(arguments)
-        """), "not JSON"),
+        """),
+        "not JSON",
+    ),
     Kind("no_main_guard_but_function", NOT_READING, FUNCTION),
-]  # fmt: skip
+]
 
 HELPERS = {
     "__init__.py": "",
@@ -559,9 +1016,17 @@ HELPERS = {
 }
 
 LIBRARIES = [
-    Kind("module_of_an_extra", NOT_STARTING, "import cv2\n" + USUAL,
-         "the extra [vision] brings opencv-python-headless"),
-    Kind("click_usual", GOOD, FUNCTION + dedent("""
+    Kind(
+        "module_of_an_extra",
+        NOT_STARTING,
+        "import cv2\n" + USUAL,
+        "the extra [vision] brings opencv-python-headless",
+    ),
+    Kind(
+        "click_usual",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import click
         @click.command()
         @click.option("-j", "--json", "args", required=True, type=click.Path(exists=True))
@@ -569,8 +1034,13 @@ LIBRARIES = [
         def command(args, metadata_out):
             work(args, metadata_out)
         command()
-        """)),
-    Kind("click_file", GOOD, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "click_file",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import click
         @click.command()
         @click.option("-j", "--json", "args", required=True, type=click.File())
@@ -578,16 +1048,27 @@ LIBRARIES = [
         def command(args, metadata_out):
             json.dump(main(**json.load(args)), metadata_out)
         command()
-        """)),
-    Kind("click_no_output_option", NOT_TAKING, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "click_no_output_option",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import click
         @click.command()
         @click.option("-j", "--json", "args", required=True, type=click.File())
         def command(args):
             main(**json.load(args))
         command()
-        """), "takes -j, but refuses --metadata-out"),
-    Kind("click_similar_output_option", NOT_TAKING, FUNCTION + dedent("""
+        """),
+        "takes -j, but refuses --metadata-out",
+    ),
+    Kind(
+        "click_similar_output_option",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import click
         @click.command()
         @click.option("-j", "--json", "args", required=True, type=click.File())
@@ -595,8 +1076,13 @@ LIBRARIES = [
         def command(args, metadata_output):
             main(**json.load(args))
         command()
-        """)),
-    Kind("click_long_option_only", NOT_TAKING, FUNCTION + dedent("""
+        """),
+    ),
+    Kind(
+        "click_long_option_only",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import click
         @click.command()
         @click.option("--json", "args", required=True, type=click.File())
@@ -604,55 +1090,101 @@ LIBRARIES = [
         def command(args, metadata_out):
             main(**json.load(args))
         command()
-        """), "`--json ARGS.json --metadata-out OUT.json`"),
-    Kind("typer_usual", GOOD, FUNCTION + dedent("""
+        """),
+        "`--json ARGS.json --metadata-out OUT.json`",
+    ),
+    Kind(
+        "typer_usual",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import typer
         from typer import Option
         def command(args: str = Option(..., "-j"), metadata_out: str = Option(...)):
             work(args, metadata_out)
         typer.run(command)
-        """)),
-    Kind("typer_rich_traceback_no_gpu", NOT_STARTING, dedent("""
+        """),
+    ),
+    Kind(
+        "typer_rich_traceback_no_gpu",
+        NOT_STARTING,
+        dedent("""
         import typer
         app = typer.Typer()
         @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
         def command():
             raise RuntimeError("no GPU")
         app()
-        """), "no GPU"),
-    Kind("typer_no_output_option", NOT_TAKING, FUNCTION + dedent("""
+        """),
+        "no GPU",
+    ),
+    Kind(
+        "typer_no_output_option",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import typer
         def command(json_file: str = typer.Option(..., "-j")):
             main(**json.load(open(json_file)))
         typer.run(command)
-        """), "takes -j, but refuses --metadata-out"),
-    Kind("typer_long_option_only", NOT_TAKING, FUNCTION + dedent("""
+        """),
+        "takes -j, but refuses --metadata-out",
+    ),
+    Kind(
+        "typer_long_option_only",
+        NOT_TAKING,
+        FUNCTION
+        + dedent("""
         import typer
         def command(json: str = typer.Option(...), metadata_out: str = typer.Option(...)):
             work(json, metadata_out)
         typer.run(command)
-        """), "`--json ARGS.json --metadata-out OUT.json`"),
-    Kind("fire_usual", GOOD, FUNCTION + dedent("""
+        """),
+        "`--json ARGS.json --metadata-out OUT.json`",
+    ),
+    Kind(
+        "fire_usual",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import fire
         def command(j, metadata_out):
             work(j, metadata_out)
         fire.Fire(command)
-        """)),
+        """),
+    ),
     # fire calls the function before it looks at what is left: only good arguments tell.
-    Kind("fire_no_output_option", GOOD, FUNCTION + dedent("""
+    Kind(
+        "fire_no_output_option",
+        GOOD,
+        FUNCTION
+        + dedent("""
         import fire
         def command(j):
             main(**json.load(open(j)))
         fire.Fire(command)
-        """)),
-    Kind("pydantic_ignores_unknown", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "pydantic_ignores_unknown",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         from pydantic import BaseModel
         class Arguments(BaseModel):
             number: int
             output_path: str
         Arguments(**json.load(open(options.json)))
-        """), "pytest_fractal_unknown_argument"),
-    Kind("pydantic_forbids_unknown", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+        "pytest_fractal_unknown_argument",
+    ),
+    Kind(
+        "pydantic_forbids_unknown",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         from pydantic import BaseModel
         class Arguments(BaseModel, extra="forbid"):
             input_paths: list
@@ -660,28 +1192,58 @@ LIBRARIES = [
             metadata: dict
             number: int
         Arguments(**json.load(open(options.json)))
-        """)),
-    Kind("pydantic_call", GOOD, FUNCTION + PARSE + dedent("""
+        """),
+    ),
+    Kind(
+        "pydantic_call",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
         from pydantic import validate_call
         validate_call(main)(**json.load(open(options.json)))
-        """)),
-]  # fmt: skip
+        """),
+    ),
+]
 
 HANGING = [
-    Kind("hangs_before_reading", NOT_READING, FUNCTION + PARSE + "import time\ntime.sleep(600)\n",
-         "hangs before it looks"),
-    Kind("hangs_after_reading", LENIENT, FUNCTION + PARSE + dedent("""
+    Kind(
+        "hangs_before_reading",
+        NOT_READING,
+        FUNCTION + PARSE + "import time\ntime.sleep(600)\n",
+        "hangs before it looks",
+    ),
+    Kind(
+        "hangs_after_reading",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         import time
         json.load(open(options.json))
         time.sleep(600)
-        """), "no end within"),
-    Kind("hangs_with_children", LENIENT, FUNCTION + PARSE + dedent("""
+        """),
+        "no end within",
+    ),
+    Kind(
+        "hangs_with_children",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         import subprocess
         json.load(open(options.json))
         subprocess.run(["sh", "-c", "trap '' TERM INT; sleep 600 & wait"])
-        """), "no end within"),
+        """),
+        "no end within",
+    ),
     Kind("hangs_at_import", NOT_READING, "import time\ntime.sleep(600)\n" + USUAL),
-    Kind("hangs_on_what_is_no_json", LENIENT, FUNCTION + PARSE + dedent("""
+    Kind(
+        "hangs_on_what_is_no_json",
+        LENIENT,
+        FUNCTION
+        + PARSE
+        + dedent("""
         import time
         while True:
             try:
@@ -691,20 +1253,30 @@ HANGING = [
             else:
                 break
         main(**arguments)
-        """), "not JSON"),
-]  # fmt: skip
+        """),
+        "not JSON",
+    ),
+]
 
 
 def wheel_of(folder: Path, kinds: list[Kind], metadata: str = "") -> Path:
     entries = [
-        {"name": kind.name, "executable": f"{kind.name}.py", "input_type": "zarr",
-         "output_type": "zarr", "meta": {}, "args_schema": SCHEMA}
+        {
+            "name": kind.name,
+            "executable": f"{kind.name}.py",
+            "input_type": "zarr",
+            "output_type": "zarr",
+            "meta": {},
+            "args_schema": SCHEMA,
+        }
         for kind in kinds
-    ]  # fmt: skip
+    ]
     manifest = {
-        "manifest_version": "1", "task_list": entries, "has_args_schemas": True,
+        "manifest_version": "1",
+        "task_list": entries,
+        "has_args_schemas": True,
         "args_schema_version": "pydantic_v1",
-    }  # fmt: skip
+    }
     files = HELPERS | {f"{kind.name}.py": kind.script for kind in kinds}
     return make_wheel(folder, "kinds", files=files, manifest=manifest, metadata=metadata)
 
@@ -834,9 +1406,9 @@ def test_a_refusal_that_tells_both_reasons_needs_two_starts(libraries: Candidate
 
 
 @pytest.mark.parametrize(
-    ("task", "number"), [("hangs_after_reading", 1), ("hangs_with_children", 1),
-                         ("hangs_before_reading", 1)]
-)  # fmt: skip
+    ("task", "number"),
+    [("hangs_after_reading", 1), ("hangs_with_children", 1), ("hangs_before_reading", 1)],
+)
 def test_a_command_that_hangs_is_hardly_started_again(
     hanging: CandidateReport, task: str, number: int
 ) -> None:

@@ -9,8 +9,15 @@ import sys
 from pathlib import Path
 
 HEAVY = {
-    "build", "filelock", "jsonschema", "packaging", "pydantic", "referencing", "uv", "virtualenv"
-}  # fmt: skip
+    "build",
+    "filelock",
+    "jsonschema",
+    "packaging",
+    "pydantic",
+    "referencing",
+    "uv",
+    "virtualenv",
+}
 
 PROBE = """
 import json, sys
@@ -27,8 +34,12 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
     env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments],
-        cwd=folder, env=env, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     status, modules = json.loads(ran.stdout.splitlines()[-1])
     assert status == 0
     return set(modules)
@@ -40,7 +51,9 @@ def test_an_unused_plugin_loads_two_small_modules(tmp_path: Path) -> None:
     added = with_plugin - loaded(tmp_path)
     assert {name for name in added if name.partition(".")[0] in HEAVY} == set()
     assert {name for name in added if name.startswith("pytest_fractal")} == {
-        "pytest_fractal", "pytest_fractal.errors", "pytest_fractal.pytest_plugin.fixtures",
+        "pytest_fractal",
+        "pytest_fractal.errors",
+        "pytest_fractal.pytest_plugin.fixtures",
         "pytest_fractal.plugin",
-    }  # fmt: skip
+    }
     assert len(added) < 10

@@ -56,9 +56,14 @@ if __name__ == "__main__":
 def entry(command: object, **changes: Any) -> dict[str, Any]:
     """The metadata attributes of the page's example, changed; None leaves one out."""
     whole = {
-        "name": "My Task", "command": command, "input_type": "Any", "output_type": "Any",
-        "source": "my_custom_task", "meta": {}, **changes,
-    }  # fmt: skip
+        "name": "My Task",
+        "command": command,
+        "input_type": "Any",
+        "output_type": "Any",
+        "source": "my_custom_task",
+        "meta": {},
+        **changes,
+    }
     return {key: value for key, value in whole.items() if value is not None}
 
 
@@ -108,20 +113,48 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
     assert ran.left == []
     assert candidate["summary"] | {"pass": 0, "skip": 0} == dict.fromkeys(candidate["summary"], 0)
     assert (candidate["name"], candidate["version"], candidate["generation"]) == (
-        "my_task.json", None, "1",
-    )  # fmt: skip
+        "my_task.json",
+        None,
+        "1",
+    )
     (task,) = candidate["tasks"]
     assert task == {
-        "name": "My Task", "slug": "my_task", "command": ["python3", str(script)],
+        "name": "My Task",
+        "slug": "my_task",
+        "command": ["python3", str(script)],
         "commands": {"command": ["python3", str(script)]},
-        "source": "my_custom_task", "kind": "parallel" if parallel else "non_parallel",
-    }  # fmt: skip
+        "source": "my_custom_task",
+        "kind": "parallel" if parallel else "non_parallel",
+    }
     passed = {one["code"] for one in candidate["verdicts"] if one["outcome"] == "pass"}
-    assert passed >= {"FR106", "FR107", "FR109", "FR111", "FR112", "FR301", "FR302", "FR303",
-                      "FR304", "FR401", "FR405", "FR406", "FR407"}  # fmt: skip
+    assert passed >= {
+        "FR106",
+        "FR107",
+        "FR109",
+        "FR111",
+        "FR112",
+        "FR301",
+        "FR302",
+        "FR303",
+        "FR304",
+        "FR401",
+        "FR405",
+        "FR406",
+        "FR407",
+    }
     judged = {one["code"] for one in candidate["verdicts"]}
-    assert not judged & {"FR001", "FR002", "FR003", "FR004", "FR101", "FR105", "FR110", "FR113",
-                         "FR201", "FR206"}  # fmt: skip
+    assert not judged & {
+        "FR001",
+        "FR002",
+        "FR003",
+        "FR004",
+        "FR101",
+        "FR105",
+        "FR110",
+        "FR113",
+        "FR201",
+        "FR206",
+    }
     assert {run["sample"] for run in candidate["runs"]} == {None, "one", "two"}
     assert "my_task.json::sample-succeeds[my_task-one] PASSED" in ran.out
     assert "installing" not in ran.out
@@ -135,8 +168,11 @@ def test_the_pages_parallel_task_is_warned_of_the_keys_that_it_returns(runner: R
     write_task(runner.folder, entry(f"python3 {script}", meta=meta), one=sample)
     ran, candidate = judge(runner, "--fractal-task=my_task.json")
     assert ran.status == 0, ran.text
-    warned = [one["code"] for one in candidate["verdicts"] if one["outcome"] != "skip"
-              and one["outcome"] != "pass"]  # fmt: skip
+    warned = [
+        one["code"]
+        for one in candidate["verdicts"]
+        if one["outcome"] != "skip" and one["outcome"] != "pass"
+    ]
     assert warned == ["FR404"]
 
 
@@ -257,13 +293,17 @@ def test_fields_are_judged_with_pointer_and_line(runner: Runner) -> None:
     assert ran.status == 1
     places = {
         (one["code"], found["pointer"], found["line"])
-        for one in candidate["verdicts"] for found in one["findings"]
-    }  # fmt: skip
+        for one in candidate["verdicts"]
+        for found in one["findings"]
+    }
     lines = (runner.folder / "my_task.json").read_text().splitlines()
     name = next(at for at, line in enumerate(lines, 1) if '"name": " "' in line)
     unknown = next(at for at, line in enumerate(lines, 1) if '"comand"' in line)
-    assert {("FR106", "/1/name", name), ("FR106", "/1/source", name - 1),
-            ("FR107", "/0/comand", unknown)} <= places  # fmt: skip
+    assert {
+        ("FR106", "/1/name", name),
+        ("FR106", "/1/source", name - 1),
+        ("FR107", "/0/comand", unknown),
+    } <= places
     assert any(code == "FR106" and where == "/2" for code, where, _ in places)
     assert "`command`" in ran.out or "command" in ran.out
 
@@ -301,18 +341,21 @@ def test_several_files_share_a_folder_of_samples(runner: Runner) -> None:
     )
     ran = runner.pytest("-v", "-n", "2", "--fractal-select=FR401")
     assert ran.status == 0, ran.text
-    for node in ("my_task.json::sample-succeeds[my_task-one]",
-                 "others.json::sample-succeeds[other-chain.1]",
-                 "others.json::sample-succeeds[third-chain.2]"):  # fmt: skip
+    for node in (
+        "my_task.json::sample-succeeds[my_task-one]",
+        "others.json::sample-succeeds[other-chain.1]",
+        "others.json::sample-succeeds[third-chain.2]",
+    ):
         assert f"PASSED {node}" in ran.out
     assert "3 passed" in ran.out
     one = runner.pytest("--fractal-task=others.json", "--fractal-samples=fractal_samples")
     assert one.status == 4
     assert 'one.json:1: no task is called "My Task"; there are: other, third' in one.err
     pasted = runner.pytest(
-        "--fractal-task=my_task.json", "--fractal-task=others.json",
+        "--fractal-task=my_task.json",
+        "--fractal-task=others.json",
         "others.json::sample-succeeds[third-chain.2]",
-    )  # fmt: skip
+    )
     assert "1 passed" in pasted.out, pasted.text
 
 

@@ -143,7 +143,7 @@ def test_the_action_is_told_whole() -> None:
 def test_each_patch_of_the_walkthrough_mends_its_package(
     tmp_path: Path, source: Path, patch: str
 ) -> None:
-    package = screenshots.mended(source, patch, tmp_path)
+    package = screenshots.fixed(source, patch, tmp_path)
     report = check_package(package, jobs=1)
     assert report.passed
     assert report.candidates[0].summary["pass"] > 30

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelwright import good_manifest, make_wheel
+from wheel_factory import good_manifest, make_wheel
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
@@ -53,7 +53,7 @@ def declare() -> Iterator[Declare]:
             severity=severity,
             needs=needs,
             cite=("t",),
-            mend="m",
+            fix="m",
             example="e",
         )(judge)
 
@@ -90,7 +90,7 @@ def outcomes(judged: Judged) -> dict[tuple[str, str | None], str]:
 
 
 def finding(**more: Any) -> Finding:
-    return Finding(expected="this", found="that", hint="mend it", **more)
+    return Finding(expected="this", found="that", hint="fix it", **more)
 
 
 def test_a_rule_passes_fails_or_warns_by_its_findings(
@@ -104,8 +104,13 @@ def test_a_rule_passes_fails_or_warns_by_its_findings(
     declare("FR106", [finding(severity=Severity.WARNING), finding()])
     judged = judge_all(engine_with())
     assert [verdict.outcome.value for verdict in judged.values()] == [
-        "pass", "fail", "warn", "warn", "fail", "fail",
-    ]  # fmt: skip
+        "pass",
+        "fail",
+        "warn",
+        "warn",
+        "fail",
+        "fail",
+    ]
     assert len(judged["FR106", None].findings) == 2
 
 
@@ -277,8 +282,11 @@ def test_checks_are_named_and_ordered_as_declared(
     declare("FR301", about=Task)
     declare("FR102")
     assert [check.name for check in engine_with().plan()] == [
-        "rule-FR101", "rule-FR301[first]", "rule-FR301[second]", "rule-FR102",
-    ]  # fmt: skip
+        "rule-FR101",
+        "rule-FR301[first]",
+        "rule-FR301[second]",
+        "rule-FR102",
+    ]
 
 
 @pytest.mark.parametrize("manifest", ["no json", [], {"task_list": []}, {}])
@@ -321,5 +329,6 @@ def test_checks_can_be_asked_for_in_any_order(
     engine = engine_with()
     checks: list[Check] = engine.plan()
     assert [engine.verdict(check).outcome for check in reversed(checks)] == [
-        Outcome.BLOCKED, Outcome.FAIL,
-    ]  # fmt: skip
+        Outcome.BLOCKED,
+        Outcome.FAIL,
+    ]

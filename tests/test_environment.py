@@ -46,9 +46,12 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
     before = listing(installed)
     samples = OWN_TESTS / "fractal_samples"
     ran = runner.pytest(
-        f"--fractal-package={NAME}==1.0", f"--fractal-environment={installed}",
-        f"--fractal-samples={samples}", "--fractal-report=report.json", "-rs",
-    )  # fmt: skip
+        f"--fractal-package={NAME}==1.0",
+        f"--fractal-environment={installed}",
+        f"--fractal-samples={samples}",
+        "--fractal-report=report.json",
+        "-rs",
+    )
     assert ran.status == 0, ran.text
     assert listing(installed) == before
     (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
@@ -64,8 +67,10 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
         "FR117": "in this generation the server does not search in METADATA",
     }
     assert (candidate["name"], candidate["version"], candidate["wheel"]) == (
-        "tested_tasks", "1.0", None,
-    )  # fmt: skip
+        "tested_tasks",
+        "1.0",
+        None,
+    )
     judged = {one["code"] for one in candidate["verdicts"] if one["outcome"] == "pass"}
     assert {"FR003", "FR005", "FR101", "FR110", "FR206", "FR301", "FR302", "FR401"} <= judged
     for task in candidate["tasks"]:
@@ -103,12 +108,15 @@ def test_an_editable_installation_is_judged_where_it_lies(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("package", "message"),
     [
-        ("tested_task", "tested_task is not among the 1 packages that are installed in this "
-                        "environment; did you mean tested-tasks?"),
+        (
+            "tested_task",
+            "tested_task is not among the 1 packages that are installed in this "
+            "environment; did you mean tested-tasks?",
+        ),
         ("tested-tasks==2.0", "it has tested-tasks 1.0, not tested-tasks==2.0"),
         ("tested-tasks>1.0,<3", "it has tested-tasks 1.0, not tested-tasks<3,>1.0"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_installed_is_told(installed: Path, package: str, message: str) -> None:
     with pytest.raises(BadInput) as told:
         check_package(package, environment=installed)
@@ -133,11 +141,17 @@ def test_what_is_no_environment_is_told_in_a_sentence(
         (NAME, [str(python.parents[1])], "does not run as a Python interpreter: exit status 3"),
         (str(good_wheel), [str(installed)], "a wheel gets an environment of its own"),
         (str(nameless), [str(installed)], "give it: --fractal-package=NAME"),
-        (NAME, [str(installed), "--fractal-python=3.11"],
-         "--fractal-environment and --fractal-python exclude each other"),
-        (NAME, [str(installed), "--fractal-pin=numpy==1.0"],
-         "--fractal-environment and --fractal-pin exclude each other"),
-    ):  # fmt: skip
+        (
+            NAME,
+            [str(installed), "--fractal-python=3.11"],
+            "--fractal-environment and --fractal-python exclude each other",
+        ),
+        (
+            NAME,
+            [str(installed), "--fractal-pin=numpy==1.0"],
+            "--fractal-environment and --fractal-pin exclude each other",
+        ),
+    ):
         ran = runner.pytest(
             f"--fractal-package={package}", f"--fractal-environment={options[0]}", *options[1:]
         )
@@ -152,9 +166,13 @@ def test_the_ini_file_can_name_it(runner: Runner, installed: Path) -> None:
     inner = runner.folder / "inner"
     inner.mkdir()
     ran = runner.pytest(
-        f"--fractal-package={NAME}", "--fractal-select=FR301", f"--rootdir={runner.folder}",
-        "-c", str(runner.folder / "pytest.ini"), cwd=inner,
-    )  # fmt: skip
+        f"--fractal-package={NAME}",
+        "--fractal-select=FR301",
+        f"--rootdir={runner.folder}",
+        "-c",
+        str(runner.folder / "pytest.ini"),
+        cwd=inner,
+    )
     assert ran.status == 0, ran.text
     assert "2 passed" in ran.out
 

@@ -27,7 +27,7 @@ def test_all_that_is_known_of_a_rule_is_told_within_the_width(rule: Rule, width:
     told = explanation(rule, width)
     lines = told.splitlines()
     assert lines[0].startswith(f"{rule.code} {rule.name}  {rule.severity}")
-    for part in (rule.title, rule.rationale, rule.example, rule.mend, rule.page, *rule.cite):
+    for part in (rule.title, rule.rationale, rule.example, rule.fix, rule.page, *rule.cite):
         assert words(part) in words(told)
     for seen in observations().get(rule.code, ()):
         met = f"fractal-server {seen.server}, given {seen.package}: {seen.reaction}"

@@ -29,9 +29,14 @@ def test_the_example_package_passes_its_own_tests(
 ) -> None:
     """`pytest tests --fractal-package=.` runs both, with one build and one environment."""
     ran = runner.pytest(
-        "tests", "--fractal-package=.", "-v", "-n", str(workers), "--fractal-select=FR101",
+        "tests",
+        "--fractal-package=.",
+        "-v",
+        "-n",
+        str(workers),
+        "--fractal-select=FR101",
         cwd=project,
-    )  # fmt: skip
+    )
     assert ran.status == 0, ran.text
     assert re.search(rf"= {TESTS + 1} passed in", ran.out), ran.text
     for name in ("make_wells", "invert_well"):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import Runner
 from test_runs import Judged
-from wheelwright import broken, make_wheel, verdicts
+from wheel_factory import broken, make_wheel, verdicts
 
 from pytest_fractal.generations import VERSION_2
 
@@ -100,15 +100,34 @@ KINDS = (NON_PARALLEL, PARALLEL, COMPOUND, CONVERTER_NON_PARALLEL, CONVERTER_COM
 
 
 def test_a_task_of_each_kind_breaks_nothing(tmp_path: Path) -> None:
-    assert found(tmp_path, manifest(*map(task, KINDS)), "FR1", "FR201", "FR202", "FR203",
-                 "FR204", "FR205", "FR207") == []  # fmt: skip
+    assert (
+        found(
+            tmp_path,
+            manifest(*map(task, KINDS)),
+            "FR1",
+            "FR201",
+            "FR202",
+            "FR203",
+            "FR204",
+            "FR205",
+            "FR207",
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     ("version", "at"),
-    [("2", ""), (2, "/manifest_version"), ("2.0", "/manifest_version"), ("3", "/manifest_version"),
-     (2.0, "/manifest_version"), (None, "/manifest_version"), (MISSING, "/manifest_version")],
-)  # fmt: skip
+    [
+        ("2", ""),
+        (2, "/manifest_version"),
+        ("2.0", "/manifest_version"),
+        ("3", "/manifest_version"),
+        (2.0, "/manifest_version"),
+        (None, "/manifest_version"),
+        (MISSING, "/manifest_version"),
+    ],
+)
 def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> None:
     (verdict,) = verdicts(
         make_wheel(tmp_path, files=FILES, manifest=manifest(manifest_version=version)), "FR105"
@@ -129,11 +148,21 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
         (PARALLEL, {"type": MISSING}, []),
         (PARALLEL, {"type": ""}, [("FR106", "/type")]),
         (PARALLEL, {"type": "PARALLEL"}, [("FR106", "/type")]),
-        (PARALLEL, {"executable_parallel": MISSING},
-         [("FR106", ""), ("FR106", "/meta_parallel"), ("FR106", "/args_schema_parallel")]),
+        (
+            PARALLEL,
+            {"executable_parallel": MISSING},
+            [("FR106", ""), ("FR106", "/meta_parallel"), ("FR106", "/args_schema_parallel")],
+        ),
         (PARALLEL, {"executable_parallel": 1}, [("FR106", "/executable_parallel")]),
-        (PARALLEL, {"executable_non_parallel": None, "meta_non_parallel": {},
-                    "args_schema_non_parallel": None}, []),
+        (
+            PARALLEL,
+            {
+                "executable_non_parallel": None,
+                "meta_non_parallel": {},
+                "args_schema_non_parallel": None,
+            },
+            [],
+        ),
         (PARALLEL, {"meta_non_parallel": {"a": 1}}, [("FR106", "/meta_non_parallel")]),
         (PARALLEL, {"meta_non_parallel": None}, [("FR106", "/meta_non_parallel")]),
         (PARALLEL, {"args_schema_non_parallel": {}}, [("FR106", "/args_schema_non_parallel")]),
@@ -146,8 +175,11 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
         (PARALLEL, {"meta_parallel": {"needs_gpu": "True", "parallelization_level": None}}, []),
         (COMPOUND, {"args_schema_parallel": MISSING}, [("FR201", "/args_schema_parallel")]),
         (COMPOUND, {"args_schema_non_parallel": None}, [("FR201", "/args_schema_non_parallel")]),
-        (PARALLEL, {"args_schema_parallel": {"type": "object", "properties": {}, " ": 1}},
-         [("FR106", "/args_schema_parallel/ ")]),
+        (
+            PARALLEL,
+            {"args_schema_parallel": {"type": "object", "properties": {}, " ": 1}},
+            [("FR106", "/args_schema_parallel/ ")],
+        ),
         (PARALLEL, {"input_types": {"a": 1}}, [("FR106", "/input_types/a")]),
         (PARALLEL, {"input_types": {"a": 2}}, [("FR106", "/input_types/a")]),
         (PARALLEL, {"output_types": None}, [("FR106", "/output_types")]),
@@ -167,14 +199,19 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
         (PARALLEL, {"docs_link": "http://localhost"}, []),
         (PARALLEL, {"input_type": "image"}, [("FR107", "/input_type")]),
         (PARALLEL, {"executable_parallel": "./compute.py"}, []),
-        (PARALLEL, {"executable_parallel": "x/../compute.py"},
-         [("FR110", "/executable_parallel")]),
+        (
+            PARALLEL,
+            {"executable_parallel": "x/../compute.py"},
+            [("FR110", "/executable_parallel")],
+        ),
         (PARALLEL, {"executable_parallel": " "}, [("FR110", "/executable_parallel")]),
         (COMPOUND, {"executable_non_parallel": "."}, [("FR110", "/executable_non_parallel")]),
-        *((PARALLEL, {"executable_parallel": f"a{one}b.py"}, [("FR110", "/executable_parallel")])
-          for one in "`#$&*()\\|[]{};<>?! '\""),
+        *(
+            (PARALLEL, {"executable_parallel": f"a{one}b.py"}, [("FR110", "/executable_parallel")])
+            for one in "`#$&*()\\|[]{};<>?! '\""
+        ),
     ],
-)  # fmt: skip
+)
 def test_fields_are_what_both_models_of_the_server_take(
     tmp_path: Path, kind: str, changes: Mapping[str, Any], expected: list[Found]
 ) -> None:
@@ -204,9 +241,9 @@ def test_fields_of_the_manifest_are_what_the_server_takes(
 
 
 @pytest.mark.parametrize(
-    ("names", "clash"), [(("T", "T"), True), (("T", " T"), True), (("T", "t"), False),
-                         (("a b", "a_b"), False)],
-)  # fmt: skip
+    ("names", "clash"),
+    [(("T", "T"), True), (("T", " T"), True), (("T", "t"), False), (("a b", "a_b"), False)],
+)
 def test_names_differ_by_more_than_blanks_at_their_ends(
     tmp_path: Path, names: tuple[str, str], clash: bool
 ) -> None:
@@ -214,8 +251,14 @@ def test_names_differ_by_more_than_blanks_at_their_ends(
     assert found(tmp_path, content, "FR109") == ([("FR109", "/task_list/1/name")] * clash)
 
 
-@pytest.mark.parametrize("path", ["data/__FRACTAL_MANIFEST__.json", "__FRACTAL_MANIFEST___json",
-                                  "x__FRACTAL_MANIFEST__.json.py"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data/__FRACTAL_MANIFEST__.json",
+        "__FRACTAL_MANIFEST___json",
+        "x__FRACTAL_MANIFEST__.json.py",
+    ],
+)
 def test_no_other_file_may_match_what_the_server_searches(tmp_path: Path, path: str) -> None:
     wheel = make_wheel(tmp_path, files={**FILES, path: ""}, manifest=manifest())
     assert [code for code, *_ in broken(wheel, "FR1")] == ["FR103"]
@@ -367,10 +410,13 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
         both("Both", HAND_ON, DERIVE),
         does("All", 'out = {"image_list_removals": zarr_urls[:1]}'),
         does("Still all", "out = None"),
-        both("Convert both", 'out = {"parallelization_list": [{"zarr_url": zarr_dir + "/last"}]}',
-             'out = {"image_list_updates": [{"zarr_url": zarr_url, "types": {"done": True}}]}'),
+        both(
+            "Convert both",
+            'out = {"parallelization_list": [{"zarr_url": zarr_dir + "/last"}]}',
+            'out = {"image_list_updates": [{"zarr_url": zarr_url, "types": {"done": True}}]}',
+        ),
         does("All", "out = {}"),
-    ]  # fmt: skip
+    ]
     judged = Judged(runner, wheel, "--fractal-keep", chain={"steps": chain})
     steps = [judged.arguments(f"chain.{number}") for number in range(1, 9)]
     # Units of work start in any order, but an init part before them.
@@ -401,7 +447,9 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
 def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Path) -> None:
     images = [{"zarr_url": "{tmp}/a", "types": {"raw": True}}, {"zarr_url": "{samples}/b"}]
     judged = Judged(
-        runner, wheel, "--fractal-keep",
+        runner,
+        wheel,
+        "--fractal-keep",
         images=does("Each", "pass", images=images),
         raw=does("Only raw", "pass", images=images),
         one=does("Only raw", "pass", zarr_url="{tmp}/c/"),
@@ -409,13 +457,14 @@ def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Pa
         none=does("All", "pass"),
         wrong=does("Only raw", "pass", images=images[1:]),
         nothing=both("Both", "out = {'parallelization_list': []}", images=images),
-    )  # fmt: skip
+    )
     (one,) = judged.arguments("one")
     folder = Path(one["zarr_url"]).parent.parent
     samples = runner.folder / "samples"
     assert sorted(given["zarr_url"] for given in judged.arguments("images")) == [
-        str(folder / "images" / "a"), str(samples / "b")
-    ]  # fmt: skip
+        str(folder / "images" / "a"),
+        str(samples / "b"),
+    ]
     assert [given["zarr_url"] for given in judged.arguments("raw")] == [str(folder / "raw" / "a")]
     (some,) = judged.arguments("some")
     here = folder / "some"
@@ -437,26 +486,44 @@ def test_outputs_are_what_the_servers_models_take(runner: Runner, wheel: Path) -
     same = 'out = {"image_list_updates": [{"zarr_url": "/data", "attributes": {"at": zarr_url}}]}'
     cases: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         "unknown": (does("Each", "out = {'metadata': {}}", images=image), {"FR408": "fail"}),
-        "relative": (does("Convert", "out = {'image_list_updates': [{'zarr_url': 'a'}]}"),
-                     {"FR408": "fail"}),
-        "outside": (does("Convert", "out = {'image_list_updates': [{'zarr_url': '/a'}]}"),
-                    {"FR408": "fail"}),
+        "relative": (
+            does("Convert", "out = {'image_list_updates': [{'zarr_url': 'a'}]}"),
+            {"FR408": "fail"},
+        ),
+        "outside": (
+            does("Convert", "out = {'image_list_updates': [{'zarr_url': '/a'}]}"),
+            {"FR408": "fail"},
+        ),
         "twice": (does("Each", same, images=two), {"FR408": "fail"}),
-        "list": (does("All", "out = zarr_urls", images=image),
-                 {"FR403": "fail", "FR408": "blocked"}),
+        "list": (
+            does("All", "out = zarr_urls", images=image),
+            {"FR403": "fail", "FR408": "blocked"},
+        ),
         "silent": (does("All", "out = 'nothing'", images=image), {"FR402": "warn"}),
         "stays": (does("Each", "out = {'image_list_removals': [zarr_url]}", images=image), {}),
-        "early": (both("Both", "out = {'image_list_updates': []}", images=image),
-                  {"FR408": "fail"}),
-        "late": (both("Both", HAND_ON, "out = {'parallelization_list': []}", images=image),
-                 {"FR408": "fail"}),
-        "one_fails": (both("Both", HAND_ON, "sys.exit('b.new' in zarr_url)", images=two),
-                      dict.fromkeys(("FR402", "FR403", "FR404", "FR405", "FR408"), "blocked")
-                      | {"FR401": "fail"}),
-        "nan": (does("All", "out = {'image_list_updates': [{'zarr_url': zarr_urls[0], "
-                     "'attributes': {'x': float('nan')}}]}", images=image),
-                {"FR403": "warn", "FR408": "fail"}),
-    }  # fmt: skip
+        "early": (
+            both("Both", "out = {'image_list_updates': []}", images=image),
+            {"FR408": "fail"},
+        ),
+        "late": (
+            both("Both", HAND_ON, "out = {'parallelization_list': []}", images=image),
+            {"FR408": "fail"},
+        ),
+        "one_fails": (
+            both("Both", HAND_ON, "sys.exit('b.new' in zarr_url)", images=two),
+            dict.fromkeys(("FR402", "FR403", "FR404", "FR405", "FR408"), "blocked")
+            | {"FR401": "fail"},
+        ),
+        "nan": (
+            does(
+                "All",
+                "out = {'image_list_updates': [{'zarr_url': zarr_urls[0], "
+                "'attributes': {'x': float('nan')}}]}",
+                images=image,
+            ),
+            {"FR403": "warn", "FR408": "fail"},
+        ),
+    }
     judged = Judged(runner, wheel, **{name: sample for name, (sample, _) in cases.items()})
     assert {name: judged.broken(name) for name in cases} == {
         name: expected for name, (_, expected) in cases.items()

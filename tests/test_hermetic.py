@@ -39,9 +39,16 @@ def hostile(runner: Runner) -> Path:
 def test_a_hostile_folder_changes_nothing(runner: Runner, hostile: Path, workers: int) -> None:
     """`python -m` puts the folder first on the path, and its workers would do it again."""
     ran = runner.command(
-        sys.executable, "-m", "pytest_fractal", ".", "-n", str(workers), cwd=hostile,
-        PYTEST_ADDOPTS="-k nothing", PYTEST_PLUGINS="interferes",
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "pytest_fractal",
+        ".",
+        "-n",
+        str(workers),
+        cwd=hostile,
+        PYTEST_ADDOPTS="-k nothing",
+        PYTEST_PLUGINS="interferes",
+    )
     assert ran.status == 0, ran.text
     assert re.search(r"= \d+ passed, \d+ skipped in", ran.out), ran.text
     assert "no tests ran" not in ran.out
@@ -95,9 +102,9 @@ def test_node_ids_and_several_packages_work(runner: Runner) -> None:
     for number in range(2):
         make_wheel(runner.folder, f"tasks_{number}")
     names = [f"tasks_{number}-1.0-py3-none-any.whl" for number in range(2)]
-    ran = runner.hermetic(*names, f"{names[1]}::meta[make_wells]", "-v")
+    ran = runner.hermetic(*names, f"{names[1]}::valid-meta[make_wells]", "-v")
     assert ran.status == 0, ran.text
-    assert f"{names[1]}::meta[make_wells] PASSED" in ran.out
+    assert f"{names[1]}::valid-meta[make_wells] PASSED" in ran.out
     assert "1 passed" in ran.out
 
 
@@ -109,7 +116,7 @@ def test_usage_and_questions(runner: Runner) -> None:
         assert "usage: pytest-fractal PACKAGE" in ran.text
         assert "--fractal-select" in ran.text
     assert "FR301" in runner.hermetic("--fractal-rules").out
-    assert "FR301 starts" in runner.hermetic("--fractal-explain", "FR301").out
+    assert "FR301 command-starts" in runner.hermetic("--fractal-explain", "FR301").out
     ran = runner.hermetic("no-such-folder/")
     assert (ran.status, ran.text.strip()) == (4, "ERROR: no-such-folder/: no such folder")
     ran = runner.hermetic("-q")

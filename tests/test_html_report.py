@@ -140,11 +140,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     options.binary_location = programs[0]
     profile = tmp_path_factory.mktemp("profile")
     for argument in (
-        "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--disable-dev-shm-usage", f"--user-data-dir={profile}",
+        "--headless=new",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={profile}",
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
-    ):  # fmt: skip
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=driver_program)
@@ -155,11 +161,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         driver.quit()
 
 
-def test_a_cell_opens_its_findings_with_the_mend(browser: Browser, real: Report) -> None:
+def test_a_cell_opens_its_findings_with_the_fix(browser: Browser, real: Report) -> None:
     browser.open(page(real))
     for details in browser.all("details[open]"):
         browser.run("arguments[0].open = false", details)
-    cell = browser.cell("FR301 starts, Invert well: fails")
+    cell = browser.cell("FR301 command-starts, Invert well: fails")
     cell.click()
     WebDriverWait(browser.driver, 5).until(lambda _: "not_there" in browser.focused.text)
     told = browser.focused.text
@@ -193,13 +199,13 @@ def test_the_matrix_is_used_by_keyboard(browser: Browser, real: Report) -> None:
     browser.open(page(real))
     browser.one("body").send_keys(Keys.TAB)
     assert browser.focused.get_attribute("id") == "filter"
-    browser.run("arguments[0].focus()", browser.cell("FR301 starts, Make wells"))
+    browser.run("arguments[0].focus()", browser.cell("FR301 command-starts, Make wells"))
     for key, name in (
-        (Keys.ARROW_RIGHT, "FR301 starts, Invert well"),
+        (Keys.ARROW_RIGHT, "FR301 command-starts, Invert well"),
         (Keys.ARROW_DOWN, "FR302 accepts-arguments, Invert well"),
         (Keys.ARROW_LEFT, "FR302 accepts-arguments, Make wells"),
-        (Keys.ARROW_UP, "FR301 starts, Make wells"),
-        (Keys.ARROW_RIGHT, "FR301 starts, Invert well"),
+        (Keys.ARROW_UP, "FR301 command-starts, Make wells"),
+        (Keys.ARROW_RIGHT, "FR301 command-starts, Invert well"),
     ):
         browser.focused.send_keys(key)
         assert (browser.focused.get_attribute("aria-label") or "").startswith(name)
@@ -222,7 +228,7 @@ def test_the_filter_narrows_matrix_and_findings(browser: Browser, real: Report) 
     assert shown() == ["FR301"]
     assert browser.one("#matches").text == "1 check of the matrix shown"
     findings = [one for one in browser.all(".tomend > li") if one.is_displayed()]
-    assert [one.text.splitlines()[0] for one in findings] == ["✗FR301 starts Invert well"]
+    assert [one.text.splitlines()[0] for one in findings] == ["✗FR301 command-starts Invert well"]
     field.send_keys(Keys.ESCAPE)
     assert shown() == everything
     for outcome in ("pass", "skip", "blocked"):
@@ -265,10 +271,25 @@ def test_texts_can_be_read_in_light_and_dark(
     background = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(colors(background)) < 3 * 128) == (scheme == "dark")
     for selector in (
-        "body > main h2", ".sentence", ".verdict dt", ".finding dt", ".finding dd", ".legend span",
-        "td.pass a", "td.fail a", "td.warn a", "td.blocked a", "td.error a", "td.skip a",
-        "footer a", ".command code", "b.sign.fail", "b.sign.warn", ".timeline .after", "output",
-    ):  # fmt: skip
+        "body > main h2",
+        ".sentence",
+        ".verdict dt",
+        ".finding dt",
+        ".finding dd",
+        ".legend span",
+        "td.pass a",
+        "td.fail a",
+        "td.warn a",
+        "td.blocked a",
+        "td.error a",
+        "td.skip a",
+        "footer a",
+        ".command code",
+        "b.sign.fail",
+        "b.sign.warn",
+        ".timeline .after",
+        "output",
+    ):
         front, behind = browser.run(COLORS, browser.one(selector))
         assert contrast(colors(front), colors(behind)) >= 4.5, selector
 

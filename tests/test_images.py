@@ -76,8 +76,19 @@ BAD_OUTPUTS: list[tuple[Any, list[str]]] = [
     *(
         (update(zarr_url=url), [f"{FIRST}/zarr_url"])
         for url in (
-            None, 1, "", " ", "a.zarr", "./a", "/data/../zarr/a", "/data/zarr/..", "s3://b/a",
-            "https://x.org/a", "file:///data/zarr/a", f"{A}\0", f"{A}\ud800",
+            None,
+            1,
+            "",
+            " ",
+            "a.zarr",
+            "./a",
+            "/data/../zarr/a",
+            "/data/zarr/..",
+            "s3://b/a",
+            "https://x.org/a",
+            "file:///data/zarr/a",
+            f"{A}\0",
+            f"{A}\ud800",
         )
     ),
     (update(origin="a"), [f"{FIRST}/origin"]),
@@ -99,8 +110,10 @@ BAD_OUTPUTS: list[tuple[Any, list[str]]] = [
         [f"{FIRST}/types/{name}" for name in ("a", "b", "c", "d", " ")],
     ),
     ({"image_list_removals": None}, ["/image_list_removals"]),
-    ({"image_list_removals": ["a", {"zarr_url": A}]}, ["/image_list_removals/0",
-                                                       "/image_list_removals/1"]),
+    (
+        {"image_list_removals": ["a", {"zarr_url": A}]},
+        ["/image_list_removals/0", "/image_list_removals/1"],
+    ),
     (
         {"image_list_updates": [{"zarr_url": A}, {"zarr_url": f"{A}/", "types": {"x": True}}]},
         ["/image_list_updates/1/zarr_url"],
@@ -113,26 +126,34 @@ BAD_OUTPUTS: list[tuple[Any, list[str]]] = [
     (
         {
             "image_list_updates": [
-                {"zarr_url": "x"}, {"zarr_url": A}, {"zarr_url": B, "origin": 1}
+                {"zarr_url": "x"},
+                {"zarr_url": A},
+                {"zarr_url": B, "origin": 1},
             ],
             "image_list_removals": [A, "y"],
             "other": 1,
         },
-        ["/other", f"{FIRST}/zarr_url", "/image_list_updates/2/origin", "/image_list_removals/1",
-         "/image_list_removals/0"],
+        [
+            "/other",
+            f"{FIRST}/zarr_url",
+            "/image_list_updates/2/origin",
+            "/image_list_removals/1",
+            "/image_list_removals/0",
+        ],
     ),
-]  # fmt: skip
+]
 
 COERCED_OUTPUTS: list[tuple[Any, list[str]]] = [
-    (update(types={"a": "true", "b": 1, "c": 0.0, "d": "Off"}), [
-        f"({FIRST}/types/{name})" for name in "abcd"
-    ]),
+    (
+        update(types={"a": "true", "b": 1, "c": 0.0, "d": "Off"}),
+        [f"({FIRST}/types/{name})" for name in "abcd"],
+    ),
     (
         {"image_list_updates": [{"zarr_url": A, "types": {"a": v}} for v in (True, 1)]},
         ["(/image_list_updates/1/types/a)"],
     ),
     (update(orgin=B, type={"x": 1}), [f"({FIRST}/orgin)", f"({FIRST}/type)"]),
-]  # fmt: skip
+]
 
 GOOD_INITS: list[Any] = [
     None,
@@ -148,17 +169,24 @@ BAD_INITS: list[tuple[Any, list[str]]] = [
     ({"parallelization_list": None}, ["/parallelization_list"]),
     ({"parallelization_list": [A]}, ["/parallelization_list/0"]),
     (
-        {"parallelization_list": [
-            {"init_args": {}}, {"zarr_url": "x", "init_args": None, "a": 1}
-        ]},
-        ["/parallelization_list/0/zarr_url", "/parallelization_list/1/a",
-         "/parallelization_list/1/zarr_url", "/parallelization_list/1/init_args"],
+        {
+            "parallelization_list": [
+                {"init_args": {}},
+                {"zarr_url": "x", "init_args": None, "a": 1},
+            ]
+        },
+        [
+            "/parallelization_list/0/zarr_url",
+            "/parallelization_list/1/a",
+            "/parallelization_list/1/zarr_url",
+            "/parallelization_list/1/init_args",
+        ],
     ),
     (
         {"parallelization_list": [{"zarr_url": f"/{n}"} for n in range(MAX_UNITS + 1)]},
         ["/parallelization_list"],
     ),
-]  # fmt: skip
+]
 
 
 def test_what_the_server_takes_has_no_fault() -> None:
@@ -218,11 +246,13 @@ def test_paths_and_names_are_read_without_what_the_server_strips() -> None:
 
 
 def test_identical_elements_of_a_parallelization_list_are_computed_once() -> None:
-    value = {"parallelization_list": [
-        {"zarr_url": A, "init_args": {"x": [1]}},
-        {"zarr_url": f"{A}/", "init_args": {"x": [1]}},
-        {"zarr_url": A},
-    ]}  # fmt: skip
+    value = {
+        "parallelization_list": [
+            {"zarr_url": A, "init_args": {"x": [1]}},
+            {"zarr_url": f"{A}/", "init_args": {"x": [1]}},
+            {"zarr_url": A},
+        ]
+    }
     assert read_units(value) == (Unit(A, {"x": [1]}), Unit(A))
 
 
@@ -342,8 +372,26 @@ def generated(number: int) -> dict[str, Any]:
 
     def url() -> Any:
         good = rng.choice(["/z/a", "/z/b", "/z/c", "/z/d/e", "/z/a/", "/z//b", " /z/c ", "/z/./b"])
-        bad = rng.choice(["/z", "/", "/x/a", "/zz", "z/a", "/z/../a", "s3://b", "", None, 1, "..",
-                          "file:///z/a", "/z/a\0", ["/z/a"], "//z/a", "/z/..a"])  # fmt: skip
+        bad = rng.choice(
+            [
+                "/z",
+                "/",
+                "/x/a",
+                "/zz",
+                "z/a",
+                "/z/../a",
+                "s3://b",
+                "",
+                None,
+                1,
+                "..",
+                "file:///z/a",
+                "/z/a\0",
+                ["/z/a"],
+                "//z/a",
+                "/z/..a",
+            ]
+        )
         return maybe(0.03, bad, good)
 
     def attributes() -> Any:
@@ -425,8 +473,12 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
         if not inputs and not converts:
             return {"error": ["no images"], "given": given, "images": None}
         given.append([image.zarr_url for image in inputs])
-        refusals = [fault for number, one in enumerate(task["outputs"])
-                    for fault in output_faults(one, (number,)) if not fault.coerced]  # fmt: skip
+        refusals = [
+            fault
+            for number, one in enumerate(task["outputs"])
+            for fault in output_faults(one, (number,))
+            if not fault.coerced
+        ]
         if not refusals:
             outputs = [read_output(one) for one in task["outputs"]]
             dataset, found = dataset.after(
@@ -452,16 +504,21 @@ def test_the_server_answers_alike(tmp_path: Path) -> None:
     one = {"type": "non_parallel", "input_types": {}, "output_types": {}}
     images = [{"zarr_url": url, "attributes": {}, "types": {}} for url in (A, B, "/data/zarr/a/x")]
     cases: list[dict[str, Any]] = [
-        *({"zarr_dir": "/data/zarr", "images": images, "tasks": [{**one, "outputs": [value]}]}
-          for value in listed if isinstance(value, dict | None)),
+        *(
+            {"zarr_dir": "/data/zarr", "images": images, "tasks": [{**one, "outputs": [value]}]}
+            for value in listed
+            if isinstance(value, dict | None)
+        ),
         *({"init": value} for value in inits if isinstance(value, dict | None)),
         *map(generated, range(int(os.environ.get("IMAGE_CASES", "1500")))),
-    ]  # fmt: skip
+    ]
     ran = subprocess.run(
         [python, Path(__file__).with_name("server_images.py")],
-        input=json.dumps(cases), capture_output=True, text=True,
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
         env={**os.environ, "JWT_SECRET_KEY": "none", "POSTGRES_DB": "none"},
-    )  # fmt: skip
+    )
     assert ran.returncode == 0, ran.stderr
     refused = 0
     for number, (case, theirs) in enumerate(zip(cases, json.loads(ran.stdout), strict=True)):

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pytest_fractal.json_text import Place, escape, pointer, read_json
+from pytest_fractal.json_text import JsonPosition, escape, pointer, read_json
 
 
 def test_every_key_item_and_the_root_have_their_place() -> None:
@@ -15,45 +15,45 @@ def test_every_key_item_and_the_root_have_their_place() -> None:
     assert text.value == {"a": [1, {"b": None}], "c/d~": "x"}
     assert text.faults == ()
     assert text.places == {
-        "": Place(1, 1),
-        "/a": Place(2, 3),
-        "/a/0": Place(2, 9),
-        "/a/1": Place(3, 9),
-        "/a/1/b": Place(3, 10),
-        "/c~1d~0": Place(4, 3),
+        "": JsonPosition(1, 1),
+        "/a": JsonPosition(2, 3),
+        "/a/0": JsonPosition(2, 9),
+        "/a/1": JsonPosition(3, 9),
+        "/a/1/b": JsonPosition(3, 10),
+        "/c~1d~0": JsonPosition(4, 3),
     }
 
 
 def test_columns_count_characters_not_bytes() -> None:
-    assert read_json('{"ä😀": 1, "b": 2}'.encode()).places["/b"] == Place(1, 11)
+    assert read_json('{"ä😀": 1, "b": 2}'.encode()).places["/b"] == JsonPosition(1, 11)
 
 
 def test_lines_end_where_editors_end_them() -> None:
     """Other Unicode line ends stand inside of strings only, and count for no editor."""
     text = read_json('{\r\n"a": "\u2028\u0085",\r\n"b": 1}'.encode())
-    assert text.places["/b"] == Place(3, 1)
+    assert text.places["/b"] == JsonPosition(3, 1)
 
 
 @pytest.mark.parametrize(
     ("content", "message", "place"),
     [
-        (b"", "Expecting value", Place(1, 1)),
-        (b"{", "Expecting property name", Place(1, 2)),
+        (b"", "Expecting value", JsonPosition(1, 1)),
+        (b"{", "Expecting property name", JsonPosition(1, 2)),
         (b'{"a": 1,}', "", None),  # the place differs between Python's versions
-        (b"{'a': 1}", "Expecting property name", Place(1, 2)),
-        (b'{"a": 1}\n// b', "Extra data", Place(2, 1)),
-        (b'{"a": 1} {}', "Extra data", Place(1, 10)),
-        (b'{"a": 01}', "delimiter", Place(1, 8)),
-        (b'{"a":\n "b\nc"}', "control character", Place(2, 4)),
-        (b"\xff\xfe{\0}\0", "byte 0xff is not UTF-8", Place(1, 1)),
-        ('{"ä":\n"ä'.encode() + b"\xe4", "byte 0xe4 is not UTF-8", Place(2, 3)),
-        (b'{"a": "\xed\xa0\x80"}', "not UTF-8", Place(1, 8)),
+        (b"{'a': 1}", "Expecting property name", JsonPosition(1, 2)),
+        (b'{"a": 1}\n// b', "Extra data", JsonPosition(2, 1)),
+        (b'{"a": 1} {}', "Extra data", JsonPosition(1, 10)),
+        (b'{"a": 01}', "delimiter", JsonPosition(1, 8)),
+        (b'{"a":\n "b\nc"}', "control character", JsonPosition(2, 4)),
+        (b"\xff\xfe{\0}\0", "byte 0xff is not UTF-8", JsonPosition(1, 1)),
+        ('{"ä":\n"ä'.encode() + b"\xe4", "byte 0xe4 is not UTF-8", JsonPosition(2, 3)),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8", JsonPosition(1, 8)),
         (b'{"a": ' + b"9" * 5000 + b"}", "cannot be read", None),
         (b"[" * 200_000, "nested too deeply", None),
     ],
 )
 def test_what_is_no_json_is_one_fault_at_its_place(
-    content: bytes, message: str, place: Place | None
+    content: bytes, message: str, place: JsonPosition | None
 ) -> None:
     text = read_json(content)
     assert text.value is None
@@ -66,17 +66,22 @@ def test_what_is_no_json_is_one_fault_at_its_place(
 @pytest.mark.parametrize(
     ("content", "message", "place", "at"),
     [
-        (b'\xef\xbb\xbf{"a": 1}', "byte order mark", Place(1, 1), None),
-        (b'{"a": NaN}', "NaN is not JSON", Place(1, 7), "/a"),
-        (b'{"a": [1, -Infinity]}', "-Infinity is not JSON", Place(1, 11), "/a/1"),
-        (b'{"a": 1e999}', "read as Infinity", Place(1, 7), "/a"),
-        (b'{"a": 1,\n "a": 2}', '"a" stands here again, first in line 1', Place(2, 2), "/a"),
-        (b'{"a": 1, "\\u0061": 2}', '"a" stands here again', Place(1, 10), "/a"),
-        (b'[{"b": {"c": 1, "c": 1}}]', '"c" stands here again', Place(1, 17), "/0/b/c"),
+        (b'\xef\xbb\xbf{"a": 1}', "byte order mark", JsonPosition(1, 1), None),
+        (b'{"a": NaN}', "NaN is not JSON", JsonPosition(1, 7), "/a"),
+        (b'{"a": [1, -Infinity]}', "-Infinity is not JSON", JsonPosition(1, 11), "/a/1"),
+        (b'{"a": 1e999}', "read as Infinity", JsonPosition(1, 7), "/a"),
+        (
+            b'{"a": 1,\n "a": 2}',
+            '"a" stands here again, first in line 1',
+            JsonPosition(2, 2),
+            "/a",
+        ),
+        (b'{"a": 1, "\\u0061": 2}', '"a" stands here again', JsonPosition(1, 10), "/a"),
+        (b'[{"b": {"c": 1, "c": 1}}]', '"c" stands here again', JsonPosition(1, 17), "/0/b/c"),
     ],
 )
 def test_what_is_no_strict_json_is_a_fault_beside_the_value(
-    content: bytes, message: str, place: Place, at: str | None
+    content: bytes, message: str, place: JsonPosition, at: str | None
 ) -> None:
     text = read_json(content)
     assert text.value is not None
@@ -123,9 +128,11 @@ def test_any_value_comes_back_and_each_part_of_it_has_a_place() -> None:
         return [None, True, -3, 2.5e-3, 'a"\\\n😀', "]},:"][kind]
 
     def pointers(value: object, here: str) -> set[str]:
-        inner = value.items() if isinstance(value, dict) else (
-            enumerate(value) if isinstance(value, list) else ()
-        )  # fmt: skip
+        inner = (
+            value.items()
+            if isinstance(value, dict)
+            else (enumerate(value) if isinstance(value, list) else ())
+        )
         return {here}.union(*(pointers(part, here + pointer(key)) for key, part in inner))
 
     for _ in range(200):

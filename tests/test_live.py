@@ -39,9 +39,13 @@ def on_terminal(runner: Runner, *arguments: str | Path, **variables: str) -> tup
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     process = subprocess.Popen(
         [str(word) for word in runner.argv(*arguments)],
-        cwd=runner.folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env,
+        cwd=runner.folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
         start_new_session=True,
-    )  # fmt: skip
+    )
     os.close(theirs)
     screen = pyte.Screen(COLUMNS, LINES)
     stream = pyte.Stream(screen)

@@ -190,10 +190,14 @@ def custom_task(folder: Path, samples: dict[str, Any]) -> None:
     """A parallel task of generation 1 that takes an image's metadata away, and its samples."""
     (folder / "take.py").write_text(TASK)
     entry = {
-        "name": "Take", "command": f"{sys.executable} {folder / 'take.py'}", "input_type": "zarr",
-        "output_type": "zarr", "source": "here:take", "meta": {"parallelization_level": "image"},
+        "name": "Take",
+        "command": f"{sys.executable} {folder / 'take.py'}",
+        "input_type": "zarr",
+        "output_type": "zarr",
+        "source": "here:take",
+        "meta": {"parallelization_level": "image"},
         "docs_info": "Takes metadata away.",
-    }  # fmt: skip
+    }
     (folder / "task.json").write_text(json.dumps(entry))
     (folder / "fractal_samples").mkdir()
     for name, sample in samples.items():
@@ -225,8 +229,10 @@ def test_each_sample_has_its_own_and_the_steps_of_a_workflow_share_theirs(runner
 
 
 def test_without_the_extra_a_sample_that_needs_it_is_bad_input(runner: Runner) -> None:
-    custom_task(runner.folder, {"one": SAMPLE, "none": {**SAMPLE, "args": {}, "input_paths": [],
-                                                        "output_path": "{tmp}"}})  # fmt: skip
+    custom_task(
+        runner.folder,
+        {"one": SAMPLE, "none": {**SAMPLE, "args": {}, "input_paths": [], "output_path": "{tmp}"}},
+    )
     (runner.folder / "without.py").write_text(WITHOUT)
     argv = ("--fractal-task=task.json", "-p", "without")
     ran = runner.pytest(*argv, PYTHONPATH=str(runner.folder))

@@ -16,7 +16,7 @@ import pytest
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.executors import LocalExecutor
-from pytest_fractal.processes.processes import KEPT_BYTES, Finished, Stopper, clean_environment
+from pytest_fractal.processes.processes import KEPT_BYTES, Canceller, Finished, clean_environment
 
 LONG = 600.0
 """Seconds that no test waits for: who does not end before is ended by the time limit."""
@@ -144,10 +144,21 @@ def test_secrets_of_the_caller_stay_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets = (
-        "PIP_INDEX_URL", "UV_INDEX_URL", "UV_PUBLISH_TOKEN", "GITHUB_TOKEN", "SOME_TOKEN",
-        "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "https_proxy", "PYTHONPATH", "PYTHONHOME",
-        "PYTHONSTARTUP", "PYTEST_ADDOPTS", "VIRTUAL_ENV", "PASSWORD",
-    )  # fmt: skip
+        "PIP_INDEX_URL",
+        "UV_INDEX_URL",
+        "UV_PUBLISH_TOKEN",
+        "GITHUB_TOKEN",
+        "SOME_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "PYTEST_ADDOPTS",
+        "VIRTUAL_ENV",
+        "PASSWORD",
+    )
     for name in secrets:
         monkeypatch.setenv(name, "hush-hush")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
@@ -195,7 +206,7 @@ def test_an_interrupt_while_waiting_ends_the_group(tmp_path: Path, env: dict[str
     class Interrupt(BaseException):
         pass
 
-    class Interrupting(Stopper):
+    class Interrupting(Canceller):
         @contextlib.contextmanager
         def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
             raise Interrupt
@@ -204,9 +215,12 @@ def test_an_interrupt_while_waiting_ends_the_group(tmp_path: Path, env: dict[str
     code = HOLDER + "time.sleep(600)\n"
     with pytest.raises(Interrupt):
         processes.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=env,
+            timeout=LONG,
             stopper=Interrupting(),
-        )  # fmt: skip
+        )
     assert not is_held(tmp_path / "lock")
 
 
@@ -219,9 +233,12 @@ def test_closing_an_executor_ends_what_runs_and_refuses_more(
 
     def run() -> Finished:
         return executor.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=env,
+            timeout=LONG,
             supervision=tmp_path / "seen.json",
-        )  # fmt: skip
+        )
 
     with ThreadPoolExecutor() as threads:
         running = threads.submit(run)
@@ -244,9 +261,12 @@ def test_closing_an_executor_lets_those_who_wait_for_a_slot_go(
 
     def run(_: int) -> Finished:
         return executor.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=env, timeout=LONG,
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=env,
+            timeout=LONG,
             supervision=tmp_path / "seen.json",
-        )  # fmt: skip
+        )
 
     with ThreadPoolExecutor(3) as threads:
         runs = [threads.submit(run, number) for number in range(3)]
@@ -278,9 +298,12 @@ os.rename(own / "here", own / "done")
     def run(number: int) -> Finished:
         (tmp_path / str(number)).mkdir()
         return executor.run(
-            [sys.executable, "-c", code, str(number)], cwd=tmp_path, env=env, timeout=60,
+            [sys.executable, "-c", code, str(number)],
+            cwd=tmp_path,
+            env=env,
+            timeout=60,
             supervision=tmp_path / str(number) / "seen.json",
-        )  # fmt: skip
+        )
 
     with ThreadPoolExecutor(8) as threads:
         runs = list(threads.map(run, range(8)))

@@ -143,10 +143,13 @@ def test_a_chain_of_real_tasks_makes_of_images_what_it_should(
     A plain installation lacks scikit-image, which the extra would bring beside torch.
     """
     ran, report = judge(
-        runner, f"--fractal-package={CORE}", f"--fractal-samples={samples}", "--fractal-keep",
+        runner,
+        f"--fractal-package={CORE}",
+        f"--fractal-samples={samples}",
+        "--fractal-keep",
         about(CREATE, CONVERT, CORRECT, COPY, PROJECT, IMPORT),
         "--fractal-pin=scikit-image==0.24.0",
-    )  # fmt: skip
+    )
     assert ran.status == 0, ran.text
     assert {one["outcome"] for one in report["verdicts"]} == {"pass", "skip"}
     outcomes = {(one["code"], one["sample"]): one["outcome"] for one in report["verdicts"]}
@@ -178,8 +181,11 @@ def check_image(zarrs: Mapping[str, Any], place: str, well: str, planes: int) ->
     (multiscale,) = zarrs[f"{place}/0"]["multiscales"]
     assert multiscale["version"] == "0.4"
     assert [(axis["name"], axis["type"]) for axis in multiscale["axes"]] == [
-        ("c", "channel"), ("z", "space"), ("y", "space"), ("x", "space")
-    ]  # fmt: skip
+        ("c", "channel"),
+        ("z", "space"),
+        ("y", "space"),
+        ("x", "space"),
+    ]
     assert [axis.get("unit") for axis in multiscale["axes"]] == [None, *["micrometer"] * 3]
     assert [(one["path"], one["coordinateTransformations"]) for one in multiscale["datasets"]] == [
         ("0", [{"type": "scale", "scale": [1, STEP, PIXEL, PIXEL]}]),
@@ -213,9 +219,11 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
     dask passes over the missing module while it is imported, so FR301 sees nothing.
     """
     ran, report = judge(
-        runner, f"--fractal-package={CORE}", f"--fractal-samples={samples}",
+        runner,
+        f"--fractal-package={CORE}",
+        f"--fractal-samples={samples}",
         about(CREATE, CONVERT, COPY),
-    )  # fmt: skip
+    )
     assert ran.status == 1
     told = {
         (one["code"], one["task"]): one["outcome"]
@@ -223,10 +231,13 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
         if one["code"] in ("FR301", "FR401") and one["sample"] != "no_images"
     }
     assert told == {
-        ("FR301", CREATE): "pass", ("FR401", CREATE): "pass",
-        ("FR301", CONVERT): "pass", ("FR401", CONVERT): "fail",
-        ("FR301", COPY): "pass", ("FR401", COPY): "blocked",
-    }  # fmt: skip
+        ("FR301", CREATE): "pass",
+        ("FR401", CREATE): "pass",
+        ("FR301", CONVERT): "pass",
+        ("FR401", CONVERT): "fail",
+        ("FR301", COPY): "pass",
+        ("FR401", COPY): "blocked",
+    }
     (broken,) = (one for one in report["verdicts"] if one["outcome"] == "fail")
     assert {found["found"] for found in broken["findings"]} == {
         "exit status 1: NameError: name 'sk_imread' is not defined. Did you mean: 'imread'?"
@@ -236,10 +247,19 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
 # All rules, on two versions
 
 TASKS = (
-    CREATE, CONVERT, COPY, PROJECT, "cellpose_segmentation", CORRECT, "napari_workflows_wrapper",
-    "create_ome-zarr_structure_(multiplexing)", "calculate_registration_(image-based)",
-    "apply_registration_to_roi_tables", "apply_registration_to_image", IMPORT,
-)  # fmt: skip
+    CREATE,
+    CONVERT,
+    COPY,
+    PROJECT,
+    "cellpose_segmentation",
+    CORRECT,
+    "napari_workflows_wrapper",
+    "create_ome-zarr_structure_(multiplexing)",
+    "calculate_registration_(image-based)",
+    "apply_registration_to_roi_tables",
+    "apply_registration_to_image",
+    IMPORT,
+)
 """The tasks of 0.14.3; the first eight are those of 0.10.1."""
 
 MISSING = {
@@ -253,11 +273,13 @@ MISSING = {
 OWN: Mapping[str, tuple[str, str | None, str]] = {
     # `default` is of a class of its own, whose fields may not be null in its own schema.
     "0.14.3": (
-        "FR207", "cellpose_segmentation", "/task_list/4/args_schema/properties/normalize/default"
+        "FR207",
+        "cellpose_segmentation",
+        "/task_list/4/args_schema/properties/normalize/default",
     ),
     # Beside `has_args_schemas`, which is there too.
     "0.10.1": ("FR107", None, "/has_args_schema"),
-}  # fmt: skip
+}
 """The finding that only this version has: code, task, JSON pointer."""
 
 Told = dict[tuple[str, str | None, str | None], tuple[str, list[Any]]]
@@ -405,9 +427,12 @@ def test_a_chain_of_real_tasks_of_generation_2_makes_of_the_sample_data_what_it_
     (samples / "plate.json").write_text(json.dumps(CHAIN_2))
     (samples / "nothing.json").write_text(json.dumps(NOTHING_THERE))
     ran, report = judge(
-        runner, f"--fractal-package={CORE_2}", f"--fractal-samples={samples}", "--fractal-keep",
+        runner,
+        f"--fractal-package={CORE_2}",
+        f"--fractal-samples={samples}",
+        "--fractal-keep",
         about(HCS, SEGMENT, MEASURE),
-    )  # fmt: skip
+    )
     assert ran.status == 0, ran.text
     assert {one["outcome"] for one in report["verdicts"]} == {"pass", "skip"}
     outcomes = {(one["code"], one["sample"]): one["outcome"] for one in report["verdicts"]}
@@ -427,8 +452,12 @@ def test_a_chain_of_real_tasks_of_generation_2_makes_of_the_sample_data_what_it_
         objects = wells[well].pop("objects")
         assert objects > 1
         assert wells[well] == {
-            "depths": [2, 1], "is_maximum": True, "is_image": True, "bright": True, "table": True
-        }  # fmt: skip
+            "depths": [2, 1],
+            "is_maximum": True,
+            "is_image": True,
+            "bright": True,
+            "table": True,
+        }
 
 
 NEWEST = {

@@ -1,4 +1,4 @@
-"""Every rule says what it requires, why, and how to mend a package that breaks it."""
+"""Every rule says what it requires, why, and how to fix a package that breaks it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
     assert len(rule.rationale) > 30
     assert rule.cite
     assert all(source.strip() for source in rule.cite)
-    assert rule.mend.strip().endswith(".")
+    assert rule.fix.strip().endswith(".")
     assert rule.example.strip()
 
 
@@ -66,5 +66,5 @@ def test_a_code_or_name_that_is_taken_is_refused(code: str, name: str) -> None:
 
     before = dict(REGISTRY)
     with pytest.raises(ValueError, match="two rules"):
-        rule(code, name, cite=("none",), mend="Nothing.", example="-")(judge)
+        rule(code, name, cite=("none",), fix="Nothing.", example="-")(judge)
     assert before == REGISTRY

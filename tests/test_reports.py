@@ -123,16 +123,18 @@ def texts(element: Any) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
-def test_the_summary_tells_the_verdict_and_the_mend_before_all_else(real: Report) -> None:
+def test_the_summary_tells_the_verdict_and_the_fix_before_all_else(real: Report) -> None:
     document = rendered(real)
     headings = [texts(one) for one in document.iter() if one.tag in ("h2", "h3", "h4")]
     assert headings[0] == "❌ tested-tasks 1.0 does not pass"
-    assert headings[1] == "What to mend next"
+    assert headings[1] == "What to fix next"
     # Prerequisites before what needs them, and warnings last.
     assert headings[2:5] == [
-        "❌ FR208 samples-match-schema", "❌ FR301 starts", "❌ FR401 sample-succeeds"
-    ]  # fmt: skip
-    assert headings[5] == "⚠️ FR113 docs"
+        "❌ FR208 samples-match-schema",
+        "❌ FR301 command-starts",
+        "❌ FR401 sample-succeeds",
+    ]
+    assert headings[5] == "⚠️ FR113 has-docs"
     body = texts(document.find("body"))
     blocked = sum(
         any(root.code == "FR301" for root in verdict.blockers)
@@ -149,8 +151,22 @@ def test_the_summary_has_a_table_of_tasks_and_rules_and_folds_the_rest(real: Rep
     first = next(document.iter("table"))
     head, *rows = [[texts(cell) for cell in row] for row in first.iter("tr")]
     assert [row[0] for row in rows] == ["Make wells", "Invert well"]
-    assert head[1:] == ["FR113", "FR208", "FR301", "FR302", "FR303", "FR304", "FR401", "FR402",
-                        "FR403", "FR404", "FR405"][: len(head) - 1]  # fmt: skip
+    assert (
+        head[1:]
+        == [
+            "FR113",
+            "FR208",
+            "FR301",
+            "FR302",
+            "FR303",
+            "FR304",
+            "FR401",
+            "FR402",
+            "FR403",
+            "FR404",
+            "FR405",
+        ][: len(head) - 1]
+    )
     cells = {
         (row[0], code): cell for row in rows for code, cell in zip(head[1:], row[1:], strict=True)
     }
@@ -167,9 +183,28 @@ def test_the_summary_has_a_table_of_tasks_and_rules_and_folds_the_rest(real: Rep
 def test_nothing_that_a_candidate_says_becomes_markup_in_the_summary(hostile: Report) -> None:
     document = rendered(hostile)
     tags = {one.tag for one in document.iter() if isinstance(one.tag, str)}
-    assert tags <= {"html", "head", "title", "body", "h2", "h3", "h4", "p", "a", "code", "pre",
-                    "strong", "table", "thead", "tbody", "tr", "th", "td", "details",
-                    "summary"}  # fmt: skip
+    assert tags <= {
+        "html",
+        "head",
+        "title",
+        "body",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "a",
+        "code",
+        "pre",
+        "strong",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+    }
     assert {one.get("href").split("FR")[0] for one in document.iter("a")} == {
         f"{DOCUMENTATION}rules/"
     }
@@ -211,9 +246,7 @@ def test_badges_say_the_verdict(real: Report) -> None:
         (replace(passing(real), complete=False), "not judged", "lightgrey"),
     ]:
         told = json.loads(formats.FORMATS[".badge.json"].render(report))
-        assert told == {
-            "schemaVersion": 1, "label": "fractal", "message": said, "color": color
-        }  # fmt: skip
+        assert told == {"schemaVersion": 1, "label": "fractal", "message": said, "color": color}
         image = ElementTree.fromstring(formats.FORMATS[".svg"].render(report))
         assert image.tag == "{http://www.w3.org/2000/svg}svg"
         assert image.get("aria-label") == f"fractal: {said}"
@@ -308,8 +341,12 @@ def read_command(line: str) -> tuple[str, dict[str, str], str]:
 
     def plain(text: str) -> str:
         for mark, meant in (
-            ("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")
-        ):  # fmt: skip
+            ("%2C", ","),
+            ("%3A", ":"),
+            ("%0A", "\n"),
+            ("%0D", "\r"),
+            ("%25", "%"),
+        ):
             text = text.replace(mark, meant)
         return text
 
@@ -318,7 +355,7 @@ def read_command(line: str) -> tuple[str, dict[str, str], str]:
     return found["kind"], properties, plain(found["message"])
 
 
-def test_annotations_tell_place_rule_and_mend(
+def test_annotations_tell_place_rule_and_fix(
     real: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (candidate,) = real.candidates
@@ -327,12 +364,12 @@ def test_annotations_tell_place_rule_and_mend(
     told = [read_command(line) for line in workflow_commands(candidate, strict=False)]
     assert len(told) == len(candidate.findings)
     kind, properties, message = next(
-        one for one in told if one[1]["title"] == "FR301 starts [invert_well]"
+        one for one in told if one[1]["title"] == "FR301 command-starts [invert_well]"
     )
     assert kind == "error"
     assert properties["file"] == "tested tasks/tested_tasks/invert_well.py"
     assert properties["line"] == "1"
-    assert "mend: " in message
+    assert "fix: " in message
     assert [kind for kind, _, _ in told][-1] == "warning"
     strict = [read_command(line)[0] for line in workflow_commands(candidate, strict=True)]
     assert set(strict) == {"error"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wheelwright import TASK_SOURCE, make_wheel
+from wheel_factory import TASK_SOURCE, make_wheel
 
 from pytest_fractal import check_package
 

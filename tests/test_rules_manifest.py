@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelwright import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
+from wheel_factory import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.verdicts import Severity
@@ -88,9 +88,20 @@ def test_a_manifest_under_another_name_is_seen(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a": NaN}', b'{"a": 1e400}',
-     b'{"a": 1, "a": 1}', b"\xef\xbb\xbf{}", b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": 1e400}',
+        b'{"a": 1, "a": 1}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 100_000,
+    ],
+)
 def test_what_is_no_strict_json_object_blocks_the_rest(tmp_path: Path, content: bytes) -> None:
     wheel = make_wheel(tmp_path, manifest=content)
     outcomes = {verdict.code: verdict.outcome.value for verdict in verdicts(wheel, "FR1")}
@@ -104,10 +115,27 @@ def test_what_is_no_strict_json_object_blocks_the_rest(tmp_path: Path, content: 
     [
         ("1", None),
         (1, Severity.WARNING),
-        *((version, Severity.ERROR) for version in
-          (MISSING, None, 1.0, True, " 1", "1 ", "01", "1.0", "3", "", "１", ["1"], {"1": 1}, 3)),
+        *(
+            (version, Severity.ERROR)
+            for version in (
+                MISSING,
+                None,
+                1.0,
+                True,
+                " 1",
+                "1 ",
+                "01",
+                "1.0",
+                "3",
+                "",
+                "１",
+                ["1"],
+                {"1": 1},
+                3,
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_version_is_the_text_1(
     tmp_path: Path, version: object, severity: Severity | None
 ) -> None:
@@ -243,14 +271,26 @@ def test_a_file_below_the_package_is_an_executable(tmp_path: Path, executable: s
 @pytest.mark.parametrize(
     ("executable", "said"),
     [
-        ("", "empty"), (" ", "empty"), (".", "a folder"), ("./", "a folder"), ("sub", "a folder"),
-        ("sub/", "a folder"), ("/task.py", "absolute"), ("../demo/task.py", "leads out"),
-        ("sub/../task.py", "leads out"), ("a b.py", "a blank"), ("task.py ", "a blank"),
-        ("sub\\task.py", "a backslash"), ("'task.py'", "a quote"), ("no.py", "not in the wheel"),
-        ("TASK.py", "not in the wheel"), ("demo/task.py", "not in the wheel"),
-        ("task", "not in the wheel"), ("task.py\0", "not in the wheel"),
+        ("", "empty"),
+        (" ", "empty"),
+        (".", "a folder"),
+        ("./", "a folder"),
+        ("sub", "a folder"),
+        ("sub/", "a folder"),
+        ("/task.py", "absolute"),
+        ("../demo/task.py", "leads out"),
+        ("sub/../task.py", "leads out"),
+        ("a b.py", "a blank"),
+        ("task.py ", "a blank"),
+        ("sub\\task.py", "a backslash"),
+        ("'task.py'", "a quote"),
+        ("no.py", "not in the wheel"),
+        ("TASK.py", "not in the wheel"),
+        ("demo/task.py", "not in the wheel"),
+        ("task", "not in the wheel"),
+        ("task.py\0", "not in the wheel"),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_no_executable(tmp_path: Path, executable: str, said: str) -> None:
     manifest = changed({"executable": executable})
     (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
@@ -279,16 +319,21 @@ NO_LEVELS: list[Any] = [None, "", "  ", 5, 0, True, False, ["well"], {}]
         ("", ["/meta"], []),
         (1, ["/meta"], []),
         ({"parallelization_level": "image"}, [], []),
-        *(({"parallelization_level": level}, ["/meta/parallelization_level"], [])
-          for level in NO_LEVELS),
+        *(
+            ({"parallelization_level": level}, ["/meta/parallelization_level"], [])
+            for level in NO_LEVELS
+        ),
         ({"cpus_per_task": 4, "mem": "4G", "time": "1:00", "extra_lines": ["#"]}, [], []),
-        ({"cpus_per_task": "4", "mem": 4.5, "time": 60}, [],
-         ["/meta/cpus_per_task", "/meta/mem", "/meta/time"]),
+        (
+            {"cpus_per_task": "4", "mem": 4.5, "time": 60},
+            [],
+            ["/meta/cpus_per_task", "/meta/mem", "/meta/time"],
+        ),
         ({"mem": True, "extra_lines": "#"}, [], ["/meta/mem", "/meta/extra_lines"]),
         ({"extra_lines": ["#", 1]}, [], ["/meta/extra_lines"]),
         ({"mem": None, "own": [1, {"any": None}]}, [], []),
     ],
-)  # fmt: skip
+)
 def test_meta_is_an_object_with_a_level_that_is_text(
     tmp_path: Path, meta: object, errors: list[str], warnings: list[str]
 ) -> None:
@@ -298,16 +343,24 @@ def test_meta_is_an_object_with_a_level_that_is_text(
         for one in verdict.findings
     ]
     assert found == [
-        *((at, Severity.ERROR) for at in errors), *((at, Severity.WARNING) for at in warnings),
-    ]  # fmt: skip
+        *((at, Severity.ERROR) for at in errors),
+        *((at, Severity.WARNING) for at in warnings),
+    ]
 
 
 @pytest.mark.parametrize("key", ["input_type", "output_type"])
 @pytest.mark.parametrize(
     ("value", "outcome"),
-    [("zarr", "pass"), ("Any", "pass"), ("", "fail"), (" \n", "fail"), ("any", "warn"),
-     ("ANY", "warn"), ("Anything", "pass")],
-)  # fmt: skip
+    [
+        ("zarr", "pass"),
+        ("Any", "pass"),
+        ("", "fail"),
+        (" \n", "fail"),
+        ("any", "warn"),
+        ("ANY", "warn"),
+        ("Anything", "pass"),
+    ],
+)
 def test_types_are_not_blank(tmp_path: Path, key: str, value: str, outcome: str) -> None:
     (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed({key: value})), "FR112")
     assert verdict.outcome.value == outcome
@@ -337,15 +390,31 @@ LABEL = "a" * 63
 @pytest.mark.parametrize(
     "link",
     [
-        "https://example.org", "HTTP://EXAMPLE.ORG/x", " https://example.org\n", "http://a.bc.",
-        "https://u:p@example.org:65535/x?y=z#w", "https://example.org?x", "https://example.org#x",
-        "https://127.0.0.1/", "https://1.2.3.4:80", "https://999.1.1.1", "https://[::1]:80/x",
-        "https://münchen.de", "https://例え.テスト", "https://a_b.org", "https://_a.b-c.org",
-        "https://a.xn--p1ai", f"https://{LABEL}.org", "https://example.org/ä|<>[]\\",
-        "https://u@v@example.org", "https://example.org:0", "https://😀.org",
-        "https://example.org/" + "x" * 2063, None,
+        "https://example.org",
+        "HTTP://EXAMPLE.ORG/x",
+        " https://example.org\n",
+        "http://a.bc.",
+        "https://u:p@example.org:65535/x?y=z#w",
+        "https://example.org?x",
+        "https://example.org#x",
+        "https://127.0.0.1/",
+        "https://1.2.3.4:80",
+        "https://999.1.1.1",
+        "https://[::1]:80/x",
+        "https://münchen.de",
+        "https://例え.テスト",
+        "https://a_b.org",
+        "https://_a.b-c.org",
+        "https://a.xn--p1ai",
+        f"https://{LABEL}.org",
+        "https://example.org/ä|<>[]\\",
+        "https://u@v@example.org",
+        "https://example.org:0",
+        "https://😀.org",
+        "https://example.org/" + "x" * 2063,
+        None,
     ],
-)  # fmt: skip
+)
 def test_links_that_the_server_takes_pass(tmp_path: Path, link: str | None) -> None:
     assert broken(make_wheel(tmp_path, manifest=changed({"docs_link": link})), "FR114") == []
 
@@ -353,18 +422,53 @@ def test_links_that_the_server_takes_pass(tmp_path: Path, link: str | None) -> N
 @pytest.mark.parametrize(
     "link",
     [
-        "", " ", "example.org", "//example.org", "https:example.org", "https:/example.org",
-        "https://", "https:///x", "ftp://example.org", "file:///x", "mailto:a@b.org",
-        "http://localhost", "http://localhost:8000/x", "https://example", "https://a.b",
-        "https://a.b1", "https://1.2.3", "https://-a.org", "https://a-.org", "https://a..org",
-        "https://.org", "https://a.org..", "https://a b.org", "https://a.org/b c",
-        "https://a.org:65536", "https://a.org:", "https://a.org:x", "https://a.org,b",
-        "https://[::g]", "https://[::1", "https://[::1]x", "https://[::ffff:1.2.3.4]",
-        f"https://{LABEL}a.org", "https://" + "ä" * 60 + ".org", "https://a.org/#x#y",
-        "https://a!b.org", "https://u:p@", "httpſ://a.org", "\x01https://a.org",
-        "https://example.org/" + "x" * 2064, 5, True, [], ["https://example.org"], {},
+        "",
+        " ",
+        "example.org",
+        "//example.org",
+        "https:example.org",
+        "https:/example.org",
+        "https://",
+        "https:///x",
+        "ftp://example.org",
+        "file:///x",
+        "mailto:a@b.org",
+        "http://localhost",
+        "http://localhost:8000/x",
+        "https://example",
+        "https://a.b",
+        "https://a.b1",
+        "https://1.2.3",
+        "https://-a.org",
+        "https://a-.org",
+        "https://a..org",
+        "https://.org",
+        "https://a.org..",
+        "https://a b.org",
+        "https://a.org/b c",
+        "https://a.org:65536",
+        "https://a.org:",
+        "https://a.org:x",
+        "https://a.org,b",
+        "https://[::g]",
+        "https://[::1",
+        "https://[::1]x",
+        "https://[::ffff:1.2.3.4]",
+        f"https://{LABEL}a.org",
+        "https://" + "ä" * 60 + ".org",
+        "https://a.org/#x#y",
+        "https://a!b.org",
+        "https://u:p@",
+        "httpſ://a.org",
+        "\x01https://a.org",
+        "https://example.org/" + "x" * 2064,
+        5,
+        True,
+        [],
+        ["https://example.org"],
+        {},
     ],
-)  # fmt: skip
+)
 def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) -> None:
     wheel = make_wheel(tmp_path, manifest=changed({"docs_link": link}))
     assert broken(wheel, "FR114") == [("FR114", "demo_task", "/task_list/0/docs_link")]
@@ -383,7 +487,7 @@ def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) ->
         (named("a" * 201), [("a" * 201, "/task_list/0/name")]),
         (named("a" * 201, "b"), [("a" * 201, "/task_list/0/name")]),
     ],
-)  # fmt: skip
+)
 def test_text_can_be_stored(
     tmp_path: Path, manifest: object, found: list[tuple[str | None, str]]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from wheelwright import make_wheel, verdicts, write_archive
+from wheel_factory import make_wheel, verdicts, write_archive
 
 ABOUT = "demo-1.0.dist-info/METADATA"
 GOOD = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
@@ -34,10 +34,13 @@ def said(wheel: Path, code: str) -> list[str]:
         ("demo-1.0-py3-none-any.whl", "", ["there is none", "there is none"]),
         ("demo-1.0-py3-none-any.whl", GOOD.replace("1.0", "one"), ["one"]),
         ("demo-1.0-py3-none-any.whl", f"{GOOD}Author: J\xf6rg\n", []),
-        ("demo-1.0-py3-none-any.whl", f"{GOOD}Author: J\xf6rg\n".encode("latin-1"),
-         ["byte 0xf6 is not UTF-8"]),
+        (
+            "demo-1.0-py3-none-any.whl",
+            f"{GOOD}Author: J\xf6rg\n".encode("latin-1"),
+            ["byte 0xf6 is not UTF-8"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_name_and_version_can_be_read_and_agree_with_the_file(
     tmp_path: Path, file: str, metadata: str | bytes, found: list[str]
 ) -> None:

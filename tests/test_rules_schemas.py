@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheelwright import broken, good_manifest, make_wheel, verdicts
+from wheel_factory import broken, good_manifest, make_wheel, verdicts
 
 RESERVED: dict[str, Any] = {
     "input_paths": {"type": "array", "items": {"type": "string"}},
@@ -28,9 +28,11 @@ def schema(properties: dict[str, Any] | None = None, **more: Any) -> dict[str, A
     return {
         "type": "object",
         "properties": {**RESERVED, **(properties or {})},
-        **{key.replace("_", "$", 1) if key.startswith("_") else key: part
-           for key, part in more.items()},
-    }  # fmt: skip
+        **{
+            key.replace("_", "$", 1) if key.startswith("_") else key: part
+            for key, part in more.items()
+        },
+    }
 
 
 def found(folder: Path, args_schema: object, *codes: str) -> list[tuple[str, str]]:
@@ -52,8 +54,9 @@ def test_a_good_schema_passes_by_every_draft(tmp_path: Path, draft: str) -> None
     keyword = "$defs" if "20" in draft else "definitions"
     good = schema(
         {"a": {"allOf": [{"$ref": f"#/{keyword}/A"}], "default": 1}, "b": {"enum": ["x", None]}},
-        _schema=draft, **{keyword: {"A": {"type": "integer", "minimum": 0}}},
-    )  # fmt: skip
+        _schema=draft,
+        **{keyword: {"A": {"type": "integer", "minimum": 0}}},
+    )
     assert found(tmp_path, good) == []
 
 
@@ -61,20 +64,26 @@ def test_a_good_schema_passes_by_every_draft(tmp_path: Path, draft: str) -> None
     ("bad", "pointers"),
     [
         (schema({"a": {"type": "int"}}), ["/properties/a/type"]),
-        (schema({"a": {"type": "int"}, "b": {"minimum": "1"}}),
-         ["/properties/a/type", "/properties/b/minimum"]),
+        (
+            schema({"a": {"type": "int"}, "b": {"minimum": "1"}}),
+            ["/properties/a/type", "/properties/b/minimum"],
+        ),
         (schema(required="a"), ["/required"]),
         (schema({"a": {"enum": "x"}}), ["/properties/a/enum"]),
-        (schema({"a": {"minimum": 0, "exclusiveMinimum": True}}),
-         ["/properties/a/exclusiveMinimum"]),
+        (
+            schema({"a": {"minimum": 0, "exclusiveMinimum": True}}),
+            ["/properties/a/exclusiveMinimum"],
+        ),
         (schema({"a/b~": {"type": None}}), ["/properties/a~1b~0/type"]),
         (schema(definitions={"A": {"items": [1]}}), ["/definitions/A/items"]),
         # By 2020-12 `items` is one schema; by 7 it may be a list.
         (schema({"a": {"items": [{}]}}), ["/properties/a/items"]),
         (schema({"a": {"items": [{}]}}, _schema=DRAFTS[2]), []),
         (schema({"a": {"minimum": 0, "exclusiveMinimum": True}}, _schema=DRAFTS[0]), []),
-        (schema({"a": {"exclusiveMinimum": 1}}, _schema=DRAFTS[0]),
-         ["/properties/a", "/properties/a/exclusiveMinimum"]),
+        (
+            schema({"a": {"exclusiveMinimum": 1}}, _schema=DRAFTS[0]),
+            ["/properties/a", "/properties/a/exclusiveMinimum"],
+        ),
         (schema(_schema="https://example.org/own"), ["/$schema"]),
         (schema(_schema="https://json-schema.org/draft/2020-12/schema/"), ["/$schema"]),
         (schema(_schema=7), ["/$schema"]),
@@ -86,7 +95,7 @@ def test_a_good_schema_passes_by_every_draft(tmp_path: Path, draft: str) -> None
         (schema({"a": {"default": {"type": "int"}, "examples": [{"type": 5}]}}), []),
         (schema({"type": {"type": "string"}, "required": {"type": "boolean"}}), []),
     ],
-)  # fmt: skip
+)
 def test_a_schema_is_valid_by_its_draft(
     tmp_path: Path, bad: dict[str, Any], pointers: list[str]
 ) -> None:
@@ -103,11 +112,13 @@ def test_a_schema_is_valid_by_its_draft(
         ({"type": ["object"], "properties": {}}, ["/type"]),
         ({"type": "array", "properties": []}, ["/type", "/properties"]),
         ({"type": "object", "properties": None}, ["/properties"]),
-        (schema({"a": True, "b/c": False, "d": [], "e": None}),
-         ["/properties/a", "/properties/b~1c", "/properties/d", "/properties/e"]),
+        (
+            schema({"a": True, "b/c": False, "d": [], "e": None}),
+            ["/properties/a", "/properties/b~1c", "/properties/d", "/properties/e"],
+        ),
         ({"$ref": "#/$defs/A", "$defs": {"A": schema()}}, ["", ""]),
     ],
-)  # fmt: skip
+)
 def test_the_arguments_are_an_object_of_objects(
     tmp_path: Path, bad: dict[str, Any], pointers: list[str]
 ) -> None:
@@ -149,17 +160,29 @@ def test_references_to_a_part_of_the_schema_resolve(
         schema({"a": {"$ref": "#here"}}, _defs={"A": {"$anchor": "here"}}),
         schema({"a": {"$ref": "#here"}}, definitions={"A": {"$id": "#here"}}, _schema=DRAFTS[2]),
         schema({"a": A}, _id="https://example.org/a.json", definitions={"A": {}}),
-        schema({"a": {"$ref": "https://example.org/a.json#/definitions/A"}},
-               _id="https://example.org/a.json", definitions={"A": {}}),
+        schema(
+            {"a": {"$ref": "https://example.org/a.json#/definitions/A"}},
+            _id="https://example.org/a.json",
+            definitions={"A": {}},
+        ),
         schema({"a": {"$ref": "https://example.org/a.json"}}, _id="https://example.org/a.json#"),
-        schema({"a": {"$ref": "a.json#/definitions/A"}},
-               _id="https://example.org/a.json", definitions={"A": {}}),
-        schema({"a": {"$ref": "b.json"}}, _id="https://example.org/a.json",
-               _defs={"B": {"$id": "b.json"}}),
-        schema({"a": {"$ref": "https://example.org/b.json"}},
-               _defs={"B": {"$id": "https://example.org/b.json"}}),
-        schema({"a": A}, id="https://example.org/a.json", definitions={"A": {}},
-               _schema=DRAFTS[0]),
+        schema(
+            {"a": {"$ref": "a.json#/definitions/A"}},
+            _id="https://example.org/a.json",
+            definitions={"A": {}},
+        ),
+        schema(
+            {"a": {"$ref": "b.json"}},
+            _id="https://example.org/a.json",
+            _defs={"B": {"$id": "b.json"}},
+        ),
+        schema(
+            {"a": {"$ref": "https://example.org/b.json"}},
+            _defs={"B": {"$id": "https://example.org/b.json"}},
+        ),
+        schema(
+            {"a": A}, id="https://example.org/a.json", definitions={"A": {}}, _schema=DRAFTS[0]
+        ),
         schema({"a": A, "b": {"$id": "http://[x"}}, definitions={"A": {}}),
         # `$ref` is the name of a property here, and a value.
         schema({"$ref": {"type": "string"}}),
@@ -168,7 +191,7 @@ def test_references_to_a_part_of_the_schema_resolve(
         # A recursive model.
         schema({"a": A}, definitions={"A": schema({"next": A})}),
     ],
-)  # fmt: skip
+)
 def test_other_ways_to_refer_to_the_schema_itself_resolve(
     tmp_path: Path, good: dict[str, Any]
 ) -> None:
@@ -184,19 +207,38 @@ def test_other_ways_to_refer_to_the_schema_itself_resolve(
         (schema({"a": {"$ref": "#here"}}), ["/properties/a/$ref"]),
         (schema({"a": {"$ref": "definitions.json"}}), ["/properties/a/$ref"]),
         (schema({"a": {"$ref": "/definitions/A"}}, definitions={"A": {}}), ["/properties/a/$ref"]),
-        (schema({"a": {"$ref": "https://json-schema.org/draft/2020-12/schema"}}),
-         ["/properties/a/$ref"]),
-        (schema({"a": {"$ref": "https://example.org/ab.json#/definitions/A"}},
-                _id="https://example.org/a", definitions={"A": {}}), ["/properties/a/$ref"]),
+        (
+            schema({"a": {"$ref": "https://json-schema.org/draft/2020-12/schema"}}),
+            ["/properties/a/$ref"],
+        ),
+        (
+            schema(
+                {"a": {"$ref": "https://example.org/ab.json#/definitions/A"}},
+                _id="https://example.org/a",
+                definitions={"A": {}},
+            ),
+            ["/properties/a/$ref"],
+        ),
         (schema({"a": {"$ref": "file:///etc/passwd"}}), ["/properties/a/$ref"]),
         (schema({"a": {"$ref": "http://[x"}}), ["/properties/a/$ref"]),
-        (schema({"a": {"$ref": "#/properties/a/enum/x"}, "b": {"$ref": "#/required/0/x"}},
-                required=["a"]), ["/properties/a/$ref", "/properties/b/$ref"]),
-        (schema({"a": {"items": A, "anyOf": [{}, A], "not": A, "patternProperties": {"x": A}}}),
-         ["/properties/a/anyOf/1/$ref", "/properties/a/items/$ref", "/properties/a/not/$ref",
-          "/properties/a/patternProperties/x/$ref"]),
+        (
+            schema(
+                {"a": {"$ref": "#/properties/a/enum/x"}, "b": {"$ref": "#/required/0/x"}},
+                required=["a"],
+            ),
+            ["/properties/a/$ref", "/properties/b/$ref"],
+        ),
+        (
+            schema({"a": {"items": A, "anyOf": [{}, A], "not": A, "patternProperties": {"x": A}}}),
+            [
+                "/properties/a/anyOf/1/$ref",
+                "/properties/a/items/$ref",
+                "/properties/a/not/$ref",
+                "/properties/a/patternProperties/x/$ref",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_references_that_lead_out_or_nowhere_are_told(
     tmp_path: Path, bad: dict[str, Any], pointers: list[str]
 ) -> None:
@@ -212,20 +254,31 @@ def test_references_that_lead_out_or_nowhere_are_told(
         ({"a": {"type": "integer", "default": 1.0}}, {}, []),
         ({"a": {"type": "integer", "default": True}}, {}, ["/properties/a/default"]),
         ({"a": {"enum": ["x"], "default": "y"}}, {}, ["/properties/a/default"]),
-        ({"a/b~%#\t": {"type": "integer", "default": "1"}}, {},
-         ["/properties/a~1b~0%#\t/default"]),
-        ({"a": {"allOf": [A], "default": -1}}, {"definitions": {"A": {"minimum": 0}}},
-         ["/properties/a/default"]),
-        ({"a": A}, {"definitions": {"A": schema({"b": {"type": "string", "default": 1}})}},
-         ["/definitions/A/properties/b/default"]),
-        ({"a": {"items": {"type": "string", "default": 1}}}, {},
-         ["/properties/a/items/default"]),
+        (
+            {"a/b~%#\t": {"type": "integer", "default": "1"}},
+            {},
+            ["/properties/a~1b~0%#\t/default"],
+        ),
+        (
+            {"a": {"allOf": [A], "default": -1}},
+            {"definitions": {"A": {"minimum": 0}}},
+            ["/properties/a/default"],
+        ),
+        (
+            {"a": A},
+            {"definitions": {"A": schema({"b": {"type": "string", "default": 1}})}},
+            ["/definitions/A/properties/b/default"],
+        ),
+        ({"a": {"items": {"type": "string", "default": 1}}}, {}, ["/properties/a/items/default"]),
         # A property called `default`, and a default that looks like a schema.
         ({"default": {"type": "string"}}, {}, []),
         ({"a": {"type": "object", "default": {"type": "integer", "default": "x"}}}, {}, []),
         # By draft 4, 6 and 7 what stands beside `$ref` does not count, but for us it is told.
-        ({"a": {**A, "default": "x"}}, {"definitions": {"A": {"type": "integer"}}},
-         ["/properties/a/default"]),
+        (
+            {"a": {**A, "default": "x"}},
+            {"definitions": {"A": {"type": "integer"}}},
+            ["/properties/a/default"],
+        ),
         ({"a": {"pattern": r"^\p{L}+$", "default": "x"}}, {}, []),
         ({"a": {"$id": "http://[x", "type": "null", "default": 1}}, {}, []),
         ({"a": {"pattern": "^x$", "default": "y"}}, {}, ["/properties/a/default"]),
@@ -233,16 +286,26 @@ def test_references_that_lead_out_or_nowhere_are_told(
         ({"a": {"multipleOf": 0.1, "default": 0.35}}, {}, ["/properties/a/default"]),
         ({"a": {"multipleOf": 3, "default": 10**400}}, {}, ["/properties/a/default"]),
         ({"a": {"$ref": "#/properties/a", "default": 1}}, {}, []),
-        ({"a": {**A, "default": {"next": {"next": 1}}}},
-         {"definitions": {"A": {"type": "object", "properties": {"next": A}}}},
-         ["/properties/a/default"]),
-        ({"a": {"type": "integer", "default": "1"}}, {"_id": "https://example.org/a.json"},
-         ["/properties/a/default"]),
-        ({"a": {"$ref": "b.json", "default": "1"}},
-         {"_id": "https://example.org/a.json", "_defs": {"B": {"$id": "b.json", "type": "null"}}},
-         ["/properties/a/default"]),
+        (
+            {"a": {**A, "default": {"next": {"next": 1}}}},
+            {"definitions": {"A": {"type": "object", "properties": {"next": A}}}},
+            ["/properties/a/default"],
+        ),
+        (
+            {"a": {"type": "integer", "default": "1"}},
+            {"_id": "https://example.org/a.json"},
+            ["/properties/a/default"],
+        ),
+        (
+            {"a": {"$ref": "b.json", "default": "1"}},
+            {
+                "_id": "https://example.org/a.json",
+                "_defs": {"B": {"$id": "b.json", "type": "null"}},
+            },
+            ["/properties/a/default"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_defaults_are_valid_by_their_own_schemas(
     tmp_path: Path, properties: dict[str, Any], more: dict[str, Any], pointers: list[str]
 ) -> None:
@@ -268,8 +331,9 @@ def test_the_reserved_arguments_are_those_of_the_kind_of_task(
         manifest = good_manifest()
         properties: dict[str, Any] = {name: {} for name in names if name != left_out}
         manifest["task_list"][0] |= {
-            "meta": meta, "args_schema": {"type": "object", "properties": properties},
-        }  # fmt: skip
+            "meta": meta,
+            "args_schema": {"type": "object", "properties": properties},
+        }
         wanted = set(names) if meta else {*names} - {"component"}
         expected = ["/properties"] * len(wanted - set(properties))
         if not meta and "component" in properties:
@@ -317,8 +381,12 @@ def test_every_task_has_its_schema(tmp_path: Path, value: object) -> None:
     manifest["task_list"].append(without)
     wheel = make_wheel(tmp_path, manifest=manifest)
     assert broken(wheel, "FR201", "FR202") == [("FR201", "bare", "/task_list/1/args_schema")]
-    skipped = {verdict.code for verdict in verdicts(wheel, "FR2") if verdict.task == "bare"
-               if verdict.outcome.value == "skip"}  # fmt: skip
+    skipped = {
+        verdict.code
+        for verdict in verdicts(wheel, "FR2")
+        if verdict.task == "bare"
+        if verdict.outcome.value == "skip"
+    }
     assert skipped >= {"FR202", "FR203", "FR204"}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import Ran, Runner
 from test_samples import write_samples
-from wheelwright import TASK_SOURCE, good_manifest, make_wheel
+from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 OBEYS = '''\
 """Does as its argument `do` says, a piece of Python, and answers with what that binds to `out`."""
@@ -64,8 +64,9 @@ def manifest() -> dict[str, Any]:
     }
     for name in ("Each", "Copy OME-Zarr structure"):
         level = {"parallelization_level": "well"}
-        tasks.append({**entry, "name": name, "executable": "each.py", "meta": level,
-                      "args_schema": schema})  # fmt: skip
+        tasks.append(
+            {**entry, "name": name, "executable": "each.py", "meta": level, "args_schema": schema}
+        )
     return {**whole, "task_list": tasks}
 
 
@@ -75,7 +76,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_wheel(tmp_path_factory.mktemp("runs"), files=files, manifest=manifest())
 
 
-def once(do: str, **more: Any) -> dict[str, Any]:
+def once(do: Any, **more: Any) -> dict[str, Any]:
     """A sample of the non-parallel task."""
     return {"task": "Once", "args": {"do": do}, **more}
 
@@ -91,9 +92,12 @@ class Judged:
     def __init__(self, runner: Runner, wheel: Path, *options: str, **samples: object) -> None:
         write_samples(runner.folder, **samples)
         self.ran: Ran = runner.pytest(
-            f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR4",
-            "--fractal-report=report.json", *options,
-        )  # fmt: skip
+            f"--fractal-package={wheel}",
+            "--fractal-samples=samples",
+            "--fractal-select=FR4",
+            "--fractal-report=report.json",
+            *options,
+        )
         report = json.loads((runner.folder / "report.json").read_text())
         (self.candidate,) = report["candidates"]
         self.verdicts = {
@@ -140,9 +144,13 @@ def test_reserved_arguments_are_those_that_the_server_fills_in(
         once("out = 'nothing'"),
     ]
     judged = Judged(
-        runner, wheel, "--fractal-keep", chain={"steps": chain}, alone=once("out = {}"),
+        runner,
+        wheel,
+        "--fractal-keep",
+        chain={"steps": chain},
+        alone=once("out = {}"),
         one=each("out = None", component="w/9", metadata={"image": [], "k": 1}),
-    )  # fmt: skip
+    )
     output = judged.arguments("chain.1")[0]["output_path"]
     steps = [judged.arguments(f"chain.{number}") for number in range(1, 6)]
     reserved = [[{k: v for k, v in one.items() if k != "do"} for one in step] for step in steps]
@@ -193,9 +201,12 @@ def test_components_run_at_the_same_time_up_to_the_number_of_jobs(
     judged = Judged(runner, wheel, "--fractal-jobs=3", meets=each(MEETS, metadata=wells))
     assert judged.broken("meets") == {}, judged.ran.text
     alone = runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-samples=alone", "--fractal-jobs=1",
-        "--fractal-select=FR401", cwd=(write_in(runner, "alone", each(ALONE, metadata=wells))),
-    )  # fmt: skip
+        f"--fractal-package={wheel}",
+        "--fractal-samples=alone",
+        "--fractal-jobs=1",
+        "--fractal-select=FR401",
+        cwd=(write_in(runner, "alone", each(ALONE, metadata=wells))),
+    )
     assert alone.status == 0, alone.text
 
 
@@ -211,13 +222,16 @@ def test_where_the_server_could_start_nothing_the_finding_says_what_it_does(
     runner: Runner, wheel: Path
 ) -> None:
     judged = Judged(
-        runner, wheel, missing=each("pass", metadata={"plate": []}),
+        runner,
+        wheel,
+        missing=each("pass", metadata={"plate": []}),
         text=each("pass", metadata={"well": "ab"}),
         object=each("pass", metadata={"well": {"a": 1}}),
-        number=each("pass", metadata={"well": 5}), mixed=each("pass", metadata={"well": ["a", 5]}),
+        number=each("pass", metadata={"well": 5}),
+        mixed=each("pass", metadata={"well": ["a", 5]}),
         collide=each("pass", metadata={"well": ["a.b/1", "c", "a/b 1"]}),
         empty=each("pass", metadata={"well": []}),
-    )  # fmt: skip
+    )
     for sample in ("missing", "text", "object", "number", "mixed", "collide", "empty"):
         assert judged.outcomes(sample)["FR401"] == "fail"
         assert judged.outcomes(sample)["FR404"] == "blocked"
@@ -261,20 +275,43 @@ def test_outputs_are_judged_as_the_server_takes_them(
     make = once if kind == "once" else each
     more = {} if kind == "once" else {"component": "c"}
     samples = {
-        "nothing": "out = 'nothing'", "null": "out = None", "object": "pass",
-        "keys": "out = {'k': 1}", "list": "out = []", "pairs": "out = [['a', 1]]",
-        "number": "out = 5", "text": "out = 'text'", "false": "out = False",
-        "empty": write(""), "blank": write(" \n"), "mark": write("\ufeff{}"),
+        "nothing": "out = 'nothing'",
+        "null": "out = None",
+        "object": "pass",
+        "keys": "out = {'k': 1}",
+        "list": "out = []",
+        "pairs": "out = [['a', 1]]",
+        "number": "out = 5",
+        "text": "out = 'text'",
+        "false": "out = False",
+        "empty": write(""),
+        "blank": write(" \n"),
+        "mark": write("\ufeff{}"),
         "python": write("{'a': 1}"),
-        "nan": write('{"a": NaN}'), "two": write("{}{}"), "twice": write('{"a": 1, "a": 1}'),
-        "deep": write("[" * 99999), "space": write(" {}\n"),
+        "nan": write('{"a": NaN}'),
+        "two": write("{}{}"),
+        "twice": write('{"a": 1, "a": 1}'),
+        "deep": write("[" * 99999),
+        "space": write(" {}\n"),
         "failed": write("[]") + "; sys.exit(3)",
-    }  # fmt: skip
+    }
     judged = Judged(runner, wheel, **{name: make(do, **more) for name, do in samples.items()})
     broken = {name: judged.broken(name) for name in samples}
     rule = "FR403" if kind == "once" else "FR404"
-    for name in ("list", "pairs", "number", "text", "false", "empty", "blank", "mark", "python",
-                 "nan", "two", "deep"):  # fmt: skip
+    for name in (
+        "list",
+        "pairs",
+        "number",
+        "text",
+        "false",
+        "empty",
+        "blank",
+        "mark",
+        "python",
+        "nan",
+        "two",
+        "deep",
+    ):
         assert broken.pop(name) == {rule: "fail"}, name
     assert broken.pop("failed")["FR401"] == "fail"
     if kind == "once":
@@ -297,23 +334,35 @@ if os.fork() == 0:
 while not os.path.exists(ready):
     time.sleep(0.01)
 """
-STAYS = "open(ready, 'w').close(); null = os.open(os.devnull, os.O_RDWR); " \
-        "[os.dup2(null, n) for n in (0, 1, 2)]; time.sleep(600)"  # fmt: skip
-WRITES_LATE = "main_pid = os.getppid(); open(ready, 'w').close()\n" \
-              "    while os.getppid() == main_pid: time.sleep(0.01)\n" \
-              "    time.sleep(0.05); open(output_path + '/late', 'w').write('x')"  # fmt: skip
+STAYS = (
+    "open(ready, 'w').close(); null = os.open(os.devnull, os.O_RDWR); "
+    "[os.dup2(null, n) for n in (0, 1, 2)]; time.sleep(600)"
+)
+WRITES_LATE = (
+    "main_pid = os.getppid(); open(ready, 'w').close()\n"
+    "    while os.getppid() == main_pid: time.sleep(0.01)\n"
+    "    time.sleep(0.05); open(output_path + '/late', 'w').write('x')"
+)
 JUST_ENDS = "open(ready, 'w').close(); time.sleep(0.1)"
 
 
 def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path) -> None:
     """FR405; a task that merely takes its time, or whose child just ends, is not blamed."""
     judged = Judged(
-        runner, wheel, stays=once(LEAVES.format(stay=STAYS)),
-        late=once(LEAVES.format(stay=WRITES_LATE)), ends=once(LEAVES.format(stay=JUST_ENDS)),
-        each=each(LEAVES.replace("/ready", "/' + component + 'ready").replace('"', "'")
-                  .format(stay=WRITES_LATE), metadata={"well": ["a", "b"]}),
-        slow=once("time.sleep(1)"), parallel=each("pass", component="a"),
-    )  # fmt: skip
+        runner,
+        wheel,
+        stays=once(LEAVES.format(stay=STAYS)),
+        late=once(LEAVES.format(stay=WRITES_LATE)),
+        ends=once(LEAVES.format(stay=JUST_ENDS)),
+        each=each(
+            LEAVES.replace("/ready", "/' + component + 'ready")
+            .replace('"', "'")
+            .format(stay=WRITES_LATE),
+            metadata={"well": ["a", "b"]},
+        ),
+        slow=once("time.sleep(1)"),
+        parallel=each("pass", component="a"),
+    )
     assert judged.broken("stays") == {"FR405": "fail"}, judged.ran.text
     assert re.search(r"still running: \S*python\S* \S*once\.py -j", judged.found("FR405", "stays"))
     assert judged.broken("late") == {"FR405": "fail"}
@@ -330,12 +379,16 @@ def test_a_signal_and_the_time_limit_are_told_apart_from_a_status(
     runner: Runner, wheel: Path
 ) -> None:
     judged = Judged(
-        runner, wheel, "--fractal-timeout=3", killed=once("os.kill(os.getpid(), 9)"),
+        runner,
+        wheel,
+        "--fractal-timeout=3",
+        killed=once("os.kill(os.getpid(), 9)"),
         crashed=once("signal.signal(11, signal.SIG_DFL); os.kill(os.getpid(), 11)"),
-        status=once("sys.exit(7)"), raised=once("raise ValueError('too small')"),
+        status=once("sys.exit(7)"),
+        raised=once("raise ValueError('too small')"),
         hangs=once("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"),
         loud=once("print('x' * 5_000_000)"),
-    )  # fmt: skip
+    )
     found = {sample: judged.found("FR401", sample) for _, sample in judged.verdicts}
     assert "killed by signal SIGKILL" in found["killed"]
     assert "killed by signal SIGSEGV" in found["crashed"]
@@ -349,14 +402,20 @@ def test_a_signal_and_the_time_limit_are_told_apart_from_a_status(
 
 def test_a_sample_that_expects_failure_is_refused_and_by_whom(runner: Runner, wheel: Path) -> None:
     """By the schema or by a status; a signal or a hang is no refusal, nor a missing level."""
-    fails = {"expect": "failure"}
+    fails: dict[str, Any] = {"expect": "failure"}
     judged = Judged(
-        runner, wheel, "--fractal-timeout=3", command=once("sys.exit(2)", **fails),
-        schema=once(5, **fails), both=once("sys.exit(2)" + " " * 3000, **fails),  # type: ignore[arg-type]
-        allowed=once("pass", **fails), signal=once("os.kill(os.getpid(), 9)", **fails),
-        hangs=once("time.sleep(600)", **fails), level=each("pass", **fails),
+        runner,
+        wheel,
+        "--fractal-timeout=3",
+        command=once("sys.exit(2)", **fails),
+        schema=once(5, **fails),
+        both=once("sys.exit(2)" + " " * 3000, **fails),
+        allowed=once("pass", **fails),
+        signal=once("os.kill(os.getpid(), 9)", **fails),
+        hangs=once("time.sleep(600)", **fails),
+        level=each("pass", **fails),
         some=each("sys.exit(component == 'b')", metadata={"well": ["a", "b"]}, **fails),
-    )  # fmt: skip
+    )
     reasons = {sample: judged.verdicts["FR406", sample]["reason"] for _, sample in judged.verdicts}
     assert reasons["command"] == "refused by the command (exit status 2)"
     assert "by the schema (5 is not of type 'string') and by the command" in reasons["schema"]
@@ -387,9 +446,10 @@ def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
         (other, "fail", ""),
     ):
         ran = runner.pytest(
-            f"--fractal-package={package}", "--fractal-select=FR403,FR401,FR407",
+            f"--fractal-package={package}",
+            "--fractal-select=FR403,FR401,FR407",
             "--fractal-report=report.json",
-        )  # fmt: skip
+        )
         report = json.loads((runner.folder / "report.json").read_text())
         verdicts = report["candidates"][0]["verdicts"]
         first = next(one for one in verdicts if one["code"] == "FR403")
@@ -417,14 +477,20 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     runner: Runner, wheel: Path
 ) -> None:
     judged = Judged(
-        runner, wheel, "--fractal-keep", good=once("pass"),
+        runner,
+        wheel,
+        "--fractal-keep",
+        good=once("pass"),
         bad=once("print(os.getcwd()); Path(output_path, 'x').touch(); sys.exit(4)"),
         some=each("sys.exit(component == 'b c')", metadata={"well": ["a", "b c"]}),
         writes=once("out = []"),
-    )  # fmt: skip
+    )
     lines = judged.ran.out.splitlines()
-    repeats = {line.split()[2].rstrip(":"): lines[at + 1].strip()
-               for at, line in enumerate(lines) if line.startswith("to repeat ")}  # fmt: skip
+    repeats = {
+        line.split()[2].rstrip(":"): lines[at + 1].strip()
+        for at, line in enumerate(lines)
+        if line.startswith("to repeat ")
+    }
     assert set(repeats) == {"once-bad", "once-writes", "each-some"}
     assert judged.ran.out.count("to repeat ") == 3  # of the two components, the failed one
     again = subprocess.run(repeats["once-bad"], shell=True, capture_output=True, text=True)
@@ -436,8 +502,9 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     assert Path(words[-1]).read_text() == "[]"
     assert Path(words[-3]).is_file()
     assert "--fractal-keep" in judged.ran.out.replace("\n", " ")
-    unkept = runner.pytest(f"--fractal-package={wheel}", "--fractal-samples=samples",
-                           "--fractal-select=FR401")  # fmt: skip
+    unkept = runner.pytest(
+        f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR401"
+    )
     assert "to repeat" not in unkept.out
     assert "--fractal-keep" in unkept.out
 
@@ -462,10 +529,14 @@ if os.fork() == 0:
 time.sleep(600)
 """
     write_samples(runner.folder, daemon=once(do))
-    process = runner.start(*runner.argv(
-        f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR401[once]",
-        f"--fractal-jobs={jobs}",
-    ))  # fmt: skip
+    process = runner.start(
+        *runner.argv(
+            f"--fractal-package={wheel}",
+            "--fractal-samples=samples",
+            "--fractal-select=FR401[once]",
+            f"--fractal-jobs={jobs}",
+        )
+    )
     pid = int(note.read_text())  # waits for the daemon
     process.send_signal(signal.SIGINT)
     ran = runner.finish(process)

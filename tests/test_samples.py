@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Runner
-from wheelwright import good_manifest, make_wheel
+from wheel_factory import good_manifest, make_wheel
 
 from pytest_fractal.samples.generated import make_arguments
 
@@ -63,9 +63,10 @@ def manifest() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_wheel(
-        tmp_path_factory.mktemp("samples"), files={"__init__.py": "", "task.py": TASK},
+        tmp_path_factory.mktemp("samples"),
+        files={"__init__.py": "", "task.py": TASK},
         manifest=manifest(),
-    )  # fmt: skip
+    )
 
 
 def write_samples(folder: Path, **samples: object) -> Path:
@@ -152,13 +153,13 @@ def test_a_sample_that_cannot_be_used_is_told_with_file_and_line(
         (lambda place: (place / "x.json").mkdir(parents=True), "x.json: cannot be read: Is a dir"),
         (
             lambda place: write_samples(
-                place.parent, **{"a": {"steps": [{"task": "First task"}]},
-                                 "a.1": {"task": "First task"}},
+                place.parent,
+                **{"a": {"steps": [{"task": "First task"}]}, "a.1": {"task": "First task"}},
             ),
             "the sample a.1 is in a.1.json too",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_folder_that_cannot_be_used_is_told(
     pytester: pytest.Pytester, wheel: Path, make: Any, told: str
 ) -> None:
@@ -217,13 +218,19 @@ def test_name_or_slug_and_placeholders_wherever_the_folder_is_named(
             '[tool.pytest.ini_options]\nfractal_samples = "samples"\n'
         )
     ran = runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-select=FR401,FR208", "--fractal-keep",
-        "--fractal-report=report.json", *argument,
-    )  # fmt: skip
+        f"--fractal-package={wheel}",
+        "--fractal-select=FR401,FR208",
+        "--fractal-keep",
+        "--fractal-report=report.json",
+        *argument,
+    )
     assert ran.status == 0, ran.text
     (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
-    runs = {run["sample"]: json.loads(Path(run["argv"][3]).read_text())
-            for run in candidate["runs"] if run["sample"]}  # fmt: skip
+    runs = {
+        run["sample"]: json.loads(Path(run["argv"][3]).read_text())
+        for run in candidate["runs"]
+        if run["sample"]
+    }
     samples = str(runner.folder / "samples")
     (place,) = runs["by_name"]["answer"]["at"]
     assert place["path"] == f"{samples}/images"
@@ -241,11 +248,16 @@ def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
     """A pasted id and -k work; the report has `sample` in verdicts and runs."""
     chain = [{"task": "First task", "args": {"answer": {"well": ["w/1"]}}}, {"task": "Each well"}]
     write_samples(
-        runner.folder, alone={"task": "First task"}, chain={"steps": chain},
+        runner.folder,
+        alone={"task": "First task"},
+        chain={"steps": chain},
         **{"odd [name]::x": {"task": "First task"}},
-    )  # fmt: skip
-    options = [f"--fractal-package={wheel}", "--fractal-samples=samples",
-               "--fractal-report=report.json"]  # fmt: skip
+    )
+    options = [
+        f"--fractal-package={wheel}",
+        "--fractal-samples=samples",
+        "--fractal-report=report.json",
+    ]
     keys: list[object] = []
     for workers in ("0", "2"):
         ran = runner.pytest(*options, "-n", workers, "--fractal-select=FR4")
@@ -255,15 +267,19 @@ def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
         keys.append([(v["code"], v["task"], v["sample"]) for v in candidate["verdicts"]])
         runs = sorted((r["task"], r["sample"]) for r in candidate["runs"] if r["sample"])
         assert runs == [
-            ("each_well", "chain.2"), ("first_task", "alone"), ("first_task", "chain.1"),
+            ("each_well", "chain.2"),
+            ("first_task", "alone"),
+            ("first_task", "chain.1"),
             ("first_task", "odd__name___x"),
-        ]  # fmt: skip
+        ]
     assert keys[0] == keys[1]
     first = [key for key in keys[0] if key[0] == "FR401"]  # type: ignore[attr-defined]
     assert first == [
-        ("FR401", "first_task", "alone"), ("FR401", "first_task", "chain.1"),
-        ("FR401", "first_task", "odd__name___x"), ("FR401", "each_well", "chain.2"),
-    ]  # fmt: skip
+        ("FR401", "first_task", "alone"),
+        ("FR401", "first_task", "chain.1"),
+        ("FR401", "first_task", "odd__name___x"),
+        ("FR401", "each_well", "chain.2"),
+    ]
     ids = [line.split(" ")[0] for line in runner.pytest(*options, "--co", "-q").out.splitlines()]
     (pasted,) = [one for one in ids if "sample-succeeds[each_well-chain.2]" in one]
     ran = runner.pytest(*options[:2], pasted)
@@ -284,17 +300,20 @@ def test_a_sample_against_the_schema_names_place_expected_and_found(
         refused={"task": "First task", "args": {"seen": 5}, "expect": "failure"},
     )
     ran = runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR208,FR406",
+        f"--fractal-package={wheel}",
+        "--fractal-samples=samples",
+        "--fractal-select=FR208,FR406",
         "--fractal-report=report.json",
-    )  # fmt: skip
+    )
     assert ran.status == 1, ran.text
     (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
     by = {(v["code"], v["sample"]): v for v in candidate["verdicts"]}
     (found,) = by["FR208", "kind"]["findings"]
     assert (found["pointer"], found["line"]) == ("/args/seen", 3)
     assert (found["expected"], found["found"]) == (
-        'arguments that the schema allows; type: "string"', "5 is not of type 'string'",
-    )  # fmt: skip
+        'arguments that the schema allows; type: "string"',
+        "5 is not of type 'string'",
+    )
     (found,) = by["FR208", "chain.2"]["findings"]
     assert (found["pointer"], found["line"]) == ("/steps/1/args", 3)
     assert by["FR208", "refused"]["outcome"] == "pass"
@@ -316,14 +335,16 @@ def test_a_sample_against_the_schema_names_place_expected_and_found(
         {"required": ["x"], "properties": {"x": {"type": "array", "minItems": 10**9}}},
         {"required": ["x"], "properties": {"x": {"type": "string", "minLength": 10**12}}},
         {"required": ["x"], "properties": {"x": {"type": "number", "minimum": 10**400}}},
-        {"required": ["x"], "properties": {"x": {"type": "integer", "multipleOf": 1e-300,
-                                                 "minimum": 1e200}}},
+        {
+            "required": ["x"],
+            "properties": {"x": {"type": "integer", "multipleOf": 1e-300, "minimum": 1e200}},
+        },
         {"required": ["x"], "properties": {"x": {"type": "string", "maxLength": 1.5}}},
         {"allOf": [{"allOf": [{"$ref": "#/allOf/0"}]}]},
         {"required": ["a", "b"], "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}},
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#/allOf/0"}]},
     ],
-)  # fmt: skip
+)
 def test_a_schema_without_an_end_or_a_meaning_does_no_harm(schema: dict[str, Any]) -> None:
     assert isinstance(make_arguments(schema), dict)
 
@@ -371,7 +392,8 @@ def test_the_example_of_generation_1_is_all_green(runner: Runner) -> None:
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
     (told,) = [
-        one["reason"] for one in candidate["verdicts"]
+        one["reason"]
+        for one in candidate["verdicts"]
         if (one["code"], one["sample"]) == ("FR406", "too_few_lines")
-    ]  # fmt: skip
+    ]
     assert told == "refused by the command (exit status 1)"

@@ -123,7 +123,7 @@ SCHEMAS: dict[str, Any] = {
         "additionalProperties": {"type": "string"},
         "minProperties": 2,
     },
-}  # fmt: skip
+}
 
 DEFINITIONS = {
     "Channel": {
@@ -177,16 +177,32 @@ PYDANTIC_1: dict[str, Any] = {
         "metadata": {"title": "Metadata", "type": "object"},
         "level": {"title": "Level", "type": "integer"},
         "channel": {"$ref": "#/definitions/ChannelInputModel", "title": "Channel"},
-        "pair": {"type": "array", "minItems": 2, "maxItems": 2,
-                 "items": [{"type": "integer"}, {"type": "string"}]},
+        "pair": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "items": [{"type": "integer"}, {"type": "string"}],
+        },
         "choice": {"title": "Choice", "default": "new", "allOf": [{"enum": ["new", "old"]}]},
         "bound": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.5},
-        "channels": {"type": "object",
-                     "additionalProperties": {"$ref": "#/definitions/ChannelInputModel"}},
+        "channels": {
+            "type": "object",
+            "additionalProperties": {"$ref": "#/definitions/ChannelInputModel"},
+        },
         "use_gpu": {"title": "Use Gpu", "default": True, "type": "boolean"},
     },
-    "required": ["input_paths", "output_path", "component", "metadata", "level", "channel",
-                 "pair", "choice", "bound", "channels"],
+    "required": [
+        "input_paths",
+        "output_path",
+        "component",
+        "metadata",
+        "level",
+        "channel",
+        "pair",
+        "choice",
+        "bound",
+        "channels",
+    ],
     "additionalProperties": False,
     "definitions": {
         "ChannelInputModel": {
@@ -198,7 +214,7 @@ PYDANTIC_1: dict[str, Any] = {
             },
         }
     },
-}  # fmt: skip
+}
 
 
 def test_a_schema_as_pydantic_1_makes_it() -> None:
@@ -241,27 +257,45 @@ def test_a_schema_as_pydantic_2_makes_it() -> None:
 
 
 BROKEN: list[dict[str, Any]] = [
-    {"type": "string", "pattern": "("}, {"type": "string", "minLength": "9"},
-    {"type": "integer", "minimum": "9"}, {"type": "integer", "multipleOf": 0},
-    {"type": "integer", "minimum": float("inf")}, {"enum": []}, {"enum": "abc"},
-    {"type": "number", "minimum": 3, "maximum": 1}, {"type": "string", "format": []},
-    {"type": "array", "minItems": 10**9}, {"type": "array", "items": 3, "minItems": 1},
-    {"type": "array", "prefixItems": 3}, {"type": "string", "maxLength": -1},
+    {"type": "string", "pattern": "("},
+    {"type": "string", "minLength": "9"},
+    {"type": "integer", "minimum": "9"},
+    {"type": "integer", "multipleOf": 0},
+    {"type": "integer", "minimum": float("inf")},
+    {"enum": []},
+    {"enum": "abc"},
+    {"type": "number", "minimum": 3, "maximum": 1},
+    {"type": "string", "format": []},
+    {"type": "array", "minItems": 10**9},
+    {"type": "array", "items": 3, "minItems": 1},
+    {"type": "array", "prefixItems": 3},
+    {"type": "string", "maxLength": -1},
     {"type": "integer", "minimum": float("nan")},
-    {"$ref": "https://example.org/schema"}, {"$ref": "#/properties/a"},
-]  # fmt: skip
+    {"$ref": "https://example.org/schema"},
+    {"$ref": "#/properties/a"},
+]
 
 
 @pytest.mark.parametrize(
     "schema",
     [
-        {}, {"type": "array"}, {"required": "a"}, {"required": [1, None]}, {"properties": []},
+        {},
+        {"type": "array"},
+        {"required": "a"},
+        {"required": [1, None]},
+        {"properties": []},
         {"type": "object", "properties": {"a": 3}, "required": ["a"]},
-        {"type": []}, {"$ref": 3}, {"$ref": "#/nowhere"}, {"$ref": "#"}, {"allOf": 3},
-        {"allOf": [3]}, {"anyOf": []}, {"anyOf": [None]},
+        {"type": []},
+        {"$ref": 3},
+        {"$ref": "#/nowhere"},
+        {"$ref": "#"},
+        {"allOf": 3},
+        {"allOf": [3]},
+        {"anyOf": []},
+        {"anyOf": [None]},
         {"type": ["object"], "minProperties": -1},
         *({"type": "object", "required": ["a"], "properties": {"a": one}} for one in BROKEN),
     ],
-)  # fmt: skip
+)
 def test_a_broken_schema_makes_something(schema: dict[str, Any]) -> None:
     assert isinstance(make_arguments(schema), dict)

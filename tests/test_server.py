@@ -25,8 +25,8 @@ from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.comparing import MISSING, differences, moved
 from pytest_fractal.server.environment import Recipe, server_environment
 from pytest_fractal.server.postgres import Database
-from pytest_fractal.server.process import Hold, Serving, address, start
-from pytest_fractal.server.servers import Edition, running_server
+from pytest_fractal.server.process import Lease, ServerProcess, address, start
+from pytest_fractal.server.servers import ServerRelease, running_server
 from pytest_fractal.server.waiting import last_error, wait
 
 SAMPLES = OWN_TESTS / "fractal_samples"
@@ -59,9 +59,15 @@ def test_its_api(fractal_server):
 """
     )
     ran = runner.pytest(
-        "test_own.py", f"--fractal-package={good_wheel}", f"--fractal-samples={SAMPLES}",
-        "--fractal-server", "--fractal-select=FR9", "-n2", "-v", "-rP",
-    )  # fmt: skip
+        "test_own.py",
+        f"--fractal-package={good_wheel}",
+        f"--fractal-samples={SAMPLES}",
+        "--fractal-server",
+        "--fractal-select=FR9",
+        "-n2",
+        "-v",
+        "-rP",
+    )
     assert ran.status == 0, ran.text
     assert re.search(r"PASSED \S*::server-collects", ran.out), ran.text
     assert re.search(r"PASSED \S*::server-runs\[invert_well-wells\.2\]", ran.out), ran.text
@@ -84,9 +90,13 @@ def test_what_differs_here_too_is_not_compared_and_a_component_can_be_named(
     samples.mkdir()
     for name, sample in {
         "made": {"task": "Make wells", "args": {"number": 2}},
-        "one": {"task": "Invert well", "args": {"maximum": 3}, "component": "well_7",
-                "metadata": {"kept": [1]}},
-    }.items():  # fmt: skip
+        "one": {
+            "task": "Invert well",
+            "args": {"maximum": 3},
+            "component": "well_7",
+            "metadata": {"kept": [1]},
+        },
+    }.items():
         (samples / f"{name}.json").write_text(json.dumps(sample))
     (report,) = check_package(wheel, samples=samples, server=True, select=["FR9"]).candidates
     verdicts = {verdict.sample: verdict for verdict in report.verdicts if verdict.sample}
@@ -106,9 +116,14 @@ def test_ctrl_c_stops_the_server_and_leaves_nothing(
     runner: Runner, good_wheel: Path, workers: int
 ) -> None:
     process = runner.start(
-        *runner.argv(f"--fractal-package={good_wheel}", "--fractal-server",
-                     "--fractal-select=FR901", "-n", str(workers))
-    )  # fmt: skip
+        *runner.argv(
+            f"--fractal-package={good_wheel}",
+            "--fractal-server",
+            "--fractal-select=FR901",
+            "-n",
+            str(workers),
+        )
+    )
     deadline = time.monotonic() + 100
     while not any(runner.temporary.glob("*/package-0/server/tasks/.fractal/*")):
         assert process.poll() is None
@@ -236,7 +251,7 @@ def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
 def test_the_version_follows_the_manifest_unless_it_is_given(
     asked: str, generation: str | None, version: tuple[str, str]
 ) -> None:
-    assert Edition.chosen(asked, generation) == Edition(*version)
+    assert ServerRelease.chosen(asked, generation) == ServerRelease(*version)
 
 
 # --- PostgreSQL, for generation 2 --------------------------------------------------------
@@ -248,7 +263,7 @@ needs_postgres = pytest.mark.skipif(
 
 @needs_postgres
 def test_a_throw_away_postgresql_starts_and_leaves_nothing(tmp_path: Path) -> None:
-    hold = Hold(tmp_path / "hold")
+    hold = Lease(tmp_path / "hold")
     cluster = postgres.Cluster(tmp_path / "hold")
     try:
         cluster.create()
@@ -265,12 +280,14 @@ def test_a_throw_away_postgresql_starts_and_leaves_nothing(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("url", "database"),
     [
-        ("postgresql://u:p%40w@db.example.org:5433/name",
-         Database("db.example.org", 5433, "u", "name", "p@w")),
+        (
+            "postgresql://u:p%40w@db.example.org:5433/name",
+            Database("db.example.org", 5433, "u", "name", "p@w"),
+        ),
         ("postgres://u@localhost", Database("localhost", 5432, "u", "u")),
         ("postgresql:///name?host=/run/Own", Database("/run/Own", 5432, "me", "name", "secret")),
     ],
-)  # fmt: skip
+)
 def test_a_database_url_is_read_as_postgresql_reads_it(
     url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,11 +310,11 @@ def test_without_postgresql_and_without_a_url_generation_2_is_not_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgres, "programs", lambda: None)
-    edition = Edition("2", "2.18.5")
+    edition = ServerRelease("2", "2.18.5")
     with pytest.raises(BadInput, match=r"needs PostgreSQL, .* give --fractal-database=URL"):
         edition.check_database(None)
     edition.check_database("postgresql://u@h/n")
-    Edition("1", "1.4.10").check_database(None)
+    ServerRelease("1", "1.4.10").check_database(None)
 
 
 @pytest.mark.slow
@@ -317,7 +334,7 @@ def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> No
 @pytest.mark.slow
 @needs_postgres
 def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
-    hold = Hold(tmp_path / "hold")
+    hold = Lease(tmp_path / "hold")
     try:
         cluster = postgres.Cluster(tmp_path / "hold")
         cluster.create()
@@ -329,7 +346,7 @@ def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
                 "import psycopg, sys; print(*(name for name, in psycopg.connect(sys.argv[1])"
                 ".execute('SELECT datname FROM pg_database WHERE NOT datistemplate')))"
             )
-            python = Edition.chosen("", "2").environment().python  # has psycopg
+            python = ServerRelease.chosen("", "2").environment().python  # has psycopg
             ran = subprocess.run(
                 [python, "-c", script, url], capture_output=True, text=True, check=True
             )
@@ -355,7 +372,7 @@ time.sleep(600)
 """
 
 
-def serve(folder: Path, program: str = PROGRAM) -> Serving:
+def serve(folder: Path, program: str = PROGRAM) -> ServerProcess:
     hold = folder / "hold"
     hold.mkdir(exist_ok=True)
     argv = [sys.executable, "-c", program.replace("{mark!r}", repr(str(folder))), str(folder)]
@@ -363,7 +380,7 @@ def serve(folder: Path, program: str = PROGRAM) -> Serving:
 
 
 def test_a_server_ends_with_everything_when_the_hold_is_released(tmp_path: Path) -> None:
-    hold = Hold(tmp_path / "hold")
+    hold = Lease(tmp_path / "hold")
     serving = serve(tmp_path)
     assert address(serving) == "http://127.0.0.1:1"
     assert not serving.has_ended()
@@ -376,12 +393,17 @@ def test_a_server_ends_with_everything_when_the_hold_is_released(tmp_path: Path)
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
 def test_a_server_ends_when_its_holder_is_killed(tmp_path: Path, sign: signal.Signals) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c",
-         "import sys, time; from pathlib import Path; from pytest_fractal.server.process import "
-         "Hold; hold = Hold(Path(sys.argv[1], 'hold')); print('held', flush=True); "
-         "time.sleep(600)", str(tmp_path)],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; "
+            "from pytest_fractal.server.process import Lease; "
+            "hold = Lease(Path(sys.argv[1], 'hold')); print('held', flush=True); time.sleep(600)",
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout is not None
     with holder:
         assert holder.stdout.readline() == "held\n"
@@ -396,7 +418,7 @@ def test_a_server_ends_when_its_holder_is_killed(tmp_path: Path, sign: signal.Si
 
 
 def test_a_server_that_is_started_too_late_ends_at_once(tmp_path: Path) -> None:
-    Hold(tmp_path / "hold").release()
+    Lease(tmp_path / "hold").release()
     serving = serve(tmp_path)
     deadline = time.monotonic() + 30
     while processes_below(tmp_path):
@@ -406,7 +428,7 @@ def test_a_server_that_is_started_too_late_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
-    hold = Hold(tmp_path / "hold")
+    hold = Lease(tmp_path / "hold")
     serving = serve(tmp_path, "import sys; sys.exit('the port is taken')")
     with pytest.raises(HarnessError, match="program does not start: the port is taken"):
         address(serving)
@@ -426,9 +448,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Any]:
     """Starts a program as a server."""
-    hold = Hold(tmp_path / "hold")
+    hold = Lease(tmp_path / "hold")
 
-    def serving(program: str) -> Serving:
+    def serving(program: str) -> ServerProcess:
         serving = serve(tmp_path, f"import time, sys, subprocess\n{program}\n")
         while "up" not in serving.log.read_text():
             time.sleep(0.01)
@@ -438,7 +460,7 @@ def served(tmp_path: Path) -> Iterator[Any]:
     hold.release()
 
 
-def until(serving: Serving, statuses: Any, limit: float = 60.0) -> Any:
+def until(serving: ServerProcess, statuses: Any, limit: float = 60.0) -> Any:
     return wait(lambda: next(statuses), str, ["over"], serving, limit)
 
 

@@ -141,8 +141,11 @@ def test_anchors_are_files_relative_to_the_root_or_the_requirement(place: Path) 
         for text in ("project[gpu]", "old", "dist/*.whl", "demo[gpu]==1.2")
     ]
     assert anchors == [
-        "project/pyproject.toml", "old/setup.py", "dist/demo-1.0-py3-none-any.whl", "demo==1.2",
-    ]  # fmt: skip
+        "project/pyproject.toml",
+        "old/setup.py",
+        "dist/demo-1.0-py3-none-any.whl",
+        "demo==1.2",
+    ]
     above = parse_package(str(place / "project"), place).anchor(place / "old")
     assert above == "../project/pyproject.toml"
 
@@ -216,9 +219,19 @@ def test_a_pin_is_a_name_and_one_version(pin: str) -> None:
 
 @pytest.mark.parametrize(
     "pin",
-    ["numpy", "numpy>=1", "numpy==1,!=2", "numpy===1", "==1", "", "numpy==1 2", "numpy[x]==1",
-     "numpy @ https://example.org/n.whl", "numpy==1; python_version > '3'"],
-)  # fmt: skip
+    [
+        "numpy",
+        "numpy>=1",
+        "numpy==1,!=2",
+        "numpy===1",
+        "==1",
+        "",
+        "numpy==1 2",
+        "numpy[x]==1",
+        "numpy @ https://example.org/n.whl",
+        "numpy==1; python_version > '3'",
+    ],
+)
 def test_what_is_no_pin_is_refused(pin: str) -> None:
     with pytest.raises(BadInput, match="a pin has the form name==version"):
         Settings(pins=(pin,))

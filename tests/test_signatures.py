@@ -340,11 +340,29 @@ def test_an_empty_default_may_be_made(factory: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "default",
     [
-        "Model()", "Enum.MEMBER", "b'x'", "1j", "1e999", "1 + 1", "{1, 2}", "{1: 2}", "-True",
-        "f'{x}'", "[*x]", "{**x}", "x if y else z", "lambda: 1", "UNKNOWN", "TWICE", "CHANGED",
-        "GROWN", "Field(default_factory=make)", "Field(**options)", "9" * 400,
+        "Model()",
+        "Enum.MEMBER",
+        "b'x'",
+        "1j",
+        "1e999",
+        "1 + 1",
+        "{1, 2}",
+        "{1: 2}",
+        "-True",
+        "f'{x}'",
+        "[*x]",
+        "{**x}",
+        "x if y else z",
+        "lambda: 1",
+        "UNKNOWN",
+        "TWICE",
+        "CHANGED",
+        "GROWN",
+        "Field(default_factory=make)",
+        "Field(**options)",
+        "9" * 400,
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_a_default_that_is_not_simple(default: str) -> None:
     source = """
 from pydantic import Field
@@ -530,11 +548,22 @@ validated = pydantic.validate_call(config={})
 @pytest.mark.parametrize(
     "decorator",
     [
-        "click.command()", "unknown", "app.task", "unmarked", "injecting", "dropping",
-        "narrowing", "replacing", "nothing", "instance", "instance()", "unmarked()",
-        "functools.wraps(other)", "functools.singledispatch",
+        "click.command()",
+        "unknown",
+        "app.task",
+        "unmarked",
+        "injecting",
+        "dropping",
+        "narrowing",
+        "replacing",
+        "nothing",
+        "instance",
+        "instance()",
+        "unmarked()",
+        "functools.wraps(other)",
+        "functools.singledispatch",
     ],
-)  # fmt: skip
+)
 def test_a_decorator_that_may_change_the_signature_is_named(decorator: str) -> None:
     source = f"import click\n{FALSE_DECORATORS}\n@{decorator}\ndef demo(a): pass\n"
     with pytest.raises(Unreadable) as caught:

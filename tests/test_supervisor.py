@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_fractal.processes import processes
-from pytest_fractal.processes.processes import Finished, Stopper, clean_environment
+from pytest_fractal.processes.processes import Canceller, Finished, clean_environment
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="seen in /proc alone")
 
@@ -92,19 +92,22 @@ if os.fork() == 0:
     time.sleep(600)
 started()
 """,
-}  # fmt: skip
+}
 
 
 def run(
-    folder: Path, program: str, timeout: float | None = 60, stopper: Stopper | None = None
+    folder: Path, program: str, timeout: float | None = 60, stopper: Canceller | None = None
 ) -> Finished:
     """Run a Python program under supervision."""
     (folder / "pids").mkdir()
     return processes.run(
         [sys.executable, "-I", "-S", "-c", STAY + program],
-        cwd=folder, env=clean_environment(folder), timeout=timeout, stopper=stopper,
+        cwd=folder,
+        env=clean_environment(folder),
+        timeout=timeout,
+        stopper=stopper,
         supervision=folder / "seen.json",
-    )  # fmt: skip
+    )
 
 
 def living(folder: Path) -> list[str]:
@@ -140,7 +143,7 @@ def test_it_is_dead_too_when_the_time_is_up(tmp_path: Path, way: str) -> None:
 
 def test_it_is_dead_too_when_the_run_is_stopped(tmp_path: Path) -> None:
     """As on Ctrl-C, which closes the pool from another thread."""
-    stopper = Stopper()
+    stopper = Canceller()
     os.mkfifo(tmp_path / "ready")
 
     def stop() -> None:
@@ -161,9 +164,12 @@ def test_it_is_dead_too_when_the_run_is_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGINT", "SIGABRT", "SIGPIPE"])
 def test_a_signal_is_told_apart_from_a_status(tmp_path: Path, name: str) -> None:
     number = int(getattr(signal, name))
-    finished = run(tmp_path, f"signal.signal({number}, signal.SIG_DFL)\n"
-                   f"os.kill(os.getpid(), {number})" if name != "SIGKILL"
-                   else "os.kill(os.getpid(), 9)")  # fmt: skip
+    finished = run(
+        tmp_path,
+        f"signal.signal({number}, signal.SIG_DFL)\nos.kill(os.getpid(), {number})"
+        if name != "SIGKILL"
+        else "os.kill(os.getpid(), 9)",
+    )
     assert finished.ending == f"killed by signal {name}", finished.stderr
     assert finished.stderr == ""
 
@@ -189,9 +195,12 @@ def test_a_command_that_cannot_be_started(
     tmp_path: Path, command: list[str], status: int, told: str
 ) -> None:
     finished = processes.run(
-        command, cwd=tmp_path, env=clean_environment(tmp_path), timeout=60,
+        command,
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        timeout=60,
         supervision=tmp_path / "seen.json",
-    )  # fmt: skip
+    )
     assert finished.returncode == status
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr

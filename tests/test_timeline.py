@@ -17,9 +17,13 @@ INIT, COMPUTE = ("python", "/x/init.py"), ("python", "/x/compute.py")
 
 
 def run(
-    task: str, sample: str | None, started: float, seconds: float,
-    argv: tuple[str, ...] = INIT, follows: tuple[str, str] | None = None,
-) -> RunSummary:  # fmt: skip
+    task: str,
+    sample: str | None,
+    started: float,
+    seconds: float,
+    argv: tuple[str, ...] = INIT,
+    follows: tuple[str, str] | None = None,
+) -> RunSummary:
     return RunSummary(
         task, sample, (*argv, "--args-json", "a.json"), 0, seconds, False, started, "", follows
     )
@@ -32,20 +36,31 @@ def bars() -> dict[str, Bar]:
         for name, commands in (("one", {"a": INIT}), ("two", {"a": INIT, "b": COMPUTE}))
     )
     candidate = CandidateReport(
-        name="n", version="1", source=".", generation="2", wheel=None, python=None, tasks=tasks,
-        verdicts=(), timings={},
+        name="n",
+        version="1",
+        source=".",
+        generation="2",
+        wheel=None,
+        python=None,
+        tasks=tasks,
+        verdicts=(),
+        timings={},
         stages=(
-            Stage("build", 100, 3), Stage("environment", 103, 1), Stage("install", 104, 2),
+            Stage("build", 100, 3),
+            Stage("environment", 103, 1),
+            Stage("install", 104, 2),
             Stage("build from the tree", 103, 9),
         ),
         runs=(
-            run("one", None, 106, 1), run("one", None, 107.5, 1),
+            run("one", None, 106, 1),
+            run("one", None, 107.5, 1),
             run("one", "flow.1", 107, 2),
             run("one", "flow.2", 109.5, 1, follows=("one", "flow.1")),
-            run("two", "plate", 110, 1), run("two", "plate", 111, 2, COMPUTE),
+            run("two", "plate", 110, 1),
+            run("two", "plate", 111, 2, COMPUTE),
             run("two", "plate", 113, 1, COMPUTE),
         ),
-    )  # fmt: skip
+    )
     told = timeline(candidate)
     assert [bar.started for bar in told] == sorted(bar.started for bar in told)
     return {f"{bar.what} at {bar.started:g}": bar for bar in told}

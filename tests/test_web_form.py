@@ -161,8 +161,11 @@ def test_it_fails_where_the_tasks_own_tool_refuses_and_warns_elsewhere(
 
 TOOLS = "fractal-task-tools==0.5.1"
 PACKAGES = (
-    "fractal-tasks-core", "operetta-compose", "fractal-uzh-converters", "zmb-fractal-tasks",
-)  # fmt: skip
+    "fractal-tasks-core",
+    "operetta-compose",
+    "fractal-uzh-converters",
+    "zmb-fractal-tasks",
+)
 
 
 def generated(number: int) -> dict[str, Any]:
@@ -194,9 +197,10 @@ def generated(number: int) -> dict[str, Any]:
 
     value = model(2)
     value["$defs"] = {
-        "Blur": model(1), "Sharpen": MODEL,
+        "Blur": model(1),
+        "Sharpen": MODEL,
         "Mode": rng.choice([{"type": "string", "enum": ["a"]}, {"enum": ["a", 1]}, TEXT]),
-    }  # fmt: skip
+    }
     if rng.random() < 0.03:
         value["definitions"] = {}
     return value
@@ -226,8 +230,10 @@ def test_the_tasks_own_tool_refuses_the_same_schemas(tmp_path: Path) -> None:
     assert of_packages > 30
     ran = subprocess.run(
         [python, Path(__file__).with_name("schema_checker.py")],
-        input=json.dumps(schemas), capture_output=True, text=True,
-    )  # fmt: skip
+        input=json.dumps(schemas),
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == 0, ran.stderr
     codes: Counter[str] = Counter()
     for value, theirs in zip(schemas, json.loads(ran.stdout), strict=True):

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from wheelwright import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
+from wheel_factory import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, read_wheel
 from pytest_fractal.errors import BadInput
@@ -18,11 +18,13 @@ ABOUT = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
 def test_name_version_extras_and_requirements_come_from_metadata(tmp_path: Path) -> None:
     wheel = read_wheel(
         make_wheel(
-            tmp_path, "My.Demo-tasks", "2.0",
+            tmp_path,
+            "My.Demo-tasks",
+            "2.0",
             metadata="Requires-Dist: numpy>=1\nRequires-Dist: cellpose; extra == 'gpu'\n"
             "Requires-Dist: ???\nProvides-Extra: gpu\nProvides-Extra: docs",
         )
-    )  # fmt: skip
+    )
     assert (wheel.name, wheel.version) == ("My.Demo-tasks", "2.0")
     assert wheel.distribution == "My.Demo-tasks"
     assert wheel.package == "my_demo_tasks"

@@ -26,9 +26,7 @@ from typing import Any, Final
 
 DATA: Final = "report.json"
 SUMMARY: Final = "summary.md"
-REPORTS: Final = (
-    DATA, SUMMARY, "report.html", "report.sarif", "report.badge.json", "badge.svg"
-)  # fmt: skip
+REPORTS: Final = (DATA, SUMMARY, "report.html", "report.sarif", "report.badge.json", "badge.svg")
 """What is written into the folder of reports; the suffix tells the format."""
 
 _USAGE_ERROR: Final = 4
@@ -203,9 +201,13 @@ def _run(argv: list[str], env: Mapping[str, str]) -> tuple[int, str]:
     """Run a command that writes into the log; returns its status and what it said of errors."""
     sys.stdout.flush()
     process = subprocess.Popen(
-        argv, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        encoding="utf-8", errors="replace",
-    )  # fmt: skip
+        argv,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
     said: list[str] = []
 
     def pass_on() -> None:

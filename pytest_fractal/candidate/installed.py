@@ -82,9 +82,14 @@ class InstalledPackage(Candidate):
 
         def gather() -> Installation:
             return Installation(
-                environment, wheel, None, self.spec.extras, (), environment.versions(),
+                environment,
+                wheel,
+                None,
+                self.spec.extras,
+                (),
+                environment.versions(),
                 unmet_requirements(environment),
-            )  # fmt: skip
+            )
 
         return self.store.once("install", gather)
 
@@ -99,7 +104,7 @@ class InstalledPackage(Candidate):
         path = f"{self.environment.scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {"PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
-    def unasked(self, rule: Rule) -> str | None:
+    def unsupported_reason(self, rule: Rule) -> str | None:
         """Why nothing that is built can be judged."""
         if Build in rule.subjects or TreeBuild in rule.subjects:
             return f"nothing is built: it is judged as it is installed in {self._place}"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import PROJECT_FILES
-from pytest_fractal.verdicts import Finding, Place
+from pytest_fractal.verdicts import Finding, SourceLocation
 
 _PROJECT = ("project", "tool.poetry", "metadata")
 _BUILD = ("build-system",)
 
 
-def place_of(candidate: Candidate, found: Finding, builds: bool) -> Place | None:
+def place_of(candidate: Candidate, found: Finding, builds: bool) -> SourceLocation | None:
     """The place of a finding in the source tree; None where there is no tree.
 
     Its own file where the tree has that; else the entry of its task in the list of
@@ -29,7 +29,7 @@ def place_of(candidate: Candidate, found: Finding, builds: bool) -> Place | None
         return None
     own = _own_file(candidate, found.file)
     if own is not None and (own not in PROJECT_FILES or found.line is not None):
-        return Place(own, found.line, found.column)
+        return SourceLocation(own, found.line, found.column)
     return _of_task(candidate, found.task) or _of_project(home, builds)
 
 
@@ -43,20 +43,20 @@ def _own_file(candidate: Candidate, file: str | None) -> str | None:
     return candidate.in_tree(file)
 
 
-def _of_task(candidate: Candidate, slug: str | None) -> Place | None:
+def _of_task(candidate: Candidate, slug: str | None) -> SourceLocation | None:
     listed = candidate.task_list
     for task in candidate.tasks:
         if listed is not None and slug in (task.slug, task.id):
             entry = task.finding(expected="", found="", hint="")
             file = _own_file(candidate, listed.path)
-            return Place(file, entry.line, entry.column) if file else None
+            return SourceLocation(file, entry.line, entry.column) if file else None
     return None
 
 
-def _of_project(home: Path, builds: bool) -> Place | None:
+def _of_project(home: Path, builds: bool) -> SourceLocation | None:
     for name in (*PROJECT_FILES, "setup.cfg"):
         if (home / name).is_file():
-            return Place(name, _section(home / name, _BUILD if builds else _PROJECT))
+            return SourceLocation(name, _section(home / name, _BUILD if builds else _PROJECT))
     return None
 
 

@@ -63,7 +63,7 @@ from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_za
 from pytest_fractal.samples.runs import (
     Filled,
     Run,
-    Sampling,
+    TaskSamples,
     filled_arguments,
     run_sample,
 )
@@ -71,7 +71,7 @@ from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import PackageSpec, Settings
 
 if TYPE_CHECKING:
-    from pytest_fractal.server.servers import Edition, Server
+    from pytest_fractal.server.servers import Server, ServerRelease
 
 
 class Candidate:
@@ -230,7 +230,7 @@ class Candidate:
             return (_run_key(sample),)
         return tuple(_probe_key(part) for part in task.run_parts)
 
-    def last_words(self) -> str:
+    def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
         logs = [path for path in self.folder.glob("*.log") if path.is_file()]
         if not logs:
@@ -259,7 +259,7 @@ class Candidate:
         """What its commands see in their environment besides the usual."""
         return {}
 
-    def unasked(self, rule: Rule) -> str | None:
+    def unsupported_reason(self, rule: Rule) -> str | None:
         """Why a rule cannot be asked of this candidate; None when it can."""
         needs_installation = {Installation, Command, Run} & {*rule.subjects}
         if (needs_installation or rule.asks_server) and self._needs_pixi:
@@ -318,7 +318,7 @@ class Candidate:
             "made", self.folder / "made.json", task, arguments, reserved=given, made=True
         )
 
-    def sampling(self, task: Task) -> Sampling:
+    def sampling(self, task: Task) -> TaskSamples:
         """The author's samples of a task, and arguments made from its schemas."""
         made = {
             part.keys.name: {
@@ -329,7 +329,7 @@ class Candidate:
             for part in task.run_parts
         }
         own = made if len(made) > 1 else next(iter(made.values()), {})
-        return Sampling(task, tuple(one for one in self.samples if one.task.id == task.id), own)
+        return TaskSamples(task, tuple(one for one in self.samples if one.task.id == task.id), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
@@ -388,13 +388,13 @@ class Candidate:
         return self.folder / "samples" / sample.workflow
 
     @property
-    def edition(self) -> Edition:
+    def edition(self) -> ServerRelease:
         """The fractal-server to ask. Raises `BadInput` when it takes no such manifest."""
-        from pytest_fractal.server.servers import Edition
+        from pytest_fractal.server.servers import ServerRelease
 
         listed = self.task_list
         generation = listed.generation.version if listed and listed.generation else None
-        return Edition.chosen(self.settings.server or "", generation)
+        return ServerRelease.chosen(self.settings.server or "", generation)
 
     @property
     def server(self) -> Server:
@@ -526,9 +526,14 @@ class Candidate:
             finished = self._installer.install(environment, [pin])
         unmet = () if finished.returncode else unmet_requirements(environment)
         return Installation(
-            environment, wheel, finished, self.spec.extras, self.settings.pins,
-            environment.versions(), unmet,
-        )  # fmt: skip
+            environment,
+            wheel,
+            finished,
+            self.spec.extras,
+            self.settings.pins,
+            environment.versions(),
+            unmet,
+        )
 
     def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
         task, schema = part.task, part.schema
@@ -538,11 +543,15 @@ class Candidate:
             return self.store.once(
                 name,
                 lambda: start_command(
-                    argv, options, content, folder=self.folder / "runs" / task.id / name[-8:],
-                    executor=self.executor, timeout=self.settings.timeout,
+                    argv,
+                    options,
+                    content,
+                    folder=self.folder / "runs" / task.id / name[-8:],
+                    executor=self.executor,
+                    timeout=self.settings.timeout,
                     variables=self.variables,
                 ),
-            )  # fmt: skip
+            )
 
         made = make_arguments(schema)
         reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)

@@ -33,9 +33,18 @@ BUILD_LIMIT: Final = 3600.0
 """Seconds after which a backend is given up."""
 
 _LEFT_OUT: Final = frozenset(
-    {"__pycache__", ".tox", ".nox", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache",
-     "node_modules", ".eggs"}
-)  # fmt: skip
+    {
+        "__pycache__",
+        ".tox",
+        ".nox",
+        ".venv",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        "node_modules",
+        ".eggs",
+    }
+)
 
 Stage = Literal["requirements", "sdist", "wheel"]
 
@@ -226,7 +235,7 @@ class _Project:
             self._require(self._builder.get_requires_for_build(kind))
             self._builder.build(kind, folder)
         except (BuildBackendException, BuildException) as error:
-            raise _Failed(kind, self._last_words(error)) from None
+            raise _Failed(kind, self._output_tail(error)) from None
         made = sorted(folder.iterdir())
         if len(made) != 1:
             names = ", ".join(path.name for path in made) or "nothing"
@@ -260,7 +269,7 @@ class _Project:
         if self._last.returncode:
             raise subprocess.CalledProcessError(self._last.returncode, cmd)
 
-    def _last_words(self, error: Exception) -> str:
+    def _output_tail(self, error: Exception) -> str:
         if self._last is None or not self._last.returncode:
             return str(error)
         return last_lines(self._last.stderr) or last_lines(self._last.stdout) or str(error)
@@ -289,7 +298,7 @@ def _left_out(folder: str, names: list[str]) -> set[str]:
         or name.endswith(".egg-info")
         or (here / name / "pyvenv.cfg").is_file()
         or (name == "build" and (here / name / "lib").is_dir())
-    }  # fmt: skip
+    }
 
 
 def _copy_file(source: str, target: str) -> None:

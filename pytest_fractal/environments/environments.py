@@ -111,8 +111,9 @@ class UvInstaller:
         """See `Installer`."""
         return _installing(
             [*_uv(), "pip", "install", "--python", environment.python, "--", *requirements],
-            "uv", environment.log,
-        )  # fmt: skip
+            "uv",
+            environment.log,
+        )
 
 
 class PipInstaller:
@@ -123,9 +124,10 @@ class PipInstaller:
         _checked([interpreter.path, "-I", "-m", "venv", folder], "an environment cannot be made")
         environment = Environment(folder, interpreter)
         upgraded = _installing(
-            [environment.python, "-m", "pip", "install", "--upgrade", "pip"], "pip",
+            [environment.python, "-m", "pip", "install", "--upgrade", "pip"],
+            "pip",
             environment.log,
-        )  # fmt: skip
+        )
         if upgraded.returncode:
             raise HarnessError(f"pip cannot be upgraded: {_reason(upgraded)}")
         return environment
@@ -133,9 +135,10 @@ class PipInstaller:
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
         return _installing(
-            [environment.python, "-m", "pip", "install", "--no-input", *requirements], "pip",
+            [environment.python, "-m", "pip", "install", "--no-input", *requirements],
+            "pip",
             environment.log,
-        )  # fmt: skip
+        )
 
 
 INSTALLERS: Final[Mapping[InstallerName, type[Installer]]] = {
@@ -153,10 +156,17 @@ def create_bare(folder: Path, interpreter: Interpreter, *, pip: bool = False) ->
         warnings.simplefilter("ignore")
         try:
             virtualenv.cli_run(
-                [str(folder), "-p", str(interpreter.path), "--activators", "",
-                 "--no-periodic-update", *seeds],
+                [
+                    str(folder),
+                    "-p",
+                    str(interpreter.path),
+                    "--activators",
+                    "",
+                    "--no-periodic-update",
+                    *seeds,
+                ],
                 setup_logging=False,
-            )  # fmt: skip
+            )
         except (RuntimeError, SystemExit):
             # An interpreter that is too old for virtualenv knows how to do it itself.
             own = [] if pip else ["--without-pip"]
@@ -182,10 +192,20 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
 def download(environment: Environment, requirement: str, folder: Path) -> Finished:
     """Fetch the file of a requirement, without what it depends on, as the server does."""
     return _installing(
-        [environment.python, "-m", "pip", "download", "--no-deps", "--no-input",
-         "--dest", folder, requirement],
-        "pip", environment.log,
-    )  # fmt: skip
+        [
+            environment.python,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--no-input",
+            "--dest",
+            folder,
+            requirement,
+        ],
+        "pip",
+        environment.log,
+    )
 
 
 def check_index(environment: Environment, requirement: str) -> None:
@@ -194,10 +214,20 @@ def check_index(environment: Environment, requirement: str) -> None:
     pip says of an index that does not answer what it says of one that has nothing.
     """
     _installing(
-        [*_uv(), "pip", "install", "--dry-run", "--no-deps", "--python", environment.python,
-         "--", requirement],
-        "uv", environment.log,
-    )  # fmt: skip
+        [
+            *_uv(),
+            "pip",
+            "install",
+            "--dry-run",
+            "--no-deps",
+            "--python",
+            environment.python,
+            "--",
+            requirement,
+        ],
+        "uv",
+        environment.log,
+    )
 
 
 def _uv() -> list[str]:
@@ -208,9 +238,12 @@ def _uv() -> list[str]:
 
 def _installing(argv: Sequence[str | Path], installer: InstallerName, log: Path) -> Finished:
     finished = processes.run(
-        argv, cwd=Path(sys.prefix), env=installer_environment(installer), timeout=INSTALL_LIMIT,
+        argv,
+        cwd=Path(sys.prefix),
+        env=installer_environment(installer),
+        timeout=INSTALL_LIMIT,
         log=log,
-    )  # fmt: skip
+    )
     if finished.returncode and (lost := _NO_NETWORK.search(finished.stderr)):
         raise HarnessError(
             f"the package index cannot be reached ({lost[0].lower()}): "

@@ -29,14 +29,28 @@ from urllib.request import url2pathname
 
 from pytest_fractal.errors import BadInput
 
-ASTRAY: Final = frozenset(
+TARGET_OVERRIDES: Final = frozenset(
     {
-        "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON",
-        "UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY",
-        "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV",
-        "PIP_PYTHON", "PIP_DRY_RUN", "PIP_REQUIREMENT", "PIP_EDITABLE", "PIP_NO_DEPS",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_PYTHON",
+        "UV_SYSTEM_PYTHON",
+        "UV_PROJECT",
+        "UV_WORKING_DIR",
+        "UV_WORKING_DIRECTORY",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_ROOT",
+        "PIP_USER",
+        "PIP_REQUIRE_VIRTUALENV",
+        "PIP_PYTHON",
+        "PIP_DRY_RUN",
+        "PIP_REQUIREMENT",
+        "PIP_EDITABLE",
+        "PIP_NO_DEPS",
     }
-)  # fmt: skip
+)
 """Variables that would have the installer install elsewhere, or something else."""
 
 _TRUE: Final = frozenset({"1", "y", "yes", "t", "true", "on"})
@@ -85,7 +99,9 @@ def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
     Variables that would lead the installer astray are left out: where it installs to
     is ours to choose. Raises `BadInput` for a configuration file that cannot be read.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in ASTRAY}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in TARGET_OVERRIDES
+    }
     pip_options = _pip_options()
     pip, uv = _pip_settings(pip_options), _uv_settings()
     if installer == "uv":
@@ -99,7 +115,7 @@ def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
     # and a file's `user` or `target` cannot be taken back by a variable. So what the
     # files say comes as variables, and pip is told to read no file.
     own = {_pip_variable(name): value for name, value in pip_options.items()}
-    own = {name: value for name, value in own.items() if name not in ASTRAY}
+    own = {name: value for name, value in own.items() if name not in TARGET_OVERRIDES}
     return environment | _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
 
 

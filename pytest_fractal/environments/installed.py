@@ -116,8 +116,10 @@ def _package_root(environment: Environment, package: str) -> Path | None:
     """Where the environment's Python would import a package from, without importing it."""
     finished = processes.run(
         [environment.python, "-I", "-B", "-c", _SEARCH, package],
-        cwd=environment.folder, env=os.environ, timeout=60,
-    )  # fmt: skip
+        cwd=environment.folder,
+        env=os.environ,
+        timeout=60,
+    )
     try:
         found = json.loads(finished.stdout)
     except ValueError:

@@ -58,8 +58,14 @@ class Wheel:
     @property
     def described(self) -> Mapping[str, str]:
         """What METADATA says in prose, by its field: all of it that `pip show` prints."""
-        fields = ("Summary", "Home-page", "Author", "Author-email", "License",
-                  "License-Expression")  # fmt: skip
+        fields = (
+            "Summary",
+            "Home-page",
+            "Author",
+            "Author-email",
+            "License",
+            "License-Expression",
+        )
         given = {field: self._fields.get(field.lower().replace("-", "_")) for field in fields}
         return {field: text for field, value in given.items() if (text := _text(value))}
 
@@ -188,8 +194,15 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError,
-            RuntimeError, ValueError) as error:  # fmt: skip
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise BadInput(
             f"{path}: not a readable wheel, a zip archive ({error or type(error).__name__})"
         ) from None

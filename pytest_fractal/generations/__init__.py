@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_fractal.generations.protocol import (
-    Answer,
     Call,
+    CallResult,
+    ExecutionResult,
     Generation,
     ModelFault,
     PartKeys,
-    Play,
-    Played,
     Reserved,
+    RunBlocked,
     State,
-    Trouble,
+    TaskExecution,
 )
 from pytest_fractal.generations.v1 import VERSION_1
 from pytest_fractal.generations.v2 import VERSION_2
@@ -28,14 +28,14 @@ __all__ = [
     "GENERATIONS",
     "VERSION_1",
     "VERSION_2",
-    "Answer",
     "Call",
+    "CallResult",
+    "ExecutionResult",
     "Generation",
     "ModelFault",
     "PartKeys",
-    "Play",
-    "Played",
     "Reserved",
+    "RunBlocked",
     "State",
-    "Trouble",
+    "TaskExecution",
 ]

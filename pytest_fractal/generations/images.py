@@ -107,13 +107,17 @@ class Dataset:
         number of the output. With any fault the dataset stays as it was.
         """
         updates, removals, faults = _once(
-            (((number, _UPDATES, index), update)
-             for number, output in enumerate(outputs)
-             for index, update in enumerate(output.updates)),
-            (((number, _REMOVALS, index), removal)
-             for number, output in enumerate(outputs)
-             for index, removal in enumerate(output.removals)),
-        )  # fmt: skip
+            (
+                ((number, _UPDATES, index), update)
+                for number, output in enumerate(outputs)
+                for index, update in enumerate(output.updates)
+            ),
+            (
+                ((number, _REMOVALS, index), removal)
+                for number, output in enumerate(outputs)
+                for index, removal in enumerate(output.removals)
+            ),
+        )
         if outputs and not updates and not removals:
             # A task that tells of nothing has changed all images that it got.
             updates = [((0,), Image(image.zarr_url)) for image in inputs]

@@ -67,7 +67,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """What came of a call."""
 
     succeeded: bool
@@ -79,7 +79,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RunBlocked:
     """Why the server starts nothing, or nothing more."""
 
     expected: str
@@ -98,20 +98,20 @@ class State(Protocol):
 
 
 @dataclass(frozen=True)
-class Played:
+class ExecutionResult:
     """What a sample has led to."""
 
     state: State
     """What the next step of a workflow begins with."""
     folder: Path
     """Below which the task has written its data."""
-    trouble: Trouble | None = None
+    trouble: RunBlocked | None = None
     faults: tuple[tuple[int, ModelFault], ...] = ()
     """What the server refuses of outputs that are good each for itself: by the number of
     the call, from 0 over all of them, and the way into its output."""
 
 
-Play = Generator[tuple[Call, ...], Sequence[Answer], Played]
+TaskExecution = Generator[tuple[Call, ...], Sequence[CallResult], ExecutionResult]
 """A sample as the server runs it: batches of calls that may run at the same time."""
 
 
@@ -211,9 +211,13 @@ class Generation(Protocol):
         """What a sample that is made for want of one gives beside the arguments."""
 
     def play(
-        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any], before: Any,
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        given: Mapping[str, Any],
+        before: Any,
         folder: Path,
-    ) -> Play:  # fmt: skip
+    ) -> TaskExecution:
         """Run a task once, as the server does.
 
         `given` is what the sample gives beside the arguments, `before` the state that the

@@ -16,14 +16,14 @@ from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.protocol import (
-    Answer,
     Call,
+    CallResult,
+    ExecutionResult,
     ModelFault,
     PartKeys,
-    Play,
-    Played,
     Reserved,
-    Trouble,
+    RunBlocked,
+    TaskExecution,
 )
 
 
@@ -229,9 +229,13 @@ class Version1:
         return {"component": _COMPONENT} if kind == "parallel" else {}
 
     def play(
-        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any],
-        before: Dataset | None, folder: Path,
-    ) -> Play:  # fmt: skip
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        given: Mapping[str, Any],
+        before: Dataset | None,
+        folder: Path,
+    ) -> TaskExecution:
         """See `Generation`. Steps share the output path, which is the later ones' input too."""
         kind = self.kind(entry)
         (part,) = self.runs(kind)
@@ -247,12 +251,13 @@ class Version1:
         components, problem = _components(kind, entry, metadata, given.get("component"))
         trouble = None
         if problem is not None:
-            trouble = Trouble(
-                "a run that Fractal can start", problem,
-                "mend the task before it in the workflow, or give the sample the metadata or "
+            trouble = RunBlocked(
+                "a run that Fractal can start",
+                problem,
+                "fix the task before it in the workflow, or give the sample the metadata or "
                 "the component that it needs",
-            )  # fmt: skip
-        answers: Sequence[Answer] = ()
+            )
+        answers: Sequence[CallResult] = ()
         if components:
             answers = yield tuple(
                 Call(part, shared)
@@ -262,7 +267,7 @@ class Version1:
             )
         outputs = [answer.value for answer in answers if isinstance(answer.value, dict)]
         after = Dataset(_merged(kind, metadata, outputs), output_path)
-        return Played(after, Path(output_path), trouble)
+        return ExecutionResult(after, Path(output_path), trouble)
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """None: an output is any object."""

@@ -16,14 +16,14 @@ from pydantic import ValidationError as Invalid
 from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of, shown
 from pytest_fractal.generations.protocol import (
-    Answer,
     Call,
+    CallResult,
+    ExecutionResult,
     ModelFault,
     PartKeys,
-    Play,
-    Played,
     Reserved,
-    Trouble,
+    RunBlocked,
+    TaskExecution,
 )
 
 Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -34,13 +34,21 @@ Kind = Literal[
 ]
 
 _INIT: Final = PartKeys(
-    "init", "executable_non_parallel", "meta_non_parallel", "args_schema_non_parallel",
-    "command_non_parallel", is_parallel=False,
-)  # fmt: skip
+    "init",
+    "executable_non_parallel",
+    "meta_non_parallel",
+    "args_schema_non_parallel",
+    "command_non_parallel",
+    is_parallel=False,
+)
 _COMPUTE: Final = PartKeys(
-    "compute", "executable_parallel", "meta_parallel", "args_schema_parallel",
-    "command_parallel", is_parallel=True,
-)  # fmt: skip
+    "compute",
+    "executable_parallel",
+    "meta_parallel",
+    "args_schema_parallel",
+    "command_parallel",
+    is_parallel=True,
+)
 _PARTS: Final = (_INIT, _COMPUTE)
 
 _RUNS: Final[Mapping[str, tuple[PartKeys, ...]]] = {
@@ -168,14 +176,18 @@ class Version2:
         mem = meta.get("mem")
         if isinstance(mem, str) and not re.fullmatch(r"\d+[MGT]?", mem):
             yield ModelFault(
-                ("mem",), "a whole number of MB, or a text such as 500M, 4G or 1T", shown(mem),
+                ("mem",),
+                "a whole number of MB, or a text such as 500M, 4G or 1T",
+                shown(mem),
                 coerced=True,
-            )  # fmt: skip
+            )
         if meta.get("account") is not None:
             yield ModelFault(
-                ("account",), "no account, which each user's settings tell",
-                f"{shown(meta['account'])}, which ends every job on SLURM", coerced=True,
-            )  # fmt: skip
+                ("account",),
+                "no account, which each user's settings tell",
+                f"{shown(meta['account'])}, which ends every job on SLURM",
+                coerced=True,
+            )
         gpu = meta.get("needs_gpu", False)
         if not isinstance(gpu, bool) and str(gpu).lower() not in ("true", "false"):
             yield ModelFault(("needs_gpu",), "true or false", shown(gpu), coerced=True)
@@ -274,9 +286,13 @@ class Version2:
         return {key: image if kind == "parallel" else [image]}
 
     def play(
-        self, name: str, entry: Mapping[str, Any], given: Mapping[str, Any],
-        before: images.Dataset | None, folder: Path,
-    ) -> Play:  # fmt: skip
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        given: Mapping[str, Any],
+        before: images.Dataset | None,
+        folder: Path,
+    ) -> TaskExecution:
         """See `Generation`: `execute_tasks`, and the `run_task_*` that it calls."""
         kind = self.kind(entry)
         types = images.read_types(entry.get("input_types", {}))
@@ -290,7 +306,7 @@ class Version2:
         if kind.startswith("converter"):
             inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
         elif not inputs:
-            return Played(dataset, here, _no_images(dataset, types))
+            return ExecutionResult(dataset, here, _no_images(dataset, types))
         elif kind == "parallel":
             calls = tuple(
                 Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
@@ -302,17 +318,21 @@ class Version2:
         if _COMPUTE in self.runs(kind) and kind != "parallel":
             (answer,) = yield tuple(replace(call, about="the init part") for call in calls)
             if not _is_good(answer, images.init_output_faults):
-                return Played(dataset, here)
+                return ExecutionResult(dataset, here)
             units = images.read_units(answer.value)
             if not units:
-                return Played(dataset, here, _NOTHING_TO_COMPUTE)
-            first, calls = 1, tuple(
-                Call(
-                    _COMPUTE, {"zarr_url": unit.zarr_url, "init_args": dict(unit.init_args)},
-                    f"the compute part, {unit.zarr_url}",
-                )
-                for unit in units
-            )  # fmt: skip
+                return ExecutionResult(dataset, here, _NOTHING_TO_COMPUTE)
+            first, calls = (
+                1,
+                tuple(
+                    Call(
+                        _COMPUTE,
+                        {"zarr_url": unit.zarr_url, "init_args": dict(unit.init_args)},
+                        f"the compute part, {unit.zarr_url}",
+                    )
+                    for unit in units
+                ),
+            )
         answers = yield calls
         good = [
             number
@@ -324,10 +344,14 @@ class Version2:
             inputs=inputs,
             output_types=images.read_types(entry.get("output_types", {})),
         )
-        return Played(after, here, faults=tuple(
-            (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
-            for fault in faults
-        ))  # fmt: skip
+        return ExecutionResult(
+            after,
+            here,
+            faults=tuple(
+                (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
+                for fault in faults
+            ),
+        )
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """See `Generation`. Only what an init part writes is the list of what to compute."""
@@ -352,7 +376,7 @@ class Version2:
 
 VERSION_2: Final = Version2()
 
-_NOTHING_TO_COMPUTE: Final = Trouble(
+_NOTHING_TO_COMPUTE: Final = RunBlocked(
     "a parallelization_list with an element at least",
     "the init part hands on nothing: the server computes nothing, and calls the task done",
     "see what the init part makes of its arguments and images",
@@ -360,12 +384,12 @@ _NOTHING_TO_COMPUTE: Final = Trouble(
 )
 
 
-def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> Trouble:
+def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> RunBlocked:
     """The server's "Cannot run task for an empty image list"."""
     wanted = {**dataset.type_filters, **types}
     there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
     with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
-    return Trouble(
+    return RunBlocked(
         f"an image{with_types} for the task to work on",
         f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
         "fails with this",
@@ -403,7 +427,7 @@ def first_dataset(
     return _inputs(empty, given, types)[0]
 
 
-def _is_good(answer: Answer, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
+def _is_good(answer: CallResult, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
     """Whether the server goes on with what a command has written."""
     return (
         answer.succeeded
@@ -439,9 +463,10 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
             )
         if isinstance(schema := task.get(part.args_schema), dict):
             yield ModelFault(
-                (part.args_schema,), f"no {part.args_schema} without {part.executable}",
+                (part.args_schema,),
+                f"no {part.args_schema} without {part.executable}",
                 shown(schema),
-            )  # fmt: skip
+            )
     for part in _PARTS:
         schema = task.get(part.args_schema)
         for fault in _key_faults(schema) if isinstance(schema, dict) else ():

@@ -1,6 +1,6 @@
 """How to get a manifest into the wheel that lies in the source tree and is lost in between.
 
-This is the mistake that people really make, and its mend differs for every build
+This is the mistake that people really make, and its fix differs for every build
 backend. A hint names the cause where the candidate's files tell it, and gives the lines
 to add, replace or delete; each edit is tried on a copy of the file's text first, and
 one that does not read back as intended is described in words instead.

@@ -80,7 +80,7 @@ class Crash:
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExitSignature:
     """The end of a command, as far as two starts that do the same agree in it."""
 
     status: int
@@ -91,13 +91,13 @@ class Ending:
     frames: tuple[Frame, ...]
     """Where that exception was raised."""
 
-    def renamed(self, option: str, other: str) -> Ending:
+    def renamed(self, option: str, other: str) -> ExitSignature:
         """The same, had the command been given the option `other` in place of `option`."""
         if not _words(option) <= self.words:
             return self
         return replace(self, words=self.words - _words(option) | _words(other))
 
-    def without(self, options: Iterable[str]) -> Ending:
+    def without(self, options: Iterable[str]) -> ExitSignature:
         """The same, but for the words of some options."""
         return replace(self, words=self.words - _words(" ".join(options)))
 
@@ -125,7 +125,7 @@ class Start:
         return read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
 
     @cached_property
-    def last_words(self) -> str:
+    def output_tail(self) -> str:
         """What it said in the end: its exception, or the last lines of its output."""
         if self.crash is not None:
             return f"{self.crash.type}: {self.crash.message}".removesuffix(": ")
@@ -144,21 +144,24 @@ class Start:
         return f"cd {shlex.quote(str(_work(Path(self.output_file).parent)))} && {shlex.join(argv)}"
 
     @cached_property
-    def ending(self) -> Ending:
+    def ending(self) -> ExitSignature:
         """How it ended, without what differs between any two starts."""
         status, late = self.finished.returncode, self.finished.timed_out
         text = f"{self.finished.stdout}\n{self.finished.stderr}"
         if late:
             text = ""  # where the time limit cuts an output off is chance
         elif self.crash is not None:
-            text = self.last_words
+            text = self.output_tail
         folder = str(Path(self.arguments_file).parent)
-        for path, name in ((self.arguments_file, ARGUMENTS), (self.output_file, OUTPUT),
-                           (folder, "{folder}")):  # fmt: skip
+        for path, name in (
+            (self.arguments_file, ARGUMENTS),
+            (self.output_file, OUTPUT),
+            (folder, "{folder}"),
+        ):
             # A path may be broken over two lines of a box.
             text = re.sub(rf"[\s{_BOX}]*".join(map(re.escape, path)), f" {name} ", text)
         frames = self.crash.frames if self.crash is not None else ()
-        return Ending(status, late, _words(_DIFFERS.sub(" ", text)), frames)
+        return ExitSignature(status, late, _words(_DIFFERS.sub(" ", text)), frames)
 
 
 def start_command(

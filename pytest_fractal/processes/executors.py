@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
-from pytest_fractal.processes.processes import Finished, Stopper
+from pytest_fractal.processes.processes import Canceller, Finished
 
 
 class Executor(Protocol):
@@ -40,7 +40,7 @@ class LocalExecutor:
     def __init__(self, width: int) -> None:
         self._width = width
         self._slots = threading.BoundedSemaphore(width)
-        self._stopper = Stopper()
+        self._stopper = Canceller()
 
     @property
     def width(self) -> int:
@@ -63,9 +63,13 @@ class LocalExecutor:
         with self._slots:
             self._check_open()
             finished = processes.run(
-                argv, cwd=cwd, env=env, timeout=timeout, stopper=self._stopper,
+                argv,
+                cwd=cwd,
+                env=env,
+                timeout=timeout,
+                stopper=self._stopper,
                 supervision=supervision,
-            )  # fmt: skip
+            )
         self._check_open()
         return finished
 

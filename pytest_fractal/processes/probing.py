@@ -20,7 +20,7 @@ So a package whose tasks validate their arguments with pydantic, which tells all
 at once, costs one start a task, and one more. A plain function called with `**arguments`
 costs another: Python tells of the unknown argument alone. Only a command whose
 arguments file stays unread, or that may have refused the second option, is started
-in other ways (`Manner`) to find out what it would take, and how it treats an option
+in other ways (`Invocation`) to find out what it would take, and how it treats an option
 that cannot exist: two ways for one that reads, up to ten for one that does not.
 Where the file system keeps no access times, a command that tells contents apart is seen
 to read, at one start more for each "does it read?"; a failing one is trusted to, if it
@@ -49,7 +49,7 @@ CaseKind = Literal["not-json", "lacking", "unknown"]
 
 
 @dataclass(frozen=True)
-class Manner:
+class Invocation:
     """One way of handing the two paths to a command."""
 
     options: tuple[str, ...]
@@ -65,7 +65,7 @@ class Manner:
 class Attempt:
     """A start in another manner than Fractal's."""
 
-    manner: Manner
+    manner: Invocation
     start: Start
     reads: bool
 
@@ -102,7 +102,7 @@ class Probe:
     """What should be refused; only of a command that reads its arguments."""
 
     @property
-    def reading_manner(self) -> Manner | None:
+    def reading_manner(self) -> Invocation | None:
         """Another way, by which the command does read its arguments, though not by Fractal's."""
         reading = (attempt.manner for attempt in self.attempts if attempt.reads)
         return None if self.reads else next(reading, None)
@@ -118,7 +118,7 @@ class Probe:
             return False
         if self.reads:
             return alone is not None and alone.start.ending != self.first.ending
-        return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.last_words
+        return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.output_tail
 
     @property
     def refuses_options(self) -> bool:
@@ -154,13 +154,13 @@ class Probe:
     def _is_about_options(self) -> bool:
         """Whether the end is about options, of a command that ends the same with any."""
         first, impossible = self.first, self._attempt(_impossible(self.flags)[0])
-        if impossible is not None and IMPOSSIBLE in impossible.start.last_words:
+        if impossible is not None and IMPOSSIBLE in impossible.start.output_tail:
             return True
         if first.crash is not None:
             return first.crash.type == "KeyError" and first.crash.message.startswith("'-")
-        return _USAGE.search(first.last_words) is not None
+        return _USAGE.search(first.output_tail) is not None
 
-    def _attempt(self, manner: Manner) -> Attempt | None:
+    def _attempt(self, manner: Invocation) -> Attempt | None:
         return next((one for one in self.attempts if one.manner == manner), None)
 
     def _as_impossible(self, place: int) -> bool:
@@ -169,7 +169,7 @@ class Probe:
         if impossible is None:
             return False
         end = impossible.start.ending.renamed(IMPOSSIBLE, self.flags[place])
-        if IMPOSSIBLE not in impossible.start.last_words:
+        if IMPOSSIBLE not in impossible.start.output_tail:
             return end == self.first.ending
         # Who names the option that it refuses may suggest another that looks like it.
         return end == replace(self.first.ending, words=self.first.ending.words & end.words)
@@ -204,7 +204,7 @@ def probe_command(
     options = (flags[0], ARGUMENTS, flags[1], OUTPUT)
     content = b"{}" if takes_unknown else _encoded({UNKNOWN: 0})
 
-    def attempt(manner: Manner) -> Attempt:
+    def attempt(manner: Invocation) -> Attempt:
         other = start(content, manner.options)
         if other.read is not None:
             return Attempt(manner, other, other.read)
@@ -278,26 +278,26 @@ def probe_command(
     return Probe(flags, first, reads=True, attempts=tuple(attempts), cases=tuple(cases()))
 
 
-def _alone(flags: tuple[str, str]) -> Manner:
-    return Manner((flags[0], ARGUMENTS))
+def _alone(flags: tuple[str, str]) -> Invocation:
+    return Invocation((flags[0], ARGUMENTS))
 
 
-def _impossible(flags: tuple[str, str]) -> tuple[Manner, Manner]:
+def _impossible(flags: tuple[str, str]) -> tuple[Invocation, Invocation]:
     """Fractal's manner, with one of its options replaced by one that cannot exist."""
     return (
-        Manner((IMPOSSIBLE, ARGUMENTS, flags[1], OUTPUT)),
-        Manner((flags[0], ARGUMENTS, IMPOSSIBLE, OUTPUT)),
+        Invocation((IMPOSSIBLE, ARGUMENTS, flags[1], OUTPUT)),
+        Invocation((flags[0], ARGUMENTS, IMPOSSIBLE, OUTPUT)),
     )
 
 
-def _manners(flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]) -> Iterator[Manner]:
+def _manners(flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]) -> Iterator[Invocation]:
     """Ways in which commands are written by mistake, the likeliest first, and wrong ones."""
     yield _alone(flags)
-    yield from map(Manner, mistaken)
-    yield Manner((ARGUMENTS, OUTPUT))
-    yield Manner((ARGUMENTS,))
+    yield from map(Invocation, mistaken)
+    yield Invocation((ARGUMENTS, OUTPUT))
+    yield Invocation((ARGUMENTS,))
     yield from _impossible(flags)
-    yield Manner(())
+    yield Invocation(())
 
 
 def _required(schema: Mapping[str, Any]) -> list[str]:
@@ -312,7 +312,7 @@ def _reason(start: Start) -> str:
     if start.crash is None:
         return ""
     # `rich` breaks lines where it likes.
-    return _ECHO.sub("", " ".join(start.last_words.split()))
+    return _ECHO.sub("", " ".join(start.output_tail.split()))
 
 
 def _names(text: str, words: Iterable[str]) -> bool:

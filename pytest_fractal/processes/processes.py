@@ -35,11 +35,23 @@ _GRACE: Final = 0.5
 
 PASSED_VARIABLES: Final = frozenset(
     {
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ",
-        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "OMP_NUM_THREADS",
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "DYLD_FALLBACK_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_HOME",
+        "CUDA_PATH",
+        "OMP_NUM_THREADS",
     }
-)  # fmt: skip
+)
 """The caller's variables that a command may see, beside `LC_*`.
 
 A list of what is let through, not of what is held back: a CI job's environment is
@@ -112,8 +124,8 @@ class _Process(subprocess.Popen[bytes]):
         self.wait()
 
 
-class Stopper:
-    """Ends processes from another thread: those of `stopped_by`, and those that are given it."""
+class Canceller:
+    """Ends processes from another thread: those of `bind_canceller`, and those given it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -144,15 +156,15 @@ class Stopper:
 _thread = threading.local()
 
 
-def stopped_by(stopper: Stopper) -> None:
+def bind_canceller(stopper: Canceller) -> None:
     """Let `stopper` end what the calling thread runs from now on."""
     _thread.stopper = stopper
 
 
-def pause(seconds: float) -> None:
+def cancellable_sleep(seconds: float) -> None:
     """Sleep. Raises `HarnessError` when the calling thread is to end what it does."""
     time.sleep(seconds)
-    stopper: Stopper | None = getattr(_thread, "stopper", None)
+    stopper: Canceller | None = getattr(_thread, "stopper", None)
     if stopper is not None and stopper.stopped:
         raise HarnessError("the run was stopped")
 
@@ -163,7 +175,7 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     timeout: float | None,
-    stopper: Stopper | None = None,
+    stopper: Canceller | None = None,
     supervision: Path | None = None,
     log: Path | None = None,
 ) -> Finished:
@@ -198,7 +210,7 @@ def run(
     assert process.stderr is not None
     readers = [_Reader(process.stdout, log), _Reader(process.stderr, log)]
     timed_out = False
-    stopper = stopper or getattr(_thread, "stopper", None) or Stopper()
+    stopper = stopper or getattr(_thread, "stopper", None) or Canceller()
     try:
         with stopper.watching(process):
             # Not wait(timeout), which looks every 50 ms whether the process has ended.
@@ -214,9 +226,17 @@ def run(
     returncode = -signal.SIGKILL if timed_out else process.returncode
     seen = _seen(supervision) if supervision else {}
     return Finished(
-        command, returncode, stdout, stderr, seconds, timed_out, epoch,
-        tuple(seen.get("left", ())), seen.get("ended"), seen.get("lingered", False),
-    )  # fmt: skip
+        command,
+        returncode,
+        stdout,
+        stderr,
+        seconds,
+        timed_out,
+        epoch,
+        tuple(seen.get("left", ())),
+        seen.get("ended"),
+        seen.get("lingered", False),
+    )
 
 
 def _supervisor(report: Path) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pytest_fractal.pytest_plugin.status_line import LiveLine
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.report.overview import title, visible
+from pytest_fractal.report.overview import escape_control_chars, title
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Outcome, Verdict
@@ -55,9 +55,13 @@ class CandidateCollector(pytest.Collector):
         for check in engine.plan():
             if not self._wanted or check.name in self._wanted:
                 yield CheckItem.from_parent(
-                    self, name=check.name, nodeid=f"{self._anchor}::{check.name}",
-                    suite=self._suite, engine=engine, check=check,
-                )  # fmt: skip
+                    self,
+                    name=check.name,
+                    nodeid=f"{self._anchor}::{check.name}",
+                    suite=self._suite,
+                    engine=engine,
+                    check=check,
+                )
 
 
 class CheckItem(pytest.Item):
@@ -113,11 +117,13 @@ class Suite:
         self._worker = worker is not None
         self.config = config
         self.session = Session(
-            specs, settings, config.rootpath,
+            specs,
+            settings,
+            config.rootpath,
             folder=Path(worker[_WORKER_KEY]) if worker else None,
             workers=worker["workercount"] if worker else 1,
             number=int(worker["workerid"].removeprefix("gw")) if worker else 0,
-        )  # fmt: skip
+        )
         config.add_cleanup(self.session.close)
         _end_as_by_ctrl_c(config)
         self._wanted = self._take_arguments(alone)
@@ -182,10 +188,12 @@ class Suite:
         settings = self.session.settings
         return any(
             (anchor, root.code, root.task, root.sample) in self._selected
-            or any(root.code.startswith(pattern.code) and pattern.task in (None, root.task)
-                   for pattern in settings.ignore)
+            or any(
+                root.code.startswith(pattern.code) and pattern.task in (None, root.task)
+                for pattern in settings.ignore
+            )
             for root in verdict.blockers
-        )  # fmt: skip
+        )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -196,7 +204,7 @@ class Suite:
         """Build, and say what is judged."""
         self.prepare()
         lines = [line for report in self._reports() for line in text.header_lines(report)]
-        return list(map(visible, lines))
+        return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -216,9 +224,14 @@ class Suite:
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for anchor, wanted in self._wanted.items():
             yield CandidateCollector.from_parent(
-                session, name=anchor, nodeid=anchor, path=self.config.rootpath / anchor,
-                suite=self, anchor=anchor, wanted=wanted,
-            )  # fmt: skip
+                session,
+                name=anchor,
+                nodeid=anchor,
+                path=self.config.rootpath / anchor,
+                suite=self,
+                anchor=anchor,
+                wanted=wanted,
+            )
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -257,7 +270,7 @@ class Suite:
         """
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, VerdictFailed):
-            report.longrepr = visible(text.verdict_text(call.excinfo.value.verdict))
+            report.longrepr = escape_control_chars(text.verdict_text(call.excinfo.value.verdict))
         if isinstance(item, CheckItem) and item.verdict is not None:
             judged = call.when == "call" or (call.when == "setup" and not report.passed)
             if judged:
@@ -305,12 +318,12 @@ class Suite:
         for report in self._reports():
             if not report.verdicts:
                 continue
-            terminalreporter.section(f"fractal: {visible(title(report))}")
+            terminalreporter.section(f"fractal: {escape_control_chars(title(report))}")
             lines = [*text.warning_lines(report), *text.summary_lines(report)]
             if report.folder:
                 lines += [f"kept: {report.folder}", *text.repeat_lines(report)]
             for line in lines:
-                terminalreporter.line(visible(line))
+                terminalreporter.line(escape_control_chars(line))
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 for line in workflow_commands(report, self.session.settings.strict):
                     terminalreporter.line(line)
@@ -341,7 +354,7 @@ class Live:
 
     def begins(self, candidate: Candidate, doing: str) -> None:
         """Show what begins now, before there are checks."""
-        self.line.show(lambda: with_output(f"fractal: {visible(doing)}", candidate))
+        self.line.show(lambda: with_output(f"fractal: {escape_control_chars(doing)}", candidate))
 
     def _doing(self) -> str:
         """What the selected checks wait for."""

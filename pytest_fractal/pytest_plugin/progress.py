@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check
-from pytest_fractal.report.overview import visible
+from pytest_fractal.report.overview import escape_control_chars
 
 
 def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
@@ -18,7 +18,9 @@ def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
         for key in candidate.work(check.task, check.sample)
     )
     store = candidate.store
-    name = visible(candidate.wheel.distribution if candidate.has_wheel else candidate.spec.text)
+    name = escape_control_chars(
+        candidate.wheel.distribution if candidate.has_wheel else candidate.spec.text
+    )
     if not work:
         return ""
     if candidate.has_wheel and not store.has("install"):
@@ -32,5 +34,5 @@ def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
 
 def with_output(doing: str, candidate: Candidate) -> str:
     """What is being done, with the last line that the installer or the build has printed."""
-    said = visible(" ".join(candidate.last_words().split()))
+    said = escape_control_chars(" ".join(candidate.output_tail().split()))
     return f"{doing}: {said}" if said else f"{doing} ..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_fractal.report.model import CandidateReport
-from pytest_fractal.report.overview import ToMend, to_mend, visible
+from pytest_fractal.report.overview import ToFix, escape_control_chars, to_fix
 from pytest_fractal.report.repository import in_repository
 from pytest_fractal.rules import REGISTRY
 
@@ -15,11 +15,11 @@ def workflow_commands(candidate: CandidateReport, strict: bool) -> Iterator[str]
 
     GitHub shows ten errors and ten warnings of a step, and all of them in its log.
     """
-    for one in to_mend(candidate, strict):
+    for one in to_fix(candidate, strict):
         yield _command(candidate, one)
 
 
-def _command(candidate: CandidateReport, one: ToMend) -> str:
+def _command(candidate: CandidateReport, one: ToFix) -> str:
     verdict, found = one.verdict, one.finding
     task = verdict.task or (found.task if found else None)
     about = f" [{task}]" if task else ""
@@ -43,7 +43,7 @@ def _command(candidate: CandidateReport, one: ToMend) -> str:
 
 
 def _data(text: str) -> str:
-    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return escape_control_chars(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -7,7 +7,7 @@ import json
 from typing import Final
 
 from pytest_fractal.report.model import Report
-from pytest_fractal.report.overview import number
+from pytest_fractal.report.overview import pluralize
 from pytest_fractal.verdicts import Outcome
 
 _LABEL: Final = "fractal"
@@ -27,10 +27,10 @@ def message(report: Report) -> tuple[str, str]:
     broken = len({one.code for one in verdicts if one.outcome is Outcome.FAIL})
     warnings = sum(one.outcome is Outcome.WARN for one in verdicts)
     if broken:
-        return f"{number(broken, 'rule')} broken", "red"
+        return f"{pluralize(broken, 'rule')} broken", "red"
     if not report.complete or not verdicts:
         return "not judged", "lightgrey"
-    told = number(warnings, "warning")
+    told = pluralize(warnings, "warning")
     if not report.passed:
         return (told, "red") if report.strict and warnings else ("not judged", "lightgrey")
     return (f"passes, {told}", "yellow") if warnings else ("passes", "brightgreen")

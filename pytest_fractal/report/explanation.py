@@ -39,18 +39,22 @@ def explanation(rule: Rule, width: int, *, colored: bool = False) -> str:
 def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     yield "Why", rule.rationale.split("\n\n"), None
     yield "For example", [rule.example], None
-    yield "How to mend it", [rule.mend], None
+    yield "How to fix it", [rule.fix], None
     if seen := observations().get(rule.code):
-        yield "What real servers did", [
-            f"fractal-server {one.server}, given {one.package}: {one.reaction}." for one in seen
-        ], None  # fmt: skip
+        yield (
+            "What real servers did",
+            [f"fractal-server {one.server}, given {one.package}: {one.reaction}." for one in seen],
+            None,
+        )
     yield "How it is judged", list(_judging(rule)), None
     server = " --fractal-server" if rule.asks_server else ""
     alone = f"pytest --fractal-package=. --fractal-select={rule.code}{server}"
     yield "To judge by this rule alone", [alone], "code"
-    yield "To ignore it, in pyproject.toml", [
-        "[tool.pytest.ini_options]", f'fractal_ignore = ["{rule.code}: the reason"]'
-    ], "code"  # fmt: skip
+    yield (
+        "To ignore it, in pyproject.toml",
+        ["[tool.pytest.ini_options]", f'fractal_ignore = ["{rule.code}: the reason"]'],
+        "code",
+    )
     yield "Where it is written down", rule.cite, None
     yield "Its page, with packages that break it", [rule.page], None
 
@@ -82,6 +86,10 @@ def _listed(codes: Sequence[str]) -> str:
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
     """A paragraph; an address is never broken."""
     return textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

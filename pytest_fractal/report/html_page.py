@@ -15,13 +15,13 @@ from pytest_fractal.report.overview import (
     WORST_FIRST,
     Matrix,
     check_again,
-    facts,
+    headline,
     matrix,
+    metadata_rows,
     names,
-    number,
-    sentence,
+    pluralize,
     title,
-    to_mend,
+    to_fix,
     worst,
 )
 from pytest_fractal.report.timeline import Bar, timeline
@@ -67,7 +67,7 @@ def render(report: Report) -> str:
             element("meta", http_equiv="Content-Security-Policy", content=policy),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name="color-scheme", content="light dark"),
-            element("title", f"{heading}: {sentence(report)}"),
+            element("title", f"{heading}: {headline(report)}"),
             element("style", style),
         ),
         element(
@@ -97,7 +97,7 @@ def _digest(text: str) -> str:
 
 def _candidates(report: Report) -> Iterator[Markup]:
     if not report.candidates:
-        yield element("h1", sentence(report))
+        yield element("h1", headline(report))
     for place, candidate in enumerate(report.candidates):
         yield _Page(candidate, report, f"c{place}-").section()
 
@@ -110,9 +110,16 @@ def _filter(report: Report) -> Iterator[Markup]:
     yield element(
         "search",
         element(
-            "label", "Filter ",
-            element("input", type="search", id="filter", autocomplete="off", spellcheck="false",
-                    placeholder="rule, task or text"),
+            "label",
+            "Filter ",
+            element(
+                "input",
+                type="search",
+                id="filter",
+                autocomplete="off",
+                spellcheck="false",
+                placeholder="rule, task or text",
+            ),
         ),
         element(
             "span",
@@ -130,7 +137,7 @@ def _filter(report: Report) -> Iterator[Markup]:
         ),
         element("output", id="matches", for_="filter"),
         hidden=True,
-    )  # fmt: skip
+    )
 
 
 class _Page:
@@ -151,7 +158,7 @@ class _Page:
         return element(
             "section",
             self._verdict(),
-            *self._to_mend(),
+            *self._to_fix(),
             *self._checks(),
             *self._timeline(),
             *self._rules(),
@@ -170,24 +177,24 @@ class _Page:
                 element(
                     "h1", f"{title(self._candidate)} {'passes' if passed else 'does not pass'}"
                 ),
-                element("p", sentence(self._alone), class_="sentence"),
+                element("p", headline(self._alone), class_="sentence"),
                 element(
                     "dl",
                     (
                         element("div", element("dt", name), element("dd", value))
-                        for name, value in facts(self._candidate)
+                        for name, value in metadata_rows(self._candidate)
                     ),
                 ),
             ),
             class_=f"verdict {outcome}",
         )
 
-    def _to_mend(self) -> Iterator[Markup]:
-        told = to_mend(self._candidate, self._alone.strict)
+    def _to_fix(self) -> Iterator[Markup]:
+        told = to_fix(self._candidate, self._alone.strict)
         blocks = {id(one.verdict): one.blocks for one in told}
         ordered = list({id(one.verdict): one.verdict for one in told}.values())
         if ordered:
-            yield element("h2", "What to mend, best in this order")
+            yield element("h2", "What to fix, best in this order")
             yield element(
                 "ol",
                 (
@@ -205,18 +212,25 @@ class _Page:
                 "div",
                 element("p", verdict.reason) if verdict.reason else None,
                 [self._finding(found, verdict) for found in verdict.findings],
-                element("p", f"{number(blocks, 'other check')} blocked until this is mended.")
-                if blocks else None,
+                element("p", f"{pluralize(blocks, 'other check')} blocked until this is fixed.")
+                if blocks
+                else None,
                 element("p", "Check it again:"),
                 _command(check_again(self._candidate, verdict)),
-                element("p", element("a", f"More about {verdict.code}",
-                                     href=f"#{self._prefix}{verdict.code}")),
-                id=self._id(verdict), tabindex="-1", class_="target",
+                element(
+                    "p",
+                    element(
+                        "a", f"More about {verdict.code}", href=f"#{self._prefix}{verdict.code}"
+                    ),
+                ),
+                id=self._id(verdict),
+                tabindex="-1",
+                class_="target",
             ),
             open=unfolded,
             class_=f"check {verdict.outcome}",
             data_outcome=verdict.outcome,
-        )  # fmt: skip
+        )
 
     def _heading(self, verdict: Verdict) -> Iterator[Markup | str]:
         yield _sign(verdict.outcome)
@@ -239,7 +253,7 @@ class _Page:
             ("task", found.task if found.task and verdict.task is None else None),
             ("expected", found.expected),
             ("found", found.found),
-            ("mend", found.hint),
+            ("fix", found.hint),
             ("weighs", f"as {found.severity}" if differs else None),
         ]
         return element(
@@ -275,9 +289,11 @@ class _Page:
                 element("tbody", self._rows(self._matrix)),
                 class_="matrix upright" if upright else "matrix",
             ),
-            class_="scroll", tabindex="0", role="region",
+            class_="scroll",
+            tabindex="0",
+            role="region",
             aria_labelledby=f"{self._prefix}matrix",
-        )  # fmt: skip
+        )
         yield element(
             "p",
             (
@@ -296,12 +312,15 @@ class _Page:
             yield element(
                 "tr",
                 element(
-                    "th", element("code", code), " ", element("span", _rule_name(code)),
+                    "th",
+                    element("code", code),
+                    " ",
+                    element("span", _rule_name(code)),
                     scope="row",
                 ),
                 (self._cell(code, one, row.get(one, ())) for one in table.subjects),
                 class_="family" if begins else None,
-            )  # fmt: skip
+            )
 
     def _cell(self, code: str, subject: str | None, verdicts: Sequence[Verdict]) -> Markup:
         if not verdicts:
@@ -311,17 +330,19 @@ class _Page:
         told = outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
         target = self._id(first) if told else f"{self._prefix}{code}"
         name = self._names.get(subject, subject)
-        several = f" ({number(len(verdicts), 'sample')})" if len(verdicts) > 1 else ""
+        several = f" ({pluralize(len(verdicts), 'sample')})" if len(verdicts) > 1 else ""
         return element(
             "td",
             element(
-                "a", SIGNS[outcome], href=f"#{target}",
+                "a",
+                SIGNS[outcome],
+                href=f"#{target}",
                 aria_label=f"{code} {_rule_name(code)}, {name}: {_MEANT[outcome]}{several}",
                 title=f"{name}: {_MEANT[outcome]}{several}",
             ),
             class_=outcome,
             data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
-        )  # fmt: skip
+        )
 
     def _timeline(self) -> Iterator[Markup]:
         bars = timeline(self._candidate)
@@ -340,14 +361,21 @@ class _Page:
                 "thead",
                 element(
                     "tr",
-                    (element("th", head, scope="col", class_=class_)
-                     for head, class_ in (("What", None), ("After", "after"), ("Began", "began"),
-                                          ("Seconds", None), ("When", "when"))),
+                    (
+                        element("th", head, scope="col", class_=class_)
+                        for head, class_ in (
+                            ("What", None),
+                            ("After", "after"),
+                            ("Began", "began"),
+                            ("Seconds", None),
+                            ("When", "when"),
+                        )
+                    ),
                 ),
             ),
             element("tbody", (_bar(bar, whole) for bar in bars)),
             class_="timeline",
-        )  # fmt: skip
+        )
 
     def _rules(self) -> Iterator[Markup]:
         if self._matrix.rules:
@@ -357,13 +385,23 @@ class _Page:
             outcome = worst(verdicts)
             yield element(
                 "details",
-                element("summary", _sign(outcome), element("code", code), " ",
-                        element("strong", _rule_name(code))),
-                element("div", *self._rule(code, verdicts), id=f"{self._prefix}{code}",
-                        tabindex="-1", class_="target"),
+                element(
+                    "summary",
+                    _sign(outcome),
+                    element("code", code),
+                    " ",
+                    element("strong", _rule_name(code)),
+                ),
+                element(
+                    "div",
+                    *self._rule(code, verdicts),
+                    id=f"{self._prefix}{code}",
+                    tabindex="-1",
+                    class_="target",
+                ),
                 class_="check rule",
                 data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
-            )  # fmt: skip
+            )
 
     def _rule(self, code: str, verdicts: Sequence[Verdict]) -> Iterator[Markup]:
         rule = REGISTRY.get(code)
@@ -371,14 +409,17 @@ class _Page:
             yield element("p", element("strong", rule.title))
             yield from (element("p", part) for part in rule.rationale.split("\n\n"))
             weight = "" if rule.severity is Severity.ERROR else " (a warning)"
-            yield element("p", f"How to mend it{weight}: {rule.mend}")
+            yield element("p", f"How to fix it{weight}: {rule.fix}")
             yield element("p", element("a", f"The page of {code}", href=rule.page))
         for outcome in WORST_FIRST:
             if some := [one for one in verdicts if one.outcome is outcome]:
                 yield element(
-                    "p", _sign(outcome), element("strong", f" {_MEANT[outcome]}"), ": ",
+                    "p",
+                    _sign(outcome),
+                    element("strong", f" {_MEANT[outcome]}"),
+                    ": ",
                     *self._listed(some),
-                )  # fmt: skip
+                )
 
     def _listed(self, verdicts: Sequence[Verdict]) -> Iterator[Markup | str]:
         """What verdicts of one outcome are about; those of the same reason together."""
@@ -412,13 +453,17 @@ class _Page:
         kept = self._candidate.folder
         yield element(
             "p",
-            ("The files of this run are kept in ", element("code", kept), ".") if kept else
-            ("The files of this run are gone; with ", element("code", "--fractal-keep"),
-             " they stay, and each of these can be repeated."),
-        )  # fmt: skip
+            ("The files of this run are kept in ", element("code", kept), ".")
+            if kept
+            else (
+                "The files of this run are gone; with ",
+                element("code", "--fractal-keep"),
+                " they stay, and each of these can be repeated.",
+            ),
+        )
         yield element(
             "details",
-            element("summary", number(len(runs), "process start")),
+            element("summary", pluralize(len(runs), "process start")),
             (
                 element(
                     "div",
@@ -446,10 +491,17 @@ def _bar(bar: Bar, whole: float) -> Markup:
 
     drawn = [
         element("rect", x=part(bar.ready), width=part(bar.waited), y=5, height=4, class_="waits")
-        if bar.waited > whole / 500 else None,
-        element("rect", x=part(bar.started), width=part(max(bar.seconds, whole / 400)), y=1,
-                height=12, rx=2),
-    ]  # fmt: skip
+        if bar.waited > whole / 500
+        else None,
+        element(
+            "rect",
+            x=part(bar.started),
+            width=part(max(bar.seconds, whole / 400)),
+            y=1,
+            height=12,
+            rx=2,
+        ),
+    ]
     waited = f", waited {bar.waited:.1f} s" if bar.waited >= 0.05 else ""
     return element(
         "tr",
@@ -460,13 +512,17 @@ def _bar(bar: Bar, whole: float) -> Markup:
         element(
             "td",
             element(
-                "svg", element("title", f"{bar.what}: {bar.ending or 'done'}"), *drawn,
-                width="100%", height=14, role="img",
+                "svg",
+                element("title", f"{bar.what}: {bar.ending or 'done'}"),
+                *drawn,
+                width="100%",
+                height=14,
+                role="img",
             ),
             class_="when",
         ),
         class_=f"{bar.kind} bad" if bar.bad else bar.kind,
-    )  # fmt: skip
+    )
 
 
 def _sign(outcome: Outcome) -> Markup:

@@ -10,16 +10,16 @@ from typing import Final
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import (
     Matrix,
-    ToMend,
+    ToFix,
     check_again,
-    facts,
+    escape_control_chars,
+    headline,
     matrix,
+    metadata_rows,
     names,
-    number,
-    sentence,
+    pluralize,
     title,
-    to_mend,
-    visible,
+    to_fix,
     worst,
 )
 from pytest_fractal.rules import REGISTRY
@@ -51,7 +51,7 @@ def render(report: Report) -> str:
     """The report as Markdown; what the candidate has chosen stays text, whatever it holds."""
     blocks = [block for candidate in report.candidates for block in _candidate(candidate, report)]
     if not blocks:
-        blocks = [f"## {SIGNS[Outcome.FAIL]} {_plain(sentence(report))}"]
+        blocks = [f"## {SIGNS[Outcome.FAIL]} {_plain(headline(report))}"]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -61,11 +61,11 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
         yield f"## {SIGNS[Outcome.PASS]} {_plain(title(candidate))} passes"
     else:
         yield f"## {SIGNS[Outcome.FAIL]} {_plain(title(candidate))} does not pass"
-    known = " · ".join(f"{name} {_plain(value)}" for name, value in facts(candidate))
-    yield f"**{sentence(alone)}** · {known}"
-    findings = to_mend(candidate, report.strict)
+    known = " · ".join(f"{name} {_plain(value)}" for name, value in metadata_rows(candidate))
+    yield f"**{headline(alone)}** · {known}"
+    findings = to_fix(candidate, report.strict)
     if findings:
-        yield "### What to mend next"
+        yield "### What to fix next"
         told = [_finding(candidate, one) for one in findings[:_IN_FULL]]
         yield from told[:_SHOWN]
         rest = told[_SHOWN:] + [_line(one) for one in findings[_IN_FULL:]]
@@ -88,14 +88,14 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     yield _folded("Where the time went", *_times(candidate))
 
 
-def _finding(candidate: CandidateReport, one: ToMend) -> str:
+def _finding(candidate: CandidateReport, one: ToFix) -> str:
     verdict, found = one.verdict, one.finding
     sign = SIGNS[Outcome.ERROR if found is None else Outcome.FAIL if one.heavy else Outcome.WARN]
     lines = [f"#### {sign} {_rule(verdict.code)} {_plain(verdict.rule)}"]
     about = [f"task {_code(found.task)}"] if found and found.task else []
     about += [f"sample {_code(verdict.sample)}"] if verdict.sample else []
     about += [_code(found.where)] if found and found.where else []
-    about += [f"blocks {number(one.blocks, 'other check')}"] if one.blocks else []
+    about += [f"blocks {pluralize(one.blocks, 'other check')}"] if one.blocks else []
     if about:
         lines.append(" · ".join(about))
     if found is None:
@@ -104,13 +104,13 @@ def _finding(candidate: CandidateReport, one: ToMend) -> str:
         lines += [
             _labelled("Expected", found.expected),
             _labelled("Found", found.found),
-            _labelled("Mend", found.hint),
+            _labelled("Fix", found.hint),
         ]
     lines.append(_folded("Check it again", _fence(check_again(candidate, verdict), "sh")))
     return "\n\n".join(lines)
 
 
-def _line(one: ToMend) -> str:
+def _line(one: ToFix) -> str:
     where = f" {_code(one.finding.where)}" if one.finding else ""
     return f"- {_rule(one.verdict.code)} {_plain(one.verdict.task or '')}{where}"
 
@@ -147,17 +147,21 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _times(candidate: CandidateReport) -> Iterator[str]:
     told = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in candidate.timings.items())
-    yield f"{told}; {number(len(candidate.runs), 'process start')}"
+    yield f"{told}; {pluralize(len(candidate.runs), 'process start')}"
     slowest = sorted(candidate.runs, key=lambda run: -run.seconds)[:10]
     if slowest:
         yield _rows(
             ["slowest starts", "sample", "seconds", "ended with"],
             [
-                [_plain(run.task), _plain(run.sample or ""), f"{run.seconds:.1f}",
-                 "time limit" if run.timed_out else str(run.returncode)]
+                [
+                    _plain(run.task),
+                    _plain(run.sample or ""),
+                    f"{run.seconds:.1f}",
+                    "time limit" if run.timed_out else str(run.returncode),
+                ]
                 for run in slowest
             ],
-        )  # fmt: skip
+        )
 
 
 def _name(code: str) -> str:
@@ -198,5 +202,5 @@ def _fence(text: str, language: str = "") -> str:
 
 
 def _clipped(text: str) -> str:
-    text = visible(text)
+    text = escape_control_chars(text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Final
 
-from pytest_fractal.report.overview import visible
+from pytest_fractal.report.overview import escape_control_chars
 
 _VOID: Final = frozenset({"meta", "input", "br", "wbr"})
 
@@ -26,7 +26,7 @@ def element(tag: str, /, *content: Content, **attributes: str | int | bool | Non
     """
     told = "".join(
         f" {key.rstrip('_').replace('_', '-')}"
-        + ("" if value is True else f'="{html.escape(visible(str(value)))}"')
+        + ("" if value is True else f'="{html.escape(escape_control_chars(str(value)))}"')
         for key, value in attributes.items()
         if value is not None and value is not False
     )
@@ -45,5 +45,5 @@ def _one(content: Content) -> str:
     if isinstance(content, Markup):
         return content
     if isinstance(content, str):
-        return html.escape(visible(content), quote=False)
+        return html.escape(escape_control_chars(content), quote=False)
     return joined(*content)

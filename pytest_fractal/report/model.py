@@ -247,10 +247,16 @@ def _runs(candidate: Candidate) -> Iterable[RunSummary]:
     ):
         finished = start.finished
         yield RunSummary(
-            task, sample, finished.argv, finished.returncode, round(finished.seconds, 3),
-            finished.timed_out, finished.started, start.again,
+            task,
+            sample,
+            finished.argv,
+            finished.returncode,
+            round(finished.seconds, 3),
+            finished.timed_out,
+            finished.started,
+            start.again,
             before.get((task, sample)) if sample else None,
-        )  # fmt: skip
+        )
 
 
 def _candidate(one: CandidateReport) -> dict[str, Any]:
@@ -262,23 +268,34 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "wheel": one.wheel,
         "python": one.python,
         "tasks": [
-            {"name": task.name, "slug": task.slug, "kind": task.kind,
-             "command": list(task.command),
-             "commands": {name: list(argv) for name, argv in task.commands.items()},
-             "source": task.source}
+            {
+                "name": task.name,
+                "slug": task.slug,
+                "kind": task.kind,
+                "command": list(task.command),
+                "commands": {name: list(argv) for name, argv in task.commands.items()},
+                "source": task.source,
+            }
             for task in one.tasks
         ],
         "verdicts": [_verdict(verdict) for verdict in one.verdicts],
         "runs": [
-            {"task": run.task, "sample": run.sample, "argv": list(run.argv),
-             "returncode": run.returncode, "seconds": run.seconds, "timed_out": run.timed_out,
-             "started": run.started, "again": run.again}
+            {
+                "task": run.task,
+                "sample": run.sample,
+                "argv": list(run.argv),
+                "returncode": run.returncode,
+                "seconds": run.seconds,
+                "timed_out": run.timed_out,
+                "started": run.started,
+                "again": run.again,
+            }
             for run in one.runs
         ],
         "summary": one.summary,
         "timings": dict(one.timings),
         "stages": [asdict(stage) for stage in one.stages],
-    }  # fmt: skip
+    }
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -290,12 +307,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
         "findings": [
-            {"where": found.where, "expected": found.expected, "found": found.found,
-             "hint": found.hint, "file": found.file, "pointer": found.pointer, "line": found.line,
-             "column": found.column, "task": found.task,
-             "severity": found.severity.value if found.severity else None,
-             "place": asdict(found.place) if found.place else None}
+            {
+                "where": found.where,
+                "expected": found.expected,
+                "found": found.found,
+                "hint": found.hint,
+                "file": found.file,
+                "pointer": found.pointer,
+                "line": found.line,
+                "column": found.column,
+                "task": found.task,
+                "severity": found.severity.value if found.severity else None,
+                "place": asdict(found.place) if found.place else None,
+            }
             for found in verdict.findings
         ],
         "seconds": verdict.seconds,
-    }  # fmt: skip
+    }

@@ -13,8 +13,13 @@ from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 WORST_FIRST: Final = (
-    Outcome.ERROR, Outcome.FAIL, Outcome.WARN, Outcome.BLOCKED, Outcome.PASS, Outcome.SKIP
-)  # fmt: skip
+    Outcome.ERROR,
+    Outcome.FAIL,
+    Outcome.WARN,
+    Outcome.BLOCKED,
+    Outcome.PASS,
+    Outcome.SKIP,
+)
 """Which outcome stands for several: what is skipped beside something judged says nothing."""
 
 _CONTROL: Final = re.compile(
@@ -23,12 +28,12 @@ _CONTROL: Final = re.compile(
 """What would move a terminal's cursor, turn text around, or make XML ill-formed."""
 
 
-def visible(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     r"""A text that shows its control characters as escapes, such as `\x1b`, instead of obeying."""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
 
 
-def sentence(report: Report) -> str:
+def headline(report: Report) -> str:
     """The result in a few words: `2 rules broken, 1 warning`."""
     verdicts = [verdict for candidate in report.candidates for verdict in candidate.verdicts]
     by_outcome: dict[Outcome, list[Verdict]] = {}
@@ -36,29 +41,32 @@ def sentence(report: Report) -> str:
         by_outcome.setdefault(verdict.outcome, []).append(verdict)
     broken = {verdict.code for verdict in by_outcome.get(Outcome.FAIL, ())}
     parts = [
-        number(len(broken), "rule") + " broken" if broken else "",
-        number(len(by_outcome.get(Outcome.ERROR, ())), "check") + " could not be made"
-        if Outcome.ERROR in by_outcome else "",
-        number(len(by_outcome.get(Outcome.WARN, ())), "warning")
-        if Outcome.WARN in by_outcome else "",
-        number(len(by_outcome.get(Outcome.BLOCKED, ())), "check") + " blocked"
-        if Outcome.BLOCKED in by_outcome else "",
-    ]  # fmt: skip
+        pluralize(len(broken), "rule") + " broken" if broken else "",
+        pluralize(len(by_outcome.get(Outcome.ERROR, ())), "check") + " could not be made"
+        if Outcome.ERROR in by_outcome
+        else "",
+        pluralize(len(by_outcome.get(Outcome.WARN, ())), "warning")
+        if Outcome.WARN in by_outcome
+        else "",
+        pluralize(len(by_outcome.get(Outcome.BLOCKED, ())), "check") + " blocked"
+        if Outcome.BLOCKED in by_outcome
+        else "",
+    ]
     told = ", ".join(part for part in parts if part)
     if not report.complete:
         return f"interrupted: {told}" if told else "interrupted"
     if not verdicts:
         return "nothing was judged"
-    return told or f"{number(len(verdicts), 'check')} passed or not applicable"
+    return told or f"{pluralize(len(verdicts), 'check')} passed or not applicable"
 
 
-def number(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A count with its noun."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
-class ToMend:
+class ToFix:
     """One finding, or a check that could not be made, with what hangs on it."""
 
     verdict: Verdict
@@ -70,8 +78,8 @@ class ToMend:
     """How many checks are blocked by its verdict."""
 
 
-def to_mend(candidate: CandidateReport, strict: bool) -> tuple[ToMend, ...]:
-    """What is to be mended, in the order in which that is best done: warnings last.
+def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
+    """What is to be fixed, in the order in which that is best done: warnings last.
 
     The order of the rules is that of their prerequisites, so what blocks comes first.
     """
@@ -81,13 +89,15 @@ def to_mend(candidate: CandidateReport, strict: bool) -> tuple[ToMend, ...]:
         for root in verdict.blockers
     )
     found = [
-        ToMend(
-            verdict, finding, strict or _weighs(verdict, finding),
+        ToFix(
+            verdict,
+            finding,
+            strict or _weighs(verdict, finding),
             blocked[verdict.code, verdict.task, verdict.sample],
         )
         for verdict in candidate.verdicts
         for finding in (verdict.findings or ((None,) if verdict.outcome is Outcome.ERROR else ()))
-    ]  # fmt: skip
+    ]
     return tuple(sorted(found, key=lambda one: not one.heavy))
 
 
@@ -140,7 +150,7 @@ def title(candidate: CandidateReport) -> str:
     return f"{candidate.name} {candidate.version}" if candidate.version else candidate.name
 
 
-def facts(candidate: CandidateReport) -> Iterator[tuple[str, str]]:
+def metadata_rows(candidate: CandidateReport) -> Iterator[tuple[str, str]]:
     """What else is known of the candidate, each with its name."""
     yield "from", candidate.source
     if candidate.wheel:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pytest_fractal.report.model import CandidateReport
-from pytest_fractal.verdicts import Place
+from pytest_fractal.verdicts import SourceLocation
 
 
 def repository_root(home: Path) -> Path:
@@ -20,7 +20,7 @@ def repository_root(home: Path) -> Path:
     return next((place for place in (home, *home.parents) if (place / ".git").exists()), home)
 
 
-def in_repository(candidate: CandidateReport, place: Place | None) -> str | None:
+def in_repository(candidate: CandidateReport, place: SourceLocation | None) -> str | None:
     """The path of a place's file from the root of the repository, with `/`; None if outside."""
     if place is None or candidate.home is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.report.overview import ToMend, title, to_mend, visible
+from pytest_fractal.report.overview import ToFix, escape_control_chars, title, to_fix
 from pytest_fractal.report.repository import in_repository
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import DOCUMENTATION
@@ -33,7 +33,7 @@ def render(report: Report) -> str:
 
 
 def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
-    told = to_mend(candidate, report.strict)
+    told = to_fix(candidate, report.strict)
     judged = {verdict.code for verdict in candidate.verdicts}
     rules = [rule for code, rule in REGISTRY.items() if code in judged]
     places = {rule.code: number for number, rule in enumerate(rules)}
@@ -47,7 +47,7 @@ def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
             }
         },
         # What tells the results of one upload from those of another package.
-        "automationDetails": {"id": f"pytest-fractal/{visible(candidate.name)}/"},
+        "automationDetails": {"id": f"pytest-fractal/{escape_control_chars(candidate.name)}/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [
             {
@@ -56,7 +56,7 @@ def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
                 "toolExecutionNotifications": [
                     {
                         "level": "error",
-                        "message": {"text": visible(one.verdict.reason or "")},
+                        "message": {"text": escape_control_chars(one.verdict.reason or "")},
                         "associatedRule": {"id": one.verdict.code},
                     }
                     for one in told
@@ -76,7 +76,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "name": rule.name,
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.rationale or rule.title},
-        "help": {"text": f"{rule.rationale}\n\nMend: {rule.mend}".strip()},
+        "help": {"text": f"{rule.rationale}\n\nMend: {rule.fix}".strip()},
         "helpUri": rule.page,
         "defaultConfiguration": {
             "level": "error" if rule.severity is Severity.ERROR else "warning"
@@ -85,19 +85,18 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(
-    candidate: CandidateReport, one: ToMend, found: Finding, places: Mapping[str, int]
+    candidate: CandidateReport, one: ToFix, found: Finding, places: Mapping[str, int]
 ) -> dict[str, Any]:
     verdict = one.verdict
     names = [name for name in (verdict.task or found.task, verdict.sample) if name]
     about = f" [{'-'.join(names)}]" if names else ""
     text = (
-        f"{verdict.rule}{about}: expected {found.expected}; found {found.found}\n"
-        f"Mend: {found.hint}"
+        f"{verdict.rule}{about}: expected {found.expected}; found {found.found}\nFix: {found.hint}"
     )
     result: dict[str, Any] = {
         "ruleId": verdict.code,
         "level": "error" if one.heavy else "warning",
-        "message": {"text": visible(text)},
+        "message": {"text": escape_control_chars(text)},
         "locations": [_location(candidate, found)],
         "partialFingerprints": {"finding/v1": _fingerprint(candidate, one, found)},
     }
@@ -127,16 +126,26 @@ def _location(candidate: CandidateReport, found: Finding) -> dict[str, Any]:
 
 def _logical(candidate: CandidateReport, found: Finding) -> Iterator[dict[str, str]]:
     if found.task:
-        yield {"name": visible(found.task), "kind": "task",
-               "fullyQualifiedName": visible(f"{title(candidate)} {found.task}")}  # fmt: skip
+        yield {
+            "name": escape_control_chars(found.task),
+            "kind": "task",
+            "fullyQualifiedName": escape_control_chars(f"{title(candidate)} {found.task}"),
+        }
     if found.pointer:
-        yield {"fullyQualifiedName": visible(found.pointer), "kind": "object"}
+        yield {"fullyQualifiedName": escape_control_chars(found.pointer), "kind": "object"}
 
 
-def _fingerprint(candidate: CandidateReport, one: ToMend, found: Finding) -> str:
+def _fingerprint(candidate: CandidateReport, one: ToFix, found: Finding) -> str:
     """What makes a finding the same one although lines were added above it."""
-    parts = (candidate.name, one.verdict.code, found.task, one.verdict.sample, found.file,
-             found.pointer, found.expected)  # fmt: skip
+    parts = (
+        candidate.name,
+        one.verdict.code,
+        found.task,
+        one.verdict.sample,
+        found.file,
+        found.pointer,
+        found.expected,
+    )
     return hashlib.sha256(
         "\0".join(part or "" for part in parts).encode(errors="replace")
     ).hexdigest()[:32]

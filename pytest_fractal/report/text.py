@@ -14,7 +14,7 @@ WIDTH = 96
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """A verdict that is not good, with all that it takes to mend the package."""
+    """A verdict that is not good, with all that it takes to fix the package."""
     rule = REGISTRY[verdict.code]
     sample = f"-{verdict.sample}" if verdict.sample else ""
     about = f" [{verdict.task}{sample}]" if verdict.task else ""
@@ -39,7 +39,7 @@ def _finding_lines(found: Finding) -> Iterator[str]:
         yield from _wrapped("task", found.task)
     yield from _wrapped("expected", found.expected)
     yield from _wrapped("found", found.found)
-    yield from _wrapped("mend", found.hint)
+    yield from _wrapped("fix", found.hint)
 
 
 def _wrapped(label: str, text: str) -> Iterator[str]:
@@ -52,9 +52,13 @@ def _wrapped(label: str, text: str) -> Iterator[str]:
             yield before + paragraph
         else:
             yield from textwrap.wrap(
-                paragraph, WIDTH, initial_indent=before, subsequent_indent=" " * len(lead),
-                break_long_words=False, break_on_hyphens=False,
-            ) or [before.rstrip()]  # fmt: skip
+                paragraph,
+                WIDTH,
+                initial_indent=before,
+                subsequent_indent=" " * len(lead),
+                break_long_words=False,
+                break_on_hyphens=False,
+            ) or [before.rstrip()]
 
 
 def header_lines(report: CandidateReport) -> list[str]:
@@ -93,7 +97,7 @@ def warning_lines(report: CandidateReport) -> Iterator[str]:
                 where = f" {found.where}:" if found.where else ""
                 yield f"{verdict.code}{about}{where} expected {found.expected},"
                 yield f"      found {found.found}"
-                yield f"      mend: {found.hint}"
+                yield f"      fix: {found.hint}"
 
 
 def repeat_lines(report: CandidateReport) -> Iterator[str]:

@@ -50,13 +50,20 @@ def timeline(candidate: CandidateReport) -> tuple[Bar, ...]:
     for stage in sorted(candidate.stages, key=lambda one: one.started):
         before = max(
             (bar for bar in bars if zero + bar.ended <= stage.started + 0.05),
-            key=lambda bar: bar.ended, default=None,
-        )  # fmt: skip
+            key=lambda bar: bar.ended,
+            default=None,
+        )
         began = stage.started - zero
         bars.append(
-            Bar(stage.name, "stage", began, stage.seconds, before.what if before else None,
-                min(before.ended, began) if before else began)
-        )  # fmt: skip
+            Bar(
+                stage.name,
+                "stage",
+                began,
+                stage.seconds,
+                before.what if before else None,
+                min(before.ended, began) if before else began,
+            )
+        )
     bars += _runs(candidate, zero, {bar.what: bar for bar in bars})
     return tuple(sorted(bars, key=lambda bar: (bar.started, bar.what)))
 
@@ -85,10 +92,14 @@ def _runs(candidate: CandidateReport, zero: float, stages: dict[str, Bar]) -> It
         starts[run.task] += run.sample is None
         bar = Bar(
             f"{run.task}{part}, {run.sample or f'start {starts[run.task]}'}",
-            "probe" if run.sample is None else "sample", began, run.seconds,
+            "probe" if run.sample is None else "sample",
+            began,
+            run.seconds,
             before.what if before else None,
-            min(before.ended, began) if before else began, _ending(run), about in broken,
-        )  # fmt: skip
+            min(before.ended, began) if before else began,
+            _ending(run),
+            about in broken,
+        )
         known = latest.get((about, part))
         if known is None or known.ended < bar.ended:
             latest[about, part] = bar

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from pytest_fractal.facts import Command, Installation
 from pytest_fractal.processes.commands import Crash
 from pytest_fractal.processes.probing import UNKNOWN
-from pytest_fractal.rules.registry import Spec, rule
+from pytest_fractal.rules.registry import Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
@@ -22,10 +22,10 @@ _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
 
 @rule(
     "FR301",
-    "starts",
+    "command-starts",
     needs=("FR002", "FR110"),
-    cite=(Spec.COMMAND_LINE,),
-    mend="Start the script in a fresh environment, and mend the first error.",
+    cite=(Source.COMMAND_LINE,),
+    fix="Start the script in a fresh environment, and fix the first error.",
     example="import cellpose, and cellpose is not among the dependencies.",
 )
 def starts(command: Command) -> Iterator[Finding]:
@@ -41,34 +41,47 @@ def starts(command: Command) -> Iterator[Finding]:
         broken = crash is not None and crash.cannot_import
     else:
         broken = crash is not None and crash.raised_by_import
-    missing = _MISSING.search(first.last_words) if finished.returncode else None
+    missing = _MISSING.search(first.output_tail) if finished.returncode else None
     if finished.returncode in (126, 127) and not probe.reads:
-        yield _finding(command, "a program that can be started", _said(command), "see that the "
-                       "interpreter is there, and that the file may be executed")  # fmt: skip
+        yield _finding(
+            command,
+            "a program that can be started",
+            _said(command),
+            "see that the interpreter is there, and that the file may be executed",
+        )
     elif broken or (missing and probe.ends_before_options):
-        found = _told(command, crash.headline if crash else first.last_words, crash)
+        found = _told(command, crash.headline if crash else first.output_tail, crash)
         hint = _hint_for_import(command, crash, missing and missing[1])
         yield _finding(command, "a script that imports what it needs", found, hint, crash)
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
-        yield _finding(command, "a script that starts", finished.ending,
-                       "a compiled dependency crashes while it is imported: run the script with "
-                       "`python -X faulthandler` to see which")  # fmt: skip
+        yield _finding(
+            command,
+            "a script that starts",
+            finished.ending,
+            "a compiled dependency crashes while it is imported: run the script with "
+            "`python -X faulthandler` to see which",
+        )
     elif probe.ends_before_options:
         found = (
             _told(command, crash.headline, crash)
             if crash
             else f"{finished.ending}: {_said(command)}"
         )
-        yield _finding(command, "a script that gets as far as its arguments", found,
-                       _hint_for_end(crash), crash)  # fmt: skip
+        yield _finding(
+            command,
+            "a script that gets as far as its arguments",
+            found,
+            _hint_for_end(crash),
+            crash,
+        )
 
 
 @rule(
     "FR302",
     "accepts-arguments",
     needs=("FR301",),
-    cite=(Spec.COMMAND_LINE,),
-    mend="Take the two options as `run_fractal_task` of fractal-tasks-core does.",
+    cite=(Source.COMMAND_LINE,),
+    fix="Take the two options as `run_fractal_task` of fractal-tasks-core does.",
     example='parser.add_argument("--json"): -j is refused.',
 )
 def accepts_arguments(command: Command) -> Iterator[Finding]:
@@ -82,27 +95,30 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
     expected = f"a command that takes `{flag} ARGS.json {option} OUT.json`"
     if probe.refuses_output_option:
         yield _finding(
-            command, expected, f"it takes {flag}, but refuses {option}: {_said(command)}",
+            command,
+            expected,
+            f"it takes {flag}, but refuses {option}: {_said(command)}",
             f"declare the option {option} too, with one value: the path to write the output to",
-        )  # fmt: skip
+        )
     elif probe.refuses_options:
         manner = probe.reading_manner
         takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
         yield _finding(
-            command, expected, f"{finished.ending}, its arguments unread{takes}: "
-            f"{_said(command)}",
+            command,
+            expected,
+            f"{finished.ending}, its arguments unread{takes}: {_said(command)}",
             f"declare the options {flag} and {option}, each with a path as its value; argparse: "
             f'parser.add_argument("{flag}", required=True) and '
             f'parser.add_argument("{option}", required=True)',
-        )  # fmt: skip
+        )
 
 
 @rule(
     "FR303",
     "reads-arguments",
     needs=("FR302",),
-    cite=(Spec.ARGUMENTS,),
-    mend="Load the JSON file that the first option names, and work by its content.",
+    cite=(Source.ARGUMENTS,),
+    fix="Load the JSON file that the first option names, and work by its content.",
     example='open("arguments.json") instead of the path behind the option.',
 )
 def reads_arguments(command: Command) -> Iterator[Finding]:
@@ -116,12 +132,13 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     if not probe.reads:
         said = f": {_said(command)}" if finished.returncode and not finished.timed_out else ""
         yield _finding(
-            command, f"the file behind {flag} is read",
+            command,
+            f"the file behind {flag} is read",
             f"{finished.ending}, and the file was not read{said}",
             f"open the path that follows {flag} and load it as JSON, before anything that may fail"
             if not finished.timed_out
             else "the command hangs before it looks at its arguments: see what it waits for",
-        )  # fmt: skip
+        )
 
 
 @rule(
@@ -129,8 +146,8 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     "refuses-bad-arguments",
     severity=Severity.WARNING,
     needs=("FR303",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
     example='args.get("sigma") for a required argument: without it the task goes on.',
 )
 def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
@@ -161,7 +178,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             found = finished.ending
         elif case.goes_unnoticed:
             expected = f"a refusal of {given[case.kind]}"
-            said = _readable(command, case.start.last_words)
+            said = _readable(command, case.start.output_tail)
             found = f"it ends as it does without it: {said}"
         else:
             continue
@@ -189,7 +206,7 @@ def _finding(
 
 
 def _said(command: Command) -> str:
-    return _readable(command, command.probe.first.last_words) or "it says nothing"
+    return _readable(command, command.probe.first.output_tail) or "it says nothing"
 
 
 def _readable(command: Command, text: str) -> str:
@@ -236,9 +253,9 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
     installation = command.installation
     if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
         if installation is None:
-            return "mend the syntax, or name another interpreter in the command"
+            return "fix the syntax, or name another interpreter in the command"
         version = installation.environment.interpreter.version
-        return f"mend the syntax for Python {version}, or raise requires-python"
+        return f"fix the syntax for Python {version}, or raise requires-python"
     hidden = re.search(r"'([\w.]+)' is not a package", crash.message if crash else "")
     if hidden is not None and hidden[1] == Path(command.part.script).stem:
         return f"{command.part.script} hides the module {hidden[1]!r} that it imports: rename it"
@@ -261,7 +278,7 @@ def _hint_for_import(command: Command, crash: Crash | None, module: str | None) 
             "Fractal runs the file as a script: name the package in its imports, such as "
             f"`from {package}.module import ...` for `from .module import ...`"
         )
-    return "mend the exception: it is raised while the script imports what it needs"
+    return "fix the exception: it is raised while the script imports what it needs"
 
 
 IMPORT_NAMES: Final = {
@@ -330,12 +347,12 @@ def _drifted(installation: Installation, crash: Crash) -> str | None:
         return None
     other = (imported[1] or imported[2]).partition(".")[0]
     if other == installation.wheel.package:
-        return f"{imported[1] or imported[2]} is a module of the package itself: mend the import"
+        return f"{imported[1] or imported[2]} is a module of the package itself: fix the import"
     if other in sys.stdlib_module_names:
         version = installation.environment.interpreter.version
         return (
             f"{_installed(installation, importing)} does not fit to Python {version}: limit its "
-            "version or requires-python, or mend the line if it is yours"
+            "version or requires-python, or fix the line if it is yours"
         )
     names = [_installed(installation, module) for module in (importing, other)]
     if importing == other:

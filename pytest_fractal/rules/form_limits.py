@@ -15,7 +15,7 @@ Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Limit:
+class FormLimitation:
     """One place of a schema that the form cannot draw."""
 
     code: str
@@ -43,7 +43,7 @@ _TAGGED: Final = (
 )
 
 
-def form_limits(schema: Mapping[str, Any]) -> Iterator[Limit]:
+def form_limits(schema: Mapping[str, Any]) -> Iterator[FormLimitation]:
     """All places that the form cannot draw, in the order of the schema.
 
     `schema` is a valid JSON Schema whose references resolve. What is described in
@@ -76,62 +76,79 @@ def _parts(
         yield from _parts(inner, (*keys, "anyOf", index), schema)
 
 
-def _of_names(keys: Keys, schema: Mapping[str, Any]) -> Iterator[Limit]:
+def _of_names(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation]:
     expected = f"no argument called {', '.join(sorted(_NAMES))}"
     hint = "give it a name that says what it is; instead of *args and **kwargs, name each argument"
     name = schema.get("name")
     if isinstance(name, str) and name in _NAMES:
-        yield Limit("E01", (*keys, "name"), expected, f'"name": {json.dumps(name)}', hint)
+        yield FormLimitation("E01", (*keys, "name"), expected, f'"name": {json.dumps(name)}', hint)
     properties = schema.get("properties")
     for name in properties if isinstance(properties, dict) else ():
         if name in _NAMES:
             found = f"an argument called {name}"
-            yield Limit("E01", (*keys, "properties", name), expected, found, hint, refused=False)
+            yield FormLimitation(
+                "E01", (*keys, "properties", name), expected, found, hint, refused=False
+            )
 
 
 def _of_one(
     keys: Keys, schema: Mapping[str, Any], parent: Mapping[str, Any] | None
-) -> Iterator[Limit]:
+) -> Iterator[FormLimitation]:
     if "definitions" in schema:
-        yield Limit(
-            "E02", (*keys, "definitions"),
+        yield FormLimitation(
+            "E02",
+            (*keys, "definitions"),
             "shared parts under `$defs`, and references such as #/$defs/NAME",
             "they are under `definitions`, which the form does not look into",
             "generate the schema anew with pydantic 2: fractal-task-tools, `fractal-manifest "
             "create`",
-        )  # fmt: skip
+        )
     values = _listed(schema, "enum")
     if len({type(value) for value in values}) > 1:
-        yield Limit(
-            "E03", (*keys, "enum"), "choices of one type", _shown(values),
+        yield FormLimitation(
+            "E03",
+            (*keys, "enum"),
+            "choices of one type",
+            _shown(values),
             'write all of them as texts, `Literal["1", "auto"]`, and convert in the task',
-        )  # fmt: skip
+        )
     if not any(key in schema for key in _SHAPES):
         yield _untyped(keys, schema)
     if schema.get("type") == "boolean" and "default" not in {**schema, **(parent or {})}:
         yield _boolean(keys)
     if schema.get("type") == "object" and schema.get("additionalProperties") == _BOOLEAN:
-        yield Limit(
-            "E06", keys, "an object whose values are no booleans", "an object of booleans",
+        yield FormLimitation(
+            "E06",
+            keys,
+            "an object whose values are no booleans",
+            "an object of booleans",
             f"instead of `dict[str, bool]` take the names for which it is true, "
             f"`{_name(keys)}: list[str]`, or a model with a field for each",
-        )  # fmt: skip
+        )
     if any(isinstance(text, str) and not text.strip() for text in _texts(schema.get("default"))):
-        yield Limit(
-            "E07", (*keys, "default"), "a default without empty texts", _shown(schema["default"]),
+        yield FormLimitation(
+            "E07",
+            (*keys, "default"),
+            "a default without empty texts",
+            _shown(schema["default"]),
             f"make it optional, `{_name(keys)}: str | None = None`, or leave the empty text out: "
             "the form sends none for a field that is empty",
-        )  # fmt: skip
+        )
     for index, inner in enumerate(_listed(schema, "prefixItems")):
         if inner == _BOOLEAN:
-            yield Limit(
-                "E08", (*keys, "prefixItems", index), "a tuple without booleans", "a boolean",
+            yield FormLimitation(
+                "E08",
+                (*keys, "prefixItems", index),
+                "a tuple without booleans",
+                "a boolean",
                 "make the boolean an argument of its own with a default, or take a model with "
                 "named fields instead of the tuple",
-            )  # fmt: skip
+            )
 
 
-def _of_any(keys: Keys, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Limit]:
+def _of_any(
+    keys: Keys, schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[FormLimitation]:
     choices = [one for one in _listed(schema, "anyOf") if isinstance(one, dict)]
     if not choices:
         return
@@ -139,75 +156,97 @@ def _of_any(keys: Keys, schema: Mapping[str, Any], root: Mapping[str, Any]) -> I
     others = [one for one in choices if one != _NULL]
     nullable = len(others) < len(choices)
     if nullable and others == [_BOOLEAN] and len(choices) == 2:
-        yield Limit(
-            "E10", here, "a boolean that is true or false", "a boolean that may be null",
+        yield FormLimitation(
+            "E10",
+            here,
+            "a boolean that is true or false",
+            "a boolean that may be null",
             f"write `{name}: bool = False`; for three answers "
             f'`{name}: Literal["yes", "no", "unset"] = "unset"`',
-        )  # fmt: skip
+        )
     for one in others if nullable else ():
         target, error = _target(one, root)
         if error is not None:
-            yield Limit(
-                "I91", here, "references such as #/$defs/NAME", error,
+            yield FormLimitation(
+                "I91",
+                here,
+                "references such as #/$defs/NAME",
+                error,
                 "put what it refers to under `$defs`",
-            )  # fmt: skip
+            )
         if "enum" in one or "enum" in target:
-            yield Limit(
-                "E11" if "enum" in one else "E12", here,
-                "a choice that cannot be null", f"a choice that may be null: {_shown(target)}",
+            yield FormLimitation(
+                "E11" if "enum" in one else "E12",
+                here,
+                "a choice that cannot be null",
+                f"a choice that may be null: {_shown(target)}",
                 f'add a choice for it instead of None: `{name}: Literal[..., "none"] = "none"`',
-            )  # fmt: skip
+            )
     primitives = [one["type"] for one in others if one.get("type") in _PRIMITIVES]
     references = [one["$ref"] for one in choices if "$ref" in one]
     if len(primitives) > 1:
-        yield Limit(
-            "E13", here, "one simple type, or one and null", f"{' or '.join(primitives)}",
+        yield FormLimitation(
+            "E13",
+            here,
+            "one simple type, or one and null",
+            f"{' or '.join(primitives)}",
             f"write one type for {name}: `float` for whole numbers too, `str` for what the task "
             "then converts",
-        )  # fmt: skip
+        )
     if len(references) > 1:
-        yield Limit(
-            "E14", here, "one model, or one and null", f"{' or '.join(map(str, references))}",
+        yield FormLimitation(
+            "E14",
+            here,
+            "one model, or one and null",
+            f"{' or '.join(map(str, references))}",
             f"for {name} {_TAGGED}",
-        )  # fmt: skip
+        )
     if len(primitives) <= 1 and len(references) <= 1 and len(_listed(schema, "anyOf")) > 2:
-        yield Limit(
-            "E15", here, "two choices at most", f"{len(_listed(schema, 'anyOf'))} choices",
+        yield FormLimitation(
+            "E15",
+            here,
+            "two choices at most",
+            f"{len(_listed(schema, 'anyOf'))} choices",
             f"write one type for {name}, or one and None",
-        )  # fmt: skip
+        )
 
 
-def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[Limit]:
+def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation]:
     if "oneOf" not in schema:
         return
     of_items = "items" in schema
     place = schema["items"] if of_items else schema
     if not (isinstance(place, dict) and "discriminator" in place):
-        yield Limit(
-            "E20" if of_items else "E21", (*keys, "oneOf"),
-            "a discriminator that tells which of the models it is", "`oneOf` without one",
+        yield FormLimitation(
+            "E20" if of_items else "E21",
+            (*keys, "oneOf"),
+            "a discriminator that tells which of the models it is",
+            "`oneOf` without one",
             f"for {_name(keys)} {_TAGGED}",
-        )  # fmt: skip
+        )
     for index, one in enumerate(_listed(schema, "oneOf")):
         if not (isinstance(one, dict) and "$ref" in one):
-            yield Limit(
-                "E22", (*keys, "oneOf", index), "a reference to a model", _shown(one),
+            yield FormLimitation(
+                "E22",
+                (*keys, "oneOf", index),
+                "a reference to a model",
+                _shown(one),
                 f"let {_name(keys)} be one of several models and nothing else; "
                 "what is no model goes into a model with one field",
-            )  # fmt: skip
+            )
 
 
-def _untyped(keys: Keys, schema: Any) -> Limit:
+def _untyped(keys: Keys, schema: Any) -> FormLimitation:
     if isinstance(schema, list):
         hint = "generate the schema anew with pydantic 2, which writes tuples as `prefixItems`"
     elif isinstance(schema, dict) and ("allOf" in schema or "enum" in schema or "const" in schema):
         hint = "generate the schema anew with pydantic 2.10 or newer, which tells the type"
     else:
         hint = f"give {_name(keys)} a type hint that is not `Any`: `{_name(keys)}: float`"
-    return Limit("E04", keys, f"one of {', '.join(_SHAPES)}", _shown(schema), hint)
+    return FormLimitation("E04", keys, f"one of {', '.join(_SHAPES)}", _shown(schema), hint)
 
 
-def _boolean(keys: Keys) -> Limit:
+def _boolean(keys: Keys) -> FormLimitation:
     name = _name(keys)
     if keys[-1:] == ("items",):
         expected, hint = (
@@ -219,7 +258,7 @@ def _boolean(keys: Keys) -> Limit:
         expected, hint = "a default beside `anyOf`", f"write `{name}: bool = False`"
     else:
         expected, hint = "a default", f"write `{name}: bool = False`"
-    return Limit("E05", keys, expected, "a boolean without default", hint)
+    return FormLimitation("E05", keys, expected, "a boolean without default", hint)
 
 
 def _target(schema: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Any, str | None]:

@@ -22,7 +22,7 @@ from pytest_fractal.facts import (
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import texts_in
 from pytest_fractal.packaging_hints.backends import packaging_hint
-from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
 
@@ -30,8 +30,11 @@ from pytest_fractal.verdicts import Finding, Severity
     "FR101",
     "manifest-in-wheel",
     needs=("FR001",),
-    cite=(Spec.PACKAGE, "https://github.com/fractal-analytics-platform/fractal-server/issues/735"),
-    mend="Tell the build backend to take the JSON file along; the finding has the lines.",
+    cite=(
+        Source.PACKAGE,
+        "https://github.com/fractal-analytics-platform/fractal-server/issues/735",
+    ),
+    fix="Tell the build backend to take the JSON file along; the finding has the lines.",
     example="setuptools without [tool.setuptools.package-data]: only the *.py files are packed.",
 )
 def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
@@ -79,8 +82,8 @@ def _is_nearly_a_manifest(path: str) -> bool:
     "FR102",
     "manifest-at-package-root",
     needs=("FR101", "FR003"),
-    cite=(Spec.PACKAGE,),
-    mend="Move the manifest into the package's folder, beside its `__init__.py`.",
+    cite=(Source.PACKAGE,),
+    fix="Move the manifest into the package's folder, beside its `__init__.py`.",
     example="The file lies in my_tasks/tasks/ instead of my_tasks/.",
 )
 def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
@@ -104,8 +107,8 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     "FR103",
     "single-manifest",
     needs=("FR101",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Remove the other file, or keep it out of the wheel.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Remove the other file, or keep it out of the wheel.",
     example="my_tasks/__FRACTAL_MANIFEST__.json.bak lies in the wheel too.",
 )
 def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
@@ -117,9 +120,12 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     package, since no file has such a name.
     """
     readers = [manifest.generation] if manifest.generation else GENERATIONS.values()
-    paths = [path for path in wheel.entries if path == manifest.path or any(
-        reader.second_manifest(path, is_first=False) for reader in readers
-    )]  # fmt: skip
+    paths = [
+        path
+        for path in wheel.entries
+        if path == manifest.path
+        or any(reader.second_manifest(path, is_first=False) for reader in readers)
+    ]
     for path in paths:
         if path != manifest.path:
             told = (reader.second_manifest(path, is_first=path == paths[0]) for reader in readers)
@@ -135,8 +141,8 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     "FR104",
     "manifest-is-json",
     needs=("FR101",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
     example='{"manifest_version": "1", "task_list": [],}: the last comma.',
 )
 def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
@@ -154,7 +160,7 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
             if "Infinity" in fault.message or "NaN" in fault.message
             else "keep one of the two"
             if "again" in fault.message
-            else "mend the text at this place, or write the file anew with a JSON library",
+            else "fix the text at this place, or write the file anew with a JSON library",
             file=manifest.path,
             line=fault.place.line if fault.place else None,
             column=fault.place.column if fault.place else None,
@@ -174,8 +180,8 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
     "FR105",
     "manifest-version",
     needs=("FR104",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend='Write `"manifest_version": "2"`, or "1" for the servers of generation 1, with quotes.',
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix='Write `"manifest_version": "2"`, or "1" for the servers of generation 1, with quotes.',
     example='"manifest_version": "0.1"',
 )
 def manifest_version(manifest: Manifest) -> Iterator[Finding]:
@@ -204,8 +210,8 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     "FR106",
     "manifest-fields",
     needs=("FR105",),
-    cite=(Spec.METADATA, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Give each field the type that the finding names.",
+    cite=(Source.METADATA, Source.SERVER_1, Source.SERVER_2),
+    fix="Give each field the type that the finding names.",
     example='A task without "executable", or with "name": null.',
 )
 def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
@@ -237,8 +243,8 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     "unknown-fields",
     severity=Severity.WARNING,
     needs=("FR105",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Correct the key's spelling, or remove it.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Correct the key's spelling, or remove it.",
     example='"exectuable": "task.py"',
 )
 def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
@@ -268,7 +274,7 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
     "has-tasks",
     needs=("FR106",),
     cite=("none: the server collects nothing, and says OK",),
-    mend="List the package's tasks in `task_list`.",
+    fix="List the package's tasks in `task_list`.",
     example='"task_list": []',
 )
 def has_tasks(manifest: Manifest) -> Iterator[Finding]:
@@ -290,8 +296,8 @@ def has_tasks(manifest: Manifest) -> Iterator[Finding]:
     "FR109",
     "unique-tasks",
     needs=("FR106",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Give the tasks names that differ by more than case and blanks.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Give the tasks names that differ by more than case and blanks.",
     example='Two tasks called "Convert image" and "convert_image".',
 )
 def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
@@ -311,13 +317,14 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
         if twin is not None:
             made = "".join(f" (slug {slug!r})" for what, slug in given.items() if what == "slug")
             yield tasks.finding(
-                *tasks.way(index), "name",
+                *tasks.way(index),
+                "name",
                 expected=f"a {' and a '.join(reversed(list(given)))} that no other task has",
                 found=f"{name!r}{made}, beside {twin!r}",
                 hint="rename one of the two: "
                 f"{'case and blanks do' if made else 'blanks at the ends do'} not count",
                 task=tasks.slug(index),
-            )  # fmt: skip
+            )
         for pair in given.items():
             taken.setdefault(pair, name)
 
@@ -326,8 +333,8 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     "FR110",
     "executables-in-package",
     needs=("FR106", "FR003"),
-    cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Give the path of the script relative to the package's folder, with `/`.",
+    cite=(Source.COMMAND_LINE, Source.SERVER_1, Source.SERVER_2),
+    fix="Give the path of the script relative to the package's folder, with `/`.",
     example='"executable": "my_tasks/task.py" for the file task.py in the folder my_tasks/.',
 )
 def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
@@ -394,10 +401,10 @@ _SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
 
 @rule(
     "FR111",
-    "meta",
+    "valid-meta",
     needs=("FR106",),
-    cite=(Spec.META, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
+    cite=(Source.META, Source.SERVER_1, Source.SERVER_2),
+    fix="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
     example='"meta": null',
 )
 def meta(part: Part) -> Iterator[Finding]:
@@ -421,11 +428,13 @@ def meta(part: Part) -> Iterator[Finding]:
         return
     for fault in task.generation.meta_faults(value):
         yield task.finding(
-            key, *fault.keys,
-            expected=fault.expected, found=fault.found,
+            key,
+            *fault.keys,
+            expected=fault.expected,
+            found=fault.found,
             hint=f"write {fault.expected}",
             severity=Severity.WARNING if fault.coerced else None,
-        )  # fmt: skip
+        )
     for name, (expected, types) in _SLURM.items():
         given = value.get(name)
         right = isinstance(given, types) and not isinstance(given, bool)
@@ -433,18 +442,21 @@ def meta(part: Part) -> Iterator[Finding]:
             right = right and all(isinstance(line, str) for line in given)
         if given is not None and not right:
             yield task.finding(
-                key, name,
-                expected=expected, found=json.dumps(given)[:80],
-                hint=f"write {expected}, as SLURM needs it", severity=Severity.WARNING,
-            )  # fmt: skip
+                key,
+                name,
+                expected=expected,
+                found=json.dumps(given)[:80],
+                hint=f"write {expected}, as SLURM needs it",
+                severity=Severity.WARNING,
+            )
 
 
 @rule(
     "FR112",
     "task-types",
     needs=("FR106",),
-    cite=(Spec.METADATA, Spec.SERVER_1),
-    mend='Write a type such as "image" or "zarr", or "Any" for no check.',
+    cite=(Source.METADATA, Source.SERVER_1),
+    fix='Write a type such as "image" or "zarr", or "Any" for no check.',
     example='"input_type": ""',
 )
 def task_types(task: Task) -> Iterator[Finding]:
@@ -466,19 +478,21 @@ def task_types(task: Task) -> Iterator[Finding]:
             )
         elif value.strip().lower() == "any" and value.strip() != "Any":
             yield task.finding(
-                key, expected='"Any", if no check is meant', found=json.dumps(value),
+                key,
+                expected='"Any", if no check is meant',
+                found=json.dumps(value),
                 hint='write "Any": the word counts with this case only',
                 severity=Severity.WARNING,
-            )  # fmt: skip
+            )
 
 
 @rule(
     "FR113",
-    "docs",
+    "has-docs",
     severity=Severity.WARNING,
     needs=("FR106",),
-    cite=(Spec.PACKAGE,),
-    mend="Add `docs_info`, a text, or `docs_link`, a URL.",
+    cite=(Source.PACKAGE,),
+    fix="Add `docs_info`, a text, or `docs_link`, a URL.",
     example="A task with neither docs_info nor docs_link.",
 )
 def docs(task: PackagedTask) -> Iterator[Finding]:
@@ -498,8 +512,8 @@ def docs(task: PackagedTask) -> Iterator[Finding]:
     "FR114",
     "docs-link-url",
     needs=("FR106",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Write a whole http or https URL, or leave `docs_link` out.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Write a whole http or https URL, or leave `docs_link` out.",
     example='"docs_link": "my-lab.org/docs"',
 )
 def docs_link_url(task: Task) -> Iterator[Finding]:
@@ -525,8 +539,8 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
     "FR115",
     "type-matches-executables",
     needs=("FR106",),
-    cite=(Spec.SERVER_2,),
-    mend="Name the type that the executables call for, or leave `type` out.",
+    cite=(Source.SERVER_2,),
+    fix="Name the type that the executables call for, or leave `type` out.",
     example='"type": "compound" and only "executable_parallel".',
 )
 def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
@@ -564,8 +578,8 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
     "FR116",
     "text-is-storable",
     needs=("FR104",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Remove the character, or shorten the name.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Remove the character, or shorten the name.",
     example='"name": "Convert\\u0000"',
 )
 def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
@@ -589,12 +603,13 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
         size = len(name.encode(errors="replace")) if isinstance(name, str) else 0
         if isinstance(name, str) and (len(name) > _LONGEST_NAME or size > _MOST_BYTES):
             yield tasks.finding(
-                *tasks.way(index), "name",
+                *tasks.way(index),
+                "name",
                 expected=f"a name of at most {_LONGEST_NAME} characters, and {_MOST_BYTES} bytes",
                 found=f"{len(name)} characters, {size} bytes",
                 hint="shorten the name, and tell the rest in docs_info",
                 task=tasks.slug(index),
-            )  # fmt: skip
+            )
 
 
 _LONGEST_NAME: Final = 200
@@ -604,10 +619,10 @@ _MOST_BYTES: Final = 250
 
 @rule(
     "FR117",
-    "metadata-misleads-nobody",
+    "unambiguous-metadata",
     needs=("FR004", "FR105"),
-    cite=(f"{Spec.SERVER_2} (its script 4_pip_show.sh)",),
-    mend="Say it in other words.",
+    cite=(f"{Source.SERVER_2} (its script 4_pip_show.sh)",),
+    fix="Say it in other words.",
     example='description = "Tools for __FRACTAL_MANIFEST__.json"',
 )
 def metadata_misleads_nobody(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:

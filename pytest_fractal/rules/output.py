@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pytest_fractal.json_text import JsonText, pointer, read_json, texts_in
-from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Execution, Filled, Run, Sampling
+from pytest_fractal.samples.runs import Execution, Filled, Run, TaskSamples
 from pytest_fractal.verdicts import Finding, Severity
 
 
@@ -31,12 +31,12 @@ def _expects_failure(sample: Sample) -> str | None:
 def _is_of(*, parallel: bool) -> Callable[[Sample], str | None]:
     """Passes over tasks without a command of this kind."""
 
-    def passes_over(sample: Sample) -> str | None:
+    def skip_reason(sample: Sample) -> str | None:
         if all(part.is_parallel is not parallel for part in sample.task.run_parts):
             return f"the task is {sample.task.kind_words}"
         return _expects_success(sample)
 
-    return passes_over
+    return skip_reason
 
 
 def _has_output_model(sample: Sample) -> str | None:
@@ -56,10 +56,10 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     "FR401",
     "sample-succeeds",
     needs=("FR303", "FR205"),
-    cite=(Spec.COMMAND_LINE, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Mend the task, or the sample if it expects too much; --fractal-keep keeps its files.",
+    cite=(Source.COMMAND_LINE, Source.SERVER_1, Source.SERVER_2),
+    fix="Fix the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",
-    passes_over=is_the_authors,
+    skip_reason=is_the_authors,
 )
 def sample_succeeds(run: Run) -> Iterator[Finding]:
     """A sample that expects success exits 0 within the time limit.
@@ -69,24 +69,35 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     """
     if run.trouble is not None:
         trouble = run.trouble
-        yield _finding(run, None, trouble.expected, trouble.found, trouble.hint,
-                       None if trouble.fails else Severity.WARNING)  # fmt: skip
+        yield _finding(
+            run,
+            None,
+            trouble.expected,
+            trouble.found,
+            trouble.hint,
+            None if trouble.fails else Severity.WARNING,
+        )
     for execution in run.executions:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
-            said = execution.start.last_words or "it says nothing"
-            yield _finding(run, execution, "exit status 0", f"{finished.ending}: {said}",
-                           f"mend the task, or the sample's arguments; {_AGAIN}")  # fmt: skip
+            said = execution.start.output_tail or "it says nothing"
+            yield _finding(
+                run,
+                execution,
+                "exit status 0",
+                f"{finished.ending}: {said}",
+                f"fix the task, or the sample's arguments; {_AGAIN}",
+            )
 
 
 @rule(
     "FR402",
     "metadata-written",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Write the metadata update, an object or null, to the path of the second option.",
+    cite=(Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
+    fix="Write the metadata update, an object or null, to the path of the second option.",
     example="A task that returns its update, and a script that never writes it.",
-    passes_over=_is_of(parallel=False),
+    skip_reason=_is_of(parallel=False),
 )
 def metadata_written(run: Run) -> Iterator[Finding]:
     """A non-parallel task that exits 0 has written its metadata file.
@@ -102,21 +113,25 @@ def metadata_written(run: Run) -> Iterator[Finding]:
     for execution in _executions(run, parallel=False):
         if execution.start.output is None:
             there = execution.start.obstacle or "no such file"
-            yield _finding(run, execution, f"a JSON object, or null, in the file behind {option}",
-                           f"exit status 0, and {there}",
-                           f"write the update to the path that follows {option}, also when there "
-                           f"is nothing to add: {{}}; {_AGAIN}",
-                           None if generation.must_write else Severity.WARNING)  # fmt: skip
+            yield _finding(
+                run,
+                execution,
+                f"a JSON object, or null, in the file behind {option}",
+                f"exit status 0, and {there}",
+                f"write the update to the path that follows {option}, also when there "
+                f"is nothing to add: {{}}; {_AGAIN}",
+                None if generation.must_write else Severity.WARNING,
+            )
 
 
 @rule(
     "FR403",
     "metadata-is-object",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Write one JSON object, or null, with a JSON library.",
+    cite=(Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
+    fix="Write one JSON object, or null, with a JSON library.",
     example='json.dump(["B03"], file) instead of {"well": ["B03"]}.',
-    passes_over=_is_of(parallel=False),
+    skip_reason=_is_of(parallel=False),
 )
 def metadata_is_object(run: Run) -> Iterator[Finding]:
     """What a non-parallel task writes is one JSON object, or null.
@@ -135,10 +150,10 @@ def metadata_is_object(run: Run) -> Iterator[Finding]:
     "FR404",
     "parallel-output",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Let the parallel task write nothing, null or {}.",
+    cite=(Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
+    fix="Let the parallel task write nothing, null or {}.",
     example='A parallel task that writes {"well": "B03"}.',
-    passes_over=_is_of(parallel=True),
+    skip_reason=_is_of(parallel=True),
 )
 def parallel_output(run: Run) -> Iterator[Finding]:
     """A parallel task writes nothing, or an object or null; in generation 1 best no keys.
@@ -155,20 +170,24 @@ def parallel_output(run: Run) -> Iterator[Finding]:
         value = _read(execution).value if execution.start.output is not None else None
         if not broken and value and becomes:
             keys = ", ".join(sorted(value))
-            yield _finding(run, execution, "no keys in the output of a parallel task",
-                           f"the keys {keys}, each of which {becomes}",
-                           "return {} or nothing from a parallel task",
-                           Severity.WARNING)  # fmt: skip
+            yield _finding(
+                run,
+                execution,
+                "no keys in the output of a parallel task",
+                f"the keys {keys}, each of which {becomes}",
+                "return {} or nothing from a parallel task",
+                Severity.WARNING,
+            )
 
 
 @rule(
     "FR405",
-    "done-when-it-exits",
+    "no-background-work",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Spec.OUTPUT,),
-    mend="Wait for every thread, process and writer before the command ends.",
+    cite=(Source.OUTPUT,),
+    fix="Wait for every thread, process and writer before the command ends.",
     example="subprocess.Popen(...) without wait() at the end of the task.",
-    passes_over=_expects_success,
+    skip_reason=_expects_success,
 )
 def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """When the command exits, everything is on disk and no process of its is left.
@@ -180,15 +199,22 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     for execution in run.executions:
         if left := execution.start.finished.left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-            yield _finding(run, execution, "no process of the command's after it has ended",
-                           f"still running: {'; '.join(left[:3])}{more}",
-                           "join the processes that the task starts, and start none that "
-                           "outlives it")  # fmt: skip
+            yield _finding(
+                run,
+                execution,
+                "no process of the command's after it has ended",
+                f"still running: {'; '.join(left[:3])}{more}",
+                "join the processes that the task starts, and start none that outlives it",
+            )
     if run.changed:
         more = f" and {len(run.changed) - 3} more" if len(run.changed) > 3 else ""
-        yield _finding(run, None, "everything on disk when the command has ended",
-                       f"written afterwards: {', '.join(run.changed[:3])}{more}",
-                       "join the processes that the task starts before it ends")  # fmt: skip
+        yield _finding(
+            run,
+            None,
+            "everything on disk when the command has ended",
+            f"written afterwards: {', '.join(run.changed[:3])}{more}",
+            "join the processes that the task starts before it ends",
+        )
 
 
 @rule(
@@ -196,9 +222,9 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     "sample-fails-as-expected",
     needs=("FR303",),
     cite=("none: what the package's author expects",),
-    mend="Let the schema or the command refuse these arguments, or expect success.",
+    fix="Let the schema or the command refuse these arguments, or expect success.",
     example='{"task": "Blur", "args": {"sigma": -1}, "expect": "failure"}, and the task takes it.',
-    passes_over=_expects_failure,
+    skip_reason=_expects_failure,
 )
 def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
@@ -214,9 +240,13 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
     if by:
         yield Note(f"refused {' and '.join(by)}")
         return
-    yield _finding(run, None, "a refusal, by the schema or by an exit status above 0",
-                   f"the schema allows these arguments, and the command: {ending}",
-                   f"check the argument in the task, or narrow its schema; {_AGAIN}")  # fmt: skip
+    yield _finding(
+        run,
+        None,
+        "a refusal, by the schema or by an exit status above 0",
+        f"the schema allows these arguments, and the command: {ending}",
+        f"check the argument in the task, or narrow its schema; {_AGAIN}",
+    )
 
 
 @rule(
@@ -225,10 +255,10 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
     severity=Severity.WARNING,
     needs=("FR106",),
     cite=("none: what is never run is never tested",),
-    mend="Add a file to fractal_samples/ with the task's name and arguments.",
+    fix="Add a file to fractal_samples/ with the task's name and arguments.",
     example="A package without a folder fractal_samples/.",
 )
-def has_sample(sampling: Sampling) -> Iterator[Finding]:
+def has_sample(sampling: TaskSamples) -> Iterator[Finding]:
     """The task has at least one sample that expects success.
 
     Without one the task is only started, never run to its end.
@@ -248,11 +278,11 @@ def has_sample(sampling: Sampling) -> Iterator[Finding]:
     "FR408",
     "output-model",
     needs=("FR303", "FR205", "FR401", "FR403", "FR404"),
-    cite=(Spec.SERVER_2,),
-    mend="Write image_list_updates and image_list_removals, or of an init part the "
+    cite=(Source.SERVER_2,),
+    fix="Write image_list_updates and image_list_removals, or of an init part the "
     "parallelization_list, as the server's models take them.",
     example='{"image_list_updates": [{"zarr_url": "plate.zarr/B/03/0"}]}: not absolute.',
-    passes_over=_has_output_model,
+    skip_reason=_has_output_model,
 )
 def output_model(run: Run) -> Iterator[Finding]:
     """What a task of generation 2 writes is what the server's models of outputs take.
@@ -267,18 +297,19 @@ def output_model(run: Run) -> Iterator[Finding]:
         own = generation.output_faults(kind, execution.part, _read(execution).value)
         for fault in (*own, *(fault for index, fault in run.faults if index == number)):
             yield _finding(
-                run, execution,
+                run,
+                execution,
                 f"{fault.expected}, at {pointer(*fault.keys) or 'the root'} of the output",
                 fault.found,
                 f"write {fault.expected}; {_AGAIN}",
                 Severity.WARNING if fault.coerced else None,
-            )  # fmt: skip
+            )
 
 
 def _succeeded(run: Run) -> None:
     """Raise `NotApplicable` where arguments that were made up did not lead to an output."""
     if run.sample.made and not run.succeeded:
-        said = run.executions[0].start.last_words.splitlines() if run.executions else []
+        said = run.executions[0].start.output_tail.splitlines() if run.executions else []
         raise NotApplicable(
             "the task has no sample, and arguments made from its schema did not do"
             + (f": {run.readable(said[0].strip())}" if said else "")
@@ -293,9 +324,13 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     """What makes an output unfit: it is no strict JSON, or no object and not null."""
     if execution.start.output is None:
         if obstacle := execution.start.obstacle:
-            yield _finding(run, execution, "a file at the path of the second option",
-                           f"{obstacle}, which the server cannot read",
-                           "write the update to this very path, or nothing")  # fmt: skip
+            yield _finding(
+                run,
+                execution,
+                "a file at the path of the second option",
+                f"{obstacle}, which the server cannot read",
+                "write the update to this very path, or nothing",
+            )
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
@@ -313,9 +348,14 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     ):
         found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
     if found:
-        yield _finding(run, execution, "one JSON object, or null, as UTF-8", found,
-                       "write the update with json.dump, and return a dict from the task's "
-                       "function", Severity.WARNING if harmless else None)  # fmt: skip
+        yield _finding(
+            run,
+            execution,
+            "one JSON object, or null, as UTF-8",
+            found,
+            "write the update with json.dump, and return a dict from the task's function",
+            Severity.WARNING if harmless else None,
+        )
 
 
 def _finding(

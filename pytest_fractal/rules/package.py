@@ -10,15 +10,15 @@ from packaging.version import InvalidVersion, Version
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Installation, TreeBuild
 from pytest_fractal.processes.processes import last_lines
-from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
 
 @rule(
     "FR001",
     "builds-a-wheel",
-    cite=(Spec.PACKAGE,),
-    mend="Run `python -m build` in the folder and mend what it complains about.",
+    cite=(Source.PACKAGE,),
+    fix="Run `python -m build` in the folder and fix what it complains about.",
     example="setup.py imports numpy, and [build-system] requires only setuptools.",
 )
 def builds_a_wheel(build: Build) -> Iterator[Finding]:
@@ -42,9 +42,9 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
         )
         return
     hints = {
-        "requirements": "mend the `requires` of [build-system]: each must be on the index and "
+        "requirements": "fix the `requires` of [build-system]: each must be on the index and "
         "have a version that fits",
-        "sdist": "run `python -m build --sdist` and mend what it complains about",
+        "sdist": "run `python -m build --sdist` and fix what it complains about",
         "wheel": "the wheel is built from the unpacked sdist: see that the sdist holds every file "
         "that the build needs; `python -m build` shows the same error",
     }
@@ -60,8 +60,8 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
     "FR002",
     "installs",
     needs=("FR001", "FR004"),
-    cite=(Spec.PACKAGE,),
-    mend="Mend the requirement or the `requires-python` that the installer names.",
+    cite=(Source.PACKAGE,),
+    fix="Fix the requirement or the `requires-python` that the installer names.",
     example='dependencies = ["numpy>=99"]: no release is that new.',
 )
 def installs(installation: Installation) -> Iterator[Finding]:
@@ -97,7 +97,7 @@ def installs(installation: Installation) -> Iterator[Finding]:
         expected=f"an installation of {installation.wheel.path.name} "
         f"under Python {interpreter.version}",
         found=last_lines(installation.finished.stderr or installation.finished.stdout),
-        hint="mend what the installer names: a requirement that no release meets, "
+        hint="fix what the installer names: a requirement that no release meets, "
         "requirements that exclude each other, or `requires-python`",
         file=installation.wheel.metadata_path,
     )
@@ -107,8 +107,8 @@ def installs(installation: Installation) -> Iterator[Finding]:
     "FR003",
     "package-folder",
     needs=("FR001", "FR004"),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Rename the import folder, or the project, so that they agree.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Rename the import folder, or the project, so that they agree.",
     example='name = "My-Tasks", and the import folder is called MyTasks/ instead of my_tasks/.',
 )
 def package_folder(wheel: Wheel) -> Iterator[Finding]:
@@ -134,8 +134,8 @@ def package_folder(wheel: Wheel) -> Iterator[Finding]:
     "FR004",
     "name-and-version",
     needs=("FR001",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2, Spec.PACKAGING),
-    mend="Give the project a name and a version; never rename a wheel by hand.",
+    cite=(Source.SERVER_1, Source.SERVER_2, Source.PACKAGING),
+    fix="Give the project a name and a version; never rename a wheel by hand.",
     example="A wheel that was renamed by hand to my_tasks.whl.",
 )
 def name_and_version(wheel: Wheel) -> Iterator[Finding]:
@@ -217,7 +217,7 @@ def name_and_version(wheel: Wheel) -> Iterator[Finding]:
     severity=Severity.WARNING,
     needs=("FR002",),
     cite=("none: the installer's own check",),
-    mend="Choose requirements and pins that agree with each other.",
+    fix="Choose requirements and pins that agree with each other.",
     example="The package requires zarr<3, and --fractal-pin=zarr==3.0.1 is installed after it.",
 )
 def consistent_dependencies(installation: Installation) -> Iterator[Finding]:
@@ -243,7 +243,7 @@ def consistent_dependencies(installation: Installation) -> Iterator[Finding]:
     severity=Severity.WARNING,
     needs=("FR001",),
     cite=("none: packages were released empty because only one of the two ways was tried",),
-    mend="Make the sdist hold everything that the wheel needs.",
+    fix="Make the sdist hold everything that the wheel needs.",
     example="MANIFEST.in leaves data/model.json out of the sdist; `pip install .` still finds it.",
 )
 def same_wheel_from_tree(tree: TreeBuild) -> Iterator[Finding]:
@@ -259,7 +259,7 @@ def same_wheel_from_tree(tree: TreeBuild) -> Iterator[Finding]:
         yield Finding(
             expected="a wheel built straight from the source tree, as `pip install .` does",
             found=failure.message if failure else "no wheel",
-            hint="run `python -m build --wheel` in the folder and mend what it complains about",
+            hint="run `python -m build --wheel` in the folder and fix what it complains about",
             file="pyproject.toml",
         )
         return

@@ -31,7 +31,7 @@ class Note(str):
     """What a rule says although it holds; yielded beside findings, shown as the reason."""
 
 
-class Spec:
+class Source:
     """Where the ground of a rule is written down."""
 
     PAGE: Final = "https://fractal-analytics-platform.github.io/fractal-tasks-core/custom_task/"
@@ -69,14 +69,14 @@ class Rule:
     """The codes of the rules that must hold before this one can be judged."""
     cite: tuple[str, ...]
     """Where the requirement is written down or was observed."""
-    mend: str
-    """How a package is mended, in general; each finding says it for its own place."""
+    fix: str
+    """How a package is fixed, in general; each finding says it for its own place."""
     example: str
     """A breach in a line or two."""
     subjects: tuple[type[Any], ...]
     """The types of the facts that `judge` takes."""
     judge: Judge
-    passes_over: Callable[[Sample], str | None] = lambda _: None
+    skip_reason: Callable[[Sample], str | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
 
     @property
@@ -101,9 +101,9 @@ def rule(
     severity: Severity = Severity.ERROR,
     needs: tuple[str, ...] = (),
     cite: tuple[str, ...],
-    mend: str,
+    fix: str,
     example: str,
-    passes_over: Callable[[Sample], str | None] = lambda _: None,
+    skip_reason: Callable[[Sample], str | None] = lambda _: None,
 ) -> Callable[[Judge], Judge]:
     """Declare the decorated function a rule.
 
@@ -126,11 +126,11 @@ def rule(
             severity=severity,
             needs=needs,
             cite=cite,
-            mend=mend,
+            fix=fix,
             example=example,
             subjects=tuple(hints.values()),
             judge=judge,
-            passes_over=passes_over,
+            skip_reason=skip_reason,
         )
         return judge
 

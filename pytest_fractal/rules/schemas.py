@@ -27,7 +27,7 @@ from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part
 from pytest_fractal.json_text import pointer
-from pytest_fractal.rules.registry import NotApplicable, Note, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
 from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.signatures.task_function import Unreadable
@@ -64,8 +64,8 @@ _TYPES: Final = "array, boolean, integer, null, number, object or string"
     "FR201",
     "schemas-included",
     needs=("FR106",),
-    cite=(Spec.PACKAGE, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
+    cite=(Source.PACKAGE, Source.SERVER_1, Source.SERVER_2),
+    fix="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
     example='"has_args_schemas": false',
 )
 def schemas_included(manifest: Manifest) -> Iterator[Finding]:
@@ -96,20 +96,22 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
         for part in generation.parts(entry):
             if entry.get(part.args_schema) is None:
                 yield manifest.finding(
-                    "task_list", index, part.args_schema,
+                    "task_list",
+                    index,
+                    part.args_schema,
                     expected=f"the JSON Schema of the arguments of {part.executable}",
                     found="null" if part.args_schema in entry else "it is missing",
                     hint=f"generate it from the task's function: {generation.schema_tool}",
                     task=manifest.slug(index),
-                )  # fmt: skip
+                )
 
 
 @rule(
     "FR202",
     "valid-schema",
     needs=("FR106",),
-    cite=(Spec.PACKAGE,),
-    mend="Correct the keyword that the finding names.",
+    cite=(Source.PACKAGE,),
+    fix="Correct the keyword that the finding names.",
     example='"sigma": {"type": "float"}',
 )
 def valid_schema(part: Part) -> Iterator[Finding]:
@@ -129,7 +131,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 "https://json-schema.org/draft/2020-12/schema",
                 found=json.dumps(declared),
                 hint="write the URI of the draft, or remove $schema",
-            )  # fmt: skip
+            )
             return
         drafts = [known]
     seen = set()
@@ -156,17 +158,20 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 *keys,
                 expected=_TYPES if is_type else f"what {name} allows here",
                 found=json.dumps(error.instance)[:80] if is_type else error.message[:200],
-                hint=f"write {_TYPES}" if is_type
-                else f"correct {keys[-1]!r}" if keys else "correct the schema",
-            )  # fmt: skip
+                hint=f"write {_TYPES}"
+                if is_type
+                else f"correct {keys[-1]!r}"
+                if keys
+                else "correct the schema",
+            )
 
 
 @rule(
     "FR203",
     "object-schema",
     needs=("FR106",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Describe the arguments as an object with one schema for each property.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Describe the arguments as an object with one schema for each property.",
     example='"properties": []',
 )
 def object_schema(part: Part) -> Iterator[Finding]:
@@ -183,7 +188,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
             expected='"type": "object"',
             found=json.dumps(schema["type"]) if "type" in schema else "no type",
             hint='write "type": "object"',
-        )  # fmt: skip
+        )
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         yield part.schema_finding(
@@ -191,24 +196,25 @@ def object_schema(part: Part) -> Iterator[Finding]:
             expected="`properties`, an object with a schema for each argument",
             found=json.dumps(properties)[:80] if "properties" in schema else "no properties",
             hint='write "properties": {...}',
-        )  # fmt: skip
+        )
         return
     for name, value in properties.items():
         if not isinstance(value, dict):
             yield part.schema_finding(
-                "properties", name,
+                "properties",
+                name,
                 expected="a schema that is an object",
                 found=json.dumps(value)[:80],
                 hint='write {} for "anything"' if value is True else "write an object",
-            )  # fmt: skip
+            )
 
 
 @rule(
     "FR204",
     "local-references",
     needs=("FR202",),
-    cite=(Spec.SERVER_1, Spec.SERVER_2),
-    mend="Put what is referred to into `definitions` or `$defs` of the same schema.",
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Put what is referred to into `definitions` or `$defs` of the same schema.",
     example='"channel": {"$ref": "#/definitions/Channel"}, and there are no definitions.',
 )
 def local_references(part: Part) -> Iterator[Finding]:
@@ -229,22 +235,23 @@ def local_references(part: Part) -> Iterator[Finding]:
             nowhere = isinstance(error, NoSuchAnchor | PointerToNowhere)
             remote = not nowhere and not reference.startswith("#")
             yield part.schema_finding(
-                *keys, "$ref",
+                *keys,
+                "$ref",
                 expected="a reference such as #/definitions/NAME to a part of this schema",
-                found=json.dumps(reference) + (
-                    ", which lies elsewhere" if remote else ", which leads nowhere"
-                ),
+                found=json.dumps(reference)
+                + (", which lies elsewhere" if remote else ", which leads nowhere"),
                 hint="copy what it refers to into `definitions`, and refer to it there"
-                if remote else "add the missing definition, or correct the reference",
-            )  # fmt: skip
+                if remote
+                else "add the missing definition, or correct the reference",
+            )
 
 
 @rule(
     "FR205",
     "reserved-arguments",
     needs=("FR106", "FR111", "FR115", "FR203"),
-    cite=(Spec.ARGUMENTS, f"{Spec.TOOLS}, the signature constraints"),
-    mend="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
+    cite=(Source.ARGUMENTS, f"{Source.TOOLS}, the signature constraints"),
+    fix="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
     example="The schema of a parallel task without the property component.",
 )
 def reserved_arguments(part: Part) -> Iterator[Finding]:
@@ -266,28 +273,31 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
     for name in part.reserved.others:
         if name in properties:
             yield part.schema_finding(
-                "properties", name,
+                "properties",
+                name,
                 expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
                 found="there is one",
                 hint="remove it, or set meta.parallelization_level if the task is parallel"
-                if name == "component" else f"remove {name!r}",
-            )  # fmt: skip
+                if name == "component"
+                else f"remove {name!r}",
+            )
     for name in part.reserved.optional:
         if name in properties and isinstance(required, list) and name in required:
             yield part.schema_finding(
-                "properties", name,
+                "properties",
+                name,
                 expected=f"a default for {name!r}: Fractal does not pass it to a {part.words}",
                 found="it is required",
                 hint=f"remove {name!r}, or give the parameter a default",
-            )  # fmt: skip
+            )
 
 
 @rule(
     "FR206",
     "schema-matches-function",
     needs=("FR110", "FR203"),
-    cite=(Spec.PACKAGE,),
-    mend="Generate the schema anew from the function.",
+    cite=(Source.PACKAGE,),
+    fix="Generate the schema anew from the function.",
     example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
 )
 def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
@@ -308,12 +318,16 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     for disagreement in compare(signature, schema):
         if disagreement.pointer in told:
             continue  # FR205 has said that Fractal's argument is missing in the schema
-        keys = [part.replace("~1", "/").replace("~0", "~") for part in
-                disagreement.pointer.split("/")[1:]]  # fmt: skip
+        keys = [
+            part.replace("~1", "/").replace("~0", "~")
+            for part in disagreement.pointer.split("/")[1:]
+        ]
         yield part.schema_finding(
             *keys,
-            expected=disagreement.expected, found=disagreement.found, hint=disagreement.hint,
-        )  # fmt: skip
+            expected=disagreement.expected,
+            found=disagreement.found,
+            hint=disagreement.hint,
+        )
 
 
 @rule(
@@ -322,7 +336,7 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     severity=Severity.WARNING,
     needs=("FR202", "FR204"),
     cite=("none: a form that is sent as it comes should be accepted",),
-    mend="Correct the default, or the schema that it breaks.",
+    fix="Correct the default, or the schema that it breaks.",
     example='"level": {"type": "integer", "default": null}',
 )
 def defaults_valid(part: Part) -> Iterator[Finding]:
@@ -347,20 +361,21 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             shown = json.dumps(inner["default"])
             shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
             yield part.schema_finding(
-                *keys, "default",
+                *keys,
+                "default",
                 expected="a default that its own schema allows",
                 found=f"{shown}, where {at}{json.dumps(error.instance)} is refused by "
                 f"{error.validator!r}: {json.dumps(error.validator_value)[:80]}",
                 hint="correct the default in the function, or the type of the argument",
-            )  # fmt: skip
+            )
 
 
 @rule(
     "FR208",
     "samples-match-schema",
     needs=("FR202", "FR203", "FR204", "FR205"),
-    cite=(Spec.PACKAGE,),
-    mend="Generate the schema anew, or correct the sample.",
+    cite=(Source.PACKAGE,),
+    fix="Generate the schema anew, or correct the sample.",
     example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
 )
 def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
@@ -446,9 +461,21 @@ def _fragment(keys: tuple[str | int, ...]) -> str:
 
 
 _ONE: Final = frozenset(
-    {"additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items",
-     "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"}
-)  # fmt: skip
+    {
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
 _LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
 _MAPS: Final = frozenset(
     {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Note, Spec, rule
+from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Note, Source, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
-from pytest_fractal.server.facts import Answer, Collection, ListedTask, ServerRun
+from pytest_fractal.server.facts import Collection, ListedTask, ServerResponse, ServerRun
 from pytest_fractal.verdicts import Finding, Severity
 
 
@@ -44,7 +44,7 @@ def _is_whole(sample: Sample) -> str | None:
 
 
 _TELL: Final = (
-    "mend what the server names, or what a rule says that is ignored here; where every rule "
+    "fix what the server names, or what a rule says that is ignored here; where every rule "
     "holds, please tell the authors of pytest-fractal too"
 )
 
@@ -53,8 +53,8 @@ _TELL: Final = (
     "FR901",
     "server-collects",
     needs=_errors("FR0", "FR1", "FR201"),
-    cite=(Spec.PACKAGE, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Mend what the server's own words name; --fractal-keep keeps its log.",
+    cite=(Source.PACKAGE, Source.SERVER_1, Source.SERVER_2),
+    fix="Fix what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
 )
 def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Finding | Note]:
@@ -66,8 +66,9 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     collected = collection.collected
     file = manifest.path if manifest else None
     if collected.outcome != "done":
-        yield Finding(f"{collected.server} collects the wheel", _ending(collected, "collection"),
-                      _TELL, file)  # fmt: skip
+        yield Finding(
+            f"{collected.server} collects the wheel", _ending(collected, "collection"), _TELL, file
+        )
         return
     reported = {task.source or task.name: task for task in collection.reported}
     listed = {task.source or task.name: task for task in collected.tasks}
@@ -75,9 +76,11 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
         here, there = reported.get(key), listed.get(key)
         if here != there:
             yield Finding(
-                f"{collected.server} lists {_listed(here)}", f"it lists {_listed(there)}",
-                _TELL, file,
-            )  # fmt: skip
+                f"{collected.server} lists {_listed(here)}",
+                f"it lists {_listed(there)}",
+                _TELL,
+                file,
+            )
     yield Note(f"{collected.server} took {collected.seconds:.0f} s")
 
 
@@ -85,10 +88,10 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "FR902",
     "server-runs",
     needs=("FR901", *_errors("FR4")),
-    cite=(Spec.COMMAND_LINE, Spec.OUTPUT, Spec.SERVER_1, Spec.SERVER_2),
-    mend="Let the task depend on nothing but its arguments and what lies at its paths.",
+    cite=(Source.COMMAND_LINE, Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
+    fix="Let the task depend on nothing but its arguments and what lies at its paths.",
     example="A task that resolves a relative path: its working directory is another there.",
-    passes_over=_is_whole,
+    skip_reason=_is_whole,
 )
 def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
     """A real fractal-server runs the workflow to its end, with the same metadata as here.
@@ -99,28 +102,33 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
     where, line = run.sample.place()
 
     def finding(expected: str, found: str, hint: str) -> Finding:
-        return Finding(expected, found, hint, str(run.sample.file), where, line,
-                       task=run.sample.task.slug)  # fmt: skip
+        return Finding(
+            expected, found, hint, str(run.sample.file), where, line, task=run.sample.task.slug
+        )
 
     if not run.succeeded:
         raise NotApplicable("the sample does not succeed here")
     if server_run.outcome != "done":
-        yield finding(f"{server_run.server} runs it as it runs here, and the job is done",
-                      _ending(server_run, "job"),
-                      "see what the task takes from its surroundings: environment variables, "
-                      f"the working directory, the network; else {_TELL}")  # fmt: skip
+        yield finding(
+            f"{server_run.server} runs it as it runs here, and the job is done",
+            _ending(server_run, "job"),
+            "see what the task takes from its surroundings: environment variables, "
+            f"the working directory, the network; else {_TELL}",
+        )
         return
     for one in differences(run.dataset, server_run.dataset):
         if one.pointer not in server_run.varying:
-            yield finding(f"the metadata as it is here{_at(one)}: {_short(one.one)}",
-                          f"on {server_run.server}: {_short(one.other)}",
-                          "let the task take from its arguments, and from what lies at its "
-                          "paths, what it writes there")  # fmt: skip
+            yield finding(
+                f"the metadata as it is here{_at(one)}: {_short(one.one)}",
+                f"on {server_run.server}: {_short(one.other)}",
+                "let the task take from its arguments, and from what lies at its "
+                "paths, what it writes there",
+            )
     if server_run.varying:
         yield Note(f"not compared, for it differs here too: {', '.join(server_run.varying)}")
 
 
-def _ending(answer: Answer, what: str) -> str:
+def _ending(answer: ServerResponse, what: str) -> str:
     """How something ended, in our words and the server's."""
     said = _shortened(answer.said) or "it says nothing"
     match answer.outcome:

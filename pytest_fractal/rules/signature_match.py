@@ -13,7 +13,7 @@ from pytest_fractal.signatures.task_function import Parameter, Signature
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class SchemaMismatch:
     """One place where the schema does not say what the function says."""
 
     pointer: str
@@ -23,7 +23,7 @@ class Disagreement:
     hint: str
 
 
-def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagreement]:
+def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaMismatch]:
     """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
 
     First in the order of the schema, then in that of the function. Parts of the schema
@@ -45,7 +45,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
         if name in parameters:
             yield from _compare_default(signature, parameters[name], pointer, subschema, schema)
         elif name in renamed:
-            yield Disagreement(
+            yield SchemaMismatch(
                 pointer,
                 f"a property `{renamed[name]}`, which {function} takes ({place})",
                 f"a property `{name}`, which it does not take",
@@ -53,7 +53,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
             )
         elif name not in signature.positional_only and not signature.takes_any_keyword:
             near = difflib.get_close_matches(name, parameters, 1)
-            yield Disagreement(
+            yield SchemaMismatch(
                 pointer,
                 f"only properties that {function} takes ({place})",
                 f"a property `{name}`, which it does not take",
@@ -67,7 +67,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
                 continue
             pointer = f"/required/{index}"
             if name in parameters and name in properties and not parameters[name].required:
-                yield Disagreement(
+                yield SchemaMismatch(
                     pointer,
                     f"`{name}` not required, since {function} has a default for it ({place})",
                     f"`{name}` among the required ones",
@@ -76,7 +76,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
             known = name in parameters or name in signature.positional_only or name in properties
             if not known and not signature.takes_any_keyword:
                 near = difflib.get_close_matches(name, parameters, 1)
-                yield Disagreement(
+                yield SchemaMismatch(
                     pointer,
                     f"only names of parameters of {function} ({place})",
                     f"`{name}`, which is neither a parameter nor a property",
@@ -91,14 +91,14 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
             if parameter.is_bound:
                 continue
             also = f' and "{name}" to `required`' if _lacks(parameter, required) else ""
-            yield Disagreement(
+            yield SchemaMismatch(
                 f"/properties/{escape(name)}",
                 f"a property `{name}`, which {function} takes ({place})",
                 "no such property",
                 f"add the property{also}; best make the schema anew from the function",
             )
         elif _lacks(parameter, required):
-            yield Disagreement(
+            yield SchemaMismatch(
                 "/required",
                 f"`{name}` required, since {function} has no default for it ({place})",
                 f"`{name}` not among the required ones",
@@ -106,7 +106,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[Disagre
             )
 
     for name in signature.positional_only:
-        yield Disagreement(
+        yield SchemaMismatch(
             f"/properties/{escape(name)}",
             f"parameters that can be given by keyword, as Fractal does, in {function} ({place})",
             f"`{name}` is positional-only",
@@ -136,7 +136,7 @@ def _compare_default(
     pointer: str,
     subschema: Any,
     schema: Mapping[str, Any],
-) -> Iterator[Disagreement]:
+) -> Iterator[SchemaMismatch]:
     if not isinstance(subschema, Mapping):
         return
     if not parameter.has_simple_default:
@@ -148,15 +148,15 @@ def _compare_default(
         f"({signature.file}:{signature.line})"
     )
     if stated and not _same(stated[0], value):
-        mend = "remove the `default`" if value is None else f'write `"default": {_shown(value)}`'
-        yield Disagreement(
+        fix = "remove the `default`" if value is None else f'write `"default": {_shown(value)}`'
+        yield SchemaMismatch(
             f"{pointer}/default",
             expected,
             f"the default {_shown(stated[0])}",
-            f"{mend}, or change the default of the parameter",
+            f"{fix}, or change the default of the parameter",
         )
     elif not stated and value is not None and not parameter.default_is_made:
-        yield Disagreement(pointer, expected, "no default", f'add `"default": {_shown(value)}`')
+        yield SchemaMismatch(pointer, expected, "no default", f'add `"default": {_shown(value)}`')
 
 
 def _defaults(subschema: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_fractal.facts import Part
 from pytest_fractal.rules.form_limits import form_limits
-from pytest_fractal.rules.registry import NotApplicable, Spec, rule
+from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.rules.schemas import schema_of
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -16,8 +16,8 @@ from pytest_fractal.verdicts import Finding, Severity
     "web-form",
     severity=Severity.WARNING,
     needs=("FR202", "FR203", "FR204"),
-    cite=(f"{Spec.TOOLS}, the restrictions E01-E22 of its validate_schema",),
-    mend="Change the type hint as the finding says, and generate the schema anew.",
+    cite=(f"{Source.TOOLS}, the restrictions E01-E22 of its validate_schema",),
+    fix="Change the type hint as the finding says, and generate the schema anew.",
     example='"invert": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": null}',
 )
 def web_form(part: Part) -> Iterator[Finding]:
@@ -35,9 +35,10 @@ def web_form(part: Part) -> Iterator[Finding]:
     for limit in form_limits(schema_of(part)):
         again = "" if "anew" in limit.hint else "; then generate the schema anew"
         yield task.finding(
-            part.keys.args_schema, *limit.keys,
+            part.keys.args_schema,
+            *limit.keys,
             expected=limit.expected,
             found=f"{limit.found} ({limit.code})",
             hint=limit.hint + again,
             severity=Severity.ERROR if strict and limit.refused else Severity.WARNING,
-        )  # fmt: skip
+        )

@@ -207,8 +207,10 @@ class _Reader:
                     f"the arguments of a {task.kind_words} task are "
                     f"{{{', '.join(f'{json.dumps(name)}: {{...}}' for name in parts)}}}, "
                     f"not {key!r}",
-                    *keys, "args", key,
-                )  # fmt: skip
+                    *keys,
+                    "args",
+                    key,
+                )
         for name, part in parts.items():
             way = (*keys, "args", name) if several else (*keys, "args")
             own = self._mapping(args.get(name, {}), way) if several else args
@@ -217,8 +219,9 @@ class _Reader:
                     raise self._bad(
                         f"{argument!r} is an argument that Fractal supplies: give it beside "
                         "`args`, not in it",
-                        *way, argument,
-                    )  # fmt: skip
+                        *way,
+                        argument,
+                    )
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
         found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]

@@ -22,20 +22,54 @@ _FORMATS: Final = {
     "ipv6": "::1",
 }
 _WORDS: Final = (
-    "text", "a", "A", "abc", "ABC", "Abc", "0", "1", "12", "1.0", "1.0.0", "a1", "A1", "A01",
-    "a_1", "a-1", "#000000", "000000", "2000-01-01", "a.zarr", "a.zarr/B/03/0", "B/03/0",
-    "a.png", "a.tif", "a.json", "/a", "/a/b", "a/b", "a@example.org", "https://example.org/",
-    "true", "",
-)  # fmt: skip
+    "text",
+    "a",
+    "A",
+    "abc",
+    "ABC",
+    "Abc",
+    "0",
+    "1",
+    "12",
+    "1.0",
+    "1.0.0",
+    "a1",
+    "A1",
+    "A01",
+    "a_1",
+    "a-1",
+    "#000000",
+    "000000",
+    "2000-01-01",
+    "a.zarr",
+    "a.zarr/B/03/0",
+    "B/03/0",
+    "a.png",
+    "a.tif",
+    "a.json",
+    "/a",
+    "/a/b",
+    "a/b",
+    "a@example.org",
+    "https://example.org/",
+    "true",
+    "",
+)
 """Texts of which a simple pattern allows one."""
 _DEEP: Final = 20
 _MANY: Final = 100
 _LONG: Final = 10_000
 
 _STRICTEST: Final = {
-    "minimum": max, "exclusiveMinimum": max, "minLength": max, "minItems": max,
-    "maximum": min, "exclusiveMaximum": min, "maxLength": min, "maxItems": min,
-}  # fmt: skip
+    "minimum": max,
+    "exclusiveMinimum": max,
+    "minLength": max,
+    "minItems": max,
+    "maximum": min,
+    "exclusiveMaximum": min,
+    "maxLength": min,
+    "maxItems": min,
+}
 
 
 def make_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,9 +258,13 @@ def _make_number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
         # As text, for 0.1 means a tenth here.
         Fraction(str(value)) if _is_number(value := schema.get(key)) and abs(value) < inf else None
         for key in (
-            "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf",
+            "minimum",
+            "exclusiveMinimum",
+            "maximum",
+            "exclusiveMaximum",
+            "multipleOf",
         )
-    )  # fmt: skip
+    )
     low = max((bound for bound in (least, above) if bound is not None), default=None)
     high = min((bound for bound in (most, below) if bound is not None), default=None)
     step = multiple or Fraction(1)

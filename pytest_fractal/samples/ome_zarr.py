@@ -53,8 +53,10 @@ def make_ome_zarr(folder: Path) -> Path:
     folder.mkdir(parents=True)
     finished = run(
         [sys.executable, "-P", "-W", "ignore", "-m", __name__, folder],
-        cwd=folder, env=os.environ, timeout=600,
-    )  # fmt: skip
+        cwd=folder,
+        env=os.environ,
+        timeout=600,
+    )
     if finished.returncode:
         reason = last_lines(finished.stderr, 1) or finished.ending
         raise HarnessError(f"the OME-Zarr sample data cannot be made: {reason}")
@@ -86,10 +88,12 @@ def _write_image(path: Path, version: str, number: int) -> None:
     for level in range(2):
         step = 2**level
         group.create_array(
-            str(level), data=pixels[:, :, ::step, ::step].copy(), chunks=(1, 1, *SHAPE[2:]),
+            str(level),
+            data=pixels[:, :, ::step, ::step].copy(),
+            chunks=(1, 1, *SHAPE[2:]),
             chunk_key_encoding=form.chunk_key_encoding,
             dimension_names=None if version == "0.4" else list("czyx"),
-        )  # fmt: skip
+        )
         scale = [1.0, PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
         datasets.append(
             {
@@ -130,9 +134,15 @@ def _write_plate(path: Path, version: str) -> None:
     columns = sorted({well.split("/")[1] for well in WELLS})
     acquisitions = [{"id": 0, "name": "first", "maximumfieldcount": 1}]
     write_plate_metadata(
-        plate, rows, columns, list(WELLS), fmt=form,
-        acquisitions=acquisitions, field_count=1, name=path.stem,
-    )  # fmt: skip
+        plate,
+        rows,
+        columns,
+        list(WELLS),
+        fmt=form,
+        acquisitions=acquisitions,
+        field_count=1,
+        name=path.stem,
+    )
     for number, name in enumerate(WELLS, 1):
         well = plate.require_group(name)
         write_well_metadata(well, [{"path": "0", "acquisition": 0}], fmt=form)

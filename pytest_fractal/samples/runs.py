@@ -15,14 +15,14 @@ from typing import Any
 
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.generations import (
-    Answer,
     Call,
+    CallResult,
+    ExecutionResult,
     ModelFault,
     PartKeys,
-    Play,
-    Played,
+    RunBlocked,
     State,
-    Trouble,
+    TaskExecution,
 )
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.samples.files import Sample, placed
@@ -46,7 +46,7 @@ class Run:
 
     sample: Sample
     executions: tuple[Execution, ...]
-    trouble: Trouble | None
+    trouble: RunBlocked | None
     """Why nothing, or nothing more, could be started."""
     state: State = field(repr=False)
     """What the next step of a workflow begins with."""
@@ -84,7 +84,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class TaskSamples:
     """The samples of a task."""
 
     task: Task
@@ -148,30 +148,37 @@ def run_sample(
     )
     pool = ThreadPoolExecutor(max(1, width))
 
-    def execute_all(calls: Sequence[Call]) -> Sequence[Answer]:
+    def execute_all(calls: Sequence[Call]) -> Sequence[CallResult]:
         done = tuple(pool.map(execute, enumerate(calls, len(executions))))
         executions.extend(done)
-        return [answer_of(execution.start) for execution in done]
+        return [call_result(execution.start) for execution in done]
 
     try:
-        played = play_through(play, execute_all)
+        played = drive(play, execute_all)
     finally:
         # Not waiting: on Ctrl-C the commands go on until the executor is closed.
         pool.shutdown(wait=False, cancel_futures=True)
     return Run(
-        sample, tuple(executions), played.trouble, played.state, str(folder), played.faults,
+        sample,
+        tuple(executions),
+        played.trouble,
+        played.state,
+        str(folder),
+        played.faults,
         tuple(_changed(executions, played.folder)),
-    )  # fmt: skip
+    )
 
 
-def play_through(play: Play, execute: Callable[[Sequence[Call]], Sequence[Answer]]) -> Played:
+def drive(
+    play: TaskExecution, execute: Callable[[Sequence[Call]], Sequence[CallResult]]
+) -> ExecutionResult:
     """Let a generation play to its end; `execute` makes the calls that it asks for at a time."""
     try:
         calls = next(play)
         while True:
             calls = play.send(execute(calls))
     except StopIteration as end:
-        played: Played = end.value
+        played: ExecutionResult = end.value
         return played
 
 
@@ -179,14 +186,14 @@ def _succeeded(start: Start) -> bool:
     return start.finished.returncode == 0 and not start.finished.timed_out
 
 
-def answer_of(start: Start) -> Answer:
+def call_result(start: Start) -> CallResult:
     """What a generation is told of a start."""
     if start.output is None:
-        return Answer(_succeeded(start), None)
+        return CallResult(_succeeded(start), None)
     try:
-        return Answer(_succeeded(start), json.loads(start.output))
+        return CallResult(_succeeded(start), json.loads(start.output))
     except (ValueError, RecursionError):
-        return Answer(_succeeded(start), None, readable=False)
+        return CallResult(_succeeded(start), None, readable=False)
 
 
 def _changed(executions: Sequence[Execution], folder: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ ever. `broken`: the server answers with a status of 5xx, then or ever since.
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerResponse:
     """How something ended on the server, in the server's own words."""
 
     server: str
@@ -51,7 +51,7 @@ class ListedTask:
 
 
 @dataclass(frozen=True)
-class Collected(Answer):
+class Collected(ServerResponse):
     """What the server made of a wheel."""
 
     tasks: tuple[ListedTask, ...] = ()
@@ -72,7 +72,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class ServerRun(Answer):
+class ServerRun(ServerResponse):
     """What came of a workflow on the server."""
 
     dataset: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -1,6 +1,6 @@
 """A database for a server that needs PostgreSQL: a throw-away one, or one of a given server's.
 
-Whatever is made here is taken away at the end of the run: see `Hold.at_last`.
+Whatever is made here is taken away at the end of the run: see `Lease.at_last`.
 """
 
 from __future__ import annotations
@@ -66,9 +66,13 @@ def programs() -> Path | None:
         for folder in (Path(found).resolve().parent, Path(found).parent):
             if _has_all(folder):
                 return folder
-    places = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin",
-              "/usr/local/opt/postgresql*/bin",
-              "/Applications/Postgres.app/Contents/Versions/*/bin")  # fmt: skip
+    places = (
+        "/usr/lib/postgresql/*/bin",
+        "/usr/pgsql-*/bin",
+        "/opt/homebrew/opt/postgresql*/bin",
+        "/usr/local/opt/postgresql*/bin",
+        "/Applications/Postgres.app/Contents/Versions/*/bin",
+    )
     folders = [
         folder
         for place in places
@@ -133,9 +137,12 @@ def own_database(at: Database, python: Path, hold: Path) -> Database:
             "psycopg.connect(autocommit=True, connect_timeout=20).execute(sys.argv[1])"
         )
         env = {
-            "PGHOST": at.host, "PGPORT": str(at.port), "PGUSER": at.user,
-            "PGPASSWORD": at.password, "PGDATABASE": at.name,
-        }  # fmt: skip
+            "PGHOST": at.host,
+            "PGPORT": str(at.port),
+            "PGUSER": at.user,
+            "PGPASSWORD": at.password,
+            "PGDATABASE": at.name,
+        }
         return [str(python), "-I", "-c", script, text], env
 
     argv, env = statement(f"CREATE DATABASE {name}")
@@ -192,24 +199,46 @@ class Cluster:
         self._hand_over()
         if template is None:
             self._checked(
-                [self._programs / "initdb", "-D", data, "-U", _USER, "-A", "trust",
-                 "--no-sync", "--encoding=UTF8"]
-            )  # fmt: skip
+                [
+                    self._programs / "initdb",
+                    "-D",
+                    data,
+                    "-U",
+                    _USER,
+                    "-A",
+                    "trust",
+                    "--no-sync",
+                    "--encoding=UTF8",
+                ]
+            )
 
     def start(self) -> Database:
         """Start it; it ends with the hold."""
         serving = process.start(
             "postgres",
-            [*self._before, self._programs / "postgres", "-D", self.folder / "data",
-             "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}",
-             "-c", "fsync=off", "-c", "full_page_writes=off"],
-            folder=self.folder, hold=self._hold, env=self._env,
-        )  # fmt: skip
+            [
+                *self._before,
+                self._programs / "postgres",
+                "-D",
+                self.folder / "data",
+                "-c",
+                "listen_addresses=",
+                "-c",
+                f"unix_socket_directories={self.folder}",
+                "-c",
+                "fsync=off",
+                "-c",
+                "full_page_writes=off",
+            ],
+            folder=self.folder,
+            hold=self._hold,
+            env=self._env,
+        )
         started = time.monotonic()
         while "ready to accept connections" not in serving.log.read_text(errors="replace"):
             if process.ended(serving) or time.monotonic() - started > process.START_LIMIT:
                 raise HarnessError(f"PostgreSQL does not start: {serving.said(count=3)}")
-            processes.pause(0.05)
+            processes.cancellable_sleep(0.05)
         return Database(str(self.folder), 5432, _USER, "postgres")
 
     def stop(self, keep: Path) -> None:

@@ -1,6 +1,6 @@
 """Keeping a server's process: it lives as long as whoever has asked for it, and no longer.
 
-The one who answers for a run takes a `Hold`. Each process of the run may then start a
+The one who answers for a run takes a `Lease`. Each process of the run may then start a
 server; the supervisor around it watches the hold, and ends the server with everything that
 it has started as soon as the hold is released or its holder has ended, by whatever signal.
 So a worker of pytest-xdist can start a server that others use when that worker is gone.
@@ -27,18 +27,20 @@ from filelock import FileLock, Timeout
 from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import supervisor
-from pytest_fractal.processes.processes import clean_environment, last_lines, pause
+from pytest_fractal.processes.processes import cancellable_sleep, clean_environment, last_lines
 
 START_LIMIT: Final = 120.0
 """Seconds in which a server must be up: it takes three to four, on a busy machine more."""
 
 _STOP_LIMIT: Final = 30.0
 _ADDRESS: Final = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
-_INSTALLING: Final = re.compile(r"PIP_\w+|UV_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|XDG_\w+"
-                                r"|(?i:(all|https?|no)_proxy)")  # fmt: skip
+_INSTALLING: Final = re.compile(
+    r"PIP_\w+|UV_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|XDG_\w+"
+    r"|(?i:(all|https?|no)_proxy)"
+)
 
 
-class Hold:
+class Lease:
     """Keeps the servers alive that are started with the same `folder`."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,10 +62,14 @@ class Hold:
         for file in self._folder.glob(f"*{_LAST}"):
             argv, env = json.loads(file.read_text())
             subprocess.run(
-                argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_STOP_LIMIT,
+                argv,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_STOP_LIMIT,
                 check=False,
-            )  # fmt: skip
+            )
 
 
 _WANTED: Final = "wanted"
@@ -87,7 +93,7 @@ def _lock(file: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServerProcess:
     """A program that serves, under a supervisor; it may belong to another process of the run."""
 
     name: str
@@ -128,8 +134,8 @@ def start(
     folder: Path,
     hold: Path,
     env: Mapping[str, str],
-) -> Serving:
-    """Start a program that serves while there is a `Hold` of the folder `hold`.
+) -> ServerProcess:
+    """Start a program that serves while there is a `Lease` of the folder `hold`.
 
     `folder` is where it runs, and where it leaves its log.
     """
@@ -138,20 +144,32 @@ def start(
     alive.touch()
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__,
-             "--while-locked", str(hold / _WANTED), str(alive), *map(str, argv)],
-            cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                supervisor.__file__,
+                "--while-locked",
+                str(hold / _WANTED),
+                str(alive),
+                *map(str, argv),
+            ],
+            cwd=folder,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     _started[process.pid] = process
-    return Serving(name, process.pid, log, alive)
+    return ServerProcess(name, process.pid, log, alive)
 
 
 _started: Final[dict[int, subprocess.Popen[bytes]]] = {}
 """The supervisors that this process has started, each to be waited for by nobody else."""
 
 
-def address(serving: Serving) -> str:
+def address(serving: ServerProcess) -> str:
     """The URL at which a server that was just started answers, as it prints when it is up.
 
     It was told to take any free port, so no two servers can meet. Raises `HarnessError`
@@ -163,10 +181,10 @@ def address(serving: Serving) -> str:
             return found[1]
         if ended(serving) or time.monotonic() - started > START_LIMIT:
             raise HarnessError(f"{serving.name} does not start: {serving.said(count=3)}")
-        pause(0.05)
+        cancellable_sleep(0.05)
 
 
-def ended(serving: Serving) -> bool:
+def ended(serving: ServerProcess) -> bool:
     """Whether a program that this process has started has ended."""
     return _started[serving.pid].poll() is not None
 
@@ -179,7 +197,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            pause(0.05)
+            cancellable_sleep(0.05)
         else:
             break
     try:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_fractal.processes.processes import pause
+from pytest_fractal.processes.processes import cancellable_sleep
 from pytest_fractal.server.client import Broke, Client, Refused
-from pytest_fractal.server.facts import Answer, Collected, Job, Outcome, ServerRun
-from pytest_fractal.server.process import Serving
+from pytest_fractal.server.facts import Collected, Job, Outcome, ServerResponse, ServerRun
+from pytest_fractal.server.process import ServerProcess
 from pytest_fractal.server.waiting import Waited, last_error, wait
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=ServerResponse)
 
-Ending = tuple[Outcome, str, str, Mapping[str, Any]]
+JobEnd = tuple[Outcome, str, str, Mapping[str, Any]]
 """How something ended: the outcome, the last status, the server's words, and more."""
 
 
@@ -27,7 +27,7 @@ class RestServer:
     """Its administrator."""
 
     def __init__(
-        self, version: str, folder: Path, url: str, serving: Serving, password: str
+        self, version: str, folder: Path, url: str, serving: ServerProcess, password: str
     ) -> None:
         self.name = f"fractal-server {version}"
         self.folder = folder
@@ -83,15 +83,15 @@ class RestServer:
         extras: Sequence[str],
         pins: Mapping[str, str],
         python: str,
-    ) -> Ending:
+    ) -> JobEnd:
         """Let it collect a wheel; `since` is where its log ended before."""
         raise NotImplementedError
 
-    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> Ending:
+    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> JobEnd:
         """Let it run a job; `since` is where its log ended before."""
         raise NotImplementedError
 
-    def _told(self, kind: type[A], ask: Callable[[int], Ending]) -> A:
+    def _told(self, kind: type[A], ask: Callable[[int], JobEnd]) -> A:
         started, since = time.monotonic(), self.serving.log_size()
         more: Mapping[str, Any] = {}
         outcome: Outcome
@@ -107,7 +107,7 @@ class RestServer:
 
     def _job_end(
         self, since: int, path: str, limit: float, dataset: Callable[[], Mapping[str, Any]]
-    ) -> Ending:
+    ) -> JobEnd:
         """Wait for the end of a job; `dataset` asks for what it leaves when all went well."""
         waited = wait(
             lambda: self.client.get(path),
@@ -123,7 +123,7 @@ class RestServer:
             return "failed", status, log or "", {}
         return "done", status, "", {"dataset": dataset()}
 
-    def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> Ending:
+    def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> JobEnd:
         """How something ended that has not ended, and never will."""
         more = {"quiet": waited.quiet, "at_work": waited.at_work}
         return "frozen", status, self.words(since) or log or "", more
@@ -133,7 +133,7 @@ class RestServer:
         for _ in range(20):  # it is printed after the answer
             if words := last_error(self.serving.said(since, count=10_000)):
                 return words
-            pause(0.1)
+            cancellable_sleep(0.1)
         return ""
 
     def _offer(self, version: str, executable: Path) -> str:

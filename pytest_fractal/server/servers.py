@@ -19,7 +19,7 @@ from pytest_fractal.server import postgres, version1, version2
 from pytest_fractal.server.client import Client
 from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
-from pytest_fractal.server.process import Hold, Serving
+from pytest_fractal.server.process import Lease, ServerProcess
 
 
 class Server(Protocol):
@@ -31,7 +31,7 @@ class Server(Protocol):
     """Such as `http://127.0.0.1:41235`."""
     folder: Path
     """Where it keeps its database, its environments and the files of its jobs."""
-    serving: Serving
+    serving: ServerProcess
     """Its process, and its log."""
 
     @property
@@ -71,7 +71,7 @@ _MODULES: Final[Mapping[str, ModuleType]] = {"1": version1, "2": version2}
 
 
 @dataclass(frozen=True)
-class Edition:
+class ServerRelease:
     """Which server it is to be."""
 
     generation: str
@@ -79,7 +79,7 @@ class Edition:
     version: str
 
     @classmethod
-    def chosen(cls, asked: str, generation: str | None) -> Edition:
+    def chosen(cls, asked: str, generation: str | None) -> ServerRelease:
         """The version that was asked for; without one, the one known good for a generation.
 
         Raises `BadInput` for a version that is none, or that takes other manifests than
@@ -128,7 +128,7 @@ class Edition:
             )
 
     def start(self, folder: Path, hold: Path, database_url: str | None = None) -> Server:
-        """Start it in a new `folder`; it lives while there is a `Hold` of the folder `hold`.
+        """Start it in a new `folder`; it lives while there is a `Lease` of the folder `hold`.
 
         `database_url` is where PostgreSQL can make a database; without one, a PostgreSQL is
         started for a server that needs it. Raises as `environment` does, and `HarnessError`
@@ -145,12 +145,12 @@ def running_server(
 ) -> Iterator[Server]:
     """A server of one's own, in a temporary folder; without a version, the one known good.
 
-    Raises as `Edition` does. `database_url`: see there.
+    Raises as `ServerRelease` does. `database_url`: see there.
     """
-    edition = Edition.chosen(version, generation)
+    edition = ServerRelease.chosen(version, generation)
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-server-") as text:
         folder = Path(text).resolve()
-        hold = Hold(folder / "hold")
+        hold = Lease(folder / "hold")
         try:
             yield edition.start(folder / "server", folder / "hold", database_url)
         finally:

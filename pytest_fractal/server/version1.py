@@ -16,7 +16,7 @@ from pytest_fractal.server import process
 from pytest_fractal.server.environment import Recipe
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import locked
-from pytest_fractal.server.rest import Ending, RestServer, id_of
+from pytest_fractal.server.rest import JobEnd, RestServer, id_of
 from pytest_fractal.server.waiting import wait
 
 DEFAULT: Final = "1.4.10"
@@ -50,9 +50,10 @@ def start(
     serving = process.start(
         f"fractal-server {version}",
         [environment.python, "-m", "fractal_server", "start", "--port", "0"],
-        folder=folder, hold=hold,
+        folder=folder,
+        hold=hold,
         env=_variables(folder) | {"FRACTAL_DEFAULT_ADMIN_PASSWORD": password},
-    )  # fmt: skip
+    )
     url = process.address(serving)
     return Server1(version, folder, url, serving, password)
 
@@ -134,7 +135,7 @@ class Server1(RestServer):
         extras: Sequence[str],
         pins: Mapping[str, str],
         python: str,
-    ) -> Ending:
+    ) -> JobEnd:
         asked: dict[str, Any] = {"package": str(self._own_copy(wheel))}
         if extras:
             asked["package_extras"] = ",".join(extras)
@@ -155,19 +156,26 @@ class Server1(RestServer):
             return self.frozen(waited, status, since, data.get("log"))
         if status == "fail":
             return "failed", status, data.get("info") or data.get("log") or "", {}
-        return "done", status, "", {
-            "tasks": self._listed({task["id"] for task in data["task_list"]}),
-            "environment": str(self.folder / "tasks" / data["venv_path"] / "venv"),
-            "python": python,
-        }  # fmt: skip
+        return (
+            "done",
+            status,
+            "",
+            {
+                "tasks": self._listed({task["id"] for task in data["task_list"]}),
+                "environment": str(self.folder / "tasks" / data["venv_path"] / "venv"),
+                "python": python,
+            },
+        )
 
-    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> Ending:
+    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> JobEnd:
         project = self.client.post("/api/v1/project/", {"name": job.name})["id"]
         source, target, workflow = self._prepare(project, job, collected)
         applied = self.client.post(
-            f"/api/v1/project/{project}/workflow/{workflow}/apply/", {},
-            input_dataset_id=source, output_dataset_id=target,
-        )  # fmt: skip
+            f"/api/v1/project/{project}/workflow/{workflow}/apply/",
+            {},
+            input_dataset_id=source,
+            output_dataset_id=target,
+        )
         path = f"/api/v1/project/{project}"
         return self._job_end(
             since,

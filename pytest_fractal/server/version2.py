@@ -19,7 +19,7 @@ from pytest_fractal.server.environment import Recipe, cache_folder
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step
 from pytest_fractal.server.postgres import Cluster, Database
 from pytest_fractal.server.process import locked
-from pytest_fractal.server.rest import Ending, RestServer, id_of, interpreter_script
+from pytest_fractal.server.rest import JobEnd, RestServer, id_of, interpreter_script
 from pytest_fractal.server.waiting import wait
 
 DEFAULT: Final = "2.18.5"
@@ -65,29 +65,45 @@ def start(
         database = own_cluster(environment, hold, env)
     env |= database.variables
     resource = {
-        "name": "here", "type": "local",
-        "tasks_local_dir": str(folder / "tasks"), "jobs_local_dir": str(folder / "jobs"),
+        "name": "here",
+        "type": "local",
+        "tasks_local_dir": str(folder / "tasks"),
+        "jobs_local_dir": str(folder / "jobs"),
         "tasks_python_config": {
             "default_version": ".".join(map(str, environment.interpreter.version_info)),
             "versions": {one: str(interpreter_script(folder, one)) for one in _PYTHONS},
             "pip_cache_dir": str(cache_folder() / "pip"),
         },
-        "jobs_poll_interval": 0, "jobs_runner_config": {}, "tasks_pixi_config": {},
-    }  # fmt: skip
+        "jobs_poll_interval": 0,
+        "jobs_runner_config": {},
+        "tasks_pixi_config": {},
+    }
     (folder / "resource.json").write_text(json.dumps(resource))
     # Other users of the machine reach the port too. Hex: with a dash first it would be an option.
     password = secrets.token_hex()
     _checked(
-        environment, folder, env | {_PASSWORD: password},
-        "init-db-data", "--resource", "resource.json", "--profile", "default",
-        "--admin-email", _USER, "--admin-pwd", f"${_PASSWORD}",
-        "--admin-project-dir", "/",  # so that a dataset may lie anywhere
-    )  # fmt: skip
+        environment,
+        folder,
+        env | {_PASSWORD: password},
+        "init-db-data",
+        "--resource",
+        "resource.json",
+        "--profile",
+        "default",
+        "--admin-email",
+        _USER,
+        "--admin-pwd",
+        f"${_PASSWORD}",
+        "--admin-project-dir",
+        "/",  # so that a dataset may lie anywhere
+    )
     serving = process.start(
         f"fractal-server {version}",
         [environment.python, "-m", "fractal_server", "start", "--port", "0"],
-        folder=folder, hold=hold, env=env,
-    )  # fmt: skip
+        folder=folder,
+        hold=hold,
+        env=env,
+    )
     url = process.address(serving)
     server = Server2(version, folder, url, serving, password)
     own = environment.interpreter
@@ -121,8 +137,10 @@ def _checked(
 ) -> None:
     finished = processes.run(
         [environment.python, "-c", _FRACTALCTL, *arguments],
-        cwd=folder, env=env, timeout=process.START_LIMIT,
-    )  # fmt: skip
+        cwd=folder,
+        env=env,
+        timeout=process.START_LIMIT,
+    )
     if finished.returncode:
         reason = processes.last_lines(finished.stderr or finished.stdout, 2)
         raise HarnessError(f"fractal-server cannot be set up: {reason}")
@@ -172,7 +190,7 @@ class Server2(RestServer):
         extras: Sequence[str],
         pins: Mapping[str, str],
         python: str,
-    ) -> Ending:
+    ) -> JobEnd:
         form: dict[str, str] = {}
         if extras:
             form["package_extras"] = ",".join(extras)
@@ -194,11 +212,16 @@ class Server2(RestServer):
         if status == "failed":
             return "failed", status, told.get("log") or "", {}
         group = self.client.get(f"/api/v2/task-group/{told['taskgroupv2_id']}/")
-        return "done", status, "", {
-            "tasks": self._listed(group["id"]),
-            "environment": group["venv_path"],
-            "python": python,
-        }  # fmt: skip
+        return (
+            "done",
+            status,
+            "",
+            {
+                "tasks": self._listed(group["id"]),
+                "environment": group["venv_path"],
+                "python": python,
+            },
+        )
 
     def _listed(self, group: int) -> tuple[ListedTask, ...]:
         """The tasks of a group, as everybody sees them who asks for the server's tasks."""
@@ -213,7 +236,7 @@ class Server2(RestServer):
             if task["taskgroupv2_id"] == group
         )
 
-    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> Ending:
+    def _run(self, since: int, job: Job, collected: Collected, limit: float) -> JobEnd:
         # No two projects of a user may have the same name.
         name = f"{job.name} {secrets.token_hex(4)}"
         project = self.client.post("/api/v2/project/", {"name": name})["id"]

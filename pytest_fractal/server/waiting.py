@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from pytest_fractal.processes.processes import pause
-from pytest_fractal.server.process import Serving
+from pytest_fractal.processes.processes import cancellable_sleep
+from pytest_fractal.server.process import ServerProcess
 
 FROZEN_AFTER: Final = 20.0
 """Seconds without change, while no process of the server's works, that count as frozen."""
@@ -38,7 +38,7 @@ def wait(
     ask: Callable[[], Any],
     status: Callable[[Any], str],
     over: Collection[str],
-    serving: Serving,
+    serving: ServerProcess,
     limit: float,
 ) -> Waited:
     """Ask until the status is one of `over`.
@@ -68,15 +68,17 @@ def wait(
             return Waited(state, True, quiet)
         if now - began > limit:
             return Waited(state, True, now - began, at_work=True)
-        pause(min(max(_POLLS[0], quiet / 5), _POLLS[1]))
+        cancellable_sleep(min(max(_POLLS[0], quiet / 5), _POLLS[1]))
 
 
 def _errors(log: str) -> str:
     """The tracebacks in a log, which also has a line for each question that is asked."""
     start = log.find("Traceback (most recent call last)")
-    return "" if start < 0 else "\n".join(
-        line for line in log[start:].splitlines() if " HTTP/1.1\" " not in line
-    )  # fmt: skip
+    return (
+        ""
+        if start < 0
+        else "\n".join(line for line in log[start:].splitlines() if ' HTTP/1.1" ' not in line)
+    )
 
 
 def last_error(log: str) -> str:

@@ -64,11 +64,15 @@ class Signature:
 _PYDANTIC_DECORATORS: Final = ("validate_arguments", "validate_call")
 _HARMLESS: Final = frozenset(
     {
-        "functools.cache", "functools.lru_cache",
-        "typing.no_type_check", "typing_extensions.deprecated", "warnings.deprecated",
-        "torch.no_grad", "torch.inference_mode",
+        "functools.cache",
+        "functools.lru_cache",
+        "typing.no_type_check",
+        "typing_extensions.deprecated",
+        "warnings.deprecated",
+        "torch.no_grad",
+        "torch.inference_mode",
     }
-)  # fmt: skip
+)
 
 
 class SignatureReader:
@@ -118,7 +122,7 @@ class SignatureReader:
         if self._names.is_partial(call, view):
             return self._signature_of_partial(call, view)
         match call.args:
-            case [function] if self.keeps(call.func, view):
+            case [function] if self.preserves_signature(call.func, view):
                 return self.read(function, view)
         raise Unreadable(f"what `{source_text(call.func)}(...)` returns is not known ({place})")
 
@@ -153,7 +157,7 @@ class SignatureReader:
     def _read_function(self, function: Function) -> Signature:
         node, view = function.node, function.view
         for decorator in reversed(node.decorator_list):
-            if not self.keeps(decorator, view):
+            if not self.preserves_signature(decorator, view):
                 raise Unreadable(
                     f"the decorator `{source_text(decorator)}` may change what `{node.name}()` "
                     f"takes ({view.module.path}:{decorator.lineno})"
@@ -182,15 +186,15 @@ class SignatureReader:
 
     # Decorators -------------------------------------------------------------------
 
-    def keeps(self, decorator: ast.expr, view: View, called: bool = False) -> bool:
+    def preserves_signature(self, decorator: ast.expr, view: View, called: bool = False) -> bool:
         """Whether what `decorator` makes of a function takes the same arguments.
 
         `called`: the decorator is what a call of `decorator` returns.
         """
         if isinstance(decorator, ast.Call):
             if self._names.is_partial(decorator, view) and decorator.args:
-                return self.keeps(decorator.args[0], view)
-            return not called and self.keeps(decorator.func, view, called=True)
+                return self.preserves_signature(decorator.args[0], view)
+            return not called and self.preserves_signature(decorator.func, view, called=True)
         targets = self._names.targets(decorator, view)
         return bool(targets) and all(self._target_keeps(target, called) for target in targets)
 
@@ -202,12 +206,12 @@ class SignatureReader:
                 is_pydantic = package == "pydantic" and name in _PYDANTIC_DECORATORS
                 return is_pydantic or dotted in _HARMLESS
             case Function():
-                return self._passes_on(target, called)
+                return self.is_transparent(target, called)
             case Value(node=ast.Call() as node, view=view):
-                return not called and self.keeps(node, view)
+                return not called and self.preserves_signature(node, view)
         return False
 
-    def _passes_on(self, decorator: Function, called: bool) -> bool:
+    def is_transparent(self, decorator: Function, called: bool) -> bool:
         """Whether a decorator of the wheel returns the function, or a wrapper that is true to it.
 
         Such a wrapper is marked by `functools.wraps`, takes `*args, **kwargs` and calls
@@ -222,7 +226,7 @@ class SignatureReader:
         targets = [target for result in results for target in self._names.targets(result, view)]
         if called:
             return all(
-                isinstance(target, Function) and self._passes_on(target, called=False)
+                isinstance(target, Function) and self.is_transparent(target, called=False)
                 for target in targets
             )
         function = given[0].arg

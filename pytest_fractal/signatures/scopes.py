@@ -112,9 +112,22 @@ class Module:
 
 
 _CHANGING_METHODS: Final = frozenset(
-    {"append", "extend", "insert", "remove", "pop", "popitem", "clear", "update",
-     "setdefault", "add", "discard", "sort", "reverse"}
-)  # fmt: skip
+    {
+        "append",
+        "extend",
+        "insert",
+        "remove",
+        "pop",
+        "popitem",
+        "clear",
+        "update",
+        "setdefault",
+        "add",
+        "discard",
+        "sort",
+        "reverse",
+    }
+)
 
 
 def changed_name(node: ast.AST) -> str | None:

@@ -187,14 +187,16 @@ class _Script:
                     otherwise = f"{place} calls `{name}()` with arguments of its own choice"
                 else:
                     unpacked.append((call, call.unpacked))
-            elif any(isinstance(argument, ast.Name) and argument.id == name
-                     for argument in (*node.args, *(k.value for k in node.keywords))):  # fmt: skip
+            elif any(
+                isinstance(argument, ast.Name) and argument.id == name
+                for argument in (*node.args, *(k.value for k in node.keywords))
+            ):
                 # A runner of the wheel's own is trusted to hand over what it reads as JSON.
                 targets = self._names.targets(node.func, call.view)
                 is_own = all(isinstance(target, Function | Class) for target in targets)
                 if not (
                     is_own
-                    or self._signatures.keeps(node.func, call.view)
+                    or self._signatures.preserves_signature(node.func, call.view)
                     or self._names.is_partial(node, call.view)
                 ):
                     handed = f"{place} hands `{name}()` to `{source_text(node.func)}()`"

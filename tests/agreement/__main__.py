@@ -21,7 +21,7 @@ from pytest_fractal.environments.environments import Environment
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.server import version1
 from pytest_fractal.server.environment import server_environment
-from pytest_fractal.server.servers import Edition
+from pytest_fractal.server.servers import ServerRelease
 
 from . import document, mutants, outputs_1, outputs_2, rest
 from .bases import BAD, GOOD, Base, build_bases, candidate_of, generation_of, read_base
@@ -52,7 +52,7 @@ def gather(generation: str, work: Path) -> document.Results:
     def tell(what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
 
-    edition = Edition.chosen("", generation)
+    edition = ServerRelease.chosen("", generation)
     server = edition.environment()
     tell(f"fractal-server {edition.version} is installed")
     good = [folder for folder in GOOD if generation_of(folder) == generation]

@@ -223,10 +223,13 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
         "three hundred tasks", first, *rest, *({**first, "name": f"T {i}"} for i in range(300))
     )
     for how, entry in (
-        ("with null", None), ("with a text", "task"), ("with an empty object", {}),
-        ("with a list", [first]), ("with a list of pairs", [list(pair) for pair in first.items()]),
+        ("with null", None),
+        ("with a text", "task"),
+        ("with an empty object", {}),
+        ("with a list", [first]),
+        ("with a list of pairs", [list(pair) for pair in first.items()]),
         ("with 1", 1),
-    ):  # fmt: skip
+    ):
         yield with_tasks(how, first, *rest, entry)
     as_object = {task["name"]: task for task in (first, *rest)}
     yield _changed(base, what, "an object of tasks", ("task_list",), as_object, None)

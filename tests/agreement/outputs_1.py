@@ -61,9 +61,10 @@ ENDINGS: Final[Mapping[str, tuple[bytes | None, str]]] = {
     "a folder for the output": (None, "os.mkdir(out)"),
     "a link to nothing for the output": (None, "os.symlink(out + '.real', out)"),
     "a link to the output": (
-        None, "open(out + '.real', 'w').write('{}'); os.symlink(out + '.real', out)",
+        None,
+        "open(out + '.real', 'w').write('{}'); os.symlink(out + '.real', out)",
     ),
-}  # fmt: skip
+}
 
 TEXTS: Final[Mapping[str, str]] = {
     "null": "null",
@@ -165,9 +166,11 @@ def outputs() -> Iterator[Output]:
         hexed = {component: text.encode().hex() for component, text in each.items()}
         yield Output(how, True, ({"output": hexed},), {"image": ["A", "B"]})
     yield Output(
-        "status 1 for one component", True,
-        ({"ending": "sys.exit(given['component'] == 'B')"},), {"image": ["A", "B"]},
-    )  # fmt: skip
+        "status 1 for one component",
+        True,
+        ({"ending": "sys.exit(given['component'] == 'B')"},),
+        {"image": ["A", "B"]},
+    )
     for how, text in {
         "two": '{"image": ["A", "B"]}',
         "none: an empty list": '{"image": []}',

@@ -132,30 +132,52 @@ _IMAGES: Final[Mapping[str, str]] = {
     **{
         f"attributes {how}": _updates(f'{_NEW}, "attributes": {text}}}')
         for how, text in {
-            "null": "null", "a list": "[]", "a text": '"A1"', "of a number": '{"a": 1.5}',
-            "of a boolean": '{"a": true}', "of null": '{"a": null}', "of a list": '{"a": [1]}',
-            "of an object": '{"a": {}}', "of NaN": '{"a": NaN}', "of Infinity": '{"a": Infinity}',
-            "of 1e999": '{"a": 1e999}', "of a text with a NUL": '{"a": "\\u0000"}',
-            "of half a surrogate pair": '{"a": "\\ud800"}', "with an empty key": '{"": 1}',
-            "with a blank key": '{" ": 1}', "with a key with a NUL": '{"a\\u0000": 1}',
-            "with blanks around a key": '{" a ": 1}', "with a key twice": '{"a": 1, "a": 2}',
+            "null": "null",
+            "a list": "[]",
+            "a text": '"A1"',
+            "of a number": '{"a": 1.5}',
+            "of a boolean": '{"a": true}',
+            "of null": '{"a": null}',
+            "of a list": '{"a": [1]}',
+            "of an object": '{"a": {}}',
+            "of NaN": '{"a": NaN}',
+            "of Infinity": '{"a": Infinity}',
+            "of 1e999": '{"a": 1e999}',
+            "of a text with a NUL": '{"a": "\\u0000"}',
+            "of half a surrogate pair": '{"a": "\\ud800"}',
+            "with an empty key": '{"": 1}',
+            "with a blank key": '{" ": 1}',
+            "with a key with a NUL": '{"a\\u0000": 1}',
+            "with blanks around a key": '{" a ": 1}',
+            "with a key twice": '{"a": 1, "a": 2}',
             "with two keys that differ by a blank": '{"a": 1, "a ": 2}',
-            "of 10 to the 30th": '{"a": 1' + "0" * 30 + "}", "of an empty text": '{"a": ""}',
+            "of 10 to the 30th": '{"a": 1' + "0" * 30 + "}",
+            "of an empty text": '{"a": ""}',
         }.items()
     },
     **{
         f"types {how}": _updates(f'{_NEW}, "types": {text}}}')
         for how, text in {
-            "null": "null", "a list": "[]", "of a boolean": '{"a": false}', "of 1": '{"a": 1}',
-            "of 0.0": '{"a": 0.0}', "of 2": '{"a": 2}', "of 1.5": '{"a": 1.5}',
-            "of null": '{"a": null}', "of true as a text": '{"a": "true"}',
-            "of yes": '{"a": "yes"}', "of x": '{"a": "x"}', "of a list": '{"a": []}',
-            "with an empty key": '{"": true}', "with a blank key": '{" ": true}',
+            "null": "null",
+            "a list": "[]",
+            "of a boolean": '{"a": false}',
+            "of 1": '{"a": 1}',
+            "of 0.0": '{"a": 0.0}',
+            "of 2": '{"a": 2}',
+            "of 1.5": '{"a": 1.5}',
+            "of null": '{"a": null}',
+            "of true as a text": '{"a": "true"}',
+            "of yes": '{"a": "yes"}',
+            "of x": '{"a": "x"}',
+            "of a list": '{"a": []}',
+            "with an empty key": '{"": true}',
+            "with a blank key": '{" ": true}',
             "with blanks around a key": '{" a ": true}',
-            "with a key with a NUL": '{"a\\u0000": true}', "of NaN": '{"a": NaN}',
+            "with a key with a NUL": '{"a\\u0000": true}',
+            "of NaN": '{"a": NaN}',
         }.items()
     },
-}  # fmt: skip
+}
 
 _UNITS: Final[Mapping[str, str]] = {
     how: '{"parallelization_list": ' + text + "}"
@@ -253,26 +275,37 @@ def outputs() -> Iterator[Output]:
         yield Output("a compute part's output", how, "compound", init=two, compute=args)
     for how, texts in {
         "another image from each": {
-            "A": _updates(_NEW + "}"), "B": _updates('{"zarr_url": "{tmp}/other"}'),
+            "A": _updates(_NEW + "}"),
+            "B": _updates('{"zarr_url": "{tmp}/other"}'),
         },
         "the same from each": {"A": _updates(_NEW + "}"), "B": _updates(_NEW + "}")},
         "one image in two ways": {
-            "A": _updates(_NEW + "}"), "B": _updates(_NEW + ', "types": {"m": true}}'),
+            "A": _updates(_NEW + "}"),
+            "B": _updates(_NEW + ', "types": {"m": true}}'),
         },
         "each updates the other": {
-            "A": _updates('{"zarr_url": "{tmp}/B"}'), "B": _updates(_A + "}"),
+            "A": _updates('{"zarr_url": "{tmp}/B"}'),
+            "B": _updates(_A + "}"),
         },
         "one removes what the other updates": {
-            "A": _updates(_A + "}"), "B": '{"image_list_removals": ["{tmp}/A"]}',
+            "A": _updates(_A + "}"),
+            "B": '{"image_list_removals": ["{tmp}/A"]}',
         },
         "both remove one": {
             "A": '{"image_list_removals": ["{tmp}/A"]}',
             "B": '{"image_list_removals": ["{tmp}/A"]}',
         },
-    }.items():  # fmt: skip
+    }.items():
         yield Output("a parallel task's images", how, "parallel", compute={"text": texts})
-    for how in ("a new image", "a known image", "zarr_url outside", "removal of a known image",
-                "origin unknown", "attributes of a list", "types of a boolean"):  # fmt: skip
+    for how in (
+        "a new image",
+        "a known image",
+        "zarr_url outside",
+        "removal of a known image",
+        "origin unknown",
+        "attributes of a list",
+        "types of a boolean",
+    ):
         what = "a converter's images"
         yield Output(what, how, "converter_non_parallel", init={"text": _IMAGES[how]})
     for how in ("none", "of two", "of a new image", "init_args null"):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server import version2
 from pytest_fractal.server.postgres import Database
-from pytest_fractal.server.process import Hold, server_variables
+from pytest_fractal.server.process import Lease, server_variables
 
 _WORKERS: Final = 2
 
@@ -91,7 +91,7 @@ def ask_server(
 def _database(environment: Environment) -> Iterator[Database]:
     """A throw-away PostgreSQL with the tables of this fractal-server."""
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as folder:
-        hold = Hold(Path(folder))
+        hold = Lease(Path(folder))
         try:
             env = server_variables(Path(folder, "temporary")) | {"JWT_SECRET_KEY": "agreement"}
             yield version2.own_cluster(environment, Path(folder), env)

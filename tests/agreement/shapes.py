@@ -42,9 +42,15 @@ class Shape:
 _TEXTS: Final = frozenset({"manifest_version", "args_schema_version", "name", "docs_info"})
 
 _FIELDS_1: Final = (
-    "name", "executable", "input_type", "output_type", "meta", "args_schema", "docs_info",
+    "name",
+    "executable",
+    "input_type",
+    "output_type",
+    "meta",
+    "args_schema",
+    "docs_info",
     "docs_link",
-)  # fmt: skip
+)
 
 
 def _schema(key: str, reserved: str) -> tuple[Way, ...]:
@@ -69,16 +75,35 @@ SHAPE_1: Final = Shape(
 )
 
 _PARTS_2: Final = (
-    "type", "executable_non_parallel", "executable_parallel", "meta_non_parallel",
-    "meta_parallel", "args_schema_non_parallel", "args_schema_parallel", "input_types",
-)  # fmt: skip
+    "type",
+    "executable_non_parallel",
+    "executable_parallel",
+    "meta_non_parallel",
+    "meta_parallel",
+    "args_schema_non_parallel",
+    "args_schema_parallel",
+    "input_types",
+)
 _KINDS_2: Final = (
-    "parallel", "non_parallel", "compound", "converter_non_parallel", "converter_compound",
-)  # fmt: skip
+    "parallel",
+    "non_parallel",
+    "compound",
+    "converter_non_parallel",
+    "converter_compound",
+)
 _TYPE_VALUES_2: Final[Mapping[str, Any]] = {
-    "true": True, "1": 1, "0.0": 0.0, "2": 2, "1.5": 1.5, "null": None, "true as a text": "true",
-    "yes": "yes", "maybe": "maybe", "a list": [], "an object": {},
-}  # fmt: skip
+    "true": True,
+    "1": 1,
+    "0.0": 0.0,
+    "2": 2,
+    "1.5": 1.5,
+    "null": None,
+    "true as a text": "true",
+    "yes": "yes",
+    "maybe": "maybe",
+    "a list": [],
+    "an object": {},
+}
 _TYPES_2: Final[dict[str, Any]] = {how: {"key": value} for how, value in _TYPE_VALUES_2.items()}
 _TYPES_2_BY_KEY: Final[dict[str, Any]] = {
     "a blank key": {" ": True},
@@ -92,10 +117,21 @@ SHAPE_2: Final = Shape(
     (
         Subject(
             "non_parallel",
-            ("name", *_PARTS_2, "output_types", "docs_info", "docs_link", "category", "modality",
-             "tags"),
-            (("meta_non_parallel", "cpus_per_task"), ("meta_non_parallel", "anything_else"),
-             *_schema("args_schema_non_parallel", "zarr_urls")),
+            (
+                "name",
+                *_PARTS_2,
+                "output_types",
+                "docs_info",
+                "docs_link",
+                "category",
+                "modality",
+                "tags",
+            ),
+            (
+                ("meta_non_parallel", "cpus_per_task"),
+                ("meta_non_parallel", "anything_else"),
+                *_schema("args_schema_non_parallel", "zarr_urls"),
+            ),
         ),
         Subject("parallel", _PARTS_2, _schema("args_schema_parallel", "zarr_url")),
         Subject("compound", _PARTS_2),
@@ -107,9 +143,12 @@ SHAPE_2: Final = Shape(
         "type": {f"{kind} for its own": kind for kind in _KINDS_2}
         | {"Parallel": "Parallel", "converter": "converter"},
         "tags": {
-            "one twice": ["a", "a"], "one twice but for blanks": ["a", " a "],
-            "one twice but for case": ["a", "A"], "a blank one": ["a", " "],
-            "one with a NUL": ["a\0"], "numbers": [1],
+            "one twice": ["a", "a"],
+            "one twice but for blanks": ["a", " a "],
+            "one twice but for case": ["a", "A"],
+            "a blank one": ["a", " "],
+            "one with a NUL": ["a\0"],
+            "numbers": [1],
         },
         "input_types": {f"of {how}": value for how, value in _TYPES_2.items()} | _TYPES_2_BY_KEY,
         "output_types": {f"of {how}": value for how, value in _TYPES_2.items()} | _TYPES_2_BY_KEY,
@@ -118,7 +157,7 @@ SHAPE_2: Final = Shape(
         },
         "manifest_version": {"1 as a text": "1", "2 as a number": 2, "2.0": "2.0", "3": "3"},
     },
-)  # fmt: skip
+)
 
 SHAPES: Final[Mapping[str, Shape]] = {"1": SHAPE_1, "2": SHAPE_2}
 """By the manifest's version."""

@@ -107,12 +107,14 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment)
         base, folder = mutant.base, _fresh(work / f"mutant-{number}")
         jobs = base.job_of(mutant.task)
         yield Case(
-            mutant.what, mutant.how, base.name,
+            mutant.what,
+            mutant.how,
+            base.name,
             write_files(folder / "wheel" / base.wheel.name, mutant.files),
             requirements_folders(base, work, server.interpreter),
             tuple(job.asked(mutant.manifest, folder) for job in jobs),
             base.samples,
-        )  # fmt: skip
+        )
 
 
 def cases_of_packages(
@@ -121,14 +123,17 @@ def cases_of_packages(
     """The wheels of packages as they are, with all their jobs."""
     for base in build_bases(folders, work):
         yield Case(
-            what, base.name, base.name, base.wheel,
+            what,
+            base.name,
+            base.name,
+            base.wheel,
             requirements_folders(base, work, server.interpreter),
             tuple(
                 job.asked(_manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
             base.samples if base.samples and base.samples.is_dir() else None,
-        )  # fmt: skip
+        )
 
 
 def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: bool = False) -> list[Row]:

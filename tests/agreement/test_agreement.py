@@ -11,7 +11,7 @@ import pytest
 
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server import postgres
-from pytest_fractal.server.servers import Edition
+from pytest_fractal.server.servers import ServerRelease
 
 from . import document
 from .__main__ import FAMILIES, bases
@@ -34,7 +34,7 @@ def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     generation = str(request.param)
     if generation == "2" and (reason := postgres.why_none()):
         pytest.skip(f"PostgreSQL cannot be started here: {reason}")
-    environment = Edition.chosen("", generation).environment()
+    environment = ServerRelease.chosen("", generation).environment()
     return Judge(generation, environment, tmp_path_factory.mktemp("agreement"))
 
 

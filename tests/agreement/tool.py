@@ -69,9 +69,11 @@ def judge_samples(wheel: Path, folder: Path, samples: Path) -> dict[str, Judged]
         place = str(candidate.sample_folder(sample))
         left = candidate.run(sample).dataset  # of a workflow the last step's remains
         found[sample.workflow] = Judged(
-            _codes(_told(own, Outcome.FAIL)), _codes(_told(own, Outcome.WARN)),
-            _words(_told(own, Outcome.FAIL)), left=moved(left, {place: "{tmp}"}),
-        )  # fmt: skip
+            _codes(_told(own, Outcome.FAIL)),
+            _codes(_told(own, Outcome.WARN)),
+            _words(_told(own, Outcome.FAIL)),
+            left=moved(left, {place: "{tmp}"}),
+        )
     return found
 
 

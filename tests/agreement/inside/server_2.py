@@ -210,8 +210,17 @@ class Server:
         from fractal_server.app.db import get_sync_db
         from sqlalchemy import inspect, text
 
-        kept = ("alembic_version", "user_oauth", "usergroup", "linkusergroup", "oauthaccount",
-                "resource", "profile", "projectv2", "linkuserprojectv2")  # fmt: skip
+        kept = (
+            "alembic_version",
+            "user_oauth",
+            "usergroup",
+            "linkusergroup",
+            "oauthaccount",
+            "resource",
+            "profile",
+            "projectv2",
+            "linkuserprojectv2",
+        )
         with next(get_sync_db()) as database:
             there = inspect(database.connection()).get_table_names()
             tables = [table for table in there if table not in kept]
