@@ -76,7 +76,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """As it stands in a node id: `command-starts[my_task]`, `sample-succeeds[my_task-plate]`."""
+        """As in a node id: `command-starts[my_task]`, `sample-succeeds[my_task-plate]`."""
         if self.task is None:
             return self.rule.name
         sample = f"-{self.sample.name}" if self.sample else ""

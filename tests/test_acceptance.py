@@ -392,7 +392,7 @@ def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
     told = suite("--fractal-explain=fr301", package=False)
     assert told.ret == 0
     told.stdout.fnmatch_lines(
-        ["FR301 command-starts  error", "Why", "How to fix it", "*rules/FR301/"]
+        ["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"]
     )
 
 
