@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pytest_fractal.candidate.locations import place_of
+from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
@@ -26,11 +26,11 @@ from pytest_fractal.facts import (
     TreeBuild,
 )
 from pytest_fractal.processes.processes import Canceller, bind_canceller
-from pytest_fractal.rules import REGISTRY, NotApplicable, Note, Rule
+from pytest_fractal.rules import REGISTRY, Note, Rule, Skipped
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Filled, Run, TaskSamples
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Verdict
 
 PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Build: lambda candidate: candidate.build,
@@ -190,7 +190,7 @@ class Engine:
         """The verdict on one check; that of a rule which is ignored is `skip`."""
         reason = self.candidate.settings.ignored(check.rule, *_names(check.task))
         if reason is not None:
-            return self._verdict(check, Outcome.SKIP, reason=f"ignored: {reason}")
+            return self._skip(check, SkipKind.IGNORED, f"ignored: {reason}")
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:
@@ -204,9 +204,9 @@ class Engine:
     def _judge(self, check: Check) -> Verdict:
         rule, task, sample = check.rule, check.task, check.sample
         if sample is not None and (nothing := rule.skip_reason(sample)):
-            return self._verdict(check, Outcome.SKIP, reason=nothing)
+            return self._skip(check, nothing.kind, str(nothing))
         if (why := self.candidate.unsupported_reason(rule)) is not None:
-            return self._verdict(check, Outcome.SKIP, reason=why)
+            return self._skip(check, why.kind, str(why))
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):
@@ -222,31 +222,36 @@ class Engine:
                 blockers=tuple(blockers.values()),
             )
         if is_about_tasks(rule) and task is None:
-            return self._verdict(check, Outcome.SKIP, reason="there is no task")
+            return self._skip(check, SkipKind.NOT_CHECKED, "there is no task")
         told: list[Finding | Note] = []
-        passed_over: list[str] = []
+        skipped: list[str] = []
+        kinds: set[SkipKind] = set()
         parts = _parts(rule, task)
         try:
             for part in parts:
                 try:
                     facts = [self._fact(one, part, task, sample) for one in rule.subjects]
                     told += rule.judge(*facts)
-                except NotApplicable as inapplicable:
+                except Skipped as why_not:
                     which = f"{part.keys.name}: " if part and len(parts) > 1 else ""
-                    passed_over.append(f"{which}{inapplicable}")
+                    skipped.append(f"{which}{why_not}")
+                    kinds.add(why_not.kind)
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
             bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
             return self._verdict(check, Outcome.ERROR, reason=bug)
-        if len(passed_over) == len(parts):
-            why = "; ".join(passed_over) or "the server runs no command of the task, see FR115"
-            return self._verdict(check, Outcome.SKIP, reason=why)
+        if len(skipped) == len(parts):
+            told_why = "; ".join(skipped) or "the server runs no command of the task, see FR115"
+            kind = SkipKind.NOT_APPLICABLE
+            if SkipKind.NOT_CHECKED in kinds:
+                kind = SkipKind.NOT_CHECKED
+            return self._skip(check, kind, told_why)
         findings = tuple(
             self._completed(one, rule, task) for one in told if isinstance(one, Finding)
         )
         notes = [one for one in told if isinstance(one, Note)]
-        reason = "; ".join([*notes, *passed_over]) or None
+        reason = "; ".join([*notes, *skipped]) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
@@ -302,7 +307,11 @@ class Engine:
         about = found.task or (task.slug if task else None)
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
-        return replace(found, file=file, task=about, place=place)
+        known = replace(found, file=file, task=about, place=place)
+        return replace(known, excerpt=excerpt_of(self.candidate, known))
+
+    def _skip(self, check: Check, kind: SkipKind, reason: str) -> Verdict:
+        return replace(self._verdict(check, Outcome.SKIP, reason=reason), skip=kind)
 
     def _verdict(
         self,

@@ -20,11 +20,35 @@ class Outcome(StrEnum):
     FAIL = "fail"
     WARN = "warn"
     SKIP = "skip"
-    """The rule does not apply here; the reason says why."""
+    """Not judged; the verdict's `skip` says of which kind, its reason why."""
     BLOCKED = "blocked"
     """A prerequisite failed; the reason says which."""
     ERROR = "error"
     """The harness failed, not the candidate."""
+
+
+class SkipKind(StrEnum):
+    """Why a rule was not judged, and so what the reader has to think of it."""
+
+    NOT_APPLICABLE = "not-applicable"
+    """The rule says nothing about such a package, task or sample. Nobody need know."""
+    NOT_CHECKED = "not-checked"
+    """Something that it takes is missing, such as a sample: the rule may be broken."""
+    IGNORED = "ignored"
+    """The user ignores the rule."""
+
+
+class Status(StrEnum):
+    """An outcome as people read it: the kinds of skips stand apart."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    WARN = "warn"
+    NOT_CHECKED = "not-checked"
+    BLOCKED = "blocked"
+    ERROR = "error"
+    IGNORED = "ignored"
+    NOT_APPLICABLE = "not-applicable"
 
 
 @dataclass(frozen=True)
@@ -46,7 +70,7 @@ class Finding:
     found: str
     """What is there instead."""
     hint: str
-    """How to fix it: the line to add, the value to write, the command to run."""
+    """The fix: the line to add, the value to write, the command to run."""
     file: str | None = None
     """The file to look at: a path in the wheel, or relative to the source tree."""
     pointer: str | None = None
@@ -62,6 +86,16 @@ class Finding:
     place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""
+
+    excerpt: tuple[tuple[int, str], ...] = field(default=(), compare=False)
+    """Lines of the file around `line`, each with its number, to show where it is."""
+
+    @property
+    def breach(self) -> str:
+        """What is wrong and how to fix it, in a line: `No module named 'skimage': add ...`."""
+        found = (self.found.strip().splitlines() or [""])[0].rstrip(".:")
+        fix = (self.hint.strip().splitlines() or [""])[0].rstrip(".:")
+        return f"{found}: {fix}" if found else fix
 
     @property
     def where(self) -> str:
@@ -90,4 +124,18 @@ class Verdict:
     blockers: tuple[Verdict, ...] = ()
     """For `blocked`: the failed verdicts at the root of it."""
     sample: str | None = None
+    skip: SkipKind | None = None
+    """For `skip`: of which kind it is."""
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def key(self) -> tuple[str, str | None, str | None]:
+        """Code, task and sample: what there is one verdict for."""
+        return self.code, self.task, self.sample
+
+    @property
+    def status(self) -> Status:
+        """The outcome; for a skip, its kind."""
+        if self.outcome is Outcome.SKIP:
+            return Status(self.skip or SkipKind.NOT_APPLICABLE)
+        return Status(self.outcome)

@@ -89,17 +89,21 @@ def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], work
     ran = runs[workers]
     assert ran.status == 1
     lines = [
-        "fractal: tested_tasks 1.0, generation 1, 2 tasks",
-        "FR301 command-starts [invert_well]: ",
-        "expected: a script that imports what it needs",
-        "found:    ModuleNotFoundError: No module named 'not_there'",
-        "fix:     add the distribution that brings the module 'not_there'",
-        "more:     pytest --fractal-explain=FR301",
+        "fractal: tested_tasks 1.0, manifest version 1, 2 tasks",
+        "error[FR301] command-starts: ModuleNotFoundError: No module named 'not_there'",
+        "  task:     invert_well",
+        "  expected: a script that imports what it needs",
+        "  fix:      add the distribution that brings the module 'not_there'",
+        "  more:     pytest --fractal-explain=FR301",
         "1 fail (FR301), ",
-        f"FAILED {STARTS} - FR301 command-starts",
+        f"FAILED {STARTS} - FR301: ModuleNotFoundError",
+        "tested_tasks 1.0: fractal-server 1.x will collect it, and FR301 fail in 1 of 2 tasks",
+        "fix first: FR301 command-starts[invert_well]: ModuleNotFoundError",
+        "not checked: ",
     ]
     assert [line for line in lines if line not in ran.out] == []
-    assert re.search(r"= 1 failed, \d+ passed, \d+ skipped, \d+ blocked, \d+ warned in", ran.out)
+    assert re.search(r"= 1 failed, \d+ passed, \d+ unchecked, \d+ blocked, \d+ warned in", ran.out)
+    assert ran.out.splitlines()[-1].startswith("next: pytest --fractal-package=")
     assert "Traceback" not in ran.text
     assert "pytest_fractal/" not in ran.text
     assert "raise " not in ran.text
@@ -139,7 +143,7 @@ def report_of(ran: Ran) -> dict[str, Any]:
 def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> None:
     report = report_of(runs[workers])
     assert {"report_version", "candidates", "passed"} <= set(report)
-    assert (report["report_version"], report["passed"]) == (1, False)
+    assert (report["report_version"], report["passed"]) == (2, False)
     (candidate,) = report["candidates"]
     assert {
         "name",
@@ -158,7 +162,7 @@ def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> Non
     assert (candidate["generation"], candidate["wheel"]) == ("1", WHEEL)
     keys = {
         "tasks": {"name", "slug", "kind", "command", "source"},
-        "verdicts": {"code", "rule", "task", "sample", "outcome", "reason", "findings", "seconds"},
+        "verdicts": {"code", "rule", "task", "sample", "outcome", "skip", "findings", "seconds"},
         "runs": {"task", "sample", "argv", "returncode", "seconds", "timed_out"},
     }
     for name, expected in keys.items():
@@ -391,9 +395,7 @@ def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
     listed.stdout.fnmatch_lines(["FR301  E  starts *", "FR304  W  *"])
     told = suite("--fractal-explain=fr301", package=False)
     assert told.ret == 0
-    told.stdout.fnmatch_lines(
-        ["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"]
-    )
+    told.stdout.fnmatch_lines(["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"])
 
 
 # The ini file

@@ -53,6 +53,7 @@ def test_an_unused_plugin_loads_two_small_modules(tmp_path: Path) -> None:
     assert {name for name in added if name.startswith("pytest_fractal")} == {
         "pytest_fractal",
         "pytest_fractal.errors",
+        "pytest_fractal.pytest_plugin",
         "pytest_fractal.pytest_plugin.fixtures",
         "pytest_fractal.plugin",
     }

@@ -19,7 +19,7 @@ from pytest_fractal.environments.installed import InstalledWheel, find_environme
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
-from pytest_fractal.rules import Rule
+from pytest_fractal.rules import NotApplicable, Rule, Skipped
 
 
 class InstalledPackage(Candidate):
@@ -104,10 +104,12 @@ class InstalledPackage(Candidate):
         path = f"{self.environment.scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {"PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
-    def unsupported_reason(self, rule: Rule) -> str | None:
+    def unsupported_reason(self, rule: Rule) -> Skipped | None:
         """Why nothing that is built can be judged."""
         if Build in rule.subjects or TreeBuild in rule.subjects:
-            return f"nothing is built: it is judged as it is installed in {self._place}"
+            return NotApplicable(
+                f"nothing is built: it is judged as it is installed in {self._place}"
+            )
         return None
 
     @property

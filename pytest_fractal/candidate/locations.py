@@ -15,6 +15,10 @@ from pytest_fractal.verdicts import Finding, SourceLocation
 
 _PROJECT = ("project", "tool.poetry", "metadata")
 _BUILD = ("build-system",)
+_LARGEST = 10_000_000
+"""Bytes of a file of which lines are shown."""
+_WIDEST = 500
+"""Characters of such a line."""
 
 
 def place_of(candidate: Candidate, found: Finding, builds: bool) -> SourceLocation | None:
@@ -31,6 +35,30 @@ def place_of(candidate: Candidate, found: Finding, builds: bool) -> SourceLocati
     if own is not None and (own not in PROJECT_FILES or found.line is not None):
         return SourceLocation(own, found.line, found.column)
     return _of_task(candidate, found.task) or _of_project(home, builds)
+
+
+def excerpt_of(candidate: Candidate, found: Finding) -> tuple[tuple[int, str], ...]:
+    """The line of a finding and the one before it, each with its number; empty if unknown."""
+    if found.file is None or found.line is None:
+        return ()
+    text = _text_of(candidate, found.file)
+    lines = text.splitlines() if text is not None else []
+    if not 0 < found.line <= len(lines):
+        return ()
+    first = max(found.line - 1, 1)
+    return tuple((number, lines[number - 1][:_WIDEST]) for number in range(first, found.line + 1))
+
+
+def _text_of(candidate: Candidate, file: str) -> str | None:
+    """A file of the source tree or of the wheel; None for one that is not there or is huge."""
+    listed = candidate.task_list
+    content: bytes | None = None
+    if candidate.home is not None and (path := candidate.home / file).is_file():
+        if path.stat().st_size <= _LARGEST:
+            content = path.read_bytes()
+    elif candidate.has_wheel and listed is not None and file == listed.path:
+        content = candidate.wheel.read(file)
+    return None if content is None else content[:_LARGEST].decode(errors="replace")
 
 
 def _own_file(candidate: Candidate, file: str | None) -> str | None:

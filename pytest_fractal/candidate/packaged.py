@@ -56,7 +56,7 @@ from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_co
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
-from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
 from pytest_fractal.samples.files import Sample, read_samples
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
@@ -259,11 +259,11 @@ class Candidate:
         """What its commands see in their environment besides the usual."""
         return {}
 
-    def unsupported_reason(self, rule: Rule) -> str | None:
+    def unsupported_reason(self, rule: Rule) -> Skipped | None:
         """Why a rule cannot be asked of this candidate; None when it can."""
         needs_installation = {Installation, Command, Run} & {*rule.subjects}
         if (needs_installation or rule.asks_server) and self._needs_pixi:
-            return _PIXI
+            return NotChecked(_PIXI)
         return None
 
     @cached_property

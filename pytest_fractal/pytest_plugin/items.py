@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +18,29 @@ from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
 from pytest_fractal.pytest_plugin.progress import progress, with_output
 from pytest_fractal.pytest_plugin.status_line import LiveLine
+from pytest_fractal.pytest_plugin.summary import Summary
 from pytest_fractal.report import formats, text
-from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.report.overview import escape_control_chars, title
+from pytest_fractal.report.overview import escape_control_chars
 from pytest_fractal.session import Session
 from pytest_fractal.settings import PackageSpec, Settings
-from pytest_fractal.verdicts import Outcome, Verdict
+from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_folder"
 _VERDICT: Final = TypeAdapter(Verdict)
+
+
+_TestStatus = tuple[str, str, tuple[str, Mapping[str, bool]]]
+_LETTERS: Final[Mapping[str, _TestStatus]] = {
+    Outcome.WARN: ("warned", "w", ("WARNED", {"yellow": True})),
+    Outcome.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
+}
+_SKIPS: Final[Mapping[SkipKind, _TestStatus]] = {
+    SkipKind.NOT_APPLICABLE: ("", "-", ("DOES NOT APPLY", {})),
+    SkipKind.NOT_CHECKED: ("unchecked", "u", ("NOT CHECKED", {"yellow": True})),
+    SkipKind.IGNORED: ("ignored", "i", ("IGNORED", {"yellow": True})),
+}
 
 
 class VerdictFailed(Exception):
@@ -136,6 +148,8 @@ class Suite:
         """The selected checks."""
         self._prepared = False
         config.stash[_SUITE] = self
+        self._summary = Summary(self._judged, settings.strict)
+        config.pluginmanager.register(self._summary, "fractal-summary")
 
     def _take_arguments(self, alone: bool) -> dict[str, list[str]]:
         """Take the node ids of ours off the command line; pytest knows no such files.
@@ -286,16 +300,17 @@ class Suite:
             self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
-        """Letters and words of their own for warnings and for what is blocked."""
+        """Letters and words of their own for warnings, and for what is blocked or not checked.
+
+        What does not apply has no category: it leaves the counts.
+        """
         told = getattr(report, "fractal", None)
         if told is None or report.failed:
             return None
-        match json.loads(told)[1]["outcome"]:
-            case Outcome.WARN:
-                return "warned", "w", ("WARNED", {"yellow": True})
-            case Outcome.BLOCKED:
-                return "blocked", "b", ("BLOCKED", {"yellow": True})
-        return None
+        verdict = json.loads(told)[1]
+        if verdict["outcome"] == Outcome.SKIP:
+            return _SKIPS[SkipKind(verdict["skip"])]
+        return _LETTERS.get(verdict["outcome"])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -312,21 +327,13 @@ class Suite:
             formats.write(report, path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """A line a task, the warnings, and where the time went."""
-        if not self._prepared or self.config.option.collectonly:
-            return
-        for report in self._reports():
-            if not report.verdicts:
-                continue
-            terminalreporter.section(f"fractal: {escape_control_chars(title(report))}")
-            lines = [*text.warning_lines(report), *text.summary_lines(report)]
-            if report.folder:
-                lines += [f"kept: {report.folder}", *text.repeat_lines(report)]
-            for line in lines:
-                terminalreporter.line(escape_control_chars(line))
-            if os.environ.get("GITHUB_ACTIONS") == "true":
-                for line in workflow_commands(report, self.session.settings.strict):
-                    terminalreporter.line(line)
+        """What to fix, a line a task, and where the time went."""
+        self._summary.write_summary(terminalreporter)
+
+    def _judged(self) -> Iterator[CandidateReport]:
+        """The reports that a terminal tells of: none where nothing was to be judged."""
+        if self._prepared and not self._worker and not self.config.option.collectonly:
+            yield from self._reports()
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():

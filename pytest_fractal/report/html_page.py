@@ -27,23 +27,27 @@ from pytest_fractal.report.overview import (
 from pytest_fractal.report.timeline import Bar, timeline
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import DOCUMENTATION
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+from pytest_fractal.verdicts import Finding, Severity, Status, Verdict
 
 SIGNS: Final = {
-    Outcome.PASS: "✓",
-    Outcome.FAIL: "✗",
-    Outcome.WARN: "!",
-    Outcome.SKIP: "–",
-    Outcome.BLOCKED: "⊘",
-    Outcome.ERROR: "?",
+    Status.PASS: "✓",
+    Status.FAIL: "✗",
+    Status.WARN: "!",
+    Status.NOT_CHECKED: "○",
+    Status.BLOCKED: "⊘",
+    Status.ERROR: "?",
+    Status.IGNORED: "~",
+    Status.NOT_APPLICABLE: "–",
 }
 _MEANT: Final = {
-    Outcome.PASS: "passes",
-    Outcome.FAIL: "fails",
-    Outcome.WARN: "warns",
-    Outcome.SKIP: "does not apply",
-    Outcome.BLOCKED: "blocked",
-    Outcome.ERROR: "could not be checked",
+    Status.PASS: "passes",
+    Status.FAIL: "fails",
+    Status.WARN: "warns",
+    Status.NOT_CHECKED: "not checked",
+    Status.BLOCKED: "blocked",
+    Status.ERROR: "could not be checked",
+    Status.IGNORED: "ignored",
+    Status.NOT_APPLICABLE: "does not apply",
 }
 _FEW_TASKS: Final = 4
 """With more of them, the names of tasks stand upright in the head of the matrix."""
@@ -105,7 +109,8 @@ def _candidates(report: Report) -> Iterator[Markup]:
 def _filter(report: Report) -> Iterator[Markup]:
     """What narrows the page down; the script shows it."""
     counts = {
-        outcome: sum(one.summary[outcome] for one in report.candidates) for outcome in WORST_FIRST
+        status: sum(one.summary.get(status, 0) for one in report.candidates)
+        for status in WORST_FIRST
     }
     yield element(
         "search",
@@ -168,7 +173,7 @@ class _Page:
 
     def _verdict(self) -> Markup:
         passed = self._alone.passed
-        outcome = Outcome.PASS if passed else Outcome.FAIL
+        outcome = Status.PASS if passed else Status.FAIL
         return element(
             "header",
             element("b", SIGNS[outcome], class_="sign", aria_hidden="true"),
@@ -228,19 +233,19 @@ class _Page:
                 class_="target",
             ),
             open=unfolded,
-            class_=f"check {verdict.outcome}",
-            data_outcome=verdict.outcome,
+            class_=f"check {verdict.status}",
+            data_outcome=verdict.status,
         )
 
     def _heading(self, verdict: Verdict) -> Iterator[Markup | str]:
-        yield _sign(verdict.outcome)
+        yield _sign(verdict.status)
         yield element("code", verdict.code)
         yield " "
         yield element("strong", verdict.rule)
         if verdict.task is not None:
             yield " "
             yield element("span", self._about(verdict), class_="about")
-        yield element("span", f", {_MEANT[verdict.outcome]}", class_="unseen")
+        yield element("span", f", {_MEANT[verdict.status]}", class_="unseen")
 
     def _about(self, verdict: Verdict) -> str:
         name = self._names.get(verdict.task, verdict.task or "")
@@ -299,7 +304,7 @@ class _Page:
             (
                 element("span", _sign(outcome), f" {_MEANT[outcome]}")
                 for outcome in WORST_FIRST
-                if self._candidate.summary[outcome]
+                if self._candidate.summary.get(outcome)
             ),
             class_="legend",
         )
@@ -326,8 +331,8 @@ class _Page:
         if not verdicts:
             return element("td")
         outcome = worst(verdicts)
-        first = next(one for one in verdicts if one.outcome is outcome)
-        told = outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
+        first = next(one for one in verdicts if one.status is outcome)
+        told = outcome in (Status.FAIL, Status.WARN, Status.ERROR)
         target = self._id(first) if told else f"{self._prefix}{code}"
         name = self._names.get(subject, subject)
         several = f" ({pluralize(len(verdicts), 'sample')})" if len(verdicts) > 1 else ""
@@ -341,7 +346,7 @@ class _Page:
                 title=f"{name}: {_MEANT[outcome]}{several}",
             ),
             class_=outcome,
-            data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
+            data_outcome=" ".join(dict.fromkeys(one.status for one in verdicts)),
         )
 
     def _timeline(self) -> Iterator[Markup]:
@@ -400,7 +405,7 @@ class _Page:
                     class_="target",
                 ),
                 class_="check rule",
-                data_outcome=" ".join(dict.fromkeys(one.outcome for one in verdicts)),
+                data_outcome=" ".join(dict.fromkeys(one.status for one in verdicts)),
             )
 
     def _rule(self, code: str, verdicts: Sequence[Verdict]) -> Iterator[Markup]:
@@ -412,7 +417,7 @@ class _Page:
             yield element("p", f"How to fix it{weight}: {rule.fix}")
             yield element("p", element("a", f"The page of {code}", href=rule.page))
         for outcome in WORST_FIRST:
-            if some := [one for one in verdicts if one.outcome is outcome]:
+            if some := [one for one in verdicts if one.status is outcome]:
                 yield element(
                     "p",
                     _sign(outcome),
@@ -430,7 +435,7 @@ class _Page:
             yield "; " if place else ""
             for number_, one in enumerate(some):
                 yield ", " if number_ else ""
-                told = one.outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
+                told = one.status in (Status.FAIL, Status.WARN, Status.ERROR)
                 about = self._about(one) or "the package"
                 yield element("a", about, href=f"#{self._id(one)}") if told else about
             if reason:
@@ -525,7 +530,7 @@ def _bar(bar: Bar, whole: float) -> Markup:
     )
 
 
-def _sign(outcome: Outcome) -> Markup:
+def _sign(outcome: Status) -> Markup:
     return element("b", SIGNS[outcome], class_=f"sign {outcome}", aria_hidden="true")
 
 

@@ -23,15 +23,17 @@ from pytest_fractal.report.overview import (
     worst,
 )
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.verdicts import Outcome
+from pytest_fractal.verdicts import Status
 
 SIGNS: Final = {
-    Outcome.PASS: "✅",
-    Outcome.FAIL: "❌",
-    Outcome.WARN: "⚠️",
-    Outcome.SKIP: "➖",
-    Outcome.BLOCKED: "⛔",
-    Outcome.ERROR: "💥",
+    Status.PASS: "✅",
+    Status.FAIL: "❌",
+    Status.WARN: "⚠️",
+    Status.NOT_CHECKED: "⚪",
+    Status.BLOCKED: "⛔",
+    Status.ERROR: "💥",
+    Status.IGNORED: "🔕",
+    Status.NOT_APPLICABLE: "➖",
 }
 _LEGEND: Final = (
     "✅ passes, ❌ fails, ⚠️ warns, ⛔ blocked by what fails, ➖ not applicable, "
@@ -51,16 +53,16 @@ def render(report: Report) -> str:
     """The report as Markdown; what the candidate has chosen stays text, whatever it holds."""
     blocks = [block for candidate in report.candidates for block in _candidate(candidate, report)]
     if not blocks:
-        blocks = [f"## {SIGNS[Outcome.FAIL]} {_plain(headline(report))}"]
+        blocks = [f"## {SIGNS[Status.FAIL]} {_plain(headline(report))}"]
     return "\n\n".join(blocks) + "\n"
 
 
 def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     alone = Report((candidate,), report.strict, report.complete)
     if alone.passed:
-        yield f"## {SIGNS[Outcome.PASS]} {_plain(title(candidate))} passes"
+        yield f"## {SIGNS[Status.PASS]} {_plain(title(candidate))} passes"
     else:
-        yield f"## {SIGNS[Outcome.FAIL]} {_plain(title(candidate))} does not pass"
+        yield f"## {SIGNS[Status.FAIL]} {_plain(title(candidate))} does not pass"
     known = " · ".join(f"{name} {_plain(value)}" for name, value in metadata_rows(candidate))
     yield f"**{headline(alone)}** · {known}"
     findings = to_fix(candidate, report.strict)
@@ -75,7 +77,7 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     telling = [
         code
         for code, row in table.rules.items()
-        if not {worst(some) for some in row.values()} <= {Outcome.PASS, Outcome.SKIP}
+        if not {worst(some) for some in row.values()} <= {Status.PASS, Status.NOT_APPLICABLE}
     ]
     if telling:
         yield "### Tasks and rules"
@@ -90,7 +92,7 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
 
 def _finding(candidate: CandidateReport, one: ToFix) -> str:
     verdict, found = one.verdict, one.finding
-    sign = SIGNS[Outcome.ERROR if found is None else Outcome.FAIL if one.heavy else Outcome.WARN]
+    sign = SIGNS[Status.ERROR if found is None else Status.FAIL if one.heavy else Status.WARN]
     lines = [f"#### {sign} {_rule(verdict.code)} {_plain(verdict.rule)}"]
     about = [f"task {_code(found.task)}"] if found and found.task else []
     about += [f"sample {_code(verdict.sample)}"] if verdict.sample else []

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.verdicts import Finding, Outcome, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, SkipKind, Status, Verdict
 
 if TYPE_CHECKING:
     from pytest_fractal.candidate.packaged import Candidate
 
-REPORT_VERSION: Final = 1
+REPORT_VERSION: Final = 2
 
 _STAGES: Final = {
     "build": "build",
@@ -102,9 +102,13 @@ class CandidateReport:
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many verdicts there are of each outcome."""
-        counts = Counter(verdict.outcome for verdict in self.verdicts)
-        return {outcome.value: counts[outcome] for outcome in Outcome}
+        """How many verdicts there are of each status, less those that do not apply."""
+        counts = Counter(verdict.status for verdict in self.verdicts)
+        return {
+            status.value: counts[status]
+            for status in Status
+            if status is not Status.NOT_APPLICABLE
+        }
 
     @property
     def findings(self) -> tuple[tuple[str, Finding], ...]:
@@ -153,9 +157,7 @@ class Report:
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
     ignored = {
-        (one.code, one.task, one.sample)
-        for one in verdicts
-        if one.outcome is Outcome.SKIP and (one.reason or "").startswith("ignored")
+        (one.code, one.task, one.sample) for one in verdicts if one.skip is SkipKind.IGNORED
     }
     return bool(verdict.blockers) and all(
         (root.code, root.task, root.sample) in ignored for root in verdict.blockers
@@ -305,6 +307,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "task": verdict.task,
         "sample": verdict.sample,
         "outcome": verdict.outcome.value,
+        "skip": verdict.skip.value if verdict.skip else None,
         "reason": verdict.reason,
         "findings": [
             {

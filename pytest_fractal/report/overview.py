@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+from pytest_fractal.verdicts import Finding, Severity, Status, Verdict
 
 WORST_FIRST: Final = (
-    Outcome.ERROR,
-    Outcome.FAIL,
-    Outcome.WARN,
-    Outcome.BLOCKED,
-    Outcome.PASS,
-    Outcome.SKIP,
+    Status.ERROR,
+    Status.FAIL,
+    Status.WARN,
+    Status.BLOCKED,
+    Status.NOT_CHECKED,
+    Status.PASS,
+    Status.IGNORED,
+    Status.NOT_APPLICABLE,
 )
-"""Which outcome stands for several: what is skipped beside something judged says nothing."""
+"""Which status stands for several."""
 
 _CONTROL: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -36,20 +38,20 @@ def escape_control_chars(text: str) -> str:
 def headline(report: Report) -> str:
     """The result in a few words: `2 rules broken, 1 warning`."""
     verdicts = [verdict for candidate in report.candidates for verdict in candidate.verdicts]
-    by_outcome: dict[Outcome, list[Verdict]] = {}
+    by_outcome: dict[Status, list[Verdict]] = {}
     for verdict in verdicts:
-        by_outcome.setdefault(verdict.outcome, []).append(verdict)
-    broken = {verdict.code for verdict in by_outcome.get(Outcome.FAIL, ())}
+        by_outcome.setdefault(verdict.status, []).append(verdict)
+    broken = {verdict.code for verdict in by_outcome.get(Status.FAIL, ())}
     parts = [
         pluralize(len(broken), "rule") + " broken" if broken else "",
-        pluralize(len(by_outcome.get(Outcome.ERROR, ())), "check") + " could not be made"
-        if Outcome.ERROR in by_outcome
+        pluralize(len(by_outcome.get(Status.ERROR, ())), "check") + " could not be made"
+        if Status.ERROR in by_outcome
         else "",
-        pluralize(len(by_outcome.get(Outcome.WARN, ())), "warning")
-        if Outcome.WARN in by_outcome
+        pluralize(len(by_outcome.get(Status.WARN, ())), "warning")
+        if Status.WARN in by_outcome
         else "",
-        pluralize(len(by_outcome.get(Outcome.BLOCKED, ())), "check") + " blocked"
-        if Outcome.BLOCKED in by_outcome
+        pluralize(len(by_outcome.get(Status.BLOCKED, ())), "check") + " blocked"
+        if Status.BLOCKED in by_outcome
         else "",
     ]
     told = ", ".join(part for part in parts if part)
@@ -96,7 +98,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
             blocked[verdict.code, verdict.task, verdict.sample],
         )
         for verdict in candidate.verdicts
-        for finding in (verdict.findings or ((None,) if verdict.outcome is Outcome.ERROR else ()))
+        for finding in (verdict.findings or ((None,) if verdict.status is Status.ERROR else ()))
     ]
     return tuple(sorted(found, key=lambda one: not one.heavy))
 
@@ -104,7 +106,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
 def _weighs(verdict: Verdict, finding: Finding | None) -> bool:
     """Whether a finding fails, of itself."""
     if finding is None or finding.severity is None:
-        return verdict.outcome in (Outcome.FAIL, Outcome.ERROR)
+        return verdict.status in (Status.FAIL, Status.ERROR)
     return finding.severity is Severity.ERROR
 
 
@@ -135,9 +137,9 @@ def matrix(candidate: CandidateReport) -> Matrix:
     return Matrix((None, *tasks), rules)
 
 
-def worst(verdicts: Sequence[Verdict]) -> Outcome:
+def worst(verdicts: Sequence[Verdict]) -> Status:
     """The outcome that stands for several."""
-    return min((verdict.outcome for verdict in verdicts), key=WORST_FIRST.index)
+    return min((verdict.status for verdict in verdicts), key=WORST_FIRST.index)
 
 
 def names(candidate: CandidateReport) -> Mapping[str | None, str]:

@@ -3,69 +3,188 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from pytest_fractal.report.model import CandidateReport
-from pytest_fractal.rules import REGISTRY
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+from pytest_fractal.report.overview import pluralize, title
+from pytest_fractal.report.problems import Problem, not_checked, problems
+from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Status, Verdict
 
-WIDTH = 96
+WIDTH: Final = 96
+_SUBJECTS: Final = 8
+"""How many tasks of one problem are listed."""
+_NAME: Final = 48
+"""Characters of a task's name in a line of the summary."""
+_PLACES: Final = 3
+"""How many places."""
+
+
+class Line(NamedTuple):
+    """A line for the terminal, with the markup that pytest's writer takes."""
+
+    text: str
+    markup: Mapping[str, bool] = {}
+
+
+_BAD: Final = {"red": True, "bold": True}
+_WARNED: Final = {"yellow": True, "bold": True}
+_FIX: Final = {"green": True}
+_DIM: Final = {"light": True}
 
 
 def verdict_text(verdict: Verdict) -> str:
     """A verdict that is not good, with all that it takes to fix the package."""
     rule = REGISTRY[verdict.code]
-    sample = f"-{verdict.sample}" if verdict.sample else ""
-    about = f" [{verdict.task}{sample}]" if verdict.task else ""
-    lines = [f"{verdict.code} {verdict.rule}{about}: {rule.title}"]
+    lines = [_short_heading(verdict)]
     if verdict.reason:
         lines += ["", f"  {verdict.reason}"]
     for blocker in verdict.blockers:
-        lines += ["", *textwrap.indent(verdict_text(blocker), "  ").splitlines()]
+        found = blocker.findings[0] if blocker.findings else None
+        about = [heading(blocker, found), *verdict_text(blocker).splitlines()[1:]]
+        lines += ["", *textwrap.indent("\n".join(about), "  ").splitlines()]
     for found in verdict.findings:
-        lines += ["", *_finding_lines(found)]
+        lines += ["", *(line.text for line in _finding_lines(found, WIDTH))]
     if verdict.findings:
-        lines += ["", *_wrapped("why", rule.rationale)]
-        lines += _wrapped("see", "; ".join(rule.cite))
-        lines += _wrapped("more", f"pytest --fractal-explain={verdict.code}\n{rule.page}")
+        lines += ["", *_rule_lines(rule, WIDTH)]
     return "\n".join(lines)
 
 
-def _finding_lines(found: Finding) -> Iterator[str]:
+def _short_heading(verdict: Verdict) -> str:
+    """For where rule and task stand already: `FR301: No module named 'skimage': add ...`."""
+    found = verdict.findings[0] if verdict.findings else None
+    rest = len(verdict.findings) - 1
+    more = f" (and {rest} more)" if rest > 0 else ""
+    said = heading(verdict, found).partition(": ")[2]
+    return f"{verdict.code}: {said}{more}"
+
+
+def _problem_heading(problem: Problem) -> str:
+    """The heading of its first finding, with how many tasks share it."""
+    if len(problem.subjects) < 2 or problem.finding is None:
+        return heading(problem.verdict, problem.finding)
+    tasks = pluralize(len(problem.subjects), "task")
+    verdict = problem.verdict
+    return f"{verdict.code} {verdict.rule} ({tasks}): {problem.finding.breach}"
+
+
+def heading(verdict: Verdict, found: Finding | None) -> str:
+    """What is wrong, in a line: `FR301 command-starts[blur]: No module named 'skimage': add ...`.
+
+    Without a finding, the reason why there is no verdict.
+    """
+    sample = f"-{verdict.sample}" if verdict.sample else ""
+    about = f"[{verdict.task}{sample}]" if verdict.task else ""
+    said = found.breach if found is not None else (verdict.reason or REGISTRY[verdict.code].title)
+    return f"{verdict.code} {verdict.rule}{about}: {said}"
+
+
+def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line]:
+    """One problem in full; `first` says that its rule was not explained before."""
+    verdict, found = problem.verdict, problem.finding
+    rule = REGISTRY[verdict.code]
+    grade = "error" if problem.heavy else "warning"
+    said = (found.found.strip().splitlines() or [""])[0] if found else verdict.reason or ""
+    head = f"{grade}[{verdict.code}] {verdict.rule}: {said or rule.title}"
+    markup = _BAD if problem.heavy else _WARNED
+    yield from (Line(text, markup) for text in _fold(head, width, "  "))
+    if found is None:
+        return
+    for number, place in enumerate(problem.places[:_PLACES]):
+        yield Line(f"  --> {place}")
+        if number == 0:
+            yield from _excerpt_lines(found, width)
+    if (more := len(problem.places) - _PLACES) > 0:
+        yield Line(f"  --> and {more} more")
+    if subjects := problem.subjects:
+        listed = ", ".join(subjects[:_SUBJECTS])
+        rest = len(subjects) - _SUBJECTS
+        listed += f" and {rest} more" if rest > 0 else ""
+        yield from _labelled("task" if len(subjects) == 1 else "tasks", listed, width)
+    yield from _labelled("expected", found.expected, width)
+    if len(found.found.strip().splitlines()) > 1:
+        yield from _labelled("found", found.found.strip(), width)
+    yield from _labelled("fix", found.hint, width, _FIX)
+    if problem.blocks:
+        yield from _labelled("blocks", pluralize(problem.blocks, "other check"), width)
+    if first:
+        yield from (Line(text, _DIM) for text in _rule_lines(rule, width))
+
+
+def _excerpt_lines(found: Finding, width: int) -> Iterator[Line]:
+    """The lines of the place, with a caret below it, as compilers show them."""
+    if not found.excerpt:
+        return
+    margin = len(str(found.excerpt[-1][0]))
+    for number, text in found.excerpt:
+        yield Line(f"  {number:>{margin}} | {text.expandtabs(4)[: width - margin - 6]}")
+    last = found.excerpt[-1][1].expandtabs(4)
+    start = len(last) - len(last.lstrip())
+    if found.column is not None:
+        start = len(found.excerpt[-1][1][: found.column - 1].expandtabs(4))
+    carets = "^" if found.column is not None else "^" * len(last.strip())
+    if start < width - margin - 6:
+        shown = f"  {'':>{margin}} | {' ' * start}{carets}"
+        yield Line(shown[:width], _BAD)
+
+
+def _finding_lines(found: Finding, width: int) -> Iterator[Line]:
     if found.where:
-        yield from _wrapped("where", found.where)
+        yield from _labelled("where", found.where, width)
+        yield from _excerpt_lines(found, width)
     if found.task:
-        yield from _wrapped("task", found.task)
-    yield from _wrapped("expected", found.expected)
-    yield from _wrapped("found", found.found)
-    yield from _wrapped("fix", found.hint)
+        yield from _labelled("task", found.task, width)
+    yield from _labelled("expected", found.expected, width)
+    yield from _labelled("found", found.found, width)
+    yield from _labelled("fix", found.hint, width)
 
 
-def _wrapped(label: str, text: str) -> Iterator[str]:
+def _rule_lines(rule: Rule, width: int) -> Iterator[str]:
+    for label, text in (
+        ("why", rule.rationale or rule.title),
+        ("source", "; ".join(rule.cite)),
+        ("more", f"pytest --fractal-explain={rule.code}\n{rule.page}"),
+    ):
+        yield from (line.text for line in _labelled(label, text, width))
+
+
+def _labelled(
+    label: str, text: str, width: int, markup: Mapping[str, bool] = MappingProxyType({})
+) -> Iterator[Line]:
     """A labelled text; lines of its own stay as they are, for they may be code to paste."""
     paragraphs = text.splitlines() or [""]
     lead = f"  {label + ':':<10}"
     for number, paragraph in enumerate(paragraphs):
         before = lead if number == 0 else " " * len(lead)
         if len(paragraphs) > 1:
-            yield before + paragraph
+            yield Line(before + paragraph, markup)
         else:
-            yield from textwrap.wrap(
-                paragraph,
-                WIDTH,
-                initial_indent=before,
-                subsequent_indent=" " * len(lead),
-                break_long_words=False,
-                break_on_hyphens=False,
-            ) or [before.rstrip()]
+            for line in _fold(before + paragraph, width, " " * len(lead)):
+                yield Line(line, markup)
+
+
+def _fold(text: str, width: int, indent: str) -> list[str]:
+    """A text in lines of at most this width, but for words that are longer."""
+    lead = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.lstrip(),
+        width,
+        initial_indent=lead,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    ) or [text.rstrip()]
 
 
 def header_lines(report: CandidateReport) -> list[str]:
     """What is judged, in two lines."""
     version = f" {report.version}" if report.version else ""
-    generation = f", generation {report.generation}" if report.generation else ""
-    tasks = f", {len(report.tasks)} tasks" if report.generation else ""
+    generation = f", manifest version {report.generation}" if report.generation else ""
+    tasks = f", {pluralize(len(report.tasks), 'task')}" if report.generation else ""
     lines = [f"fractal: {report.name}{version}{generation}{tasks}, from {report.source}"]
     if report.wheel:
         lines.append(f"         {report.wheel}, Python {report.python}")
@@ -73,31 +192,87 @@ def header_lines(report: CandidateReport) -> list[str]:
 
 
 def summary_lines(report: CandidateReport) -> Iterator[str]:
-    """One line for the package and one for each task, then the seconds by stage."""
+    """One line for the package and one for the tasks of one result; then the seconds by stage."""
     groups: dict[str | None, list[Verdict]] = {None: []}
     groups |= {task.id: [] for task in report.tasks}
     for verdict in report.verdicts:
         groups.setdefault(verdict.task, []).append(verdict)
     names = {task.id: task.name for task in report.tasks}
     labels = {key: "the package" if key is None else names.get(key, key) for key in groups}
-    width = min(max(map(len, labels.values()), default=0), 48)
+    alike: dict[str, list[str]] = {}
     for key, verdicts in groups.items():
         if verdicts:
-            yield f"{labels[key][:48]:<{width}}  {_counts(verdicts)}"
+            alike.setdefault(_counts(verdicts), []).append(labels[key])
+    told = {_joined(subjects): counts for counts, subjects in alike.items()}
+    width = max(map(len, told), default=0)
+    for subjects, counts in told.items():
+        yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
-    yield f"{'seconds':<{width}}  {stages}, {len(report.runs)} process starts"
+    yield f"{'seconds':<{width}}  {stages}, {pluralize(len(report.runs), 'process start')}"
 
 
-def warning_lines(report: CandidateReport) -> Iterator[str]:
-    """Each warning in short: they pass, so nothing else would show them."""
+def _joined(subjects: Sequence[str]) -> str:
+    """What several lines would be about, in one: `Blur, Register and 10 more tasks`."""
+    shown = [subject[:_NAME] for subject in subjects[:2]]
+    rest = len(subjects) - len(shown)
+    more = f" and {rest} more {'task' if rest == 1 else 'tasks'}" if rest else ""
+    return f"{', '.join(shown)}{more}"
+
+
+def problems_lines(report: CandidateReport, strict: bool, width: int) -> Iterator[Line]:
+    """Everything that is to be fixed, errors first; what a rule is about is told once."""
+    explained: set[str] = set()
+    for problem in problems(report, strict):
+        yield from problem_lines(problem, width, first=problem.verdict.code not in explained)
+        yield Line("")
+        explained.add(problem.verdict.code)
+
+
+def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> Iterator[Line]:
+    """What a server will do, what to fix first, what was not checked, and what to type next."""
+    found = problems(report, strict)
+    heavy = [problem for problem in found if problem.heavy]
+    said, markup = _server_verdict(report, complete)
+    counts = [pluralize(len(heavy), "error"), pluralize(len(found) - len(heavy), "warning")]
+    yield Line(f"{title(report)}: {said}; {', '.join(counts)}", markup)
+    if heavy:
+        first = max(heavy, key=lambda problem: problem.blocks)
+        waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
+        yield Line(f"fix first: {_problem_heading(first)}{waits}")
+    for reason, verdicts in not_checked(report):
+        tasks = dict.fromkeys(verdict.task for verdict in verdicts if verdict.task)
+        about = f" ({pluralize(len(tasks), 'task')})" if tasks else ""
+        codes = ", ".join(dict.fromkeys(verdict.code for verdict in verdicts))
+        yield Line(f"not checked: {codes}{about}: {reason}")
+    yield Line(f"next: {_next_command(report, heavy)}")
+
+
+def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mapping[str, bool]]:
+    """What the servers that read this version of the manifest do with the package."""
+    server = f"fractal-server {report.generation}.x" if report.generation else "fractal-server"
+    by_status: dict[Status, list[Verdict]] = {}
     for verdict in report.verdicts:
-        for found in verdict.findings:
-            if verdict.outcome is Outcome.WARN or found.severity is Severity.WARNING:
-                about = f" [{found.task}]" if found.task else ""
-                where = f" {found.where}:" if found.where else ""
-                yield f"{verdict.code}{about}{where} expected {found.expected},"
-                yield f"      found {found.found}"
-                yield f"      fix: {found.hint}"
+        by_status.setdefault(verdict.status, []).append(verdict)
+    failed = by_status.get(Status.FAIL, [])
+    refused = [verdict for verdict in failed if _decides(verdict)]
+    if refused:
+        return f"{server} will refuse it ({_codes(refused)})", _BAD
+    errors = by_status.get(Status.ERROR, [])
+    if not complete or errors or not report.verdicts:
+        what = f"{_codes(errors)} could not be checked" if errors else "the run was interrupted"
+        return f"not known whether {server} takes it: {what}", _WARNED
+    judged = {verdict.code for verdict in report.verdicts if verdict.status in _JUDGED}
+    deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
+    answered = {verdict.code for verdict in report.verdicts if verdict.status in _ANSWERED}
+    if not deciding <= answered | judged:
+        if failed:
+            return f"{_codes(failed)} fail, of the rules that were selected", _BAD
+        return "the selected rules hold; the others were not judged", {}
+    if failed:
+        tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
+        which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
+        return f"{server} will collect it, and {_codes(failed)} fail{which}", _BAD
+    return f"{server} will collect it", {"green": True, "bold": True}
 
 
 def repeat_lines(report: CandidateReport) -> Iterator[str]:
@@ -118,16 +293,43 @@ def repeat_lines(report: CandidateReport) -> Iterator[str]:
             yield f"  {run.again}"
 
 
+_JUDGED: Final = (Status.PASS, Status.WARN, Status.FAIL)
+_ANSWERED: Final = (Status.NOT_APPLICABLE, Status.NOT_CHECKED)
+
+
+def _decides(verdict: Verdict) -> bool:
+    return verdict.code in REGISTRY and REGISTRY[verdict.code].decides_collection
+
+
+def _codes(verdicts: Iterable[Verdict]) -> str:
+    return ", ".join(dict.fromkeys(verdict.code for verdict in verdicts))
+
+
+def _next_command(report: CandidateReport, heavy: Sequence[Problem]) -> str:
+    if heavy:
+        codes = ",".join(dict.fromkeys(problem.verdict.code for problem in heavy))
+        return f"{report.again} --fractal-select={codes}"
+    if any(verdict.code == "FR407" for verdict in report.verdicts if verdict.findings):
+        return "pytest --fractal-explain=FR407"
+    return report.again
+
+
 def _counts(verdicts: Iterable[Verdict]) -> str:
-    counts = Counter(verdict.outcome for verdict in verdicts)
+    """How many checks have which status; those that do not apply are not counted."""
+    codes: dict[Status, list[str]] = {}
+    for verdict in verdicts:
+        codes.setdefault(verdict.status, []).append(verdict.code)
     parts = []
-    for outcome in Outcome:
-        codes = [verdict.code for verdict in verdicts if verdict.outcome is outcome]
-        if codes:
-            listed = f" ({', '.join(dict.fromkeys(codes))})"
-            telling = outcome in (Outcome.FAIL, Outcome.WARN, Outcome.ERROR)
-            parts.append(f"{counts[outcome]} {outcome.value}{listed if telling else ''}")
+    for status in Status:
+        if status in codes and status is not Status.NOT_APPLICABLE:
+            listed = ", ".join(dict.fromkeys(codes[status]))
+            telling = f" ({listed})" if status in _TELLING else ""
+            parts.append(f"{len(codes[status])} {status.replace('-', ' ')}{telling}")
     return ", ".join(parts)
+
+
+_TELLING: Final = (Status.FAIL, Status.WARN, Status.ERROR)
+"""With these the codes are listed."""
 
 
 def rules_table() -> str:

@@ -8,40 +8,42 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pytest_fractal.json_text import JsonText, pointer, read_json, texts_in
-from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
+from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Skipped, Source, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Execution, Filled, Run, TaskSamples
 from pytest_fractal.verdicts import Finding, Severity
 
 
-def _expects_success(sample: Sample) -> str | None:
-    return "the sample expects failure, see FR406" if sample.expect == "failure" else None
+def _expects_success(sample: Sample) -> Skipped | None:
+    if sample.expect == "failure":
+        return NotApplicable("the sample expects failure, see FR406")
+    return None
 
 
-def is_the_authors(sample: Sample) -> str | None:
-    """Why a rule on an author's samples that expect success passes over this one."""
-    return "the task has no sample, see FR407" if sample.made else _expects_success(sample)
+def is_the_authors(sample: Sample) -> Skipped | None:
+    """Why a rule on an author's samples that expect success does not judge this one."""
+    return NotChecked(NO_SAMPLE) if sample.made else _expects_success(sample)
 
 
-def _expects_failure(sample: Sample) -> str | None:
-    return "the sample expects success" if sample.expect == "success" else None
+def _expects_failure(sample: Sample) -> Skipped | None:
+    return NotApplicable("the sample expects success") if sample.expect == "success" else None
 
 
-def _is_of(*, parallel: bool) -> Callable[[Sample], str | None]:
-    """Passes over tasks without a command of this kind."""
+def _is_of(*, parallel: bool) -> Callable[[Sample], Skipped | None]:
+    """Skips tasks without a command of this kind."""
 
-    def skip_reason(sample: Sample) -> str | None:
+    def skip_reason(sample: Sample) -> Skipped | None:
         if all(part.is_parallel is not parallel for part in sample.task.run_parts):
-            return f"the task is {sample.task.kind_words}"
+            return NotApplicable(f"the task is {sample.task.kind_words}")
         return _expects_success(sample)
 
     return skip_reason
 
 
-def _has_output_model(sample: Sample) -> str | None:
+def _has_output_model(sample: Sample) -> Skipped | None:
     if not sample.task.generation.has_output_model:
-        return "in this generation an output may be any object"
+        return NotApplicable("in this generation an output may be any object")
     return _expects_success(sample)
 
 
@@ -49,6 +51,7 @@ def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
     return (one for one in run.executions if one.part.is_parallel is parallel)
 
 
+NO_SAMPLE: Final = "the task has no sample, see FR407"
 _AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
 
 
@@ -307,10 +310,10 @@ def output_model(run: Run) -> Iterator[Finding]:
 
 
 def _succeeded(run: Run) -> None:
-    """Raise `NotApplicable` where arguments that were made up did not lead to an output."""
+    """Raise `NotChecked` where arguments that were made up did not lead to an output."""
     if run.sample.made and not run.succeeded:
         said = run.executions[0].start.output_tail.splitlines() if run.executions else []
-        raise NotApplicable(
+        raise NotChecked(
             "the task has no sample, and arguments made from its schema did not do"
             + (f": {run.readable(said[0].strip())}" if said else "")
         )

@@ -8,11 +8,11 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, Severity, SkipKind
 
 if TYPE_CHECKING:
     from pytest_fractal.samples.files import Sample
@@ -20,11 +20,27 @@ if TYPE_CHECKING:
 DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-fractal/"
 """Where the documentation is published; each rule has a page there."""
 
+_DECIDE_COLLECTION: Final = ("FR0", "FR1", "FR201")
+
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
 
-class NotApplicable(Exception):
-    """Raised by a rule that has nothing to judge here; the message is the reason for its skip."""
+class Skipped(Exception):
+    """Raised by a rule that does not judge; the message is the reason."""
+
+    kind: ClassVar[SkipKind]
+
+
+class NotApplicable(Skipped):
+    """The rule says nothing about such a package, task or sample."""
+
+    kind = SkipKind.NOT_APPLICABLE
+
+
+class NotChecked(Skipped):
+    """Something is missing that it takes to judge: a sample, an environment, a readable source."""
+
+    kind = SkipKind.NOT_CHECKED
 
 
 class Note(str):
@@ -76,13 +92,21 @@ class Rule:
     subjects: tuple[type[Any], ...]
     """The types of the facts that `judge` takes."""
     judge: Judge
-    skip_reason: Callable[[Sample], str | None] = lambda _: None
+    skip_reason: Callable[[Sample], Skipped | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
 
     @property
     def page(self) -> str:
         """The address of its page in the documentation."""
         return f"{DOCUMENTATION}rules/{self.code}/"
+
+    @property
+    def decides_collection(self) -> bool:
+        """Whether a package that breaks it is not collected by the server, or not as it should.
+
+        These are the errors about the package and its manifest, and that of missing schemas.
+        """
+        return self.severity is Severity.ERROR and self.code.startswith(_DECIDE_COLLECTION)
 
     @property
     def asks_server(self) -> bool:
@@ -103,7 +127,7 @@ def rule(
     cite: tuple[str, ...],
     fix: str,
     example: str,
-    skip_reason: Callable[[Sample], str | None] = lambda _: None,
+    skip_reason: Callable[[Sample], Skipped | None] = lambda _: None,
 ) -> Callable[[Judge], Judge]:
     """Declare the decorated function a rule.
 

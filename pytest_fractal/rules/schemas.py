@@ -27,7 +27,7 @@ from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part
 from pytest_fractal.json_text import pointer
-from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
+from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
 from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.signatures.task_function import Unreadable
@@ -309,7 +309,7 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     schema = schema_of(part)
     signature = part.signature
     if isinstance(signature, Unreadable):
-        raise NotApplicable(f"the function's signature cannot be told: {signature}")
+        raise NotChecked(f"the function's signature cannot be told: {signature}")
     told = {
         pointer("properties", name)
         for name in part.reserved.names
@@ -389,7 +389,7 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
     if not judged:
         raise NotApplicable("the task has no args_schema, see FR201")
     if sample.made:
-        raise NotApplicable("the task has no sample, see FR407")
+        raise NotChecked("the task has no sample, see FR407")
     refused = [
         (part, error) for part, arguments in judged if (error := schema_error(part, arguments))
     ]

@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Note, Source, rule
+from pytest_fractal.rules.registry import (
+    REGISTRY,
+    NotApplicable,
+    NotChecked,
+    Note,
+    Skipped,
+    Source,
+    rule,
+)
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
@@ -16,26 +24,17 @@ from pytest_fractal.server.facts import Collection, ListedTask, ServerResponse, 
 from pytest_fractal.verdicts import Finding, Severity
 
 
-def _errors(*beginnings: str) -> tuple[str, ...]:
-    """The errors declared until now whose codes begin like this."""
-    return tuple(
-        code
-        for code, known in REGISTRY.items()
-        if code.startswith(beginnings) and known.severity is Severity.ERROR
-    )
-
-
-def _is_whole(sample: Sample) -> str | None:
+def _is_whole(sample: Sample) -> Skipped | None:
     """Why there is nothing to say of a sample that a server cannot run, or not yet."""
     if nothing := is_the_authors(sample):
         return nothing
     if not sample.last:
-        return "judged with the last step of the workflow"
+        return NotApplicable("judged with the last step of the workflow")
     step = sample
     while step.previous is not None:
         if step.reserved:
             names = ", ".join(step.reserved)
-            return (
+            return NotChecked(
                 f"the step {step.name} gives its own {names}; on a server it has what the step "
                 "before has left"
             )
@@ -52,7 +51,7 @@ _TELL: Final = (
 @rule(
     "FR901",
     "server-collects",
-    needs=_errors("FR0", "FR1", "FR201"),
+    needs=tuple(code for code, known in REGISTRY.items() if known.decides_collection),
     cite=(Source.PACKAGE, Source.SERVER_1, Source.SERVER_2),
     fix="Fix what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
@@ -87,7 +86,14 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
 @rule(
     "FR902",
     "server-runs",
-    needs=("FR901", *_errors("FR4")),
+    needs=(
+        "FR901",
+        *(
+            code
+            for code, known in REGISTRY.items()
+            if code.startswith("FR4") and known.severity is Severity.ERROR
+        ),
+    ),
     cite=(Source.COMMAND_LINE, Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
     fix="Let the task depend on nothing but its arguments and what lies at its paths.",
     example="A task that resolves a relative path: its working directory is another there.",
@@ -107,7 +113,7 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
         )
 
     if not run.succeeded:
-        raise NotApplicable("the sample does not succeed here")
+        raise NotChecked("the sample does not succeed here")
     if server_run.outcome != "done":
         yield finding(
             f"{server_run.server} runs it as it runs here, and the job is done",

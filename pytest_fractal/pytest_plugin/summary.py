@@ -1,0 +1,75 @@
+"""What a person reads at the end of a run, in place of pytest's section of failures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+import pytest
+
+from pytest_fractal.report import text
+from pytest_fractal.report.annotations import workflow_commands
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.report.overview import escape_control_chars, title
+
+_WIDEST = 100
+"""Columns that are used at most: longer lines are hard to read."""
+
+
+class Summary:
+    """The hooks that write it. `reports` gives the result of each candidate."""
+
+    def __init__(self, reports: Callable[[], Iterable[CandidateReport]], strict: bool) -> None:
+        self._ask = reports
+        self._strict = strict
+        self._ours: dict[str, list[pytest.TestReport]] = {}
+
+    def _reports(self) -> Sequence[CandidateReport]:
+        return [report for report in self._ask() if report.verdicts]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """Keep our failures out of pytest's section: one cause in many tasks is told once."""
+        stats = terminalreporter.stats
+        for category in ("failed", "error"):
+            ours = [report for report in stats.get(category, ()) if hasattr(report, "fractal")]
+            if ours:
+                self._ours[category] = ours
+                stats[category] = [one for one in stats[category] if one not in ours]
+        yield
+
+    def write_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What to fix, and a line a task; pytest's own short summary follows."""
+        for category, reports in self._ours.items():
+            terminalreporter.stats[category] = [*terminalreporter.stats[category], *reports]
+        writer = terminalreporter._tw
+        width = min(writer.fullwidth, _WIDEST)
+        for report in self._reports():
+            terminalreporter.section(f"fractal: {escape_control_chars(title(report))}")
+            if terminalreporter.config.option.tbstyle != "no":
+                for line in text.problems_lines(report, self._strict, width):
+                    writer.line(escape_control_chars(line.text), **line.markup)
+            for told in text.summary_lines(report):
+                writer.line(escape_control_chars(told))
+            if report.folder:
+                for told in (f"kept: {report.folder}", *text.repeat_lines(report)):
+                    writer.line(escape_control_chars(told))
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                for command in workflow_commands(report, self._strict):
+                    writer.line(command)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int | pytest.ExitCode
+    ) -> Generator[None, None, None]:
+        """The last words: what a server will do, what was not checked, what to type next."""
+        yield
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        for report in self._reports():
+            for line in text.conclusion_lines(report, self._strict, finished):
+                reporter._tw.line(escape_control_chars(line.text), **line.markup)
