@@ -53,7 +53,11 @@ def hostile_report(real: Report) -> Report:
     (candidate,) = real.candidates
     verdicts = [_hostile_verdict(verdict) for verdict in candidate.verdicts]
     verdicts[-1] = replace(
-        verdicts[-1], outcome=Outcome.ERROR, findings=(), reason=f"no space left {HOSTILE}"
+        verdicts[-1],
+        outcome=Outcome.ERROR,
+        skip=None,
+        findings=(),
+        reason=f"no space left {HOSTILE}",
     )
     changed = replace(
         candidate,
@@ -71,7 +75,7 @@ def hostile_report(real: Report) -> Report:
             for task in candidate.tasks
         ),
         runs=tuple(
-            replace(run, argv=(*run.argv, HOSTILE), again=f"{run.again} {HOSTILE}")
+            replace(run, argv=(*run.argv, HOSTILE), rerun_command=f"{run.rerun_command} {HOSTILE}")
             for run in candidate.runs
         ),
     )
@@ -82,7 +86,7 @@ def passing(real: Report) -> Report:
     """The same report, had everything passed."""
     (candidate,) = real.candidates
     verdicts = tuple(
-        replace(one, outcome=Outcome.PASS, findings=(), reason=None, blockers=())
+        replace(one, outcome=Outcome.PASS, findings=(), reason=None, blockers=(), skip=None)
         for one in candidate.verdicts
     )
     return replace(real, candidates=(replace(candidate, verdicts=verdicts),))

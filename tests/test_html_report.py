@@ -227,7 +227,7 @@ def test_the_filter_narrows_matrix_and_findings(browser: Browser, real: Report) 
     field.send_keys("starts invert")
     assert shown() == ["FR301"]
     assert browser.one("#matches").text == "1 check of the matrix shown"
-    findings = [one for one in browser.all(".tomend > li") if one.is_displayed()]
+    findings = [one for one in browser.all(".to-fix > li") if one.is_displayed()]
     assert [one.text.splitlines()[0] for one in findings] == ["✗FR301 command-starts Invert well"]
     field.send_keys(Keys.ESCAPE)
     assert shown() == everything
@@ -347,5 +347,5 @@ def test_what_is_folded_is_printed_too(browser: Browser, real: Report) -> None:
 def test_the_page_of_a_good_package_begins_with_that(browser: Browser, real: Report) -> None:
     browser.open(page(passing(real)))
     assert browser.one("h1").text == "tested-tasks 1.0 passes"
-    assert browser.all(".tomend") == []
+    assert browser.all(".to-fix") == []
     assert browser.complaints() == []

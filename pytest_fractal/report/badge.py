@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_fractal.report.model import Report
 from pytest_fractal.report.overview import pluralize
-from pytest_fractal.verdicts import Outcome
+from pytest_fractal.verdicts import Outcome, Status
 
 _LABEL: Final = "fractal"
 _COLORS: Final = {
@@ -31,9 +31,14 @@ def message(report: Report) -> tuple[str, str]:
     if not report.complete or not verdicts:
         return "not judged", "lightgrey"
     told = pluralize(warnings, "warning")
+    unchecked = sum(one.status is Status.NOT_CHECKED for one in verdicts)
     if not report.passed:
         return (told, "red") if report.strict and warnings else ("not judged", "lightgrey")
-    return (f"passes, {told}", "yellow") if warnings else ("passes", "brightgreen")
+    if warnings:
+        return f"passes, {told}", "yellow"
+    return (
+        (f"passes, {unchecked} not checked", "yellow") if unchecked else ("passes", "brightgreen")
+    )
 
 
 def render_endpoint(report: Report) -> str:

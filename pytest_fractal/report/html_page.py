@@ -9,6 +9,7 @@ from importlib import resources
 from importlib.metadata import version
 from typing import Final
 
+from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.markup import Markup, element
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import (
@@ -173,6 +174,7 @@ class _Page:
 
     def _verdict(self) -> Markup:
         passed = self._alone.passed
+        result = conclusion(self._candidate, self._alone.strict, self._alone.complete)
         outcome = Status.PASS if passed else Status.FAIL
         return element(
             "header",
@@ -182,7 +184,11 @@ class _Page:
                 element(
                     "h1", f"{title(self._candidate)} {'passes' if passed else 'does not pass'}"
                 ),
-                element("p", headline(self._alone), class_="sentence"),
+                element("p", result.headline, class_="sentence"),
+                (
+                    element("p", _sign(Status.NOT_CHECKED), f" not checked: {told}")
+                    for told in result.not_checked
+                ),
                 element(
                     "dl",
                     (
@@ -206,7 +212,7 @@ class _Page:
                     element("li", self._told(verdict, blocks[id(verdict)], place < _OPEN))
                     for place, verdict in enumerate(ordered)
                 ),
-                class_="tomend",
+                class_="to-fix",
             )
 
     def _told(self, verdict: Verdict, blocks: int, unfolded: bool) -> Markup:
@@ -454,7 +460,7 @@ class _Page:
             return
         yield element("h2", "Command lines")
         yield element("p", "To judge this package again, in the same way:")
-        yield _command(self._candidate.again)
+        yield _command(self._candidate.rerun_command)
         kept = self._candidate.folder
         yield element(
             "p",
@@ -479,7 +485,7 @@ class _Page:
                         f": {'time limit' if run.timed_out else f'status {run.returncode}'}, "
                         f"{run.seconds:.1f} s",
                     ),
-                    _command(run.again),
+                    _command(run.rerun_command),
                     class_="start",
                 )
                 for run in runs

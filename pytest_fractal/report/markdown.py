@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import (
     Matrix,
-    ToFix,
     check_again,
     escape_control_chars,
     headline,
@@ -19,9 +19,9 @@ from pytest_fractal.report.overview import (
     names,
     pluralize,
     title,
-    to_fix,
     worst,
 )
+from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Status
 
@@ -43,6 +43,10 @@ _SHOWN: Final = 5
 """How many findings are told in full before the rest is folded."""
 _IN_FULL: Final = 50
 """How many are told in full at all: a job's summary must stay below 1 MiB."""
+_SUBJECTS: Final = 8
+"""How many tasks of one problem are listed."""
+_PLACES: Final = 3
+"""How many of its places."""
 _LONGEST: Final = 4000
 """Characters of one text."""
 _MARKS: Final = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.")
@@ -64,13 +68,17 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     else:
         yield f"## {SIGNS[Status.FAIL]} {_plain(title(candidate))} does not pass"
     known = " · ".join(f"{name} {_plain(value)}" for name, value in metadata_rows(candidate))
-    yield f"**{headline(alone)}** · {known}"
-    findings = to_fix(candidate, report.strict)
-    if findings:
+    result = conclusion(candidate, report.strict, report.complete)
+    yield f"**{_plain(result.headline)}** · {known}"
+    if result.not_checked:
+        sign = SIGNS[Status.NOT_CHECKED]
+        yield "\n".join(f"- {sign} not checked: {_plain(told)}" for told in result.not_checked)
+    found = problems(candidate, report.strict)
+    if found:
         yield "### What to fix next"
-        told = [_finding(candidate, one) for one in findings[:_IN_FULL]]
+        told = [_problem(candidate, problem) for problem in found[:_IN_FULL]]
         yield from told[:_SHOWN]
-        rest = told[_SHOWN:] + [_line(one) for one in findings[_IN_FULL:]]
+        rest = told[_SHOWN:] + [_line(problem) for problem in found[_IN_FULL:]]
         if rest:
             yield _folded(f"{len(rest)} more", *rest)
     table = matrix(candidate)
@@ -90,14 +98,21 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     yield _folded("Where the time went", *_times(candidate))
 
 
-def _finding(candidate: CandidateReport, one: ToFix) -> str:
-    verdict, found = one.verdict, one.finding
-    sign = SIGNS[Status.ERROR if found is None else Status.FAIL if one.heavy else Status.WARN]
+def _problem(candidate: CandidateReport, problem: Problem) -> str:
+    verdict, found = problem.verdict, problem.finding
+    sign = SIGNS[Status.ERROR if found is None else Status.FAIL if problem.heavy else Status.WARN]
     lines = [f"#### {sign} {_rule(verdict.code)} {_plain(verdict.rule)}"]
-    about = [f"task {_code(found.task)}"] if found and found.task else []
-    about += [f"sample {_code(verdict.sample)}"] if verdict.sample else []
-    about += [_code(found.where)] if found and found.where else []
-    about += [f"blocks {pluralize(one.blocks, 'other check')}"] if one.blocks else []
+    subjects = problem.subjects
+    about = []
+    if subjects:
+        listed = ", ".join(map(_code, subjects[:_SUBJECTS]))
+        rest = len(subjects) - _SUBJECTS
+        more = f" and {rest} more" if rest > 0 else ""
+        about.append(f"{'task' if len(subjects) == 1 else 'tasks'} {listed}{more}")
+    about += map(_code, problem.places[:_PLACES])
+    if len(problem.places) > _PLACES:
+        about.append(f"{len(problem.places) - _PLACES} more places")
+    about += [f"blocks {pluralize(problem.blocks, 'other check')}"] if problem.blocks else []
     if about:
         lines.append(" · ".join(about))
     if found is None:
@@ -112,9 +127,9 @@ def _finding(candidate: CandidateReport, one: ToFix) -> str:
     return "\n\n".join(lines)
 
 
-def _line(one: ToFix) -> str:
-    where = f" {_code(one.finding.where)}" if one.finding else ""
-    return f"- {_rule(one.verdict.code)} {_plain(one.verdict.task or '')}{where}"
+def _line(problem: Problem) -> str:
+    where = f" {_code(problem.places[0])}" if problem.places else ""
+    return f"- {_rule(problem.verdict.code)} {_plain(', '.join(problem.subjects[:1]))}{where}"
 
 
 def _table(

@@ -69,7 +69,7 @@ class RunSummary:
     seconds: float
     timed_out: bool
     started: float
-    again: str
+    rerun_command: str
     """The command line that repeats it."""
     follows: tuple[str, str] | None = None
     """The task and the sample of the step before it in its workflow."""
@@ -93,7 +93,7 @@ class CandidateReport:
     """Seconds by stage: build, environment, install, runs."""
     stages: tuple[Stage, ...] = ()
     """The same with the time at which each began; those that took place."""
-    again: str = ""
+    rerun_command: str = ""
     """The command line that judges the same package in the same way."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
@@ -215,7 +215,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         runs=runs,
         timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
         stages=stages,
-        again=_command_line(candidate),
+        rerun_command=_command_line(candidate),
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
@@ -290,7 +290,7 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
                 "seconds": run.seconds,
                 "timed_out": run.timed_out,
                 "started": run.started,
-                "again": run.again,
+                "rerun_command": run.rerun_command,
             }
             for run in one.runs
         ],

@@ -53,13 +53,16 @@ def headline(report: Report) -> str:
         pluralize(len(by_outcome.get(Status.BLOCKED, ())), "check") + " blocked"
         if Status.BLOCKED in by_outcome
         else "",
+        pluralize(len(by_outcome.get(Status.NOT_CHECKED, ())), "check") + " not made"
+        if Status.NOT_CHECKED in by_outcome
+        else "",
     ]
     told = ", ".join(part for part in parts if part)
     if not report.complete:
         return f"interrupted: {told}" if told else "interrupted"
     if not verdicts:
         return "nothing was judged"
-    return told or f"{pluralize(len(verdicts), 'check')} passed or not applicable"
+    return told or f"{pluralize(len(verdicts), 'check')} passed"
 
 
 def pluralize(count: int, noun: str) -> str:
@@ -113,7 +116,7 @@ def _weighs(verdict: Verdict, finding: Finding | None) -> bool:
 def check_again(candidate: CandidateReport, verdict: Verdict) -> str:
     """The command line that makes one check again."""
     about = f"[{verdict.task}]" if verdict.task else ""
-    return f"{candidate.again} {shlex.quote(f'--fractal-select={verdict.code}{about}')}"
+    return f"{candidate.rerun_command} {shlex.quote(f'--fractal-select={verdict.code}{about}')}"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@
     const everything = words.length === 0 && wanted.size === boxes.length;
     const fits = ({ outcomes, text }) =>
       outcomes.some((one) => wanted.has(one)) && words.every((word) => text.includes(word));
-    for (const check of checks) (check.element.closest(".tomend > li") ?? check.element).hidden = !fits(check);
+    for (const check of checks) (check.element.closest(".to-fix > li") ?? check.element).hidden = !fits(check);
     let count = 0;
     for (const { row, cells } of rows) {
       const shown = cells.filter(fits);

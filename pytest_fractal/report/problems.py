@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import ToFix, to_fix
-from pytest_fractal.verdicts import Finding, Status, Verdict
+from pytest_fractal.verdicts import Finding, Verdict
 
 _PLACE: Final = re.compile(r"[\w./+-]{1,200}\.\w{1,8}(?:, line \d+|:\d+)?")
 """A file, with its line: what differs between tasks of one cause."""
@@ -81,13 +81,3 @@ def _without_names(text: str, part: ToFix) -> str:
 def _subject(part: ToFix) -> str:
     task = part.verdict.task or (part.finding.task if part.finding else None) or ""
     return f"{task}-{part.verdict.sample}" if part.verdict.sample else task
-
-
-def not_checked(candidate: CandidateReport) -> Iterator[tuple[str, Sequence[Verdict]]]:
-    """Why checks were not made, with their verdicts; what blocks them is told elsewhere."""
-    reasons: dict[str, list[Verdict]] = {}
-    for verdict in candidate.verdicts:
-        if verdict.status is Status.NOT_CHECKED and verdict.reason:
-            reason, _, _ = verdict.reason.partition(": ")
-            reasons.setdefault(reason, []).append(verdict)
-    yield from reasons.items()

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize, title
-from pytest_fractal.report.problems import Problem, not_checked, problems
+from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Status, Verdict
 
@@ -31,6 +32,7 @@ class Line(NamedTuple):
 
 _BAD: Final = {"red": True, "bold": True}
 _WARNED: Final = {"yellow": True, "bold": True}
+_GOOD: Final = {"green": True, "bold": True}
 _FIX: Final = {"green": True}
 _DIM: Final = {"light": True}
 
@@ -230,49 +232,14 @@ def problems_lines(report: CandidateReport, strict: bool, width: int) -> Iterato
 
 def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> Iterator[Line]:
     """What a server will do, what to fix first, what was not checked, and what to type next."""
-    found = problems(report, strict)
-    heavy = [problem for problem in found if problem.heavy]
-    said, markup = _server_verdict(report, complete)
-    counts = [pluralize(len(heavy), "error"), pluralize(len(found) - len(heavy), "warning")]
-    yield Line(f"{title(report)}: {said}; {', '.join(counts)}", markup)
-    if heavy:
-        first = max(heavy, key=lambda problem: problem.blocks)
+    result = conclusion(report, strict, complete)
+    markup = {"good": _GOOD, "bad": _BAD, "unsure": _WARNED}[result.mood]
+    yield Line(f"{title(report)}: {result.headline}", markup)
+    if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
         yield Line(f"fix first: {_problem_heading(first)}{waits}")
-    for reason, verdicts in not_checked(report):
-        tasks = dict.fromkeys(verdict.task for verdict in verdicts if verdict.task)
-        about = f" ({pluralize(len(tasks), 'task')})" if tasks else ""
-        codes = ", ".join(dict.fromkeys(verdict.code for verdict in verdicts))
-        yield Line(f"not checked: {codes}{about}: {reason}")
-    yield Line(f"next: {_next_command(report, heavy)}")
-
-
-def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mapping[str, bool]]:
-    """What the servers that read this version of the manifest do with the package."""
-    server = f"fractal-server {report.generation}.x" if report.generation else "fractal-server"
-    by_status: dict[Status, list[Verdict]] = {}
-    for verdict in report.verdicts:
-        by_status.setdefault(verdict.status, []).append(verdict)
-    failed = by_status.get(Status.FAIL, [])
-    refused = [verdict for verdict in failed if _decides(verdict)]
-    if refused:
-        return f"{server} will refuse it ({_codes(refused)})", _BAD
-    errors = by_status.get(Status.ERROR, [])
-    if not complete or errors or not report.verdicts:
-        what = f"{_codes(errors)} could not be checked" if errors else "the run was interrupted"
-        return f"not known whether {server} takes it: {what}", _WARNED
-    judged = {verdict.code for verdict in report.verdicts if verdict.status in _JUDGED}
-    deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
-    answered = {verdict.code for verdict in report.verdicts if verdict.status in _ANSWERED}
-    if not deciding <= answered | judged:
-        if failed:
-            return f"{_codes(failed)} fail, of the rules that were selected", _BAD
-        return "the selected rules hold; the others were not judged", {}
-    if failed:
-        tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
-        which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
-        return f"{server} will collect it, and {_codes(failed)} fail{which}", _BAD
-    return f"{server} will collect it", {"green": True, "bold": True}
+    yield from (Line(f"not checked: {told}") for told in result.not_checked)
+    yield Line(f"next: {result.next_command}")
 
 
 def repeat_lines(report: CandidateReport) -> Iterator[str]:
@@ -290,28 +257,7 @@ def repeat_lines(report: CandidateReport) -> Iterator[str]:
         failed = [run for run in runs if run.returncode or run.timed_out]
         for run in failed or runs:
             yield f"to repeat {task}-{sample}:"
-            yield f"  {run.again}"
-
-
-_JUDGED: Final = (Status.PASS, Status.WARN, Status.FAIL)
-_ANSWERED: Final = (Status.NOT_APPLICABLE, Status.NOT_CHECKED)
-
-
-def _decides(verdict: Verdict) -> bool:
-    return verdict.code in REGISTRY and REGISTRY[verdict.code].decides_collection
-
-
-def _codes(verdicts: Iterable[Verdict]) -> str:
-    return ", ".join(dict.fromkeys(verdict.code for verdict in verdicts))
-
-
-def _next_command(report: CandidateReport, heavy: Sequence[Problem]) -> str:
-    if heavy:
-        codes = ",".join(dict.fromkeys(problem.verdict.code for problem in heavy))
-        return f"{report.again} --fractal-select={codes}"
-    if any(verdict.code == "FR407" for verdict in report.verdicts if verdict.findings):
-        return "pytest --fractal-explain=FR407"
-    return report.again
+            yield f"  {run.rerun_command}"
 
 
 def _counts(verdicts: Iterable[Verdict]) -> str:

@@ -1,0 +1,105 @@
+"""What a run comes to: what a server will do, what was not checked, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.report.overview import pluralize
+from pytest_fractal.report.problems import Problem, problems
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.verdicts import Status, Verdict
+
+Mood = Literal["good", "bad", "unsure"]
+
+_UNJUDGED: Final = (Status.BLOCKED, Status.ERROR, Status.IGNORED)
+"""With these nobody knows whether the rule holds."""
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The result of a run on one candidate, for people."""
+
+    headline: str
+    """`fractal-server 2.x will collect it; 0 errors, 3 warnings`."""
+    mood: Mood
+    fix_first: Problem | None
+    """The error that blocks most; None without errors."""
+    not_checked: Sequence[str]
+    """What was not checked and why, a sentence for each reason."""
+    next_command: str
+    """What to type next."""
+
+
+def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclusion:
+    """Sum up the verdicts on one candidate; `complete` says that the run came to its end."""
+    found = problems(report, strict)
+    errors = [problem for problem in found if problem.heavy]
+    said, mood = _server_verdict(report, complete)
+    counts = f"{pluralize(len(errors), 'error')}, {pluralize(len(found) - len(errors), 'warning')}"
+    return Conclusion(
+        f"{said}; {counts}",
+        "bad" if errors else mood,
+        max(errors, key=lambda problem: problem.blocks, default=None),
+        list(_not_checked(report)),
+        _next_command(report, errors),
+    )
+
+
+def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]:
+    """What the servers that read this version of the manifest do with the package."""
+    server = f"fractal-server {report.generation}.x" if report.generation else "fractal-server"
+    failed = [verdict for verdict in report.verdicts if verdict.status is Status.FAIL]
+    refused = [verdict for verdict in failed if _decides(verdict)]
+    if refused:
+        return f"{server} will refuse it ({_codes(refused)})", "bad"
+    if not complete or not report.verdicts:
+        return f"the run was interrupted: not known whether {server} takes it", "unsure"
+    deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
+    unjudged = [
+        verdict for verdict in report.verdicts if _decides(verdict) and verdict.status in _UNJUDGED
+    ]
+    if unjudged:
+        return f"not known whether {server} takes it ({_codes(unjudged)} not judged)", "unsure"
+    if not deciding <= {verdict.code for verdict in report.verdicts}:
+        if failed:
+            return f"of the selected rules, {_codes(failed)} are broken", "bad"
+        return "the selected rules hold, the others were not judged", "good"
+    refuses = "; fractal-server 2.x refuses manifest version 1" if report.generation == "1" else ""
+    if failed:
+        tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
+        which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
+        broken = _codes(failed)
+        return f"{server} will collect it, but {broken} broken{which}{refuses}", "bad"
+    return f"{server} will collect it{refuses}", "good"
+
+
+def _not_checked(report: CandidateReport) -> Iterator[str]:
+    reasons: dict[str, list[Verdict]] = {}
+    for verdict in report.verdicts:
+        if verdict.status is Status.NOT_CHECKED and verdict.reason:
+            reason, _, _ = verdict.reason.partition(": ")
+            reasons.setdefault(reason, []).append(verdict)
+    for reason, verdicts in reasons.items():
+        tasks = dict.fromkeys(verdict.task for verdict in verdicts if verdict.task)
+        of = f" of {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
+        yield f"{_codes(verdicts)}{of}: {reason}"
+
+
+def _next_command(report: CandidateReport, errors: Sequence[Problem]) -> str:
+    if errors:
+        codes = ",".join(dict.fromkeys(problem.verdict.code for problem in errors))
+        return f"{report.rerun_command} --fractal-select={codes}"
+    if any(verdict.code == "FR407" and verdict.findings for verdict in report.verdicts):
+        return "pytest --fractal-explain=FR407"
+    return report.rerun_command
+
+
+def _decides(verdict: Verdict) -> bool:
+    return verdict.code in REGISTRY and REGISTRY[verdict.code].decides_collection
+
+
+def _codes(verdicts: Iterable[Verdict]) -> str:
+    return ", ".join(dict.fromkeys(verdict.code for verdict in verdicts))
