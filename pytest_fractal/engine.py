@@ -190,7 +190,7 @@ class Engine:
         """The verdict on one check; that of a rule which is ignored is `skip`."""
         reason = self.candidate.settings.ignored(check.rule, *_names(check.task))
         if reason is not None:
-            return self._skip(check, SkipKind.IGNORED, f"ignored: {reason}")
+            return self._skip(check, SkipKind.IGNORED, reason)
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:

@@ -29,6 +29,8 @@ class Conclusion:
     """The error that blocks most; None without errors."""
     not_checked: Sequence[str]
     """What was not checked and why, a sentence for each reason."""
+    ignored: Sequence[str]
+    """What the user ignores, and why."""
     next_command: str
     """What to type next."""
 
@@ -43,7 +45,8 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
         f"{said}; {counts}",
         "bad" if errors else mood,
         max(errors, key=lambda problem: problem.blocks, default=None),
-        list(_not_checked(report)),
+        list(_reasons(report, Status.NOT_CHECKED)),
+        list(_reasons(report, Status.IGNORED)),
         _next_command(report, errors),
     )
 
@@ -76,10 +79,11 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
     return f"{server} will collect it{refuses}", "good"
 
 
-def _not_checked(report: CandidateReport) -> Iterator[str]:
+def _reasons(report: CandidateReport, status: Status) -> Iterator[str]:
+    """The rules with this status by their reasons: `FR401 of 1 of 2 tasks: there is no sample`."""
     reasons: dict[str, list[Verdict]] = {}
     for verdict in report.verdicts:
-        if verdict.status is Status.NOT_CHECKED and verdict.reason:
+        if verdict.status is status and verdict.reason:
             reason, _, _ = verdict.reason.partition(": ")
             reasons.setdefault(reason, []).append(verdict)
     for reason, verdicts in reasons.items():

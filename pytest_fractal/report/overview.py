@@ -86,13 +86,21 @@ class ToFix:
 def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
     """What is to be fixed, in the order in which that is best done: warnings last.
 
-    The order of the rules is that of their prerequisites, so what blocks comes first.
+    The order of the rules is that of their prerequisites, so what blocks comes first; what
+    blocks and was not selected itself comes before all.
     """
     blocked = Counter(
         (root.code, root.task, root.sample)
         for verdict in candidate.verdicts
         for root in verdict.blockers
     )
+    judged = {verdict.key for verdict in candidate.verdicts}
+    unselected = {
+        root.key: root
+        for verdict in candidate.verdicts
+        for root in verdict.blockers
+        if root.key not in judged
+    }
     found = [
         ToFix(
             verdict,
@@ -100,7 +108,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
             strict or _weighs(verdict, finding),
             blocked[verdict.code, verdict.task, verdict.sample],
         )
-        for verdict in candidate.verdicts
+        for verdict in (*unselected.values(), *candidate.verdicts)
         for finding in (verdict.findings or ((None,) if verdict.status is Status.ERROR else ()))
     ]
     return tuple(sorted(found, key=lambda one: not one.heavy))

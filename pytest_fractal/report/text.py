@@ -239,6 +239,7 @@ def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> I
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
         yield Line(f"fix first: {_problem_heading(first)}{waits}")
     yield from (Line(f"not checked: {told}") for told in result.not_checked)
+    yield from (Line(f"ignored: {told}") for told in result.ignored)
     yield Line(f"next: {result.next_command}")
 
 
