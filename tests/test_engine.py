@@ -249,7 +249,7 @@ def test_an_ignored_rule_is_skipped_with_the_reason_and_blocks_all_the_same(
     declare("FR103", [finding()])
     judged = judge_all(engine_with(ignore=parse_codes("FR101,FR103")))
     assert [verdict.outcome.value for verdict in judged.values()] == ["skip", "blocked", "skip"]
-    assert judged["FR101", None].reason == "ignored: on the command line"
+    assert judged["FR101", None].reason == "on the command line"
     assert judged["FR102", None].reason == "blocked by FR101"
 
 

@@ -68,14 +68,13 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
         return f"not known whether {server} takes it ({_codes(unjudged)} not judged)", "unsure"
     if not deciding <= {verdict.code for verdict in report.verdicts}:
         if failed:
-            return f"of the selected rules, {_codes(failed)} are broken", "bad"
+            return f"of the selected rules, {_broken(failed)}", "bad"
         return "the selected rules hold, the others were not judged", "good"
     refuses = "; fractal-server 2.x refuses manifest version 1" if report.generation == "1" else ""
     if failed:
         tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
         which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
-        broken = _codes(failed)
-        return f"{server} will collect it, but {broken} broken{which}{refuses}", "bad"
+        return f"{server} will collect it, but {_broken(failed)}{which}{refuses}", "bad"
     return f"{server} will collect it{refuses}", "good"
 
 
@@ -103,6 +102,12 @@ def _next_command(report: CandidateReport, errors: Sequence[Problem]) -> str:
 
 def _decides(verdict: Verdict) -> bool:
     return verdict.code in REGISTRY and REGISTRY[verdict.code].decides_collection
+
+
+def _broken(verdicts: Iterable[Verdict]) -> str:
+    """`FR301 is broken`, or `FR301, FR302 are broken`."""
+    codes = _codes(verdicts)
+    return f"{codes} {'are' if ',' in codes else 'is'} broken"
 
 
 def _codes(verdicts: Iterable[Verdict]) -> str:

@@ -205,7 +205,10 @@ def summary_lines(report: CandidateReport) -> Iterator[str]:
     for key, verdicts in groups.items():
         if verdicts:
             alike.setdefault(_counts(verdicts), []).append(labels[key])
-    told = {_joined(subjects): counts for counts, subjects in alike.items()}
+    told = {
+        _joined(subjects): f"{counts}{', each' if len(subjects) > 1 else ''}"
+        for counts, subjects in alike.items()
+    }
     width = max(map(len, told), default=0)
     for subjects, counts in told.items():
         yield f"{subjects:<{width}}  {counts}"
