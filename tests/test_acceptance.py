@@ -97,7 +97,7 @@ def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], work
         "  more:     pytest --fractal-explain=FR301",
         "1 fail (FR301), ",
         f"FAILED {STARTS} - FR301",
-        "tested_tasks 1.0: fractal-server 1.x will collect it, but FR301 is broken in 1 of 2 tasks; ",
+        "tested_tasks 1.0: fractal-server 1.x will collect it, but FR301 is broken in 1 of 2",
         "fix first: FR301 command-starts[invert_well]: ModuleNotFoundError",
         "not checked: ",
     ]
