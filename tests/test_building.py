@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_fractal.environments.building import Built, build_from_tree, build_release, copy_tree
+from pytest_fractal.environments.building import Built, build_from_tree, build_release
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
+from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.environments.wheels import read_wheel
 
 BACKEND = '''
