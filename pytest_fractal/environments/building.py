@@ -35,7 +35,7 @@ BUILD_LIMIT: Final = 3600.0
 _RESULT_LIMIT: Final = 1_000_000
 """Bytes of what a hook gives back: a file name, or some requirements."""
 
-Stage = Literal["requirements", "sdist", "wheel"]
+Stage = Literal["settings", "requirements", "sdist", "wheel"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class _Project:
         try:
             self._system = read_build_system(tree)
         except BadTable as error:
-            raise _Failed("requirements", str(error)) from None
+            raise _Failed("settings", str(error)) from None
 
     def build(self, kind: Literal["sdist", "wheel"], folder: Path) -> Path:
         """Build one distribution into `folder`, which must not be there yet."""

@@ -17,7 +17,7 @@ from pytest_fractal.environments.regular_files import read_regular
 
 GITIGNORE: Final = ".gitignore"
 
-NEUTRAL_PLACE: Final = "/0f9d1c7e/5b2a8c34"
+NEUTRAL_PLACE: Final = "/=/="
 """A folder that only a pattern for everything matches, such as `*`."""
 
 _SIZE_LIMIT: Final = 10_000_000

@@ -2,8 +2,9 @@
 
 Versions and lists of files are often taken from git, and a build script may run any
 command of git's. So a copy of a source tree gets the references, the index and the
-settings of the author's repository, and borrows its objects (`objects/info/alternates`),
-which git never writes. A commit, a tag or a setting made there stays there.
+settings of the author's repository, and borrows its objects (`objects/info/alternates`), of
+which git changes nothing: it renews the time of one that it would have written again. A
+commit, a tag or a setting made there stays there.
 """
 
 from __future__ import annotations
