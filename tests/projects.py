@@ -109,7 +109,7 @@ def holds(built: Built) -> set[str]:
     return {path.removeprefix("demo/") for path in read_wheel(built.wheel).contents}
 
 
-def version(built: Built) -> str | None:
+def version(built: Built) -> str:
     assert built.failure is None
     assert built.wheel is not None
-    return read_wheel(built.wheel).version
+    return read_wheel(built.wheel).version or ""
