@@ -70,16 +70,19 @@ def project(folder: Path, files: Mapping[str, str] | None = None, more: str = ""
     return folder
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
+    """Run git, as somebody, and return what it prints."""
     own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(
+    finished = subprocess.run(
         ["git", *who, *arguments],
         cwd=folder,
         env=os.environ | own,
         check=True,
         capture_output=True,
+        text=True,
     )
+    return finished.stdout.strip()
 
 
 def repository(folder: Path, tag: str = "1.2") -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,16 +18,8 @@ from pytest_fractal.errors import HarnessError
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 
 
-def asked(folder: Path, *arguments: str) -> str:
-    """What git says in a folder."""
-    told = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return told.stdout.strip()
-
-
 def described(folder: Path) -> str:
-    return asked(folder, "describe", "--tags", "--dirty")
+    return git(folder, "describe", "--tags", "--dirty")
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
@@ -246,7 +237,7 @@ def test_the_repository_of_a_submodule_within_is_copied_too(tmp_path: Path) -> N
     git(top, "tag", "1.0")
     copy = copy_tree(top, tmp_path / "copy")
     assert described(copy) == "1.0"
-    assert asked(copy / "sub", "log", "--format=%s") == "all"
+    assert git(copy / "sub", "log", "--format=%s") == "all"
     (top / "sub" / "demo" / "task.py").write_text("changed")
     assert described(copy_tree(top, tmp_path / "second")) == described(top) == "1.0-dirty"
 
@@ -256,7 +247,7 @@ def test_a_shallow_clone_and_a_worktree_of_a_bare_repository(tmp_path: Path) -> 
     git(origin, "commit", "-q", "--allow-empty", "-m", "second")
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{origin}", "shallow")
     copy = copy_tree(tmp_path / "shallow", tmp_path / "copies" / "shallow")
-    assert asked(copy, "rev-list", "--count", "HEAD") == "1"
+    assert git(copy, "rev-list", "--count", "HEAD") == "1"
     git(tmp_path, "clone", "-q", "--bare", str(origin), "bare")
     git(tmp_path / "bare", "worktree", "add", "-q", str(tmp_path / "tree"))
     assert described(copy_tree(tmp_path / "tree", tmp_path / "copies" / "tree")).startswith(
