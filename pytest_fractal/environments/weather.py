@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -44,7 +45,7 @@ def machine_fault(
         if sign.search(output):
             return fault
     if _NO_LEAVE.search(output) and os.statvfs(folder).f_flag & _NOEXEC:
-        return f"{folder} is mounted noexec: let TMPDIR name a folder that is not"
+        return f"{tempfile.gettempdir()} runs no programs (noexec): set TMPDIR to another folder"
     home = variables.get("HOME", "")
     if home and home in output and _READ_ONLY.search(output) and not os.access(home, os.W_OK):
         return f"the home folder {home} cannot be written"
