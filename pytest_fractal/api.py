@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import Environment, InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Part, Task
@@ -39,6 +40,7 @@ def check_package(
     ignore: Iterable[str] = (),
     strict: bool = False,
     timeout: float = 300.0,
+    build_timeout: float = BUILD_LIMIT,
     jobs: int = 0,
     keep: bool = False,
     samples: str | Path | None = None,
@@ -48,10 +50,11 @@ def check_package(
     """Judge one package by all rules, or by those that are selected.
 
     The arguments mean what the options of the same names do: `package` is a folder, a
-    wheel or a requirement, `timeout` counts seconds for each process of the candidate,
-    `jobs` is how many commands run at the same time (0: one a core). `server` is True for
-    the fractal-server that is known to be good, or its version; `environment` is the folder
-    of an existing environment, in which the package is judged as it is installed.
+    wheel or a requirement, `timeout` counts seconds for each process of the candidate and
+    `build_timeout` for each step of its build, `jobs` is how many commands run at the same
+    time (0: one a core). `server` is True for the fractal-server that is known to be good,
+    or its version; `environment` is the folder of an existing environment, in which the
+    package is judged as it is installed.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -65,6 +68,7 @@ def check_package(
         ignore=parse_codes(",".join(ignore)),
         strict=strict,
         timeout=timeout,
+        build_timeout=build_timeout,
         jobs=jobs,
         keep=keep,
         samples=Path(samples) if samples is not None else None,

@@ -94,6 +94,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
     )
     option(
+        "build-timeout",
+        "the time limit for each step of the package's build (default: 3600)",
+        ini="float",
+        metavar="SECONDS",
+        type=float,
+    )
+    option(
         "jobs",
         "how many commands run at the same time (default: one a core)",
         ini="int",
@@ -220,6 +227,7 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
 
 def _settings(config: pytest.Config) -> Settings:
+    from pytest_fractal.environments.building import BUILD_LIMIT
     from pytest_fractal.settings import Settings, parse_codes, parse_ignores
 
     def given(name: str) -> Any:
@@ -227,6 +235,7 @@ def _settings(config: pytest.Config) -> Settings:
         return _ini(config, name) if value is None or value == [] else value
 
     timeout, samples = given("timeout"), given("samples")
+    build_timeout = given("build_timeout")
     server = config.option.fractal_server
     if server is None:
         server = _ini(config, "server") or None
@@ -252,6 +261,7 @@ def _settings(config: pytest.Config) -> Settings:
         ),
         strict=bool(given("strict")),
         timeout=300.0 if timeout is None else timeout,
+        build_timeout=BUILD_LIMIT if build_timeout is None else build_timeout,
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         server="" if server == "default" else server,

@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_fractal.environments.building import PROJECT_FILES, is_archive_for_pixi
+from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import INSTALLERS, InstallerName
+from pytest_fractal.environments.project_table import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.errors import BadInput
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
@@ -177,6 +178,8 @@ class Settings:
     strict: bool = False
     timeout: float = 300.0
     """Seconds, for each process of the candidate."""
+    build_timeout: float = BUILD_LIMIT
+    """Seconds, for each hook of the candidate's build backend."""
     jobs: int = 0
     """How many commands run at the same time."""
     keep: bool = False
@@ -210,8 +213,9 @@ class Settings:
                 )
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
-        if not (self.timeout > 0 and math.isfinite(self.timeout)):
-            raise BadInput(f"a time limit of {self.timeout:g} s is of no use; give more than 0")
+        for limit in (self.timeout, self.build_timeout):
+            if not (limit > 0 and math.isfinite(limit)):
+                raise BadInput(f"a time limit of {limit:g} s is of no use; give more than 0")
         if self.jobs < 0:
             raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
         for pin in self.pins:

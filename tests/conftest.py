@@ -25,6 +25,8 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 MakeWheel = Callable[..., Path]
 
 SLOW = (
+    "building",
+    "backends",
     "commands",
     "indexes",
     "packaging_hints",

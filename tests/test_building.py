@@ -6,61 +6,26 @@ with the common backends are in `good_packages/` and `bad_packages/`.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tarfile import TarInfo
 
 import pytest
+from projects import PYPROJECT, everything, git, holds, project, repository, version
 
-from pytest_fractal.environments.building import Built, build_from_tree, build_release, copy_tree
+from pytest_fractal.environments.building import Built, build_from_tree, build_release
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
-from pytest_fractal.environments.wheels import read_wheel
-
-BACKEND = '''
-"""Packs every file of the folder; where.txt tells the steps that were taken."""
-import io, os, subprocess, tarfile, zipfile
-from pathlib import Path
-
-
-def _version():
-    if Path("PKG-INFO").exists():
-        return Path("PKG-INFO").read_text().strip()
-    told = subprocess.run(["git", "describe", "--tags", "--dirty"], capture_output=True, text=True)
-    return told.stdout.strip().replace("-", "+", 1).replace("-", ".") or "0"
-
-
-def build_sdist(folder, config_settings=None):
-    name = f"demo-{_version()}"
-    with tarfile.open(f"{folder}/{name}.tar.gz", "w:gz") as archive:
-        for path in Path(".").rglob("*"):
-            if path.is_file() and ".git" not in path.parts and "sdist_lacks" not in path.name:
-                archive.add(path.resolve(), f"{name}/{path}")
-        about = tarfile.TarInfo(f"{name}/PKG-INFO")
-        about.size = len(_version())
-        archive.addfile(about, io.BytesIO(_version().encode()))
-    return f"{name}.tar.gz"
-
-
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name = f"demo-{_version()}-py3-none-any.whl"
-    Path("build").mkdir()
-    with zipfile.ZipFile(f"{folder}/{name}", "w") as archive:
-        for path in Path("demo").rglob("*"):
-            if path.is_file():
-                archive.write(path)
-        about = f"Metadata-Version: 2.1\\nName: demo\\nVersion: {_version()}\\n"
-        archive.writestr(f"demo-{_version()}.dist-info/METADATA", about)
-    return name
-'''
-
-PYPROJECT = """
-[build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
-"""
+from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.sdists import BadSdist, unpack
+from pytest_fractal.environments.trees import copy_tree
+from pytest_fractal.environments.weather import machine_fault
+from pytest_fractal.errors import HarnessError
+from pytest_fractal.processes.logs import add_to_log
 
 Build = Callable[[Path], Built]
 
@@ -82,64 +47,9 @@ def straight(environment: Environment, tmp_path: Path) -> Build:
     )
 
 
-def project(folder: Path, files: Mapping[str, str] | None = None, more: str = "") -> Path:
-    """Write a project whose package is `demo`; `more` is added to its backend."""
-    content = {
-        "pyproject.toml": PYPROJECT,
-        "backend.py": BACKEND + more,
-        "demo/__init__.py": "",
-        "demo/task.py": "print('task')",
-        **(files or {}),
-    }
-    for path, text in content.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return folder
-
-
-def git(folder: Path, *arguments: str) -> None:
-    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(
-        ["git", *who, *arguments],
-        cwd=folder,
-        env=os.environ | own,
-        check=True,
-        capture_output=True,
-    )
-
-
-def repository(folder: Path, tag: str = "1.2") -> Path:
-    """Commit everything, and tag it."""
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "all")
-    git(folder, "tag", tag)
-    return folder
-
-
-def everything(folder: Path) -> dict[str, tuple[int, bytes | str]]:
-    """Each path below the folder, with its time of modification and its content."""
-    return {
-        str(path.relative_to(folder)): (
-            path.lstat().st_mtime_ns,
-            str(path.readlink()) if path.is_symlink() else path.read_bytes(),
-        )
-        for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
-    }
-
-
-def holds(built: Built) -> set[str]:
-    assert built.failure is None
-    assert built.wheel is not None
-    return {path.removeprefix("demo/") for path in read_wheel(built.wheel).contents}
-
-
-def version(built: Built) -> str | None:
-    assert built.failure is None
-    assert built.wheel is not None
-    return read_wheel(built.wheel).version
+@pytest.fixture
+def limited(environment: Environment, tmp_path: Path) -> Build:
+    return lambda source: build_release(source, tmp_path / "made", environment, UvInstaller(), 2)
 
 
 def test_the_wheel_is_made_of_the_sdist(tmp_path: Path, release: Build, straight: Build) -> None:
@@ -297,8 +207,8 @@ def test_what_earlier_builds_and_tools_left_stays_behind(tmp_path: Path) -> None
             "sdist",
             "does not hold exactly one folder",
         ),
-        ({"pyproject.toml": "[build-system"}, "", "requirements", "pyproject.toml"),
-        ({"pyproject.toml": "[build-system]\nrequires = 5"}, "", "requirements", "requires"),
+        ({"pyproject.toml": "[build-system"}, "", "settings", "pyproject.toml"),
+        ({"pyproject.toml": "[build-system]\nrequires = 5"}, "", "settings", "requires"),
         (
             {"pyproject.toml": PYPROJECT.replace('"backend"', '"none.such"')},
             "",
@@ -323,3 +233,274 @@ def test_a_build_that_fails_says_where_and_why(
     assert message in built.failure.message
     assert built.failure.message.strip()
     assert not (tmp_path / "outside.toml").exists()
+
+
+def spoiled(kind: str, spoil: str) -> str:
+    """A hook that makes something else in place of its sdist or wheel, at `made`."""
+    name = {"sdist": "demo-1.tar.gz", "wheel": "demo-1-py3-none-any.whl"}[kind]
+    return f"def build_{kind}(folder, *_):\n    made = Path(folder, {name!r})\n    {spoil}\n"
+
+
+@pytest.mark.parametrize("kind", ["sdist", "wheel"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "made.mkdir()",
+        "os.mkfifo(made)",
+        "made.symlink_to(__file__)",
+        "made.symlink_to(made)",
+        "made.symlink_to('/dev/zero')",
+    ],
+)
+def test_only_a_regular_file_is_an_sdist_or_a_wheel(
+    tmp_path: Path, release: Build, kind: str, spoil: str
+) -> None:
+    built = release(project(tmp_path / "source", more=spoiled(kind, spoil)))
+    assert built.failure is not None
+    assert built.failure.stage == kind
+    assert "is not a regular file" in built.failure.message
+
+
+def test_a_wheel_that_is_no_archive_is_the_backends_fault(tmp_path: Path, release: Build) -> None:
+    spoil = spoiled("wheel", "made.write_text('no zip')")
+    built = release(project(tmp_path / "source", more=spoil))
+    assert built.failure is not None
+    assert built.failure.stage == "wheel"
+    assert built.failure.message.startswith("demo-1-py3-none-any.whl: not a readable wheel")
+
+
+def test_what_a_hook_leaves_for_us_is_opened_without_waiting(
+    tmp_path: Path, release: Build
+) -> None:
+    """It can replace the file for its result when we do not write to that any more."""
+    more = """
+import atexit
+_sdist = build_sdist
+def spoil(folder):
+    for path in folder.glob("*.json"):
+        path.unlink()
+        os.mkfifo(path)
+def build_sdist(folder, *_):
+    atexit.register(spoil, Path(folder).parent)
+    return _sdist(folder)
+"""
+    built = release(project(tmp_path / "source", more=more))
+    assert built.failure is not None
+    assert built.failure.message == "build_sdist ended without a result"
+
+
+def test_a_build_that_does_not_end_is_ended(tmp_path: Path, limited: Build) -> None:
+    more = "import time\ndef build_wheel(*_): time.sleep(1000)"
+    built = limited(project(tmp_path / "source", more=more))
+    assert built.failure is not None
+    assert built.failure.timed_out
+    assert built.failure.message == "build_wheel did not end within 2 s"
+
+
+def test_nothing_outlives_a_build(tmp_path: Path, release: Build) -> None:
+    """Not even what leaves the process group and its session."""
+    more = """
+_wheel = build_wheel
+def build_wheel(folder, *_):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", "987654"])
+        os._exit(0)
+    return _wheel(folder)
+"""
+    assert version(release(project(tmp_path / "source", more=more))) == "0"
+    lines = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert "sleep 987654" not in lines.stdout.splitlines()
+
+
+def test_the_log_of_a_build_is_bounded(tmp_path: Path) -> None:
+    log = tmp_path / "build.log"
+    for number in range(1000):
+        add_to_log(log, f"line {number}\n".encode(), limit=2000)
+        assert log.stat().st_size <= 2000
+    lines = log.read_text().splitlines()
+    assert lines[:2] == ["line 0", "line 1"]
+    assert lines[-1] == "line 999"
+    assert "[... left out ...]" in lines
+    log.unlink()
+    os.mkfifo(log)
+    add_to_log(log, b"nobody reads this")
+
+
+def test_a_hook_is_found_as_the_standard_says(tmp_path: Path, release: Build) -> None:
+    """A backend may be an object in a module, and must lie in its backend-path."""
+    table = PYPROJECT.replace('"backend"', '"backend:inner.hooks"')
+    more = (
+        "class inner:\n    class hooks:\n        build_sdist = staticmethod(build_sdist)\n"
+        "        build_wheel = staticmethod(build_wheel)\n"
+        "        get_requires_for_build_wheel = staticmethod(lambda *_: [])\n"
+    )
+    assert version(release(project(tmp_path / "source", {"pyproject.toml": table}, more))) == "0"
+
+
+def test_a_backend_outside_of_its_path_is_none(tmp_path: Path, release: Build) -> None:
+    table = PYPROJECT.replace('"backend"', '"json"')
+    built = release(project(tmp_path / "source", {"pyproject.toml": table}))
+    assert built.failure is not None
+    assert "not in its backend-path" in built.failure.message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n\nname = 'caf\xe9'", "pyproject.toml, line 3: the byte 0xe9 is not UTF-8"),
+        (b"a = " + b"[" * 5000, "nested too deeply"),
+        (b"build-system = 5", "`build-system` is no table"),
+        (b"[build-system]", "has no `requires`"),
+        (b"[build-system]\nrequires = []\nbackend = 'x'", "has no key backend"),
+        (b"[build-system]\nrequires = []\nbuild-backend = 1", "is no text"),
+        (b"[build-system]\nrequires = []\nbackend-path = 'x'", "is no list"),
+        (b"\x00", "cannot be read"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_told(
+    tmp_path: Path, release: Build, content: bytes, message: str
+) -> None:
+    source = project(tmp_path / "source")
+    (source / "pyproject.toml").write_bytes(content)
+    assert not is_for_pixi(source)
+    built = release(source)
+    assert built.failure is not None
+    assert built.failure.stage == "settings"
+    assert message in built.failure.message
+
+
+def test_a_project_file_that_is_no_file(tmp_path: Path, release: Build) -> None:
+    source = project(tmp_path / "source", {"setup.py": ""})
+    (source / "pyproject.toml").unlink()
+    os.mkfifo(source / "pyproject.toml")
+    (source / "pixi.toml").symlink_to("pixi.toml")
+    assert not is_for_pixi(source)
+
+
+@pytest.mark.parametrize(
+    ("raised", "fault"),
+    [
+        ("OSError(28, 'No space left on device')", "the disk is full"),
+        ("OSError(122, 'Disk quota exceeded')", "the disk is full"),
+        ("OSError('Temporary failure in name resolution')", "the network cannot be reached"),
+        ("OSError('HTTP Error 503: Service Unavailable')", "the network cannot be reached"),
+    ],
+)
+def test_the_machine_is_blamed_for_its_own_faults(
+    tmp_path: Path, release: Build, raised: str, fault: str
+) -> None:
+    more = f"def build_sdist(*_): raise {raised}"
+    with pytest.raises(HarnessError, match=f"the build failed: {fault} "):
+        release(project(tmp_path / "source", more=more))
+
+
+def test_git_that_is_not_there_is_the_machines_fault(
+    tmp_path: Path, release: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = repository(project(tmp_path / "source"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HarnessError, match="git is not on PATH"):
+        release(source)
+
+
+def test_a_home_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
+    said = f"PermissionError: [Errno 13] Permission denied: '{tmp_path}/none/.cache'"
+    there = {"HOME": f"{tmp_path}/none"}
+    fault = machine_fault(said, tmp_path, there, uses_git=False)
+    assert fault == f"the home folder {tmp_path}/none cannot be written"
+    assert machine_fault(said, tmp_path, {"HOME": str(tmp_path)}, uses_git=False) is None
+
+
+@pytest.mark.parametrize("name", ["a b", "50%41", "#1", "é"])
+def test_a_path_may_have_any_character(
+    tmp_path: Path, environment: Environment, name: str
+) -> None:
+    source = project(tmp_path / name / name)
+    built = build_release(source, tmp_path / name / "made", environment, UvInstaller())
+    assert version(built) == "0"
+
+
+def test_no_repository_is_found_around_the_build(tmp_path: Path, environment: Environment) -> None:
+    """The folder for temporary files may be in one."""
+    source = project(tmp_path / "source")
+    around = repository(project(tmp_path / "around"))
+    assert version(build_release(source, around / "made", environment, UvInstaller())) == "0"
+
+
+def test_a_commit_by_the_build_is_not_the_authors(
+    tmp_path: Path, release: Build, straight: Build
+) -> None:
+    more = """
+def _touch():
+    Path("../other/file").write_text("changed")
+    for words in ("commit --allow-empty -qm x", "tag 99", "config a.b c", "stash -qu"):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", *words.split()])
+if Path("../other").exists():
+    _touch()
+"""
+    top = tmp_path / "top"
+    source = project(top / "demo-tasks", more=more)
+    (top / "other").mkdir()
+    (top / "other" / "file").write_text("as it was")
+    repository(top)
+    before = everything(top)
+    assert version(release(source)).startswith("99")
+    assert version(straight(source)).startswith("99")
+    assert everything(top) == before
+
+
+@pytest.mark.parametrize(
+    ("element", "message"),
+    [
+        (lambda: member("../out"), "would lie outside"),
+        (lambda: member("demo/../../out"), "would lie outside"),
+        (lambda: member("demo/link", tarfile.SYMTYPE, "../../out"), "leads out"),
+        (lambda: member("demo/link", tarfile.SYMTYPE, "/etc"), "leads out"),
+        (lambda: member("demo/hard", tarfile.LNKTYPE, "../../out"), "not found"),
+        (lambda: member("demo/pipe", tarfile.FIFOTYPE), "neither a file nor a folder"),
+        (lambda: member("demo/disk", tarfile.BLKTYPE), "neither a file nor a folder"),
+    ],
+)
+def test_an_sdist_is_unpacked_in_its_folder_only(
+    tmp_path: Path, element: Callable[[], tarfile.TarInfo], message: str
+) -> None:
+    archive = sdist(tmp_path, member("demo/file"), element())
+    with pytest.raises(BadSdist, match=message):
+        unpack(archive, tmp_path / "there")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_sdist_holds_is_unpacked(tmp_path: Path) -> None:
+    archive = sdist(
+        tmp_path,
+        member("demo", tarfile.DIRTYPE),
+        member("demo/run.sh", mode=0o4777),
+        member("demo/deep/file"),
+        member("demo/link", tarfile.SYMTYPE, "deep/file"),
+        member("demo/folder", tarfile.SYMTYPE, "deep"),
+        member("demo/folder/through", tarfile.REGTYPE),
+        member("demo/hard", tarfile.LNKTYPE, "demo/run.sh"),
+        member("/demo/absolute"),
+        member("demo/deep/file"),
+    )
+    top = unpack(archive, tmp_path / "there")
+    assert top == tmp_path / "there" / "demo"
+    files = {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
+    assert {"run.sh", "link", "hard", "absolute", "deep/file", "deep/through"} <= files
+    assert (top / "run.sh").stat().st_mode & 0o7777 == 0o755
+    assert (top / "deep" / "file").stat().st_mtime == 1_000_000
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> TarInfo:
+    element = tarfile.TarInfo(name)
+    element.type, element.linkname, element.mode, element.mtime = kind, link, mode, 1_000_000
+    return element
+
+
+def sdist(folder: Path, *members: TarInfo) -> Path:
+    with tarfile.open(folder / "demo-1.tar.gz", "w:gz") as archive:
+        for element in members:
+            archive.addfile(element, io.BytesIO(b""))
+    return folder / "demo-1.tar.gz"

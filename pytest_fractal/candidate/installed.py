@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import configparser
 import os
-import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
 from pytest_fractal.environments.interpreters import Interpreter
+from pytest_fractal.environments.project_table import BadTable, read_project_table
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
 from pytest_fractal.rules import NotApplicable, Rule, Skipped
@@ -135,11 +136,12 @@ class InstalledPackage(Candidate):
 
 def _project_name(tree: Path) -> str | None:
     """The name of a source tree's project; None where only the build backend knows it."""
-    try:
-        settings: dict[str, Any] = tomllib.loads((tree / "pyproject.toml").read_text("utf-8"))
-    except (OSError, ValueError):
-        settings = {}
-    for table in (settings.get("project"), settings.get("tool", {}).get("poetry")):
+    settings: Mapping[str, Any] = {}
+    with suppress(BadTable):
+        settings = read_project_table(tree)
+    tools = settings.get("tool")
+    poetry = tools.get("poetry") if isinstance(tools, dict) else None
+    for table in (settings.get("project"), poetry):
         if isinstance(table, dict) and isinstance(table.get("name"), str):
             return str(table["name"])
     parser = configparser.ConfigParser()

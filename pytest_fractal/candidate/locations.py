@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.environments.building import PROJECT_FILES
+from pytest_fractal.environments.project_table import PROJECT_FILES
 from pytest_fractal.verdicts import Finding, SourceLocation
 
 _PROJECT = ("project", "tool.poetry", "metadata")

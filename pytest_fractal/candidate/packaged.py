@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.candidate.store import Store
 from pytest_fractal.environments import building
-from pytest_fractal.environments.building import BuildFailure, Built, is_for_pixi
+from pytest_fractal.environments.building import BuildFailure, Built
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
@@ -29,6 +29,8 @@ from pytest_fractal.environments.environments import (
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
+from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
     Wheel,
@@ -118,10 +120,15 @@ class Candidate:
 
     @property
     def has_wheel(self) -> bool:
-        """Whether there is a wheel to judge; not where the build or the machine failed."""
+        """Whether there is a wheel to judge; not where the build or the machine failed.
+
+        Nor where this failed itself: planning goes on, and the verdict on the build tells.
+        """
         try:
             return self.build.built.wheel is not None
-        except HarnessError:
+        except BadInput:
+            raise
+        except Exception:
             return False
 
     @property
@@ -271,7 +278,10 @@ class Candidate:
         """Whether it is a source tree for pixi that does not install without it."""
         if self.spec.path is None or not is_for_pixi(self.spec.path) or not self.has_wheel:
             return False
-        finished = self.installation.finished
+        try:
+            finished = self.installation.finished
+        except HarnessError:
+            return False  # the verdicts on the installation tell
         return finished is not None and finished.returncode != 0
 
     @property
@@ -475,17 +485,16 @@ class Candidate:
         return None
 
     def _build_release(self) -> Built:
-        assert self.spec.path is not None
-        return building.build_release(
-            self.spec.path, self.folder / "build", self._build_environment, INSTALLERS["uv"]()
-        )
+        return self._built(building.build_release, self.folder / "build")
 
     def _build_from_tree(self) -> Built:
+        return self._built(building.build_from_tree, self.folder / "tree-build")
+
+    def _built(self, build: Callable[..., Built], folder: Path) -> Built:
         assert self.spec.path is not None
-        # The requirements of the same project: they are there already.
-        return building.build_from_tree(
-            self.spec.path, self.folder / "tree-build", self._build_environment, INSTALLERS["uv"]()
-        )
+        # Both builds in one environment: the requirements of the same project are there then.
+        environment, limit = self._build_environment, self.settings.build_timeout
+        return build(self.spec.path, folder, environment, INSTALLERS["uv"](), limit)
 
     @property
     def _build_environment(self) -> Environment:
@@ -586,9 +595,11 @@ _PIXI: Final = (
 
 def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
     """The manifests in a source tree, less those of tests, builds and environments."""
-    elsewhere = {"build", "dist", "tests", "test", ".venv", "venv", "site-packages"}
+    elsewhere = {"build", "dist", "tests", "test", "site-packages"}
     found = [
-        PurePosixPath(path.relative_to(tree).as_posix()) for path in tree.rglob(MANIFEST_NAME)
+        PurePosixPath(path.relative_to(tree).as_posix())
+        for path in files_below(tree)
+        if path.name == MANIFEST_NAME
     ]
     return tuple(
         sorted(

@@ -1,81 +1,41 @@
 """Building a wheel from a source tree, the way a release is built.
 
-`python -m build` makes the sdist first and the wheel from the sdist, in an
-environment of its own; so does this, by the same library. The candidate's tree is
-copied before: backends write into it (`build/`, `*.egg-info`), and two runs at once
-would meet there.
+`python -m build` makes the sdist first and the wheel from the sdist, in an environment of
+its own; so does this, on a copy of the tree. Each hook of the backend is a process under
+supervision with a time limit, and of what it leaves nothing but regular files is opened.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import subprocess
-import tarfile
-import tomllib
-import warnings
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from build import BuildBackendException, BuildException, ProjectBuilder
-
+from pytest_fractal.environments import backend_hook
 from pytest_fractal.environments.environments import Environment, Installer
-from pytest_fractal.errors import HarnessError
+from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
+from pytest_fractal.environments.project_table import BadTable, read_build_system
+from pytest_fractal.environments.regular_files import is_regular, read_regular
+from pytest_fractal.environments.repositories import has_repository, without_local_variables
+from pytest_fractal.environments.sdists import BadSdist, unpack
+from pytest_fractal.environments.trees import copy_tree
+from pytest_fractal.environments.weather import machine_fault
+from pytest_fractal.environments.wheels import check_whole
+from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished, last_lines
 
-PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
-"""One of these makes a folder a project that can be built (PEP 517)."""
-
 BUILD_LIMIT: Final = 3600.0
-"""Seconds after which a backend is given up."""
+"""Seconds after which a hook of a backend is given up: compiling takes long on some machines."""
 
-_LEFT_OUT: Final = frozenset(
-    {
-        "__pycache__",
-        ".tox",
-        ".nox",
-        ".venv",
-        ".mypy_cache",
-        ".pytest_cache",
-        ".ruff_cache",
-        "node_modules",
-        ".eggs",
-    }
-)
+_RESULT_LIMIT: Final = 1_000_000
+"""Bytes of what a hook gives back: a file name, or some requirements."""
 
-Stage = Literal["requirements", "sdist", "wheel"]
-
-
-def is_for_pixi(tree: Path) -> bool:
-    """Whether a source tree tells pixi how to install it."""
-    if (tree / "pixi.toml").is_file():
-        return True
-    try:
-        return _is_pixi_project((tree / "pyproject.toml").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def is_archive_for_pixi(path: Path) -> bool:
-    """Whether a file is a source archive that tells pixi how to install it."""
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                _, _, inner = member.name.removeprefix("./").partition("/")
-                if inner == "pixi.toml":
-                    return True
-                if inner == "pyproject.toml" and (file := archive.extractfile(member)):
-                    return _is_pixi_project(file.read().decode())
-    except (OSError, ValueError, tarfile.TarError):
-        pass
-    return False
-
-
-def _is_pixi_project(text: str) -> bool:
-    return "pixi" in tomllib.loads(text).get("tool", {})
+Stage = Literal["settings", "requirements", "sdist", "wheel"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +45,8 @@ class BuildFailure:
     stage: Stage
     message: str
     """The backend's or the installer's own last words."""
+    timed_out: bool = False
+    """Whether it was given up."""
 
 
 @dataclass(frozen=True)
@@ -96,212 +58,163 @@ class Built:
 
 
 def build_release(
-    source: Path, folder: Path, environment: Environment, installer: Installer
+    source: Path,
+    folder: Path,
+    environment: Environment,
+    installer: Installer,
+    limit: float = BUILD_LIMIT,
 ) -> Built:
     """Build the sdist of `source`, and the wheel from that sdist, below `folder`.
 
-    `environment` is a bare one, into which the build requirements are installed.
-    Raises `HarnessError` when the network fails.
+    `environment` is a bare one, into which the build requirements are installed; `limit`
+    counts seconds for each hook of the backend. Raises `HarnessError` when the machine or
+    the network fails.
     """
-    tree = copy_tree(source, folder / "sdist-tree")
     try:
-        sdist = _Project(tree, environment, installer).build("sdist", folder / "sdist")
-        unpacked = _unpack(sdist, folder / "wheel-tree")
-        wheel = _Project(unpacked, environment, installer).build("wheel", folder / "wheel")
+        tree = copy_tree(source, folder / "copy" / "tree")
+        project = _Project(tree, folder, environment, installer, limit)
+        sdist = project.build("sdist", folder / "sdist")
+        tree = _unpack(sdist, folder)
+        project = _Project(tree, folder, environment, installer, limit)
+        return Built(project.build("wheel", folder / "wheel"))
     except _Failed as failed:
         return Built(None, failed.failure)
-    return Built(wheel)
 
 
 def build_from_tree(
-    source: Path, folder: Path, environment: Environment, installer: Installer
+    source: Path,
+    folder: Path,
+    environment: Environment,
+    installer: Installer,
+    limit: float = BUILD_LIMIT,
 ) -> Built:
     """Build the wheel straight from `source`, as `pip install .` does."""
-    tree = copy_tree(source, folder / "tree")
     try:
-        return Built(_Project(tree, environment, installer).build("wheel", folder / "tree-wheel"))
+        tree = copy_tree(source, folder / "copy" / "tree")
+        project = _Project(tree, folder, environment, installer, limit)
+        return Built(project.build("wheel", folder / "wheel"))
     except _Failed as failed:
         return Built(None, failed.failure)
 
 
-def copy_tree(source: Path, target: Path) -> Path:
-    """Copy a project to a place where it can be built; returns the project's folder there.
-
-    Caches, environments and what earlier builds left stay behind, as in a fresh clone.
-    A project in a repository finds the repository around it, since versions and file
-    lists are often taken from git; the folders beside the project's own are links.
-    """
-    source = source.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    top = next((place for place in (source, *source.parents) if (place / ".git").exists()), source)
-    original, copy = top, target
-    for part in source.relative_to(top).parts:
-        copy.mkdir()
-        for neighbour in original.iterdir():
-            if neighbour.name in (part, ".git"):
-                continue
-            if neighbour.is_dir():
-                (copy / neighbour.name).symlink_to(neighbour)
-            elif neighbour.is_file():
-                # Not a link: backends put a repository's .gitignore into the sdist.
-                shutil.copy2(neighbour, copy / neighbour.name)
-        original, copy = original / part, copy / part
-    shutil.copytree(source, copy, symlinks=True, ignore=_left_out, copy_function=_copy_file)
-    for path in copy.rglob("*"):
-        if path.is_symlink() and not path.exists():
-            # It led out of what was copied, if it led anywhere.
-            there = (source / path.relative_to(copy)).resolve()
-            if there.exists():
-                path.unlink()
-                path.symlink_to(there)
-    if (top / ".git").exists():
-        _copy_repository(top, target, source.relative_to(top))
-    return copy
-
-
-def _copy_repository(top: Path, copy: Path, project: Path) -> None:
-    """Let git find in `copy` the repository of `top`, of which `project` alone was copied.
-
-    The objects are the repository's own. The index is a copy: git writes into it even
-    when it is only asked for a version.
-    """
-    repository, own = top / ".git", copy / ".git"
-    if repository.is_file():  # of a worktree or a submodule
-        repository = top / repository.read_text().removeprefix("gitdir:").strip()
-    own.unlink(missing_ok=True)
-    own.mkdir()
-    for path in repository.iterdir():
-        if path.is_dir():
-            (own / path.name).symlink_to(path.resolve())
-        elif path.is_file() and path.suffix != ".lock":
-            shutil.copy2(path, own / path.name)
-    if (own / "commondir").is_file():
-        common = repository / (own / "commondir").read_text().strip()
-        (own / "commondir").write_text(f"{common.resolve()}\n")
-    # Run beside the copy: within it, git would follow this very setting of a submodule.
-    _git(copy.parent, "config", "--file", str(own / "config"), "--unset", "core.worktree")
-    if project.parts:
-        # What was not copied has not been deleted: versions would be marked as changed.
-        elsewhere = _git(copy, "ls-files", "-z", "--", ".", f":(exclude){project.as_posix()}")
-        _git(copy, "update-index", "-z", "--assume-unchanged", "--stdin", given=elsewhere)
-
-
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
-    """What git prints; nothing where it fails or is not there, as it then will for the backend."""
+def _unpack(sdist: Path, folder: Path) -> Path:
+    """Unpack an sdist as if it were where `python -m build` does that."""
+    place = Path(tempfile.mkdtemp(prefix="build-via-sdist-", dir=folder))
     try:
-        finished = subprocess.run(
-            ["git", *arguments], cwd=folder, env=_environment(), input=given, capture_output=True
-        )
-    except OSError:
-        return b""
-    return finished.stdout
+        tree = unpack(sdist, place / "unpacked")
+    except BadSdist as error:
+        raise _Failed("sdist", str(error)) from None
+    if is_regular(tree / GITIGNORE):
+        reference = Path(tempfile.gettempdir(), place.name, tree.name)
+        pretend_place(tree / GITIGNORE, tree, str(reference))
+    return tree
 
 
 def _environment() -> dict[str, str]:
     """The caller's variables, less those that point Python or git to another place."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON")
-        and name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # of a git hook
-    }
+    return without_local_variables(
+        {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    )
 
 
 class _Failed(Exception):
-    def __init__(self, stage: Stage, message: str) -> None:
+    def __init__(self, stage: Stage, message: str, timed_out: bool = False) -> None:
         super().__init__(message)
-        self.failure = BuildFailure(stage, message)
+        self.failure = BuildFailure(stage, message, timed_out)
 
 
 class _Project:
-    """One source tree and its backend, run in an environment of its own."""
+    """One source tree and its backend, whose hooks run in an environment of their own."""
 
-    def __init__(self, tree: Path, environment: Environment, installer: Installer) -> None:
+    def __init__(
+        self,
+        tree: Path,
+        folder: Path,
+        environment: Environment,
+        installer: Installer,
+        limit: float,
+    ) -> None:
+        self._tree = tree
+        self._folder = folder
         self._environment = environment
         self._installer = installer
-        self._last: Finished | None = None
+        self._limit = limit
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._builder = ProjectBuilder(tree, str(environment.python), self._run)
-        except BuildException as error:
-            raise _Failed("requirements", str(error)) from None
+            self._system = read_build_system(tree)
+        except BadTable as error:
+            raise _Failed("settings", str(error)) from None
 
     def build(self, kind: Literal["sdist", "wheel"], folder: Path) -> Path:
-        """Build one distribution into `folder`, which must hold nothing else then."""
-        folder.mkdir(parents=True)
-        try:
-            self._require(self._builder.build_system_requires)
-            self._require(self._builder.get_requires_for_build(kind))
-            self._builder.build(kind, folder)
-        except (BuildBackendException, BuildException) as error:
-            raise _Failed(kind, self._output_tail(error)) from None
+        """Build one distribution into `folder`, which must not be there yet."""
+        folder.mkdir()
+        self._require(self._system.requires)
+        more = self._call(kind, f"get_requires_for_build_{kind}", optional=True) or []
+        if not isinstance(more, list) or not all(isinstance(entry, str) for entry in more):
+            raise _Failed(kind, f"get_requires_for_build_{kind} gave no list of requirements")
+        self._require(more)
+        self._call(kind, f"build_{kind}", str(folder))
         made = sorted(folder.iterdir())
         if len(made) != 1:
             names = ", ".join(path.name for path in made) or "nothing"
             raise _Failed(kind, f"the backend made {names}, where one {kind} was asked for")
+        if not is_regular(made[0]):
+            raise _Failed(kind, f"the backend made {made[0].name}, which is not a regular file")
+        if kind == "wheel":
+            try:
+                check_whole(made[0])
+            except BadInput as error:
+                message = str(error).removeprefix(f"{made[0].parent}{os.sep}")
+                raise _Failed(kind, message) from None
         return made[0]
 
-    def _require(self, requirements: set[str]) -> None:
+    def _require(self, requirements: Sequence[str]) -> None:
         if not requirements:
             return
-        finished = self._installer.install(self._environment, sorted(requirements))
+        finished = self._installer.install(self._environment, sorted(set(requirements)))
         if finished.returncode:
-            raise _Failed("requirements", last_lines(finished.stderr or finished.stdout))
+            raise self._failed("requirements", finished)
 
-    def _run(
-        self,
-        cmd: Sequence[str],
-        cwd: str | None = None,
-        extra_environ: Mapping[str, str] | None = None,
-    ) -> None:
-        """Run one hook of the backend; `build` looks at the result itself."""
-        path = os.pathsep.join([str(self._environment.scripts), os.environ.get("PATH", "")])
-        self._last = processes.run(
-            cmd,
-            cwd=Path(cwd or "."),
-            env={**_environment(), "PATH": path, **(extra_environ or {})},
-            timeout=BUILD_LIMIT,
+    def _call(self, kind: Stage, hook: str, *arguments: str, optional: bool = False) -> Any:
+        """What a hook of the backend gives back."""
+        call = {
+            "backend": self._system.backend,
+            "backend_path": self._system.backend_path,
+            "hook": hook,
+            "arguments": arguments,
+            "optional": optional,
+        }
+        result = self._folder / f"{kind}-{hook}.json"
+        finished = processes.run(
+            [self._environment.python, backend_hook.__file__, result, json.dumps(call)],
+            cwd=self._tree,
+            env=self._variables(),
+            timeout=self._limit,
+            supervision=result.with_suffix(".supervision"),
             log=self._environment.log,
         )
-        if self._last.timed_out:
-            raise HarnessError(f"the build was given up after {BUILD_LIMIT:.0f} s")
-        if self._last.returncode:
-            raise subprocess.CalledProcessError(self._last.returncode, cmd)
+        if finished.timed_out:
+            raise _Failed(kind, f"{hook} did not end within {self._limit:g} s", timed_out=True)
+        if finished.returncode:
+            raise self._failed(kind, finished)
+        try:
+            return json.loads(read_regular(result, _RESULT_LIMIT))
+        except (OSError, ValueError, RecursionError):
+            raise _Failed(kind, f"{hook} ended without a result") from None
 
-    def _output_tail(self, error: Exception) -> str:
-        if self._last is None or not self._last.returncode:
-            return str(error)
-        return last_lines(self._last.stderr) or last_lines(self._last.stdout) or str(error)
+    def _variables(self) -> dict[str, str]:
+        variables = _environment()
+        paths = [str(self._environment.scripts), variables.get("PATH", "")]
+        return variables | {
+            "PATH": os.pathsep.join(filter(None, paths)),
+            # A project without a repository must not find one around this folder.
+            "GIT_CEILING_DIRECTORIES": str(self._folder),
+        }
 
-
-def _unpack(sdist: Path, folder: Path) -> Path:
-    folder.mkdir()
-    try:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise _Failed("sdist", f"{sdist.name} cannot be unpacked: {error}") from None
-    tops = [path for path in folder.iterdir() if path.is_dir()]
-    if len(tops) != 1:
-        raise _Failed("sdist", f"{sdist.name} does not hold exactly one folder")
-    return tops[0]
-
-
-def _left_out(folder: str, names: list[str]) -> set[str]:
-    here = Path(folder)
-    return {
-        name
-        for name in names
-        if name in _LEFT_OUT
-        or (name == ".git" and (here / name).is_dir())
-        or name.endswith(".egg-info")
-        or (here / name / "pyvenv.cfg").is_file()
-        or (name == "build" and (here / name / "lib").is_dir())
-    }
-
-
-def _copy_file(source: str, target: str) -> None:
-    # Sockets and pipes of a running program are not part of a project.
-    if Path(source).is_file():
-        shutil.copy2(source, target)
+    def _failed(self, stage: Stage, finished: Finished) -> _Failed:
+        """The failure of a process; raises `HarnessError` where the machine is to blame."""
+        said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
+        in_repository = has_repository(self._tree)
+        fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
+        if fault:
+            raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
+        return _Failed(stage, said)

@@ -266,7 +266,7 @@ def parsed_toml(text: str) -> dict[str, Any]:
     """The document; an empty one where the text is no TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 

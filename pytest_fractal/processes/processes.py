@@ -23,6 +23,7 @@ from typing import IO, Any, Final
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import supervisor
+from pytest_fractal.processes.logs import add_to_log
 
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
@@ -254,11 +255,11 @@ def _seen(report: Path) -> Mapping[str, Any]:
 
 
 class _Reader:
-    """Reads a pipe in a thread; keeps its first and last `KEPT_BYTES`, and logs it all."""
+    """Reads a pipe in a thread; keeps its first and last `KEPT_BYTES`, and logs it."""
 
     def __init__(self, pipe: IO[bytes], log: Path | None) -> None:
         self._pipe = pipe
-        self._log = log.open("ab", buffering=0) if log else None
+        self._log = log
         self._head = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -273,11 +274,9 @@ class _Reader:
                 with self._lock:
                     self._keep(chunk)
                 if self._log is not None:
-                    self._log.write(chunk)
+                    add_to_log(self._log, chunk)
         with contextlib.suppress(OSError):
             self._pipe.close()
-        if self._log is not None:
-            self._log.close()
 
     def _keep(self, chunk: bytes) -> None:
         room = KEPT_BYTES - len(self._head)

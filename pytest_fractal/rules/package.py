@@ -41,7 +41,18 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
             file=build.text,
         )
         return
+    if failure.timed_out:
+        yield Finding(
+            expected="a build that ends",
+            found=failure.message,
+            hint="see what it waits for with `python -m build`; if it does take that long, give "
+            "it more: --fractal-build-timeout=SECONDS",
+            file="pyproject.toml",
+        )
+        return
     hints = {
+        "settings": "fix pyproject.toml: TOML in UTF-8, whose [build-system] names in `requires` "
+        "what is needed to build and in `build-backend` who builds",
         "requirements": "fix the `requires` of [build-system]: each must be on the index and "
         "have a version that fits",
         "sdist": "run `python -m build --sdist` and fix what it complains about",

@@ -1,0 +1,150 @@
+"""Whole runs on source trees that are odd, or built where things are odd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import OWN_TESTS, ROOT, Runner
+from projects import project
+
+from pytest_fractal.environments.environments import UvInstaller, create_bare
+from pytest_fractal.environments.interpreters import find_interpreter
+
+DEBIAN = Path("/usr/bin/python3")
+BUILDS = "--fractal-select=FR001,FR006"
+
+
+def test_a_warning_of_a_backend_is_no_concern_of_pytest(runner: Runner) -> None:
+    """Neither an error, where the author's settings make errors of warnings, nor told."""
+    more = """
+import warnings
+warnings.warn("seen by nobody")
+warnings.warn("nor this", DeprecationWarning)
+"""
+    tree = project(runner.folder / "tree", more=more)
+    (runner.folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    ran = runner.pytest(f"--fractal-package={tree}", BUILDS)
+    assert ran.status == 0, ran.text
+    assert "2 passed" in ran.out
+    assert "seen by nobody" not in ran.text
+    assert "warnings summary" not in ran.out
+
+
+def test_the_limit_of_a_build_is_an_option(runner: Runner) -> None:
+    more = "import time\ndef build_wheel(*_): time.sleep(1000)"
+    tree = project(runner.folder / "tree", more=more)
+    ran = runner.pytest(f"--fractal-package={tree}", BUILDS, "--fractal-build-timeout=2")
+    assert ran.status == 1, ran.text
+    assert "build_wheel did not end within 2 s" in ran.out
+    assert "--fractal-build-timeout=SECONDS" in ran.out
+    (runner.folder / "pytest.ini").write_text("[pytest]\nfractal_build_timeout = 0\n")
+    ran = runner.pytest(f"--fractal-package={tree}", BUILDS)
+    assert ran.status == 4
+    assert "a time limit of 0 s is of no use" in ran.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"name = 'caf\xe9'", b"a = " + b"[" * 5000, b"[tool]\npixi = 5\n[[build-system]]"],
+    ids=["latin-1", "brackets", "tables"],
+)
+def test_settings_that_cannot_be_read_are_a_verdict(runner: Runner, content: bytes) -> None:
+    tree = project(runner.folder / "tree")
+    (tree / "pyproject.toml").write_bytes(content)
+    ran = runner.hermetic(tree)
+    assert ran.status == 1, ran.text
+    assert "1 fail (FR001)" in ran.out
+    assert "fix pyproject.toml: TOML in UTF-8" in ran.out
+    assert " error" not in ran.out.splitlines()[-1]
+
+
+def test_an_odd_tree_is_judged(runner: Runner) -> None:
+    tree = runner.folder / "a #1 50% so"
+    shutil.copytree(OWN_TESTS, tree)
+    (tree / ".git").write_bytes(b"\xff\xfe")
+    (tree / "circle").symlink_to("circle")
+    os.mkfifo(tree / "pipe")
+    deep = tree
+    for _ in range(600):
+        deep /= "d"
+        deep.mkdir()
+    ran = runner.hermetic(tree, "--fractal-select=FR0,FR1")
+    shutil.rmtree(tree / "d")
+    assert ran.status == 0, ran.text
+    assert " fail" not in ran.out
+
+
+def test_a_tree_that_cannot_be_copied_is_an_error_and_no_verdict(runner: Runner) -> None:
+    tree = project(runner.folder / "tree")
+    here = Path.cwd()
+    try:
+        os.chdir(tree)
+        for _ in range(25):
+            os.mkdir("d" * 200)  # noqa: PTH102
+            os.chdir("d" * 200)
+    finally:
+        os.chdir(here)
+    ran = runner.hermetic(tree, BUILDS)
+    assert ran.status == 1, ran.text
+    assert "its folders lie too deep for the system's paths" in ran.out
+    assert "1 error (FR001)" in ran.out
+    assert ran.left == []
+
+
+def test_a_disk_that_is_full_is_not_the_packages_fault(runner: Runner) -> None:
+    tree = project(runner.folder / "tree")
+    (tree / "demo" / "weights.bin").write_bytes(os.urandom(20_000_000))
+    with mounted(runner.temporary, "size=30m"):
+        ran = runner.hermetic(tree, BUILDS)
+    assert ran.status == 1, ran.text
+    assert "No space left on device" in ran.out
+    assert "1 error (FR001)" in ran.out
+
+
+def test_a_folder_that_runs_no_programs_is_not_the_packages_fault(runner: Runner) -> None:
+    more = """
+def build_sdist(folder, *_):
+    program = Path(folder, "program")
+    program.write_text("#!/bin/sh")
+    program.chmod(0o755)
+    subprocess.run([program])
+"""
+    with mounted(runner.temporary, "noexec"):
+        ran = runner.hermetic(project(runner.folder / "tree", more=more), BUILDS)
+    assert ran.status == 1, ran.text
+    assert "runs no programs (noexec): set TMPDIR to another folder" in ran.out
+    assert "1 error (FR001)" in ran.out
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A file system of its own at a folder, on machines that let one be made."""
+    argv: list[str | Path] = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    if subprocess.run(argv, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_the_main_job_runs_on_the_first_releases_of_python_311(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """Such as Debian 12's, whose tarfile knows no filters."""
+    old = "import sys; sys.exit(not (3, 11, 0) <= sys.version_info < (3, 11, 4))"
+    if not DEBIAN.exists() or subprocess.run([DEBIAN, "-c", old]).returncode:
+        pytest.skip("there is no such interpreter")
+    environment = create_bare(tmp_path / "environment", find_interpreter(str(DEBIAN)))
+    installed = UvInstaller().install(environment, [str(ROOT)])
+    assert installed.returncode == 0, installed.stderr
+    tree = f"--fractal-package={project(runner.folder / 'tree')}"
+    ran = runner.command(environment.python, "-m", "pytest", BUILDS, tree)
+    assert ran.status == 0, ran.text
+    assert "2 passed" in ran.out
