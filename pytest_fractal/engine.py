@@ -11,7 +11,7 @@ from typing import Any, Final
 from pytest_fractal.candidate.locations import place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.errors import BadInput, HarnessError, failure
 from pytest_fractal.facts import (
     Build,
     Bundle,
@@ -237,8 +237,7 @@ class Engine:
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
-            bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
-            return self._verdict(check, Outcome.ERROR, reason=bug)
+            return self._verdict(check, Outcome.ERROR, reason=failure(error))
         if len(passed_over) == len(parts):
             why = "; ".join(passed_over) or "the server runs no command of the task, see FR115"
             return self._verdict(check, Outcome.SKIP, reason=why)

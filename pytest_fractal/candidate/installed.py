@@ -8,11 +8,12 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
+from pytest_fractal.candidate.store import Fact
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
@@ -20,6 +21,8 @@ from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
 from pytest_fractal.rules import Rule
+
+_WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
 
 
 class InstalledPackage(Candidate):
@@ -37,7 +40,7 @@ class InstalledPackage(Candidate):
     @cached_property
     def environment_folder(self) -> Environment:
         """The existing environment."""
-        return self.store.once("environment", lambda: find_environment(self._place))
+        return self.store.once(ENVIRONMENT, lambda: find_environment(self._place))
 
     @property
     def environment(self) -> Environment:
@@ -68,7 +71,7 @@ class InstalledPackage(Candidate):
     def wheel(self) -> InstalledWheel:
         """What is installed. Raises `BadInput` when it is not."""
         wanted = self._wanted
-        return self.store.once("wheel", lambda: find_installed(self.environment, wanted))
+        return self.store.once(_WHEEL, lambda: find_installed(self.environment, wanted))
 
     @property
     def bundle(self) -> Bundle:
@@ -91,7 +94,8 @@ class InstalledPackage(Candidate):
                 unmet_requirements(environment),
             )
 
-        return self.store.once("install", gather)
+        given = {"environment": environment, "wheel": wheel}
+        return self.store.once(INSTALLATION, gather, given)
 
     @property
     def package_root(self) -> Path:

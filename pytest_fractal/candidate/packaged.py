@@ -6,7 +6,6 @@ threads and workers of a run share. Nothing is judged here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_fractal.candidate.store import Store
+from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.environments import building
 from pytest_fractal.environments.building import BuildFailure, Built, is_for_pixi
 from pytest_fractal.environments.environments import (
@@ -73,6 +72,23 @@ from pytest_fractal.settings import PackageSpec, Settings
 if TYPE_CHECKING:
     from pytest_fractal.server.servers import Server, ServerRelease
 
+INTERPRETER: Final = Fact[Interpreter]("interpreter", Interpreter)
+BUILD: Final = Fact[Built]("build", Built)
+BUILD_ENVIRONMENT: Final = Fact[Environment]("build-environment", Environment)
+TREE_BUILD: Final = Fact[Built]("tree-build", Built)
+WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
+"""Each process reads the file itself: its content is read when it is asked for anyway."""
+ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
+INSTALLATION: Final = Fact[Installation]("install", Installation)
+PROBE: Final = Fact[Probe]("probe", Probe)
+"""About each command of each task."""
+START: Final = Fact[Start]("start", Start)
+"""About each start of a command to probe it."""
+RUN: Final = Fact[Run]("run", Run)
+"""About each sample, as is the next."""
+SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
+SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
+
 
 class Candidate:
     """What one PACKAGE argument names, and its facts.
@@ -89,7 +105,7 @@ class Candidate:
         self.settings = settings
         self.folder = folder
         self.executor = executor
-        self.store = Store(folder / "facts")
+        self.store = Store()
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
         self.siblings: Sequence[Candidate] = ()
@@ -99,7 +115,7 @@ class Candidate:
     @cached_property
     def interpreter(self) -> Interpreter:
         """The interpreter that was asked for. Raises `BadInput` when it is not there."""
-        return self.store.once("interpreter", lambda: find_interpreter(self.settings.python))
+        return self.store.once(INTERPRETER, lambda: find_interpreter(self.settings.python))
 
     @property
     def build(self) -> Build:
@@ -112,7 +128,7 @@ class Candidate:
                 gather = self._given
             case "requirement":
                 gather = self._fetch
-        built = self.store.once("build", gather)
+        built = self.store.once(BUILD, gather)
         source = self.spec.path if self.spec.kind == "source" else None
         return Build(self.spec.kind, self.spec.text, built, source)
 
@@ -129,7 +145,7 @@ class Candidate:
         """The wheel built straight from the source tree."""
         if self.spec.kind != "source":
             return TreeBuild(None, None, self.wheel, None)
-        built = self.store.once("tree-build", self._build_from_tree)
+        built = self.store.once(TREE_BUILD, self._build_from_tree)
         tree_wheel = read_wheel(built.wheel) if built.wheel else None
         return TreeBuild(self.spec.path, built, self.wheel, tree_wheel)
 
@@ -138,7 +154,7 @@ class Candidate:
         """What the wheel holds. Raises `BadInput` for a file that is no wheel."""
         path = self.build.built.wheel
         assert path is not None, "no rule asks for the wheel of a broken build"
-        return self.store.once("wheel", lambda: read_wheel(path))
+        return self.store.once(WHEEL, lambda: read_wheel(path))
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -202,7 +218,7 @@ class Candidate:
         """The fresh environment, before anything of the candidate's is in it."""
         folder = self.environment_folder.folder
         return self.store.once(
-            "environment", lambda: self._installer.create(folder, self.interpreter)
+            ENVIRONMENT, lambda: self._installer.create(folder, self.interpreter)
         )
 
     @property
@@ -215,20 +231,24 @@ class Candidate:
         """The wheel installed by its file, with its extras, and then the pins."""
         wheel = self.wheel
         environment = self.environment
-        return self.store.once("install", lambda: self._install(environment, wheel))
+        return self.store.once(
+            INSTALLATION,
+            lambda: self._install(environment, wheel),
+            {"environment": environment, "wheel": wheel},
+        )
 
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
+        probe = self.store.once(_probe_fact(part), lambda: self._probe(part, argv))
         return Command(part, argv, probe, installation)
 
-    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
-        """Under which keys the store has what takes starts of commands, once it has it."""
+    def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
+        """The facts that take starts of commands."""
         if sample is not None:
-            return (_run_key(sample),)
-        return tuple(_probe_key(part) for part in task.run_parts)
+            return (_run_fact(sample),)
+        return tuple(_probe_fact(part) for part in task.run_parts)
 
     def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
@@ -358,13 +378,12 @@ class Candidate:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
 
-        def gather() -> dict[str, Any]:
+        def gather() -> Run:
             self._installed()
-            run = self._run(sample, previous, self.sample_folder(sample))
-            # Less the sample, which every process has read itself.
-            return {name: value for name, value in vars(run).items() if name != "sample"}
+            return self._run(sample, previous, self.sample_folder(sample))
 
-        return Run(sample, **self.store.once(_run_key(sample), gather))
+        # Every process has read the sample itself.
+        return self.store.once(_run_fact(sample), gather, {"sample": sample})
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
         self.place_data(sample, folder)
@@ -378,7 +397,7 @@ class Candidate:
     def place_data(self, sample: Sample, folder: Path) -> None:
         """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
         if sample.uses_ome_zarr:
-            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            made = self.store.once(SAMPLE_DATA, lambda: make_ome_zarr(self.folder / OME_ZARR))
             copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
@@ -399,11 +418,10 @@ class Candidate:
     @property
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
+        release = self.edition
         return self.store.once(
-            "server",
-            lambda: self.edition.start(
-                self.folder / "server", self.servers, self.settings.database
-            ),
+            Fact("server", release.kind),
+            lambda: release.start(self.folder / "server", self.servers, self.settings.database),
         )
 
     @property
@@ -412,7 +430,9 @@ class Candidate:
         from pytest_fractal.server import asking
 
         server = self.server
-        return self.store.once("collection", lambda: asking.collection(server, self))
+        return self.store.once(
+            Fact("collection", Collection), lambda: asking.collection(server, self)
+        )
 
     def server_run(self, sample: Sample) -> ServerRun:
         """What came of running a sample, or the workflow that ends with it, on the server."""
@@ -425,16 +445,16 @@ class Candidate:
                 server, self, collected, here, lambda place: self._run_again(sample, place)
             )
 
-        return self.store.once(f"server-{_run_key(sample)}", gather)
+        return self.store.once(SERVER_RUN.of(sample.task.id, sample.name), gather)
 
     def starts(self) -> Iterator[tuple[str, str | None, Start]]:
         """All process starts until now, each with the id of its task and its sample, if any."""
-        for start in self.store.values("start-"):
+        for start in self.store.values(START):
             yield Path(start.arguments_file).parents[1].name, None, start
         for task in self.tasks:
             for sample in self.samples_of(task):
-                run = self.store.peek(_run_key(sample)) or {}
-                for execution in run.get("executions", ()):
+                run = self.store.peek(_run_fact(sample), {"sample": sample})
+                for execution in run.executions if run is not None else ():
                     yield task.id, sample.name, execution.start
 
     def argv(self, part: Part) -> tuple[str, ...]:
@@ -490,7 +510,7 @@ class Candidate:
     @property
     def _build_environment(self) -> Environment:
         folder = self.folder / "build-environment"
-        return self.store.once("build-environment", lambda: create_bare(folder, self.interpreter))
+        return self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
 
     def _given(self) -> Built:
         assert self.spec.path is not None
@@ -539,14 +559,14 @@ class Candidate:
         task, schema = part.task, part.schema
 
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
-            name = f"start-{_digest(key, content, *options)}"
+            fact = START.of(key, content, *options)
             return self.store.once(
-                name,
+                fact,
                 lambda: start_command(
                     argv,
                     options,
                     content,
-                    folder=self.folder / "runs" / task.id / name[-8:],
+                    folder=self.folder / "runs" / task.id / fact.name[-8:],
                     executor=self.executor,
                     timeout=self.settings.timeout,
                     variables=self.variables,
@@ -598,12 +618,12 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
     )
 
 
-def _probe_key(part: Part) -> str:
-    return f"probe-{_digest(part.task.id, part.keys.name)}"
+def _probe_fact(part: Part) -> Fact[Probe]:
+    return PROBE.of(part.task.id, part.keys.name)
 
 
-def _run_key(sample: Sample) -> str:
-    return f"run-{_digest(sample.task.id, sample.name)}"
+def _run_fact(sample: Sample) -> Fact[Run]:
+    return RUN.of(sample.task.id, sample.name)
 
 
 def _node_name(slug: str, taken: set[str]) -> str:
@@ -613,11 +633,3 @@ def _node_name(slug: str, taken: set[str]) -> str:
     while name in taken:
         name, number = f"{safe}-{number}", number + 1
     return name
-
-
-def _digest(*parts: str | bytes) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part.encode(errors="replace") if isinstance(part, str) else part)
-        whole.update(b"\0")
-    return whole.hexdigest()[:16]
