@@ -15,14 +15,24 @@ from pathlib import Path
 from typing import IO, Final
 
 MEBIBYTE: Final = 2**20
+FILE_LIMIT: Final = 64 * MEBIBYTE
+"""The largest file of a user's or a task's that is read: samples, settings, outputs."""
 
 
 class NotRegular(OSError):
-    """What is there is no regular file; the text says what it is."""
+    """What is there is no regular file; `what` says what it is, such as `a named pipe`."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(errno.EINVAL, f"it is {what}, not a file", str(path))
+        self.what = what
 
 
 class TooLarge(OSError):
-    """The file is larger than it may be; the text says both sizes."""
+    """The file is larger than it may be: `there` and `limit` are the sizes in words."""
+
+    def __init__(self, path: Path, there: int, limit: int) -> None:
+        self.there, self.limit = size_words(there), size_words(limit)
+        super().__init__(errno.EFBIG, f"it has {self.there}, more than {self.limit}", str(path))
 
 
 @contextlib.contextmanager
@@ -37,15 +47,14 @@ def open_regular(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
         descriptor = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            what = "a link that leads to itself" if follow else "a link"
-            raise NotRegular(error.errno, f"it is {what}", str(path)) from None
-        if error.errno == errno.ENXIO:  # a socket, or a pipe for writing
-            raise NotRegular(error.errno, "it is a socket", str(path)) from None
+            raise NotRegular(path, "a link to itself" if follow else "a link") from None
+        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):
+            raise NotRegular(path, "a socket") from None
         raise
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise NotRegular(errno.EINVAL, f"it is {kind_of(mode)}", str(path))
+            raise NotRegular(path, kind_of(mode))
         file = os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -64,8 +73,7 @@ def read_regular(path: Path, limit: int, *, follow: bool = True) -> bytes:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > limit else file.read(limit + 1)
         if size > limit or len(content) > limit:
-            there, most = size_words(max(size, len(content))), size_words(limit)
-            raise TooLarge(errno.EFBIG, f"it has {there}, more than {most}", str(path))
+            raise TooLarge(path, max(size, len(content)), limit)
         return content
 
 

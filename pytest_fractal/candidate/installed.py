@@ -20,6 +20,7 @@ from pytest_fractal.environments.installed import InstalledWheel, find_environme
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
+from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.rules import Rule
 
 _WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
@@ -138,7 +139,8 @@ class InstalledPackage(Candidate):
 def _project_name(tree: Path) -> str | None:
     """The name of a source tree's project; None where only the build backend knows it."""
     try:
-        settings: dict[str, Any] = tomllib.loads((tree / "pyproject.toml").read_text("utf-8"))
+        text = read_regular(tree / "pyproject.toml", FILE_LIMIT).decode()
+        settings: dict[str, Any] = tomllib.loads(text)
     except (OSError, ValueError):
         settings = {}
     for table in (settings.get("project"), settings.get("tool", {}).get("poetry")):
@@ -146,7 +148,7 @@ def _project_name(tree: Path) -> str | None:
             return str(table["name"])
     parser = configparser.ConfigParser()
     try:
-        parser.read(tree / "setup.cfg", "utf-8")
+        parser.read_string(read_regular(tree / "setup.cfg", FILE_LIMIT).decode())
         return parser.get("metadata", "name", fallback=None)
-    except (configparser.Error, ValueError):
+    except (OSError, configparser.Error, ValueError):
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import PROJECT_FILES
+from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.verdicts import Finding, SourceLocation
 
 _PROJECT = ("project", "tool.poetry", "metadata")
@@ -63,7 +64,7 @@ def _of_project(home: Path, builds: bool) -> SourceLocation | None:
 def _section(file: Path, names: tuple[str, ...]) -> int:
     """The line on which the first of these sections begins; 1 where there is none."""
     try:
-        lines = file.read_text("utf-8", "replace").splitlines()
+        lines = read_regular(file, FILE_LIMIT).decode("utf-8", "replace").splitlines()
     except OSError:
         return 1
     for name in names:

@@ -49,6 +49,7 @@ from pytest_fractal.facts import (
     TaskList,
     TreeBuild,
 )
+from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import read_json
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
@@ -255,9 +256,13 @@ class Candidate:
         logs = [path for path in self.folder.glob("*.log") if path.is_file()]
         if not logs:
             return ""
-        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
-            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
-            text = log.read().decode(errors="replace").replace("\r", "\n")
+        newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
+        try:
+            with open_regular(newest, follow=False) as log:
+                log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+                text = log.read(4096).decode(errors="replace").replace("\r", "\n")
+        except OSError:
+            return ""
         return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
@@ -305,14 +310,17 @@ class Candidate:
         folder = self.settings.samples
         if folder is None and self.home is not None:
             folder = self.home / "fractal_samples"
-        return folder.resolve() if folder else None
+        return Path(os.path.realpath(folder)) if folder else None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples that the author supplies. Raises `BadInput` for one that cannot be read."""
         folder = self.samples_folder
-        if folder is None or not folder.is_dir():
+        if folder is None or not os.path.lexists(folder):
             return ()
+        if not folder.is_dir():
+            what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
+            raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
         if self.settings.samples and not any(folder.glob("*.json")):
             raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
         if not self.tasks:
