@@ -105,10 +105,8 @@ class Snapshot:
                     name, _, rest = line.partition(",sha256=")
                     code = rest.partition(",")[0]
                     if code:
-                        own = name.strip('"')
-                        found[os.path.normpath(f"{root}/{own}")] = base64.urlsafe_b64decode(
-                            f"{code}="
-                        ).hex()
+                        own = os.path.normpath(f"{root}/{name}".replace('"', ""))
+                        found[own] = base64.urlsafe_b64decode(f"{code}=").hex()
         return found
 
 
