@@ -11,11 +11,12 @@ from typing import Any, Final
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.errors import BadInput, HarnessError, failure
 from pytest_fractal.facts import (
     Build,
     Bundle,
     Command,
+    EnvironmentUse,
     Installation,
     Manifest,
     PackagedPart,
@@ -61,6 +62,7 @@ PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
 SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
     Filled: lambda candidate, sample: candidate.filled(sample),
     Run: lambda candidate, sample: candidate.run(sample),
+    EnvironmentUse: lambda candidate, sample: candidate.environment_use(sample),
     ServerRun: lambda candidate, sample: candidate.server_run(sample),
 }
 """The facts about one sample of a task."""
@@ -239,8 +241,7 @@ class Engine:
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
-            bug = f"pytest-fractal itself failed: {type(error).__name__}: {error}"
-            return self._verdict(check, Outcome.ERROR, reason=bug)
+            return self._verdict(check, Outcome.ERROR, reason=failure(error))
         if len(skipped) == len(parts):
             told_why = "; ".join(skipped) or "the server runs no command of the task, see FR115"
             kind = SkipKind.NOT_APPLICABLE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+
 
 class BadInput(Exception):
     """What the user typed cannot be used: one sentence, exit status 4.
@@ -17,3 +20,29 @@ class HarnessError(Exception):
     A rule whose evidence ends in this gets the outcome `error`, never `fail`:
     the candidate is not to blame.
     """
+
+
+def machine_fault(error: OSError) -> str:
+    """What the system refused, in one sentence that names the file."""
+    file = f": {error.filename}" if error.filename else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            # Of a copy, the error names what was read.
+            return f"the disk is full; the run writes below {tempfile.gettempdir()} (TMPDIR)"
+        case errno.EMFILE | errno.ENFILE:
+            return f"too many files are open{file}"
+        case None:
+            return str(error)
+    return f"{error.strerror}{file}"
+
+
+def failure(error: Exception) -> str:
+    """Why the harness gives up, in one sentence: the machine's fault, or a bug of ours."""
+    if isinstance(error, BadInput | HarnessError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return machine_fault(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    text = " ".join(str(error).split())
+    return f"pytest-fractal itself failed: {type(error).__name__}: {text}".removesuffix(": ")

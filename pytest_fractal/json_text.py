@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.files import FILE_LIMIT, read_regular
 
 Pointer = str
 _DECODER: Final = JSONDecoder()
@@ -105,7 +106,7 @@ def read_given_json(path: Path, name: str) -> JsonText:
     Raises `BadInput`, with the file as `name` and the line, when it cannot be read or is not.
     """
     try:
-        text = read_json(path.read_bytes())
+        text = read_json(read_regular(path, FILE_LIMIT))
     except OSError as error:
         raise BadInput(f"{name}: cannot be read: {error.strerror}") from None
     for fault in text.faults:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_fractal.errors import BadInput
+from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.pytest_plugin import fixtures
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def pytest_configure(config: pytest.Config) -> None:
             packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
         if not packages and not tasks:
             return
-        from pytest_fractal.pytest_plugin.items import Suite
+        from pytest_fractal.pytest_plugin.suite import Suite
         from pytest_fractal.settings import parse_package, parse_task
 
         folder = config.invocation_params.dir if named_here else config.rootpath
@@ -209,11 +209,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `fractal_task` once for each task."""
     if "fractal_task" in metafunc.fixturenames:
-        from pytest_fractal.pytest_plugin.items import only_candidate
+        from pytest_fractal.pytest_plugin.suite import only_candidate
 
         try:
             tasks = only_candidate(metafunc.config).tasks
-        except BadInput:
+        except (BadInput, HarnessError):
             tasks = ()  # the fixture tells why; other tests run on
         ids = [task.id for task in tasks]
         metafunc.parametrize("fractal_task", tasks or [None], ids=ids or ["none"], indirect=True)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.installed import InstalledPackage
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.store import Sharing
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.files import open_regular
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
@@ -29,12 +35,33 @@ Progress = Callable[[Candidate, str], None]
 """Is told what begins now."""
 
 
+_PREFIX: Final = "pytest-fractal-"
+"""How the names of runs' folders begin."""
+_LOCK: Final = "lock"
+"""The file in a run's folder that is locked for as long as the run lasts."""
+_KEPT: Final = "kept"
+"""The file that marks a folder which outlives its run."""
+_FACTS: Final = "facts"
+"""Where the processes of a run share facts: no candidate has to know of it."""
+
+
+@dataclass(frozen=True)
+class SharedRun:
+    """What another process of the same run has to know."""
+
+    folder: Path
+    key: bytes = field(repr=False)
+    """By which they know each other's facts; it must be in their memory only."""
+
+
 class Session:
     """The candidates of one run, each with its engine.
 
-    `folder` is where an earlier process of the same run keeps its facts; without it a
-    fresh one is made, which `close()` removes unless the settings say to keep it.
+    `shared` is the run of an earlier process, which this one joins; without it a new one
+    begins, in a fresh folder, which `close()` removes unless the settings say to keep it.
     `workers` says how many processes share the run, and so the cores.
+
+    A new run first removes what runs of the same user have left that were killed.
     """
 
     def __init__(
@@ -43,12 +70,12 @@ class Session:
         settings: Settings,
         root: Path,
         *,
-        folder: Path | None = None,
+        shared: SharedRun | None = None,
         workers: int = 1,
         number: int = 0,
     ) -> None:
         self.settings = settings
-        self._owner = folder is None
+        self._owner = shared is None
         self.width = max(1, settings.width // workers)
         self.share = number / workers
         """Where this process begins among the tasks, so that no two begin at the same."""
@@ -56,7 +83,11 @@ class Session:
         for number, anchor in enumerate(anchors):
             if anchor in anchors[:number]:
                 raise BadInput(f"{specs[number].text}: this package was given twice")
-        self.folder = folder or Path(tempfile.mkdtemp(prefix="pytest-fractal-")).resolve()
+        self._lock: int | None = None
+        if shared is None:
+            shared = SharedRun(self._begin(), secrets.token_bytes(32))
+        self._shared = shared
+        self.folder = shared.folder
         self._hold = (
             _hold(self.folder / "servers") if self._owner and settings.server is not None else None
         )
@@ -72,6 +103,30 @@ class Session:
         candidates = [engine.candidate for engine in self.engines.values()]
         for candidate in candidates:
             candidate.siblings = [one for one in candidates if one is not candidate]
+        if not self._owner:
+            self.share_facts()
+
+    def share_facts(self) -> SharedRun:
+        """Let other processes join the run; facts are kept where they find them from now on."""
+        for engine in self.engines.values():
+            name = engine.candidate.folder.name
+            engine.candidate.store.share(Sharing(self.folder / _FACTS / name, self._shared.key))
+        return self._shared
+
+    def _begin(self) -> Path:
+        """A fresh folder for a new run. Raises `BadInput` where none can be made."""
+        remove_left_runs()
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+            if self.settings.keep:
+                (folder / _KEPT).touch()
+            new = folder / f"{_LOCK}.new"
+            self._lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            new.rename(folder / _LOCK)  # nobody sees it unlocked
+        except OSError as error:
+            raise BadInput(f"no folder can be made for the run: {error}") from None
+        return folder
 
     def _kind(self, spec: PackageSpec) -> type[Candidate]:
         if spec.kind == "task":
@@ -143,6 +198,29 @@ class Session:
             engine.close()
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
+        if self._lock is not None:
+            os.close(self._lock)  # last: until then nobody else removes the folder
+            self._lock = None
+
+
+def remove_left_runs() -> None:
+    """Remove what this user's runs have left that were killed: folders that nobody locks."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if _is_left(folder):
+                remove_tree(folder)
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether a folder is this user's, and was a run's that has ended without removing it."""
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
+        return False
+    if os.path.lexists(folder / _KEPT):
+        return False
+    with open_regular(folder / _LOCK, follow=False) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run goes on
+    return True
 
 
 def _hold(folder: Path) -> Lease:
@@ -152,11 +230,49 @@ def _hold(folder: Path) -> Lease:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with everything in it, also what a task has made read-only."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for path, folders, _ in os.walk(folder):
-            for name in [".", *folders]:
-                if not (Path(path) / name).is_symlink():
-                    (Path(path) / name).chmod(0o700)
+    """Remove a folder with everything in it, also what a task has made read-only, or so deep
+    that its paths are longer than the system takes. What cannot be removed is left.
+    """
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        with contextlib.suppress(OSError):
+            _flatten(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Empty a folder from the top: what lies deeper is moved up, one level at a time."""
+    top = _opened_folder(folder)
+    try:
+        number = 0
+        waiting = [entry.name for entry in os.scandir(top) if entry.is_dir(follow_symlinks=False)]
+        while waiting:
+            name = waiting.pop()
+            with contextlib.suppress(OSError):
+                here = _opened_folder(Path(name), top)
+                try:
+                    for entry in list(os.scandir(here)):
+                        if entry.is_dir(follow_symlinks=False):
+                            number += 1
+                            waiting.append(moved := f".pytest-fractal-removes-{number}")
+                            os.chmod(entry.name, 0o700, dir_fd=here)
+                            os.rename(entry.name, moved, src_dir_fd=here, dst_dir_fd=top)
+                        else:
+                            os.unlink(entry.name, dir_fd=here)
+                finally:
+                    os.close(here)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _opened_folder(path: Path, within: int | None = None) -> int:
+    """A descriptor of a folder in which everything may be changed; a link is not followed."""
+    if within is None:
+        path.chmod(0o700)
+    else:
+        with contextlib.suppress(OSError):
+            os.chmod(path, 0o700, dir_fd=within)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, dir_fd=within)

@@ -226,8 +226,8 @@ class Settings:
                     raise BadInput(f"{pattern.code} is only judged with --fractal-server")
         for report in self.reports:
             format_of(report)
-            if not report.parent.is_dir():
-                raise BadInput(f"{report}: its folder does not exist")
+            if report.is_dir():
+                raise BadInput(f"{report}: this is a folder; a report is written to a file")
 
     @property
     def width(self) -> int:

@@ -15,7 +15,7 @@ import pytest
 from reporting import hostile_report, real_report
 
 # Imported here once, and not again in each run within this process.
-import pytest_fractal.pytest_plugin.items  # noqa: F401
+import pytest_fractal.pytest_plugin.suite  # noqa: F401
 from pytest_fractal.report.model import Report
 
 ROOT = Path(__file__).parents[1]

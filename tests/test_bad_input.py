@@ -13,7 +13,7 @@ import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
 
 from pytest_fractal import BadInput, HarnessError
-from pytest_fractal.candidate.store import Store
+from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.settings import parse_package
 
 WHEEL = "tested_tasks-1.0-py3-none-any.whl"
@@ -97,7 +97,7 @@ def refused(ran: Ran, *words: str) -> None:
         (["--fractal-pin=numpy"], "numpy: a pin has the form name==version"),
         (["--fractal-pin=numpy>=1"], "numpy>=1: a pin has the form name==version"),
         (["--fractal-report=report.txt"], "report.txt: the suffix tells the format"),
-        (["--fractal-report=nope/report.json"], "nope/report.json: its folder does not exist"),
+        (["--fractal-report=folder.json"], "folder.json: this is a folder; a report is written"),
         (["--fractal-explain=FR999"], "FR999: no rule has this code"),
         (["-o", "fractal_timeout=soon"], "fractal_timeout: could not convert"),
         (["-o", "fractal_jobs=many"], "fractal_jobs: invalid literal"),
@@ -117,6 +117,7 @@ def test_what_was_typed_is_of_no_use(
     make_wheel(pytester.path)
     make_wheel(pytester.path / "copy")
     (pytester.path / "empty").mkdir()
+    (pytester.path / "folder.json").mkdir()
     (pytester.path / "archive.tar.gz").touch()
     result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
     assert result.ret == 4
@@ -176,15 +177,15 @@ def test_an_unreadable_folder(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
     """An unreadable file of a source tree, a full disk: the machine's fault, not a crash."""
-    store = Store(tmp_path / "facts")
+    store = Store()
     for _ in range(2):
-        with pytest.raises(HarnessError, match="nothing here"):
-            store.once("fact", lambda: (tmp_path / "nothing here").read_bytes())
+        with pytest.raises(HarnessError, match=r"No such file or directory: /.*/nothing here"):
+            store.once(Fact("fact", bytes), (tmp_path / "nothing here").read_bytes)
     with pytest.raises(HarnessError, match="Permission denied"):
-        store.once("copy", fail_to_copy)
+        store.once(Fact("copy", str), fail_to_copy)
 
 
-def fail_to_copy() -> None:
+def fail_to_copy() -> str:
     raise shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")])
 
 

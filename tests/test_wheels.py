@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import pytest
-from wheel_factory import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
+from wheel_factory import broken, good_manifest, make_wheel, verdicts, write_archive
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, read_wheel
 from pytest_fractal.errors import BadInput
@@ -138,13 +137,6 @@ def test_a_damaged_member_is_bad_input_when_it_is_read(tmp_path: Path) -> None:
     wheel = read_wheel(path)
     with pytest.raises(BadInput, match="not a readable wheel"):
         wheel.contents["demo/task.py"]
-
-
-def test_a_wheel_can_be_handed_to_another_process(tmp_path: Path) -> None:
-    wheel = read_wheel(make_wheel(tmp_path))
-    assert wheel.package == "demo"
-    again = pickle.loads(pickle.dumps(wheel))
-    assert again.contents["demo/task.py"] == TASK_SOURCE.encode()
 
 
 def test_the_good_wheel_breaks_no_rule(tmp_path: Path) -> None:

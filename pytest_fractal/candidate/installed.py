@@ -8,19 +8,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
+from pytest_fractal.candidate.store import Fact
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.project_table import BadTable, read_project_table
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
-from pytest_fractal.rules import NotApplicable, Rule, Skipped
+from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
+from pytest_fractal.files import FILE_LIMIT, read_regular
+from pytest_fractal.rules import NotApplicable, NotChecked, Rule, Skipped
+
+_WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
 
 
 class InstalledPackage(Candidate):
@@ -38,7 +42,7 @@ class InstalledPackage(Candidate):
     @cached_property
     def environment_folder(self) -> Environment:
         """The existing environment."""
-        return self.store.once("environment", lambda: find_environment(self._place))
+        return self.store.once(ENVIRONMENT, lambda: find_environment(self._place))
 
     @property
     def environment(self) -> Environment:
@@ -69,7 +73,7 @@ class InstalledPackage(Candidate):
     def wheel(self) -> InstalledWheel:
         """What is installed. Raises `BadInput` when it is not."""
         wanted = self._wanted
-        return self.store.once("wheel", lambda: find_installed(self.environment, wanted))
+        return self.store.once(_WHEEL, lambda: find_installed(self.environment, wanted))
 
     @property
     def bundle(self) -> Bundle:
@@ -92,7 +96,8 @@ class InstalledPackage(Candidate):
                 unmet_requirements(environment),
             )
 
-        return self.store.once("install", gather)
+        given = {"environment": environment, "wheel": wheel}
+        return self.store.once(INSTALLATION, gather, given)
 
     @property
     def package_root(self) -> Path:
@@ -110,6 +115,10 @@ class InstalledPackage(Candidate):
         if Build in rule.subjects or TreeBuild in rule.subjects:
             return NotApplicable(
                 f"nothing is built: it is judged as it is installed in {self._place}"
+            )
+        if EnvironmentUse in rule.subjects:
+            return NotChecked(
+                f"{self._place} is not this run's own: others may change it meanwhile"
             )
         return None
 
@@ -146,7 +155,7 @@ def _project_name(tree: Path) -> str | None:
             return str(table["name"])
     parser = configparser.ConfigParser()
     try:
-        parser.read(tree / "setup.cfg", "utf-8")
+        parser.read_string(read_regular(tree / "setup.cfg", FILE_LIMIT).decode())
         return parser.get("metadata", "name", fallback=None)
-    except (configparser.Error, ValueError):
+    except (OSError, configparser.Error, ValueError):
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.project_table import PROJECT_FILES
+from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.verdicts import Finding, SourceLocation
 
 _PROJECT = ("project", "tool.poetry", "metadata")
@@ -55,7 +56,7 @@ def _text_of(candidate: Candidate, file: str) -> str | None:
     content: bytes | None = None
     if candidate.home is not None and (path := candidate.home / file).is_file():
         if path.stat().st_size <= _LARGEST:
-            content = path.read_bytes()
+            content = read_regular(path, _LARGEST)
     elif candidate.has_wheel and listed is not None and file == listed.path:
         content = candidate.wheel.read(file)
     return None if content is None else content[:_LARGEST].decode(errors="replace")
@@ -91,7 +92,7 @@ def _of_project(home: Path, builds: bool) -> SourceLocation | None:
 def _section(file: Path, names: tuple[str, ...]) -> int:
     """The line on which the first of these sections begins; 1 where there is none."""
     try:
-        lines = file.read_text("utf-8", "replace").splitlines()
+        lines = read_regular(file, FILE_LIMIT).decode("utf-8", "replace").splitlines()
     except OSError:
         return 1
     for name in names:

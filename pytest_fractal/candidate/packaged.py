@@ -6,17 +6,18 @@ threads and workers of a run share. Nothing is judged here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shlex
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_fractal.candidate.store import Store
+from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.environments import building
 from pytest_fractal.environments.building import BuildFailure, Built
 from pytest_fractal.environments.environments import (
@@ -30,6 +31,7 @@ from pytest_fractal.environments.environments import (
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
@@ -43,6 +45,7 @@ from pytest_fractal.facts import (
     Build,
     Bundle,
     Command,
+    EnvironmentUse,
     Installation,
     Manifest,
     PackagedPart,
@@ -52,6 +55,7 @@ from pytest_fractal.facts import (
     TaskList,
     TreeBuild,
 )
+from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import read_json
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
@@ -75,6 +79,24 @@ from pytest_fractal.settings import PackageSpec, Settings
 if TYPE_CHECKING:
     from pytest_fractal.server.servers import Server, ServerRelease
 
+INTERPRETER: Final = Fact[Interpreter]("interpreter", Interpreter)
+BUILD: Final = Fact[Built]("build", Built)
+BUILD_ENVIRONMENT: Final = Fact[Environment]("build-environment", Environment)
+TREE_BUILD: Final = Fact[Built]("tree-build", Built)
+WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
+"""Each process reads the file itself: its content is read when it is asked for anyway."""
+ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
+INSTALLATION: Final = Fact[Installation]("install", Installation)
+SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
+PROBE: Final = Fact[Probe]("probe", Probe)
+"""About each command of each task."""
+START: Final = Fact[Start]("start", Start)
+"""About each start of a command to probe it."""
+RUN: Final = Fact[Run]("run", Run)
+"""About each sample, as is the next."""
+SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
+SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
+
 
 class Candidate:
     """What one PACKAGE argument names, and its facts.
@@ -91,17 +113,19 @@ class Candidate:
         self.settings = settings
         self.folder = folder
         self.executor = executor
-        self.store = Store(folder / "facts")
+        self.store = Store()
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self._installer: Installer = INSTALLERS[settings.installer]()
+        self._looking = threading.Lock()
+        self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
 
     @cached_property
     def interpreter(self) -> Interpreter:
         """The interpreter that was asked for. Raises `BadInput` when it is not there."""
-        return self.store.once("interpreter", lambda: find_interpreter(self.settings.python))
+        return self.store.once(INTERPRETER, lambda: find_interpreter(self.settings.python))
 
     @property
     def build(self) -> Build:
@@ -114,7 +138,7 @@ class Candidate:
                 gather = self._given
             case "requirement":
                 gather = self._fetch
-        built = self.store.once("build", gather)
+        built = self.store.once(BUILD, gather)
         source = self.spec.path if self.spec.kind == "source" else None
         return Build(self.spec.kind, self.spec.text, built, source)
 
@@ -136,7 +160,7 @@ class Candidate:
         """The wheel built straight from the source tree."""
         if self.spec.kind != "source":
             return TreeBuild(None, None, self.wheel, None)
-        built = self.store.once("tree-build", self._build_from_tree)
+        built = self.store.once(TREE_BUILD, self._build_from_tree)
         tree_wheel = read_wheel(built.wheel) if built.wheel else None
         return TreeBuild(self.spec.path, built, self.wheel, tree_wheel)
 
@@ -145,7 +169,7 @@ class Candidate:
         """What the wheel holds. Raises `BadInput` for a file that is no wheel."""
         path = self.build.built.wheel
         assert path is not None, "no rule asks for the wheel of a broken build"
-        return self.store.once("wheel", lambda: read_wheel(path))
+        return self.store.once(WHEEL, lambda: read_wheel(path))
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -209,7 +233,7 @@ class Candidate:
         """The fresh environment, before anything of the candidate's is in it."""
         folder = self.environment_folder.folder
         return self.store.once(
-            "environment", lambda: self._installer.create(folder, self.interpreter)
+            ENVIRONMENT, lambda: self._installer.create(folder, self.interpreter)
         )
 
     @property
@@ -222,29 +246,39 @@ class Candidate:
         """The wheel installed by its file, with its extras, and then the pins."""
         wheel = self.wheel
         environment = self.environment
-        return self.store.once("install", lambda: self._install(environment, wheel))
+        installation = self.store.once(
+            INSTALLATION,
+            lambda: self._install(environment, wheel),
+            {"environment": environment, "wheel": wheel},
+        )
+        _ = self._as_installed  # before anything of it is started
+        return installation
 
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
+        probe = self.store.once(_probe_fact(part), lambda: self._probe(part, argv))
         return Command(part, argv, probe, installation)
 
-    def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
-        """Under which keys the store has what takes starts of commands, once it has it."""
+    def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
+        """The facts that take starts of commands."""
         if sample is not None:
-            return (_run_key(sample),)
-        return tuple(_probe_key(part) for part in task.run_parts)
+            return (_run_fact(sample),)
+        return tuple(_probe_fact(part) for part in task.run_parts)
 
     def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
         logs = [path for path in self.folder.glob("*.log") if path.is_file()]
         if not logs:
             return ""
-        with max(logs, key=lambda path: path.stat().st_mtime_ns).open("rb") as log:
-            log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
-            text = log.read().decode(errors="replace").replace("\r", "\n")
+        newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
+        try:
+            with open_regular(newest, follow=False) as log:
+                log.seek(-min(4096, log.seek(0, os.SEEK_END)), os.SEEK_END)
+                text = log.read(4096).decode(errors="replace").replace("\r", "\n")
+        except OSError:
+            return ""
         return last_lines(text, 1)
 
     def _installed(self) -> Installation | None:
@@ -295,14 +329,17 @@ class Candidate:
         folder = self.settings.samples
         if folder is None and self.home is not None:
             folder = self.home / "fractal_samples"
-        return folder.resolve() if folder else None
+        return Path(os.path.realpath(folder)) if folder else None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         """The samples that the author supplies. Raises `BadInput` for one that cannot be read."""
         folder = self.samples_folder
-        if folder is None or not folder.is_dir():
+        if folder is None or not os.path.lexists(folder):
             return ()
+        if not folder.is_dir():
+            what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
+            raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
         if self.settings.samples and not any(folder.glob("*.json")):
             raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
         if not self.tasks:
@@ -351,6 +388,55 @@ class Candidate:
             ),
         )
 
+    @property
+    def _as_installed(self) -> Snapshot:
+        """The environment before anything in it was started."""
+        folder = self.environment_folder.folder
+        package = self.environment_folder.site_packages / self.wheel.package
+        own = f"{package.relative_to(folder).as_posix()}/"
+        return self.store.once(SNAPSHOT, lambda: Snapshot.taken(folder, own, (self.wheel.path,)))
+
+    def environment_use(self, sample: Sample) -> EnvironmentUse:
+        """What the task has changed in the environment while the sample ran, or it was probed.
+
+        Raises `HarnessError` when it cannot be told who has changed it.
+        """
+        task = sample.task
+        script = next((part.script for part in task.run_parts), "")
+        executions = self.run(sample).executions
+        # The command was probed before.
+        ended = max((_end(execution.start) for execution in executions), default=time.time())
+        changes = self._changes(ended)
+        if not changes:
+            return EnvironmentUse(script, ())
+        starts = list(self.starts())
+        # What probing it has shown is told once, with its first sample.
+        names = {sample.name, None} if self.samples_of(task)[0] == sample else {sample.name}
+        mine = [start for one, name, start in starts if one == task.id and name in names]
+        own: list[Change] = []
+        for change in changes:
+            by = {one for one, _, start in starts if _ran_at(start, change.at)}
+            what = f"{change.path} in the environment was {change.kind}"
+            if not by:
+                raise HarnessError(f"{what} by another process than those of the tasks")
+            if by == {task.id}:
+                if any(_ran_at(start, change.at) for start in mine):
+                    own.append(change)
+            elif task.id in by:
+                raise HarnessError(
+                    f"{what} while {' and '.join(sorted(by))} ran at the same time; "
+                    "--fractal-jobs=1, without -n, tells which of them does that"
+                )
+        return EnvironmentUse(script, tuple(own))
+
+    def _changes(self, since: float) -> tuple[Change, ...]:
+        """What has changed in the environment, looked at after `since` or later."""
+        with self._looking:
+            if self._looked[0] <= since:
+                now = time.time()
+                self._looked = now, tuple(self._as_installed.changes())
+            return self._looked[1]
+
     def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
         """Start a command as Fractal does, in `folder`, which must not exist yet."""
         first, second = part.task.generation.flags
@@ -368,13 +454,12 @@ class Candidate:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
 
-        def gather() -> dict[str, Any]:
+        def gather() -> Run:
             self._installed()
-            run = self._run(sample, previous, self.sample_folder(sample))
-            # Less the sample, which every process has read itself.
-            return {name: value for name, value in vars(run).items() if name != "sample"}
+            return self._run(sample, previous, self.sample_folder(sample))
 
-        return Run(sample, **self.store.once(_run_key(sample), gather))
+        # Every process has read the sample itself.
+        return self.store.once(_run_fact(sample), gather, {"sample": sample})
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
         self.place_data(sample, folder)
@@ -388,7 +473,7 @@ class Candidate:
     def place_data(self, sample: Sample, folder: Path) -> None:
         """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
         if sample.uses_ome_zarr:
-            made = self.store.once("ome-zarr", lambda: make_ome_zarr(self.folder / OME_ZARR))
+            made = self.store.once(SAMPLE_DATA, lambda: make_ome_zarr(self.folder / OME_ZARR))
             copy_ome_zarr(made, folder / OME_ZARR)
 
     def sample_folder(self, sample: Sample) -> Path:
@@ -409,11 +494,10 @@ class Candidate:
     @property
     def server(self) -> Server:
         """A running server of this candidate's own, which ends with the run."""
+        release = self.edition
         return self.store.once(
-            "server",
-            lambda: self.edition.start(
-                self.folder / "server", self.servers, self.settings.database
-            ),
+            Fact("server", release.kind),
+            lambda: release.start(self.folder / "server", self.servers, self.settings.database),
         )
 
     @property
@@ -422,7 +506,9 @@ class Candidate:
         from pytest_fractal.server import asking
 
         server = self.server
-        return self.store.once("collection", lambda: asking.collection(server, self))
+        return self.store.once(
+            Fact("collection", Collection), lambda: asking.collection(server, self)
+        )
 
     def server_run(self, sample: Sample) -> ServerRun:
         """What came of running a sample, or the workflow that ends with it, on the server."""
@@ -435,16 +521,16 @@ class Candidate:
                 server, self, collected, here, lambda place: self._run_again(sample, place)
             )
 
-        return self.store.once(f"server-{_run_key(sample)}", gather)
+        return self.store.once(SERVER_RUN.of(sample.task.id, sample.name), gather)
 
     def starts(self) -> Iterator[tuple[str, str | None, Start]]:
         """All process starts until now, each with the id of its task and its sample, if any."""
-        for start in self.store.values("start-"):
+        for start in self.store.values(START):
             yield Path(start.arguments_file).parents[1].name, None, start
         for task in self.tasks:
             for sample in self.samples_of(task):
-                run = self.store.peek(_run_key(sample)) or {}
-                for execution in run.get("executions", ()):
+                run = self.store.peek(_run_fact(sample), {"sample": sample})
+                for execution in run.executions if run is not None else ():
                     yield task.id, sample.name, execution.start
 
     def argv(self, part: Part) -> tuple[str, ...]:
@@ -499,7 +585,7 @@ class Candidate:
     @property
     def _build_environment(self) -> Environment:
         folder = self.folder / "build-environment"
-        return self.store.once("build-environment", lambda: create_bare(folder, self.interpreter))
+        return self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
 
     def _given(self) -> Built:
         assert self.spec.path is not None
@@ -548,14 +634,14 @@ class Candidate:
         task, schema = part.task, part.schema
 
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
-            name = f"start-{_digest(key, content, *options)}"
+            fact = START.of(key, content, *options)
             return self.store.once(
-                name,
+                fact,
                 lambda: start_command(
                     argv,
                     options,
                     content,
-                    folder=self.folder / "runs" / task.id / name[-8:],
+                    folder=self.folder / "runs" / task.id / fact.name[-8:],
                     executor=self.executor,
                     timeout=self.settings.timeout,
                     variables=self.variables,
@@ -609,12 +695,25 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
     )
 
 
-def _probe_key(part: Part) -> str:
-    return f"probe-{_digest(part.task.id, part.keys.name)}"
+_TICK: Final = 0.02
+"""Seconds by which the clock of a file system may lag behind."""
 
 
-def _run_key(sample: Sample) -> str:
-    return f"run-{_digest(sample.task.id, sample.name)}"
+def _end(start: Start) -> float:
+    """When a start had ended, in seconds since the epoch."""
+    return start.finished.started + start.finished.seconds
+
+
+def _ran_at(start: Start, moment: float) -> bool:
+    return start.finished.started - _TICK <= moment <= _end(start) + _TICK
+
+
+def _probe_fact(part: Part) -> Fact[Probe]:
+    return PROBE.of(part.task.id, part.keys.name)
+
+
+def _run_fact(sample: Sample) -> Fact[Run]:
+    return RUN.of(sample.task.id, sample.name)
 
 
 def _node_name(slug: str, taken: set[str]) -> str:
@@ -624,11 +723,3 @@ def _node_name(slug: str, taken: set[str]) -> str:
     while name in taken:
         name, number = f"{safe}-{number}", number + 1
     return name
-
-
-def _digest(*parts: str | bytes) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part.encode(errors="replace") if isinstance(part, str) else part)
-        whole.update(b"\0")
-    return whole.hexdigest()[:16]

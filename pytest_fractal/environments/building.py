@@ -19,13 +19,13 @@ from pytest_fractal.environments import backend_hook
 from pytest_fractal.environments.environments import Environment, Installer
 from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
 from pytest_fractal.environments.project_table import BadTable, read_build_system
-from pytest_fractal.environments.regular_files import is_regular, read_regular
 from pytest_fractal.environments.repositories import has_repository, without_local_variables
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.environments.weather import machine_fault
 from pytest_fractal.environments.wheels import check_whole
 from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.files import is_regular, read_regular
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished, last_lines
 

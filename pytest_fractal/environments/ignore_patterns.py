@@ -13,7 +13,7 @@ from typing import Final
 
 from pathspec import GitIgnoreSpec
 
-from pytest_fractal.environments.regular_files import read_regular
+from pytest_fractal.files import read_regular
 
 GITIGNORE: Final = ".gitignore"
 

@@ -21,7 +21,11 @@ from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.wheels import Wheel, installed_path
 from pytest_fractal.errors import BadInput
+from pytest_fractal.files import MEBIBYTE, read_regular
 from pytest_fractal.processes import processes
+
+_LIMIT: Final = 1024 * MEBIBYTE
+"""The largest installed file that is read."""
 
 _SEARCH: Final = """
 import importlib.util, json, sys
@@ -98,7 +102,7 @@ def find_installed(environment: Environment, wanted: Requirement) -> InstalledWh
         tuple(dict.fromkeys([*recorded, *files])),
         _Files(files),
         metadata,
-        (site_packages / metadata).read_bytes(),
+        read_regular(site_packages / metadata, _LIMIT),
         root,
     )
 
@@ -141,7 +145,7 @@ class _Files(Mapping[str, bytes]):
 
     def __getitem__(self, path: str) -> bytes:
         try:
-            return self._files[path].read_bytes()
+            return read_regular(self._files[path], _LIMIT)
         except OSError as error:
             raise BadInput(f"{self._files[path]}: cannot be read: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.environments.regular_files import read_regular
+from pytest_fractal.files import read_regular
 
 PYPROJECT: Final = "pyproject.toml"
 

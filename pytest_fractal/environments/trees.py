@@ -28,7 +28,6 @@ from pytest_fractal.environments.project_table import (
     BadTable,
     read_build_system,
 )
-from pytest_fractal.environments.regular_files import read_regular
 from pytest_fractal.environments.repositories import (
     assume_unchanged,
     copy_repository,
@@ -36,6 +35,7 @@ from pytest_fractal.environments.repositories import (
     tracked_paths,
 )
 from pytest_fractal.errors import HarnessError
+from pytest_fractal.files import read_regular
 
 _LEFT_OUT: Final = frozenset(
     {

@@ -19,6 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.files import NotRegular, open_regular
 
 MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 
@@ -190,10 +191,12 @@ class _Contents(Mapping[str, bytes]):
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, for as long as it is read; what is wrong with it is bad input."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             yield archive
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
+    except NotRegular as error:
+        raise BadInput(f"{path}: not a wheel: it is {error.what}") from None
     except (
         zipfile.BadZipFile,
         zlib.error,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pytest_fractal.generations import images, v1
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -24,8 +25,12 @@ GENERATIONS: Final[dict[str, Generation]] = {
 }
 """The generations that can be judged, by the manifest's `manifest_version`."""
 
+STATES: Final[tuple[type[State], ...]] = (v1.Dataset, images.Dataset)
+"""The states that the generations hand on from step to step: dataclasses of JSON."""
+
 __all__ = [
     "GENERATIONS",
+    "STATES",
     "VERSION_1",
     "VERSION_2",
     "Call",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import copy
+import io
 import json
 import re
 import tomllib
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+
+from pytest_fractal.files import FILE_LIMIT, read_regular
 
 Keys = tuple[str, ...]
 
@@ -74,7 +77,8 @@ class Project:
         """The text of a file with the edits so far; "" when it cannot be read."""
         if file not in self._texts:
             try:
-                self._texts[file] = (self.tree / file).read_text(encoding="utf-8")
+                content = read_regular(self.tree / file, FILE_LIMIT)
+                self._texts[file] = io.StringIO(content.decode(), None).getvalue()
             except (OSError, UnicodeDecodeError):
                 self._texts[file] = ""
         return self._texts[file]

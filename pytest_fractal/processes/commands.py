@@ -13,12 +13,12 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from pytest_fractal.files import FILE_LIMIT, NotRegular, TooLarge, read_regular
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.processes import Finished, clean_environment
 
@@ -114,7 +114,7 @@ class Start:
     arguments_file: str
     output_file: str
     obstacle: str = ""
-    """What stands in the place of the output file and is none, such as `a folder`."""
+    """Why there is no `output` though something is there, such as `a folder, which ...`."""
 
     @cached_property
     def crash(self) -> Crash | None:
@@ -195,14 +195,21 @@ def start_command(
         supervision=folder / "left.json",
     )
     read = was_read(arguments, before) if keeps_access_times(folder) else None
-    written = None
-    if output.is_file():  # a pipe would be waited for
-        with suppress(OSError):
-            written = output.read_text(encoding="utf-8", errors="surrogateescape")
-    obstacle = ""
-    if output.exists() and not output.is_file():
-        obstacle = "a folder" if output.is_dir() else "neither a file nor a folder"
+    written, obstacle = _output(output)
     return Start(finished, read, written, str(arguments), str(output), obstacle)
+
+
+def _output(file: Path) -> tuple[str | None, str]:
+    """What a command has written to its output file, or what stands in the way of reading it."""
+    try:
+        content = read_regular(file, FILE_LIMIT)
+    except NotRegular as error:
+        return None, f"{error.what}, which the server cannot read"
+    except TooLarge as error:
+        return None, f"{error.there}, larger than the {error.limit} that an output may have here"
+    except OSError:
+        return None, ""
+    return content.decode("utf-8", "surrogateescape"), ""
 
 
 def _work(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def fractal_package(pytestconfig: pytest.Config) -> Package:
     """The package of `--fractal-package`: its `wheel`, `manifest`, `tasks` and `environment`."""
     from pytest_fractal.api import Package
     from pytest_fractal.errors import BadInput, HarnessError
-    from pytest_fractal.pytest_plugin.items import only_candidate
+    from pytest_fractal.pytest_plugin.suite import only_candidate
 
     try:
         return Package(only_candidate(pytestconfig))

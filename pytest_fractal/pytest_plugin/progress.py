@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
 from pytest_fractal.engine import Check
 from pytest_fractal.report.overview import escape_control_chars
 
@@ -12,10 +12,10 @@ from pytest_fractal.report.overview import escape_control_chars
 def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
     """What these checks wait for; empty when it is nothing that takes its time."""
     work = dict.fromkeys(
-        key
+        fact
         for check in checks
         if check.needs_process and check.task is not None
-        for key in candidate.work(check.task, check.sample)
+        for fact in candidate.work(check.task, check.sample)
     )
     store = candidate.store
     name = escape_control_chars(
@@ -23,10 +23,10 @@ def progress(candidate: Candidate, checks: Iterable[Check]) -> str:
     )
     if not work:
         return ""
-    if candidate.has_wheel and not store.has("install"):
-        doing = "installing" if store.has("environment") else "making the environment of"
+    if candidate.has_wheel and not store.has(INSTALLATION):
+        doing = "installing" if store.has(ENVIRONMENT) else "making the environment of"
         return with_output(f"fractal: {doing} {name}", candidate)
-    done = sum(store.has(key) for key in work)
+    done = sum(store.has(fact) for fact in work)
     if done == len(work):
         return ""
     return f"fractal: {done} of {len(work)} commands have run, {name}"

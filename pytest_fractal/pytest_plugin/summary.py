@@ -19,8 +19,14 @@ _WIDEST = 100
 class Summary:
     """The hooks that write it. `reports` gives the result of each candidate."""
 
-    def __init__(self, reports: Callable[[], Iterable[CandidateReport]], strict: bool) -> None:
+    def __init__(
+        self,
+        reports: Callable[[], Iterable[CandidateReport]],
+        is_complete: Callable[[], bool],
+        strict: bool,
+    ) -> None:
         self._ask = reports
+        self._is_complete = is_complete
         self._strict = strict
         self._ours: dict[str, list[pytest.TestReport]] = {}
 
@@ -69,7 +75,8 @@ class Summary:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None:
             return
-        finished = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        finished = ended and self._is_complete()
         for report in self._reports():
             for line in text.conclusion_lines(report, self._strict, finished):
                 reporter._tw.line(escape_control_chars(line.text), **line.markup)

@@ -43,7 +43,11 @@ def format_of(path: Path) -> Format:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report to `path` in UTF-8, in the format of its suffix; replaces it at once."""
+    """Write the report to `path` in UTF-8, in the format of its suffix; replaces it at once.
+
+    A folder that is missing is made. Raises `OSError`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     # Half of a surrogate pair, as a broken manifest may have it, becomes a JSON escape.
     partial.write_text(format_of(path).render(report), "utf-8", "backslashreplace")

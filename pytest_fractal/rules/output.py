@@ -331,8 +331,8 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
                 run,
                 execution,
                 "a file at the path of the second option",
-                f"{obstacle}, which the server cannot read",
-                "write the update to this very path, or nothing",
+                obstacle,
+                "write nothing but the update to this very path, or nothing at all",
             )
         return
     text = _read(execution)

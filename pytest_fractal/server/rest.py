@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pytest_fractal.processes.processes import cancellable_sleep
 from pytest_fractal.server.client import Broke, Client, Refused
@@ -20,25 +21,24 @@ JobEnd = tuple[Outcome, str, str, Mapping[str, Any]]
 """How something ended: the outcome, the last status, the server's words, and more."""
 
 
+@dataclass(eq=False)
 class RestServer:
     """A running server; see `Server`. It can be handed to the other processes of a run."""
 
-    user: str
+    user: ClassVar[str]
     """Its administrator."""
 
-    def __init__(
-        self, version: str, folder: Path, url: str, serving: ServerProcess, password: str
-    ) -> None:
-        self.name = f"fractal-server {version}"
-        self.folder = folder
-        self.url = url
-        self.serving = serving
-        self.password = password
-        self._client: Client | None = None
+    version: str
+    folder: Path
+    url: str
+    serving: ServerProcess
+    password: str = field(repr=False)
+    name: str = field(init=False)
+    # Each process of the run has a client of its own.
+    _client: Client | None = field(init=False, repr=False, default=None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Each process of the run has a client of its own.
-        return {**vars(self), "_client": None}
+    def __post_init__(self) -> None:
+        self.name = f"fractal-server {self.version}"
 
     @property
     def client(self) -> Client:

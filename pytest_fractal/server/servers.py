@@ -69,6 +69,8 @@ class Server(Protocol):
 _MODULES: Final[Mapping[str, ModuleType]] = {"1": version1, "2": version2}
 """By the version of the manifest that they take, which is their own major version."""
 
+_KINDS: Final[Mapping[str, type[Server]]] = {"1": version1.Server1, "2": version2.Server2}
+
 
 @dataclass(frozen=True)
 class ServerRelease:
@@ -103,6 +105,11 @@ class ServerRelease:
                 f"known to be good is {_MODULES[generation].DEFAULT if generation else good}"
             )
         return cls(major, asked)
+
+    @property
+    def kind(self) -> type[Server]:
+        """The class of what `start` returns: a dataclass."""
+        return _KINDS[self.generation]
 
     def environment(self) -> Environment:
         """Where it is installed, which is made if need be.

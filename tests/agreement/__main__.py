@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pytest_fractal.candidate.store import Store
+from pytest_fractal.candidate.store import Fact, Sharing, Store
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.server import version1
@@ -72,26 +72,38 @@ def gather(generation: str, work: Path) -> document.Results:
     def judge(name: str, environment: Environment = server) -> Judge:
         return Judge(generation, environment, work / name)
 
-    store = Store(work / "results")
+    # Not with a key that only memory holds: the next run goes on with them.
+    store = Store(Sharing(work / "results", b"kept between runs"))
     rows: list[Row] = _kept(
-        store, "packages", lambda: judge_cases(packages, judge("packages"), fully=True)
+        store,
+        Fact("packages", list[Row]),
+        lambda: judge_cases(packages, judge("packages"), fully=True),
     )
     tell("packages are judged")
-    rows = [*rows, *_kept(store, "mutants", lambda: judge_cases(mutated, judge("judged")))]
+    rows = [
+        *rows,
+        *_kept(store, Fact("mutants", list[Row]), lambda: judge_cases(mutated, judge("judged"))),
+    ]
     tell("mutants are judged")
     family = FAMILIES[generation]
     written: list[Row] = _kept(
-        store, "outputs", lambda: judge_outputs(family, list(family.outputs()), judge("outputs"))
+        store,
+        Fact("outputs", list[Row]),
+        lambda: judge_outputs(family, list(family.outputs()), judge("outputs")),
     )
     tell(f"{len(written)} outputs are judged")
     sample = rest.chosen([*packages, *mutated], rows)
-    asked: list[rest.Asked] = _kept(store, "asked", lambda: rest.ask(generation, sample))
+    asked: list[rest.Asked] = _kept(
+        store, Fact("asked", list[rest.Asked]), lambda: rest.ask(generation, sample)
+    )
     tell(f"{len(asked)} candidates have been asked of servers behind sockets")
     older_rows: list[Row] = []
     if generation == "1":
         older = server_environment(version1.recipe(OLDER))
         some = mutated[::3]
-        older_rows = _kept(store, "older", lambda: judge_cases(some, judge("older", older)))
+        older_rows = _kept(
+            store, Fact("older", list[Row]), lambda: judge_cases(some, judge("older", older))
+        )
         tell(f"fractal-server {OLDER} has judged every third mutant")
     return document.Results(
         generation=generation,
@@ -103,8 +115,8 @@ def gather(generation: str, work: Path) -> document.Results:
     )
 
 
-def _kept(store: Store, key: str, gather: Callable[[], T]) -> T:
-    """What has been judged under `key`, now or before; a failure of the machine is not kept."""
+def _kept(store: Store, fact: Fact[T], gather: Callable[[], T]) -> T:
+    """What has been judged as `fact`, now or before; a failure of the machine is not kept."""
 
     def tried() -> T:
         try:
@@ -112,7 +124,7 @@ def _kept(store: Store, key: str, gather: Callable[[], T]) -> T:
         except HarnessError as error:
             raise RuntimeError(str(error)) from error
 
-    return store.once(key, tried)
+    return store.once(fact, tried)
 
 
 def bases(generation: str, good: list[Path], work: Path) -> list[Base]:

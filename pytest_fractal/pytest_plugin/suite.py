@@ -1,0 +1,410 @@
+"""The suite as pytest sees it: the hooks of a run that judges candidates."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import TypeAdapter
+
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.engine import Check, Engine, Key
+from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
+from pytest_fractal.pytest_plugin.progress import progress, with_output
+from pytest_fractal.pytest_plugin.status_line import LiveLine
+from pytest_fractal.pytest_plugin.summary import Summary
+from pytest_fractal.report import formats, text
+from pytest_fractal.report.model import CandidateReport, Report
+from pytest_fractal.report.overview import escape_control_chars
+from pytest_fractal.session import Session, SharedRun
+from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
+
+_SUITE: Final = pytest.StashKey["Suite"]()
+_WORKER_KEY: Final = "fractal_run"
+_VERDICT: Final = TypeAdapter(Verdict)
+
+_TestStatus = tuple[str, str, tuple[str, Mapping[str, bool]]]
+_LETTERS: Final[Mapping[str, _TestStatus]] = {
+    Outcome.WARN: ("warned", "w", ("WARNED", {"yellow": True})),
+    Outcome.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
+}
+_SKIPS: Final[Mapping[SkipKind, _TestStatus]] = {
+    SkipKind.NOT_APPLICABLE: ("", "-", ("DOES NOT APPLY", {})),
+    SkipKind.NOT_CHECKED: ("unchecked", "u", ("NOT CHECKED", {"yellow": True})),
+    SkipKind.IGNORED: ("ignored", "i", ("IGNORED", {"yellow": True})),
+}
+
+
+class Suite:
+    """The hooks of a run that has candidates; registered when there are some."""
+
+    def __init__(
+        self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, alone: bool
+    ) -> None:
+        worker = getattr(config, "workerinput", None)
+        self._worker = worker is not None
+        self.config = config
+        self.session = Session(
+            specs,
+            settings,
+            config.rootpath,
+            shared=_shared_run(worker[_WORKER_KEY]) if worker else None,
+            workers=worker["workercount"] if worker else 1,
+            number=int(worker["workerid"].removeprefix("gw")) if worker else 0,
+        )
+        config.add_cleanup(self.session.close)
+        _end_as_by_ctrl_c(config)
+        self._wanted = self._take_arguments(alone)
+        # By what it is about: a plugin may run an item again.
+        self._verdicts: dict[str, dict[Key, Verdict]] = {
+            anchor: {} for anchor in self.session.engines
+        }
+        self._selected: set[tuple[str, str, str | None, str | None]] = set()
+        self.checks: dict[str, list[Check]] | None = None
+        """The selected checks; None until they are known."""
+        self._prepared = False
+        self._forged: list[Path] = []
+        """Facts that another process has changed; known at the end."""
+        config.stash[_SUITE] = self
+        self._summary = Summary(self._judged, self._is_complete, settings.strict)
+        config.pluginmanager.register(self._summary, "fractal-summary")
+
+    def _take_arguments(self, alone: bool) -> dict[str, list[str]]:
+        """Take the node ids of ours off the command line; pytest knows no such files.
+
+        This happens in every worker too: xdist hands each the original command line.
+        """
+        config = self.config
+        ours: dict[str, list[str]] = {}
+        others = []
+        for argument in config.args:
+            path, colons, name = argument.partition("::")
+            here = os.path.relpath(config.invocation_params.dir / path, config.rootpath)
+            # As node ids are printed, or as the shell completes them in a folder below.
+            anchor = next((one for one in (path, here) if one in self.session.engines), None)
+            if anchor is None:
+                others.append(argument)
+            else:
+                ours.setdefault(anchor, []).extend([name] if colons else [])
+        if ours:
+            config.args[:] = others
+            return ours
+        if alone:
+            config.args[:] = []
+            config.args_source = config.ArgsSource.ARGS
+        return {anchor: [] for anchor in self.session.engines}
+
+    def prepare(self) -> None:
+        """Learn the tasks; building can take long, so a terminal shows what is being done."""
+        if self._prepared:
+            return
+        live = Live(self, None if self._worker else _terminal(self.config))
+        try:
+            self.session.prepare(live.begins)
+            plans = {anchor: engine.plan() for anchor, engine in self.session.engines.items()}
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from None
+        except Exception as error:
+            # Before there are checks to carry a verdict, one sentence ends the run.
+            pytest.exit(escape_control_chars(failure(error)), pytest.ExitCode.INTERNAL_ERROR)
+        finally:
+            live.line.hide()
+        if live.line.visible:
+            self.config.pluginmanager.register(live, "fractal-live")
+        for anchor, wanted in self._wanted.items():
+            checks = {check.name for check in plans[anchor]}
+            for name in wanted:
+                if name not in checks:
+                    raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
+        self._prepared = True
+
+    def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
+        """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
+        anchor = next(one for one, known in self.session.engines.items() if known is engine)
+        settings = self.session.settings
+        return any(
+            (anchor, root.code, root.task, root.sample) in self._selected
+            or any(
+                root.code.startswith(pattern.code) and pattern.task in (None, root.task)
+                for pattern in settings.ignore
+            )
+            for root in verdict.blockers
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker where this run keeps its facts, and how to know them.
+
+        This goes through a pipe: no other process sees the key.
+        """
+        shared = self.session.share_facts()
+        node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
+
+    def pytest_report_header(self) -> list[str]:
+        """Build, and say what is judged."""
+        self.prepare()
+        lines = [line for report in self._reports() for line in text.header_lines(report)]
+        return list(map(escape_control_chars, lines))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Build, where no header was asked for."""
+        self.prepare()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Add the candidates to what the session collects from files."""
+        report = yield
+        if isinstance(collector, pytest.Session) and report.passed:
+            report.result = [*report.result, *self._collectors(collector)]
+        return report
+
+    def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
+        for anchor, wanted in self._wanted.items():
+            yield CandidateCollector.from_parent(
+                session,
+                name=anchor,
+                nodeid=anchor,
+                path=self.config.rootpath / anchor,
+                suite=self,
+                anchor=anchor,
+                wanted=wanted,
+            )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start the commands of all selected items, now that they are known."""
+        items = [item for item in session.items if isinstance(item, CheckItem)]
+        self.checks = {}
+        for anchor, engine in self.session.engines.items():
+            checks = [item.check for item in items if item._engine is engine]
+            self.checks[anchor] = checks
+            for check in checks:
+                self._selected.add((anchor, *check.key))
+            if checks and not self.config.option.collectonly:
+                engine.run_ahead(checks, self.session.width, self.session.share)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn which checks the workers make."""
+        self.checks = {}
+        for anchor, engine in self.session.engines.items():
+            names = {name for one in ids if (name := one.removeprefix(f"{anchor}::")) != one}
+            self.checks[anchor] = [check for check in engine.plan() if check.name in names]
+
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Say what the first slow verdict waits for."""
+        checks = [item for item in items if isinstance(item, CheckItem)]
+        if self.config.option.collectonly:
+            return []
+        specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
+        there = self.session.settings.environment is not None
+        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
+        lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
+        candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        return lines + sorted(
+            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            for one in candidates
+        )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Hand the verdict on with the report: it may have to travel to another process.
+
+        The reader sees the verdict and no traceback of ours, also where `setup` failed.
+        """
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, VerdictFailed):
+            report.longrepr = escape_control_chars(text.verdict_text(call.excinfo.value.verdict))
+        if isinstance(item, CheckItem) and item.verdict is not None:
+            judged = call.when == "call" or (call.when == "setup" and not report.passed)
+            if judged:
+                anchor = item.nodeid.partition("::")[0]
+                report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the verdict for the summary."""
+        if (told := getattr(report, "fractal", None)) is not None:
+            anchor, verdict = json.loads(told)
+            judged = _VERDICT.validate_python(verdict)
+            self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
+
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
+        """Letters and words of their own for warnings, and for what is blocked or not checked.
+
+        What does not apply has no category: it leaves the counts.
+        """
+        told = getattr(report, "fractal", None)
+        if told is None or report.failed:
+            return None
+        verdict = json.loads(told)[1]
+        if verdict["outcome"] == Outcome.SKIP:
+            return _SKIPS[SkipKind(verdict["skip"])]
+        return _LETTERS.get(verdict["outcome"])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the reports that were asked for."""
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if self._worker and ended:
+            # Another worker may be waiting for what this one gathers.
+            for engine in self.session.engines.values():
+                engine.drain()
+        if self._worker or not self._prepared or self.config.option.collectonly:
+            return
+        stores = [engine.candidate.store for engine in self.session.engines.values()]
+        self._forged = [file for store in stores for file in store.forged()]
+        if self._forged and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        complete = ended and self._is_complete()
+        report = Report(tuple(self._reports()), self.session.settings.strict, complete)
+        for path in self.session.settings.reports:
+            try:
+                formats.write(report, path)
+            except OSError as error:
+                pytest.exit(f"{path}: the report cannot be written: {machine_fault(error)}", 3)
+
+    @property
+    def _unjudged(self) -> int | None:
+        """How many of the selected checks have no verdict; None while they are unknown."""
+        if self.checks is None:
+            return None
+        return sum(
+            check.key not in self._verdicts[anchor]
+            for anchor, checks in self.checks.items()
+            for check in checks
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """A line a task, the warnings, and where the time went."""
+        if not self._prepared or self.config.option.collectonly:
+            return
+        if self._unjudged or self._forged:
+            terminalreporter.section("fractal: incomplete")
+        if self._forged:
+            first = escape_control_chars(str(self._forged[0]))
+            terminalreporter.line(
+                f"facts of this run were changed by another process, such as {first}: "
+                "by a task, by a build, or by somebody else on this machine"
+            )
+        if self._unjudged:
+            counted = sum(map(len, (self.checks or {}).values()))
+            terminalreporter.line(f"{self._unjudged} of {counted} checks have no verdict")
+        self._summary.write_summary(terminalreporter)
+
+    def _judged(self) -> Iterator[CandidateReport]:
+        """The reports that a terminal tells of: none where nothing was to be judged."""
+        if self._prepared and not self._worker and not self.config.option.collectonly:
+            yield from self._reports()
+
+    def _is_complete(self) -> bool:
+        return self._unjudged == 0 and not self._forged
+
+    def _reports(self) -> Iterator[CandidateReport]:
+        for anchor, verdicts in self._verdicts.items():
+            yield self.session.report(anchor, list(verdicts.values()))
+
+
+def _shared_run(told: Sequence[str]) -> SharedRun:
+    folder, key = told
+    return SharedRun(Path(folder), bytes.fromhex(key))
+
+
+def _end_as_by_ctrl_c(config: pytest.Config) -> None:
+    """Let SIGTERM end this run as Ctrl-C does: a cancelled CI job leaves nothing behind either."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.add_cleanup(restore)
+
+
+class Live:
+    """What is being done, on a terminal: registered where there is one."""
+
+    def __init__(self, suite: Suite, terminal: int | None) -> None:
+        self.line = LiveLine(terminal)
+        self._suite = suite
+
+    def begins(self, candidate: Candidate, doing: str) -> None:
+        """Show what begins now, before there are checks."""
+        self.line.show(lambda: with_output(f"fractal: {escape_control_chars(doing)}", candidate))
+
+    def _doing(self) -> str:
+        """What the selected checks wait for."""
+        engines = self._suite.session.engines
+        told = (
+            progress(engines[anchor].candidate, checks)
+            for anchor, checks in (self._suite.checks or {}).items()
+        )
+        return next(filter(None, told), "")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Show nothing any more when the last check is made."""
+        try:
+            return (yield)
+        finally:
+            self.line.hide()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None]:
+        """Show from now on what is waited for, but not while pytest writes."""
+        with self.line.paused():
+            yield
+        self.line.show(self._doing)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None]:
+        """Leave the terminal to what pytest writes."""
+        with self.line.paused():
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None]:
+        """Leave the terminal to what pytest writes."""
+        with self.line.paused():
+            yield
+
+
+def _terminal(config: pytest.Config) -> int | None:
+    """The terminal on which a line may move; None where nobody looks, or others draw."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or not reporter.isatty or config.option.verbose < 0:
+        return None
+    if config.option.capture == "no" or config.option.usepdb or config.option.trace:
+        return None
+    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
+        return None
+    # A descriptor of its own: while a test runs, that of the output is pytest's.
+    terminal = os.dup(1)
+    config.add_cleanup(lambda: os.close(terminal))
+    return terminal
+
+
+def only_candidate(config: pytest.Config) -> Candidate:
+    """The one candidate of a run. Raises `BadInput` when there is none, or several."""
+    suite = config.stash.get(_SUITE, None)
+    engines = list(suite.session.engines.values()) if suite else []
+    if len(engines) != 1:
+        raise BadInput(
+            "the fractal fixtures need exactly one package: --fractal-package=PACKAGE, "
+            "or fractal_package in the ini file"
+        )
+    return engines[0].candidate
