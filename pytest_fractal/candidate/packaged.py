@@ -51,7 +51,7 @@ from pytest_fractal.facts import (
     TreeBuild,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import read_json
+from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
@@ -158,8 +158,10 @@ class Candidate:
             return None
         root = f"{self.wheel.package}/{MANIFEST_NAME}"
         path = next((entry for entry in found if installed_path(entry) == root), found[0])
-        content = self.wheel.read(path)
-        text = read_json(content)
+        size = self.wheel.size(path)
+        text = (
+            too_large(size) if size > MOST_BYTES else read_json(self.wheel.read(path), MOST_LEVELS)
+        )
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
         known = isinstance(version, str | int) and not isinstance(version, bool)
         return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)
