@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BadInput(Exception):
     """What the user typed cannot be used: one sentence, exit status 4.
@@ -17,3 +20,19 @@ class HarnessError(Exception):
     A rule whose evidence ends in this gets the outcome `error`, never `fail`:
     the candidate is not to blame.
     """
+
+
+@contextmanager
+def faults_as_errors(doing: str) -> Iterator[None]:
+    """Turn an unexpected exception, which is a fault of ours, into a `HarnessError`.
+
+    `doing` says in its sentence what was going on, such as `planning the checks`.
+    """
+    try:
+        yield
+    except (BadInput, HarnessError):
+        raise
+    except Exception as error:
+        raise HarnessError(
+            f"pytest-fractal itself failed while {doing}: {type(error).__name__}: {error}"
+        ) from error

@@ -95,6 +95,7 @@ class Candidate:
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self._installer: Installer = INSTALLERS[settings.installer]()
+        self._made_samples: dict[str, Sample] = {}
 
     @cached_property
     def interpreter(self) -> Interpreter:
@@ -140,7 +141,7 @@ class Candidate:
         assert path is not None, "no rule asks for the wheel of a broken build"
         return self.store.once("wheel", lambda: read_wheel(path))
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules that can be asked of it."""
         asked = self.settings.server is not None
@@ -173,6 +174,7 @@ class Candidate:
         if listed is None or listed.generation is None:
             return ()
         tasks: list[Task] = []
+        taken: dict[str, int] = {}
         for index, entry in enumerate(listed.entries):
             if isinstance(entry, dict):
                 name, slug = entry.get("name"), listed.slug(index)
@@ -180,7 +182,7 @@ class Candidate:
                 tasks.append(
                     self._task(
                         index=index,
-                        id=_node_name(slug, {task.id for task in tasks}),
+                        id=_node_name(slug, taken),
                         slug=slug,
                         name=name or slug,
                         entry=entry,
@@ -310,10 +312,22 @@ class Candidate:
 
     def samples_of(self, task: Task) -> tuple[Sample, ...]:
         """The author's samples of a task; for want of any, one that is made from the schema."""
-        own = tuple(sample for sample in self.samples if sample.task.id == task.id)
-        return own or (self._made_sample(task),)
+        return self._own_samples.get(task.id) or (self._made_sample(task),)
+
+    @cached_property
+    def _own_samples(self) -> Mapping[str, tuple[Sample, ...]]:
+        """The author's samples by the ids of their tasks."""
+        own: dict[str, tuple[Sample, ...]] = {}
+        for sample in self.samples:
+            own[sample.task.id] = (*own.get(sample.task.id, ()), sample)
+        return own
 
     def _made_sample(self, task: Task) -> Sample:
+        if task.id not in self._made_samples:
+            self._made_samples[task.id] = self._newly_made_sample(task)
+        return self._made_samples[task.id]
+
+    def _newly_made_sample(self, task: Task) -> Sample:
         given = task.generation.made_sample(task.kind, task.entry)
         arguments = self.sampling(task).made_arguments
         return Sample(
@@ -331,7 +345,7 @@ class Candidate:
             for part in task.run_parts
         }
         own = made if len(made) > 1 else next(iter(made.values()), {})
-        return TaskSamples(task, tuple(one for one in self.samples if one.task.id == task.id), own)
+        return TaskSamples(task, self._own_samples.get(task.id, ()), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
@@ -608,12 +622,18 @@ def _run_key(sample: Sample) -> str:
     return f"run-{_digest(sample.task.id, sample.name)}"
 
 
-def _node_name(slug: str, taken: set[str]) -> str:
+def _node_name(slug: str, taken: dict[str, int]) -> str:
+    """A name for node ids that is not yet `taken`, to which it is added.
+
+    With each taken name stands the number from which to look for the next one like it.
+    """
     # Cut as a file system counts: folders are named like this too.
     safe = re.sub(r"[^\w.+()=@-]", "_", slug).encode()[:100].decode(errors="ignore")
-    name, number = safe, 2
+    name, number = safe, taken.get(safe, 2)
     while name in taken:
         name, number = f"{safe}-{number}", number + 1
+    taken[safe] = number
+    taken.setdefault(name, 2)
     return name
 
 
