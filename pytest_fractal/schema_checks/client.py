@@ -34,7 +34,7 @@ DRAFTS: Final = (
 )
 """The URIs of the drafts that are known, without the `#` that some end with."""
 
-_LONGEST: Final = 2.0
+_LONGEST: Final = 1.0
 _SHORTEST: Final = 0.1
 """Seconds of processor time for one answer. It is halved with each that takes too long, so
 that a thousand bad patterns do not take two thousand seconds, and doubled with each other."""
