@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import chain
 from math import ceil, floor, inf
 from typing import Any, Final, TypeGuard
 from urllib.parse import unquote
@@ -67,7 +68,7 @@ _WORDS: Final = (
 _DEEP: Final = 20
 _MANY: Final = 100
 _LONG: Final = 10_000
-_MOST_VALUES: Final = 10_000
+_MOST_VALUES: Final = 2_000
 _MOST_CHARACTERS: Final = 1_000_000
 """How much is made of one schema; what comes later is null."""
 _MOST_LEVELS: Final = 100
@@ -184,10 +185,9 @@ class _Maker:
         properties = _mapping(schema.get("properties"))
         names: dict[str, None] = dict.fromkeys(schema.get("required", ()))
         least = min(_count(schema, "minProperties"), _MANY)
-        for name in (*properties, *map(str, range(_MANY))):
-            if len(names) >= least:
-                break
-            names.setdefault(name)
+        more = chain(properties, map(str, range(_MANY)))
+        while len(names) < least:
+            names.setdefault(next(more))
         others = schema.get("additionalProperties")
         made: dict[str, Any] = {}
         for name in names:
