@@ -11,7 +11,7 @@ from typing import Any, Final
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.errors import BadInput, HarnessError, failure
+from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
 from pytest_fractal.facts import (
     Build,
     Bundle,
@@ -125,9 +125,17 @@ class Engine:
         self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._stopper = Canceller()
+        self._needs: dict[str, tuple[Rule, ...]] = {}
 
     def plan(self) -> list[Check]:
-        """The checks that the settings select, in the order of the specification."""
+        """The checks that the settings select, in the order of the specification.
+
+        Raises `BadInput`, and `HarnessError` for a fault of ours: nothing can be judged then.
+        """
+        with faults_as_errors("planning the checks"):
+            return self._plan()
+
+    def _plan(self) -> list[Check]:
         settings, tasks = self.candidate.settings, self.candidate.tasks
         checks: list[Check] = []
         for rule in self.candidate.rules:
@@ -267,7 +275,10 @@ class Engine:
 
     def _needed(self, check: Check) -> Iterator[Check]:
         """The checks that must not fail before this one can be judged."""
-        for needed in self._prerequisites(check.rule):
+        code = check.rule.code
+        if code not in self._needs:
+            self._needs[code] = tuple(dict.fromkeys(self._prerequisites(check.rule)))
+        for needed in self._needs[code]:
             # A rule about the package waits for those about tasks, for every task.
             whole = is_about_tasks(needed) and not is_about_tasks(check.rule)
             for task in self.candidate.tasks if whole else (check.task,):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class BadInput(Exception):
@@ -46,3 +48,17 @@ def failure(error: Exception) -> str:
         return "there is not enough memory"
     text = " ".join(str(error).split())
     return f"pytest-fractal itself failed: {type(error).__name__}: {text}".removesuffix(": ")
+
+
+@contextmanager
+def faults_as_errors(doing: str) -> Iterator[None]:
+    """Turn an unexpected exception, which is a fault of ours, into a `HarnessError`.
+
+    `doing` says in its sentence what was going on, such as `planning the checks`.
+    """
+    try:
+        yield
+    except (BadInput, HarnessError):
+        raise
+    except Exception as error:
+        raise HarnessError(f"{failure(error)} (while {doing})") from error

@@ -117,7 +117,13 @@ class TaskList:
 
     def slug(self, index: int) -> str:
         """The slug of the entry with this index: of its name, or its place where that is none."""
-        entry = self.entries[index]
+        return self._slugs[index]
+
+    @cached_property
+    def _slugs(self) -> tuple[str, ...]:
+        return tuple(self._slug(index, entry) for index, entry in enumerate(self.entries))
+
+    def _slug(self, index: int, entry: Any) -> str:
         name = entry.get("name") if isinstance(entry, dict) else None
         if self.generation is None or not isinstance(name, str | int | float):
             return f"task_{index}"
@@ -134,9 +140,8 @@ class TaskList:
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it."""
         here = keys
-        while here and pointer(*here) not in self.text.places:
+        while (place := self.text.places.get(pointer(*here))) is None and here:
             here = here[:-1]
-        place = self.text.places.get(pointer(*here))
         return Finding(
             expected=expected,
             found=found,
@@ -151,11 +156,16 @@ class TaskList:
 
     def task_of(self, keys: Sequence[str | int]) -> str | None:
         """The slug of the task into whose entry the keys lead; None when they lead elsewhere."""
-        for index in range(len(self.entries)):
-            way = self.way(index)
-            if tuple(keys[: len(way)]) == way:
-                return self.slug(index)
-        return None
+        index = self._of_way.get(tuple(keys[: self._way_length]))
+        return None if index is None else self.slug(index)
+
+    @cached_property
+    def _of_way(self) -> Mapping[tuple[str | int, ...], int]:
+        return {self.way(index): index for index in range(len(self.entries))}
+
+    @cached_property
+    def _way_length(self) -> int:
+        return len(self.way(0)) if self.entries else 0
 
     def _unknown_in_entries(self, known: frozenset[str]) -> Iterator[UnknownKey]:
         for index, entry in enumerate(self.entries):
@@ -253,7 +263,7 @@ class Task:
     listed: TaskList = field(repr=False)
     generation: Generation = field(repr=False)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The kind of task, in the generation's own words."""
         return self.generation.kind(self.entry)
@@ -273,7 +283,7 @@ class Task:
         """Its commands that the entry tells of, in the order of their execution."""
         return tuple(Part(self, keys) for keys in self.generation.parts(self.entry))
 
-    @property
+    @cached_property
     def run_parts(self) -> tuple[Part, ...]:
         """Those of its commands that the server executes."""
         return tuple(part for part in self.parts if part.is_run)

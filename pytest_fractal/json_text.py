@@ -1,30 +1,58 @@
 """Reading a JSON file the strict way, with the place of everything in it.
 
 `json` of the standard library accepts keys given twice, NaN and Infinity, and does
-not tell where a value stood. Findings need the line of a JSON pointer, so the text is
-walked once more after it has been found to be JSON; the strings and numbers are still
+not tell where a value stood. Findings need the line of a JSON pointer. Most files are
+never asked for one, and a file may be large: a place is sought when it is asked for,
+and only the containers on the way to it are looked through. What a container holds is
 read by the standard library's own scanner.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import islice
 from json.decoder import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.files import FILE_LIMIT, read_regular
+from pytest_fractal.files import read_regular
 
 Pointer = str
+
+MOST_LEVELS: Final = 255
+"""How deep manifests and samples may be nested.
+
+fractal-server's own limit: from there on pydantic refuses to write a value as JSON
+("Maximum serialization depth exceeded"), and the list of tasks answers with an error.
+"""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""How large a manifest or a sample may be: a thousand times the largest that is known."""
+
 _DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
+_MOST_FAULTS: Final = 100
+_LONGEST_SHOWN: Final = 80
+
+
+class FaultKind(Enum):
+    """In what way a text is not strict JSON."""
+
+    ENCODING = auto()
+    """A byte order mark, or bytes that are not UTF-8."""
+    SYNTAX = auto()
+    NOT_FINITE = auto()
+    """NaN, Infinity, or a number that is read as Infinity."""
+    REPEATED_KEY = auto()
+    TOO_DEEP = auto()
+    TOO_LARGE = auto()
 
 
 @dataclass(frozen=True)
@@ -39,6 +67,7 @@ class JsonPosition:
 class Fault:
     """One way in which a text is not strict JSON."""
 
+    kind: FaultKind
     message: str
     place: JsonPosition | None
     pointer: Pointer | None = None
@@ -53,7 +82,7 @@ class JsonText:
     places: Mapping[Pointer, JsonPosition] = field(repr=False)
     """The place of each member's key, each item, and the root (`""`)."""
     faults: tuple[Fault, ...]
-    """In what it is not strict JSON; empty when all is well."""
+    """In what it is not strict JSON, the first hundred; empty when all is well."""
 
 
 def escape(key: str) -> str:
@@ -66,38 +95,65 @@ def pointer(*keys: str | int) -> Pointer:
     return "".join(f"/{escape(str(key))}" for key in keys)
 
 
-def read_json(content: bytes) -> JsonText:
+def shown(value: Any) -> str:
+    """A value as JSON, cut where it is long; also one that is nested too deeply to be written."""
+    try:
+        text = json.dumps(value, default=str)
+    except (RecursionError, ValueError):
+        # Or an integer of more digits than Python turns into text.
+        kinds = {list: "a list", dict: "an object", int: "a number of thousands of digits"}
+        return kinds.get(type(value), "a value") + (
+            " that is nested too deeply" if isinstance(value, list | dict) else ""
+        )
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
     """Read `content` as strict JSON: UTF-8, no BOM, no NaN, no key twice.
 
-    Never raises: what is wrong is told by the `faults`.
+    With `most_levels`, what is nested deeper than that has a fault and no value. Never
+    raises: what is wrong is told by the `faults`.
     """
     faults = []
     if content.startswith(b"\xef\xbb\xbf"):
-        faults.append(Fault("it begins with a byte order mark (BOM)", JsonPosition(1, 1)))
+        message = "it begins with a byte order mark (BOM)"
+        faults.append(Fault(FaultKind.ENCODING, message, JsonPosition(1, 1)))
         content = content[3:]
+
+    def unread(kind: FaultKind, message: str, place: JsonPosition | None = None) -> JsonText:
+        return JsonText(None, {}, (*faults, Fault(kind, message, place)))
+
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-        place = JsonPosition(before.count(b"\n") + 1, column)
-        message = f"byte 0x{content[error.start]:02x} is not UTF-8"
-        return JsonText(None, {}, (*faults, Fault(message, place)))
+        return unread(
+            FaultKind.ENCODING,
+            f"byte 0x{content[error.start]:02x} is not UTF-8",
+            JsonPosition(before.count(b"\n") + 1, column),
+        )
     try:
-        value = json.loads(text)
+        value, is_strict = _loaded(text)
     except json.JSONDecodeError as error:
-        fault = Fault(f"it is not JSON: {error.msg}", JsonPosition(error.lineno, error.colno))
-        return JsonText(None, {}, (*faults, fault))
+        place = JsonPosition(error.lineno, error.colno)
+        return unread(FaultKind.SYNTAX, f"it is not JSON: {error.msg}", place)
     except RecursionError:
-        return JsonText(None, {}, (*faults, Fault("it is nested too deeply", None)))
+        return unread(FaultKind.TOO_DEEP, "it is nested too deeply")
     except ValueError as error:  # a number of thousands of digits
-        return JsonText(None, {}, (*faults, Fault(f"it cannot be read: {error}", None)))
-    walk = _Walk(text)
-    # The scanner of the standard library nests deeper than a walk in Python can: then
-    # the places behind that depth stay unknown, which is no fault of the file.
-    with contextlib.suppress(RecursionError):
-        walk.value(0, "")
-    return JsonText(value, walk.places, (*faults, *walk.faults))
+        return unread(FaultKind.SYNTAX, f"it cannot be read: {error}")
+    if most_levels is not None and _is_deeper(value, most_levels):
+        return unread(FaultKind.TOO_DEEP, f"it is nested more than {most_levels} levels deep")
+    places = _Places(text)
+    if not is_strict:
+        faults += islice(_faults(text, places), _MOST_FAULTS)
+    return JsonText(value, places, tuple(faults))
+
+
+def too_large(size: int) -> JsonText:
+    """What stands for a file of `size` bytes that is not read, since it is over `MOST_BYTES`."""
+    message = f"it is too large: {size / 1024**2:,.0f} MB, and {MOST_BYTES // 1024**2} are allowed"
+    return JsonText(None, {}, (Fault(FaultKind.TOO_LARGE, message, None),))
 
 
 def read_given_json(path: Path, name: str) -> JsonText:
@@ -106,7 +162,7 @@ def read_given_json(path: Path, name: str) -> JsonText:
     Raises `BadInput`, with the file as `name` and the line, when it cannot be read or is not.
     """
     try:
-        text = read_json(read_regular(path, FILE_LIMIT))
+        text = read_json(read_regular(path, MOST_BYTES), MOST_LEVELS)
     except OSError as error:
         raise BadInput(f"{name}: cannot be read: {error.strerror}") from None
     for fault in text.faults:
@@ -129,75 +185,165 @@ def texts_in(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int,
             waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
-class _Walk:
-    """One pass over a text that is known to be JSON, as Python's `json` takes it."""
+def _loaded(text: str) -> tuple[Any, bool]:
+    """The value of a JSON text, and whether it has no key twice and all numbers are finite."""
+    is_strict = True
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal is_strict
+        made = dict(pairs)
+        is_strict &= len(made) == len(pairs)
+        return made
+
+    def number(written: str) -> float:
+        nonlocal is_strict
+        value = float(written)
+        is_strict &= math.isfinite(value)
+        return value
+
+    value = json.loads(text, object_pairs_hook=members, parse_float=number, parse_constant=number)
+    return value, is_strict
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a value is nested more than so many levels deep."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+class _Places(Mapping[Pointer, JsonPosition]):
+    """Where the parts of a text stand that is known to be JSON, as Python's `json` takes it."""
 
     def __init__(self, text: str) -> None:
-        self.places: dict[Pointer, JsonPosition] = {}
-        self.faults: list[Fault] = []
         self._text = text
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._lines: array[int] | None = None
+        self._inner: dict[int, Mapping[str, tuple[int, int]] | array[int]] = {}
 
-    def value(self, at: int, here: Pointer) -> int:
-        """Walk the value at index `at`, whose pointer is `here`; returns the index behind it."""
-        at = self._skip(at)
-        self.places.setdefault(here, self._place(at))
-        match self._text[at]:
-            case "{":
-                return self._members(at + 1, here)
-            case "[":
-                return self._items(at + 1, here)
-            case '"':
-                return self._string(at)[1]
-        scalar, end = _DECODER.raw_decode(self._text, at)
-        if isinstance(scalar, float) and not math.isfinite(scalar):
-            written = self._text[at:end]
-            message = (
-                f"{written} is not JSON"
-                if written.lstrip("-").isalpha()
-                else (f"{written[:40]} is too large a number, and is read as Infinity")
+    def __getitem__(self, wanted: Pointer) -> JsonPosition:
+        at = value_at = _skip(self._text, 0)
+        if wanted and not wanted.startswith("/"):
+            raise KeyError(wanted)
+        for part in wanted.split("/")[1:]:
+            inner = self._inside(value_at)
+            if isinstance(inner, array):
+                index = int(part) if part.isascii() and part.isdigit() and len(part) < 19 else -1
+                if part != str(index) or not index < len(inner):
+                    raise KeyError(wanted)
+                at = value_at = inner[index]
+                continue
+            try:
+                at, value_at = inner[part.replace("~1", "/").replace("~0", "~")]
+            except KeyError:
+                raise KeyError(wanted) from None
+        return self.position(at)
+
+    def __iter__(self) -> Iterator[Pointer]:
+        waiting = [("", _skip(self._text, 0))]
+        while waiting:
+            here, at = waiting.pop()
+            yield here
+            inner = self._inside(at)
+            waiting += (
+                [(f"{here}/{index}", place) for index, place in enumerate(inner)]
+                if isinstance(inner, array)
+                else [(f"{here}/{escape(key)}", place) for key, (_, place) in inner.items()]
             )
-            self.faults.append(Fault(message, self._place(at), here))
-        return end
 
-    def _string(self, at: int) -> tuple[str, int]:
-        text, end = _DECODER.raw_decode(self._text, at)
-        return str(text), end
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
-    def _members(self, at: int, here: Pointer) -> int:
-        seen: dict[str, JsonPosition] = {}
-        at = self._skip(at)
-        while self._text[at] != "}":
-            place = self._place(at)
-            key, at = self._string(at)
-            there = f"{here}/{escape(key)}"
-            if key in seen:
-                before = seen[key].line
-                message = f"the key {json.dumps(key)} stands here again, first in line {before}"
-                self.faults.append(Fault(message, place, there))
-            seen[key] = self.places[there] = place
-            at = self.value(self._skip(at) + 1, there)
-            at = self._next(at)
-        return at + 1
+    def position(self, at: int) -> JsonPosition:
+        """Line and column of the character with this index."""
+        if self._lines is None:
+            self._lines = array("Q", [0, *(one.end() for one in re.finditer("\n", self._text))])
+        line = bisect_right(self._lines, at)
+        return JsonPosition(line, at - self._lines[line - 1] + 1)
 
-    def _items(self, at: int, here: Pointer) -> int:
-        index = 0
-        at = self._skip(at)
-        while self._text[at] != "]":
-            at = self.value(at, f"{here}/{index}")
-            at = self._next(at)
-            index += 1
-        return at + 1
+    def _inside(self, at: int) -> Mapping[str, tuple[int, int]] | array[int]:
+        """Where the items of the value at an index stand, or its members: key and value."""
+        if at not in self._inner:
+            self._inner[at] = self._looked_through(at)
+        return self._inner[at]
 
-    def _next(self, at: int) -> int:
-        at = self._skip(at)
-        return self._skip(at + 1) if self._text[at] == "," else at
+    def _looked_through(self, at: int) -> Mapping[str, tuple[int, int]] | array[int]:
+        text, opening = self._text, self._text[at]
+        members: dict[str, tuple[int, int]] = {}
+        items: array[int] = array("Q")
+        if opening not in "[{":
+            return members
+        at = _skip(text, at + 1)
+        while text[at] not in "]}":
+            if opening == "{":
+                key_at = at
+                key, at = _DECODER.raw_decode(text, at)
+                at = _skip(text, _skip(text, at) + 1)
+                members[key] = key_at, at
+            else:
+                items.append(at)
+            at = _skip(text, _DECODER.raw_decode(text, at)[1])
+            at = _skip(text, at + 1) if text[at] == "," else at
+        return items if opening == "[" else members
 
-    def _skip(self, at: int) -> int:
-        blanks = _BLANKS.match(self._text, at)
-        assert blanks is not None
-        return blanks.end()
 
-    def _place(self, at: int) -> JsonPosition:
-        line = bisect_right(self._starts, at)
-        return JsonPosition(line, at - self._starts[line - 1] + 1)
+def _faults(text: str, places: _Places) -> Iterator[Fault]:
+    """The keys that are given twice, and the numbers that are not finite, in their order."""
+    open_objects: list[tuple[Pointer, dict[str, JsonPosition] | None, int]] = []
+    """The containers around: pointer, the keys of an object until now, the items of a list."""
+    here, at = "", _skip(text, 0)
+    while True:
+        character = text[at]
+        if character in "[{":
+            open_objects.append((here, {} if character == "{" else None, 0))
+            at += 1
+        elif character in "]}":
+            open_objects.pop()
+            at += 1
+        elif character == ",":
+            at += 1
+        else:
+            scalar, end = _DECODER.raw_decode(text, at)
+            if isinstance(scalar, float) and not math.isfinite(scalar):
+                written = text[at:end]
+                message = (
+                    f"{written} is not JSON"
+                    if written.lstrip("-").isalpha()
+                    else f"{written[:40]} is too large a number, and is read as Infinity"
+                )
+                yield Fault(FaultKind.NOT_FINITE, message, places.position(at), here)
+            at = end
+        at = _skip(text, at)
+        if not open_objects:
+            return
+        if text[at] in ",]}":
+            continue
+        around, keys, number = open_objects[-1]
+        if keys is None:
+            here = f"{around}/{number}"
+            open_objects[-1] = around, None, number + 1
+            continue
+        place = places.position(at)
+        key, at = _DECODER.raw_decode(text, at)
+        here = f"{around}/{escape(key)}"
+        if key in keys:
+            message = f"the key {shown(key)} stands here again, first in line {keys[key].line}"
+            yield Fault(FaultKind.REPEATED_KEY, message, place, here)
+        keys[key] = place
+        at = _skip(text, _skip(text, at) + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    """The index of the first character from `at` on that is no blank of JSON."""
+    blanks = _BLANKS.match(text, at)
+    assert blanks is not None
+    return blanks.end()

@@ -22,9 +22,9 @@ from pytest_fractal.processes import commands
 from pytest_fractal.processes.commands import (
     keeps_access_times,
     make_unread,
-    read_crash,
     was_read,
 )
+from pytest_fractal.processes.tracebacks import read_crash
 from pytest_fractal.report.model import CandidateReport
 
 Outcomes = tuple[str, str, str, str]

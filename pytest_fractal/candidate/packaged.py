@@ -57,7 +57,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import read_json
+from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
@@ -121,6 +121,7 @@ class Candidate:
         self._installer: Installer = INSTALLERS[settings.installer]()
         self._looking = threading.Lock()
         self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
+        self._made_samples: dict[str, Sample] = {}
 
     @cached_property
     def interpreter(self) -> Interpreter:
@@ -171,7 +172,7 @@ class Candidate:
         assert path is not None, "no rule asks for the wheel of a broken build"
         return self.store.once(WHEEL, lambda: read_wheel(path))
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The rules that can be asked of it."""
         asked = self.settings.server is not None
@@ -189,8 +190,10 @@ class Candidate:
             return None
         root = f"{self.wheel.package}/{MANIFEST_NAME}"
         path = next((entry for entry in found if installed_path(entry) == root), found[0])
-        content = self.wheel.read(path)
-        text = read_json(content)
+        size = self.wheel.size(path)
+        text = (
+            too_large(size) if size > MOST_BYTES else read_json(self.wheel.read(path), MOST_LEVELS)
+        )
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
         known = isinstance(version, str | int) and not isinstance(version, bool)
         return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)
@@ -202,6 +205,7 @@ class Candidate:
         if listed is None or listed.generation is None:
             return ()
         tasks: list[Task] = []
+        taken: dict[str, int] = {}
         for index, entry in enumerate(listed.entries):
             if isinstance(entry, dict):
                 name, slug = entry.get("name"), listed.slug(index)
@@ -209,7 +213,7 @@ class Candidate:
                 tasks.append(
                     self._task(
                         index=index,
-                        id=_node_name(slug, {task.id for task in tasks}),
+                        id=_node_name(slug, taken),
                         slug=slug,
                         name=name or slug,
                         entry=entry,
@@ -355,10 +359,22 @@ class Candidate:
 
     def samples_of(self, task: Task) -> tuple[Sample, ...]:
         """The author's samples of a task; for want of any, one that is made from the schema."""
-        own = tuple(sample for sample in self.samples if sample.task.id == task.id)
-        return own or (self._made_sample(task),)
+        return self._own_samples.get(task.id) or (self._made_sample(task),)
+
+    @cached_property
+    def _own_samples(self) -> Mapping[str, tuple[Sample, ...]]:
+        """The author's samples by the ids of their tasks."""
+        own: dict[str, tuple[Sample, ...]] = {}
+        for sample in self.samples:
+            own[sample.task.id] = (*own.get(sample.task.id, ()), sample)
+        return own
 
     def _made_sample(self, task: Task) -> Sample:
+        if task.id not in self._made_samples:
+            self._made_samples[task.id] = self._newly_made_sample(task)
+        return self._made_samples[task.id]
+
+    def _newly_made_sample(self, task: Task) -> Sample:
         given = task.generation.made_sample(task.kind, task.entry)
         arguments = self.sampling(task).made_arguments
         return Sample(
@@ -376,7 +392,7 @@ class Candidate:
             for part in task.run_parts
         }
         own = made if len(made) > 1 else next(iter(made.values()), {})
-        return TaskSamples(task, tuple(one for one in self.samples if one.task.id == task.id), own)
+        return TaskSamples(task, self._own_samples.get(task.id, ()), own)
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""
@@ -716,10 +732,16 @@ def _run_fact(sample: Sample) -> Fact[Run]:
     return RUN.of(sample.task.id, sample.name)
 
 
-def _node_name(slug: str, taken: set[str]) -> str:
+def _node_name(slug: str, taken: dict[str, int]) -> str:
+    """A name for node ids that is not yet `taken`, to which it is added.
+
+    With each taken name stands the number from which to look for the next one like it.
+    """
     # Cut as a file system counts: folders are named like this too.
     safe = re.sub(r"[^\w.+()=@-]", "_", slug).encode()[:100].decode(errors="ignore")
-    name, number = safe, 2
+    name, number = safe, taken.get(safe, 2)
     while name in taken:
         name, number = f"{safe}-{number}", number + 1
+    taken[safe] = number
+    taken.setdefault(name, 2)
     return name

@@ -45,6 +45,10 @@ class InstalledWheel(Wheel):
         """The content of an installed file."""
         return self.contents[entry]
 
+    def size(self, entry: str) -> int:
+        """How many bytes `read` would return."""
+        return len(self.read(entry))
+
 
 def find_environment(folder: Path) -> Environment:
     """The environment in a folder: of venv, conda or pixi.

@@ -133,6 +133,11 @@ class Wheel:
         with _opened(self.path) as archive:
             return archive.read(entry)
 
+    def size(self, entry: str) -> int:
+        """How many bytes `read` would return."""
+        with _opened(self.path) as archive:
+            return archive.getinfo(entry).file_size
+
 
 def installed_path(entry: str) -> str | None:
     """Where a path in the archive comes to lie below site-packages; None for elsewhere."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.json_text import shown
 
 _EXPECTED: Final = {
     "string_type": "a string",
@@ -32,12 +32,6 @@ def faults_of(model: type[BaseModel], value: Any) -> Iterator[ModelFault]:
             yield _fault(detail)
 
 
-def shown(value: Any) -> str:
-    """A value as JSON, cut where it is long."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def _fault(detail: ErrorDetails) -> ModelFault:
     keys = tuple(detail["loc"])
     if detail["type"] == "missing":
@@ -46,4 +40,4 @@ def _fault(detail: ErrorDetails) -> ModelFault:
         expected = detail["msg"].removeprefix("Input should be ").replace("'", '"')
     else:
         expected = _EXPECTED.get(detail["type"], detail["msg"])
-    return ModelFault(keys, expected, json.dumps(detail["input"], default=str))
+    return ModelFault(keys, expected, shown(detail["input"]))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdap
 from pydantic import ValidationError as Invalid
 
 from pytest_fractal.generations import images
-from pytest_fractal.generations.faults import faults_of, shown
+from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -25,6 +25,7 @@ from pytest_fractal.generations.protocol import (
     RunBlocked,
     TaskExecution,
 )
+from pytest_fractal.json_text import shown
 
 Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""

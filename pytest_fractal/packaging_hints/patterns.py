@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from pytest_fractal.schema_checks.client import first_match
+
 
 def ignores(pattern: str, path: PurePosixPath) -> bool:
     """Whether a pattern in the manner of gitignore names the path, or a folder around it."""
@@ -13,7 +15,15 @@ def ignores(pattern: str, path: PurePosixPath) -> bool:
     anchored = "/" in pattern.rstrip("/")
     regex = "" if anchored else "(?:.*/)?"
     regex += pattern_regex(body) + ("/.*" if names_folder else "(?:/.*)?")
-    return re.fullmatch(regex, str(path)) is not None
+    return is_named_by(path, regex)
+
+
+def is_named_by(path: PurePosixPath, regex: str) -> bool:
+    """Whether a regular expression matches the whole path; False where it is none.
+
+    It was made from a pattern of the candidate's, which may take for ever to match.
+    """
+    return first_match(rf"\A(?:{regex})\Z", (str(path),)) is not None
 
 
 def globs(pattern: str, path: PurePosixPath) -> bool:

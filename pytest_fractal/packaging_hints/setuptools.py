@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from pytest_fractal.packaging_hints.patterns import globs, pattern_regex
+from pytest_fractal.packaging_hints.patterns import globs, is_named_by, pattern_regex
 from pytest_fractal.packaging_hints.project_files import (
     CFG,
     PYPROJECT,
@@ -209,7 +209,7 @@ def _template_matches(command: str, words: Sequence[str], path: PurePosixPath) -
 
 
 def _ignores_file(pattern: str, path: PurePosixPath) -> bool:
-    return re.fullmatch(pattern_regex(pattern.lstrip("/")), str(path)) is not None
+    return is_named_by(path, pattern_regex(pattern.lstrip("/")))
 
 
 # setup.cfg

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,13 @@ from typing import Final
 from pytest_fractal.files import FILE_LIMIT, NotRegular, TooLarge, read_regular
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.processes import Finished, clean_environment
+from pytest_fractal.processes.tracebacks import (
+    Crash,
+    ExitSignature,
+    read_crash,
+    without_differences,
+    words_of,
+)
 
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
@@ -28,78 +35,6 @@ OUTPUT: Final = "{output}"
 _DAY_NS: Final = 24 * 3600 * 10**9
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
-_DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\w*\d\w*")
-"""Ids, addresses, times and counts: words with a digit."""
-_TRACEBACK: Final = "Traceback (most recent call last)"
-_FRAME: Final = re.compile(r'^ *File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
-_EXCEPTION: Final = re.compile(
-    r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|NotFound|Iteration))"
-    r"(?:: (?P<message>.*))?$"
-)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One line of a Python traceback."""
-
-    file: str
-    line: int
-    name: str
-
-
-@dataclass(frozen=True)
-class Crash:
-    """The exception that ended a Python program, as its traceback tells."""
-
-    type: str
-    """The name of the exception, without its module."""
-    message: str
-    """Its text, which may have several lines."""
-    frames: tuple[Frame, ...]
-
-    @property
-    def headline(self) -> str:
-        """The exception as the first line of its text has it."""
-        first = self.message.partition("\n")[0]
-        return f"{self.type}: {first}" if first else self.type
-
-    @property
-    def raised_by_import(self) -> bool:
-        """Whether a module failed while it was imported, for whatever reason."""
-        # A script that is run by `python -m` has frames of the interpreter's above it.
-        files = [frame for frame in self.frames if _is_file(frame.file)]
-        return self.cannot_import or any(frame.name == "<module>" for frame in files[1:])
-
-    @property
-    def cannot_import(self) -> bool:
-        """Whether Python did not find what to import, or could not compile it."""
-        if self.type in {"SyntaxError", "IndentationError", "TabError"}:
-            # Not text that the program itself compiles, as `ast.literal_eval` does.
-            return bool(self.frames) and _is_file(self.frames[-1].file)
-        return self.type in {"ImportError", "ModuleNotFoundError"}
-
-
-@dataclass(frozen=True)
-class ExitSignature:
-    """The end of a command, as far as two starts that do the same agree in it."""
-
-    status: int
-    timed_out: bool
-    words: frozenset[str]
-    """What it said: without paths, numbers and ids, and without an order, which sets,
-    threads and progress bars change. Of an uncaught exception, nothing but its text."""
-    frames: tuple[Frame, ...]
-    """Where that exception was raised."""
-
-    def renamed(self, option: str, other: str) -> ExitSignature:
-        """The same, had the command been given the option `other` in place of `option`."""
-        if not _words(option) <= self.words:
-            return self
-        return replace(self, words=self.words - _words(option) | _words(other))
-
-    def without(self, options: Iterable[str]) -> ExitSignature:
-        """The same, but for the words of some options."""
-        return replace(self, words=self.words - _words(" ".join(options)))
 
 
 @dataclass(frozen=True)
@@ -161,7 +96,7 @@ class Start:
             # A path may be broken over two lines of a box.
             text = re.sub(rf"[\s{_BOX}]*".join(map(re.escape, path)), f" {name} ", text)
         frames = self.crash.frames if self.crash is not None else ()
-        return ExitSignature(status, late, _words(_DIFFERS.sub(" ", text)), frames)
+        return ExitSignature(status, late, words_of(without_differences(text)), frames)
 
 
 def start_command(
@@ -244,49 +179,7 @@ def keeps_access_times(folder: Path) -> bool:
     return seen
 
 
-def read_crash(stderr: str) -> Crash | None:
-    """The last Python traceback in an output; None when there is none.
-
-    A syntax error in the script itself comes without the usual headline. Tracebacks
-    that `rich` has drawn end with the exception too, though their frames are lost.
-    """
-    lines = stderr.rstrip().splitlines()
-    headline = max((i for i, line in enumerate(lines) if _TRACEBACK in line), default=None)
-    frames: list[Frame] = []
-    for at, line in enumerate(lines):
-        if at < (headline or 0):
-            continue
-        if frame := _FRAME.match(line):
-            frames.append(Frame(frame["file"], int(frame["line"]), frame["name"] or "<module>"))
-            continue
-        if headline is None and not frames:
-            continue
-        if exception := _EXCEPTION.match(line):
-            message = "\n".join([exception["message"] or "", *lines[at + 1 :]]).rstrip()
-            return Crash(exception["type"].rpartition(".")[2], message, tuple(frames))
-    if headline is None:
-        return None
-    # An exception class with an unusual name: the first line that is not indented.
-    for at, line in enumerate(lines[headline + 1 :], headline + 1):
-        if line and not line[0].isspace() and line[0].isalpha():
-            name, _, message = line.partition(": ")
-            message = "\n".join([message, *lines[at + 1 :]]).rstrip()
-            return Crash(name.rpartition(".")[2], message, tuple(frames))
-    return None
-
-
-def _words(text: str) -> frozenset[str]:
-    # An option `--metadata-out` may be called `metadata_out` by who refuses it.
-    words = (word.replace("-", "_").strip("_") for word in re.findall(r"[\w{}-]+", text))
-    return frozenset(filter(None, words))
-
-
 def _filled(word: str, names: Mapping[str, str]) -> str:
     for name, value in names.items():
         word = word.replace(name, value)
     return word
-
-
-def _is_file(name: str) -> bool:
-    # A file of code, and not of the interpreter's own way to it.
-    return not name.startswith("<") and Path(name).name != "runpy.py"

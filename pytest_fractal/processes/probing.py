@@ -35,7 +35,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Crash, Start
+from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start
+from pytest_fractal.processes.tracebacks import Crash
 
 UNKNOWN: Final = "pytest_fractal_unknown_argument"
 IMPOSSIBLE: Final = "--pytest-fractal-no-such-option"

@@ -12,8 +12,8 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.facts import Command, Installation
-from pytest_fractal.processes.commands import Crash
 from pytest_fractal.processes.probing import UNKNOWN
+from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.rules.registry import Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 

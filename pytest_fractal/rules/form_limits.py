@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pytest_fractal.json_text import shown
+
 Keys = tuple[str | int, ...]
 
 
@@ -109,7 +111,7 @@ def _of_one(
             "E03",
             (*keys, "enum"),
             "choices of one type",
-            _shown(values),
+            shown(values),
             'write all of them as texts, `Literal["1", "auto"]`, and convert in the task',
         )
     if not any(key in schema for key in _SHAPES):
@@ -130,7 +132,7 @@ def _of_one(
             "E07",
             (*keys, "default"),
             "a default without empty texts",
-            _shown(schema["default"]),
+            shown(schema["default"]),
             f"make it optional, `{_name(keys)}: str | None = None`, or leave the empty text out: "
             "the form sends none for a field that is empty",
         )
@@ -179,7 +181,7 @@ def _of_any(
                 "E11" if "enum" in one else "E12",
                 here,
                 "a choice that cannot be null",
-                f"a choice that may be null: {_shown(target)}",
+                f"a choice that may be null: {shown(target)}",
                 f'add a choice for it instead of None: `{name}: Literal[..., "none"] = "none"`',
             )
     primitives = [one["type"] for one in others if one.get("type") in _PRIMITIVES]
@@ -230,7 +232,7 @@ def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation
                 "E22",
                 (*keys, "oneOf", index),
                 "a reference to a model",
-                _shown(one),
+                shown(one),
                 f"let {_name(keys)} be one of several models and nothing else; "
                 "what is no model goes into a model with one field",
             )
@@ -243,7 +245,7 @@ def _untyped(keys: Keys, schema: Any) -> FormLimitation:
         hint = "generate the schema anew with pydantic 2.10 or newer, which tells the type"
     else:
         hint = f"give {_name(keys)} a type hint that is not `Any`: `{_name(keys)}: float`"
-    return FormLimitation("E04", keys, f"one of {', '.join(_SHAPES)}", _shown(schema), hint)
+    return FormLimitation("E04", keys, f"one of {', '.join(_SHAPES)}", shown(schema), hint)
 
 
 def _boolean(keys: Keys) -> FormLimitation:
@@ -296,8 +298,3 @@ def _name(keys: Keys) -> str:
         if key in ("properties", "$defs", "definitions"):
             return str(name)
     return "it"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

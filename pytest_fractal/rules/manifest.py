@@ -20,7 +20,7 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import texts_in
+from pytest_fractal.json_text import FaultKind, shown, texts_in
 from pytest_fractal.packaging_hints.backends import packaging_hint
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
@@ -156,11 +156,10 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             expected="strict JSON: UTF-8 without BOM, each key once, no NaN or Infinity",
             found=fault.message,
-            hint="write null or a number in its place"
-            if "Infinity" in fault.message or "NaN" in fault.message
-            else "keep one of the two"
-            if "again" in fault.message
-            else "fix the text at this place, or write the file anew with a JSON library",
+            hint=_FAULT_HINTS.get(
+                fault.kind,
+                "fix the text at this place, or write the file anew with a JSON library",
+            ),
             file=manifest.path,
             line=fault.place.line if fault.place else None,
             column=fault.place.column if fault.place else None,
@@ -174,6 +173,14 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
             line=1,
             column=1,
         )
+
+
+_FAULT_HINTS: Final = {
+    FaultKind.NOT_FINITE: "write null or a number in its place",
+    FaultKind.REPEATED_KEY: "keep one of the two",
+    FaultKind.TOO_DEEP: "nest less: let schemas refer to parts in `$defs` by `$ref`",
+    FaultKind.TOO_LARGE: "leave out what the server does not read, such as data in a `default`",
+}
 
 
 @rule(
@@ -200,7 +207,7 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     yield manifest.finding(
         "manifest_version",
         expected=known,
-        found=json.dumps(version) if there else "it is missing",
+        found=shown(version) if there else "it is missing",
         hint=f'write "manifest_version": {known}',
         severity=Severity.WARNING if meant and meant.takes_integer_version else None,
     )
@@ -422,7 +429,7 @@ def meta(part: Part) -> Iterator[Finding]:
         yield task.finding(
             key,
             expected="an object",
-            found=json.dumps(value)[:80],
+            found=shown(value),
             hint=f'write "{key}": {{}}, or leave it out',
         )
         return
@@ -445,7 +452,7 @@ def meta(part: Part) -> Iterator[Finding]:
                 key,
                 name,
                 expected=expected,
-                found=json.dumps(given)[:80],
+                found=shown(given),
                 hint=f"write {expected}, as SLURM needs it",
                 severity=Severity.WARNING,
             )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from contextlib import suppress
+from typing import Final
 
-from pytest_fractal.json_text import JsonText, pointer, read_json, texts_in
+from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
 from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Skipped, Source, rule
-from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Execution, Filled, Run, TaskSamples
+from pytest_fractal.schema_checks.client import OverLimit, refusal
 from pytest_fractal.verdicts import Finding, Severity
+
+_LONGEST_EXAMPLE: Final = 2000
 
 
 def _expects_success(sample: Sample) -> Skipped | None:
@@ -234,8 +237,11 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
 
     Such a sample shows that a mistake is told before hours of computing.
     """
-    errors = (schema_error(part, arguments) for part, arguments in filled.parts)
-    by = [f"by the schema ({error.message[:120]})" for error in errors if error]
+    by = []
+    for part, arguments in filled.parts:
+        with suppress(OverLimit):
+            if refused := refusal(part.schema, arguments):
+                by.append(f"by the schema ({refused.message[:120]})")
     endings = {execution.start.finished.ending for execution in run.executions}
     ending = ", ".join(sorted(endings)) or (run.trouble.found if run.trouble else "")
     if run.refused:
@@ -269,6 +275,8 @@ def has_sample(sampling: TaskSamples) -> Iterator[Finding]:
     task = sampling.task
     if not any(sample.expect == "success" and not sample.made for sample in sampling.samples):
         example = json.dumps({"task": task.name, "args": sampling.made_arguments})
+        if len(example) > _LONGEST_EXAMPLE:
+            example = json.dumps({"task": task.name, "args": {}}).replace("{}", "{...}")
         yield task.finding(
             expected="a sample that expects success",
             found=f"{len(sampling.samples)} that expect failure" if sampling.samples else "none",
@@ -337,7 +345,7 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
-    faults = [one for one in text.faults if not one.message.startswith("the key ")]
+    faults = [one for one in text.faults if one.kind is not FaultKind.REPEATED_KEY]
     found = faults[0].message if faults else ""
     # What stands at a place within a text that can be read: NaN or Infinity.
     harmless = bool(faults) and all(one.pointer is not None for one in faults)
@@ -345,7 +353,7 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     if not execution.start.output.strip():
         found = "an empty file"
     elif not (text.value is None or isinstance(text.value, dict)) and (harmless or not found):
-        found, harmless = _short(text.value), False
+        found, harmless = shown(text.value), False
     elif not found and any(
         re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
     ):
@@ -382,8 +390,3 @@ def _finding(
         task=sample.task.slug,
         severity=severity,
     )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

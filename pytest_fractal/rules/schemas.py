@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
-from typing import Any, Final
-from urllib.parse import quote
-
-from jsonschema import (
-    Draft3Validator,
-    Draft4Validator,
-    Draft6Validator,
-    Draft7Validator,
-    Draft201909Validator,
-    Draft202012Validator,
-)
-from jsonschema.exceptions import ValidationError, best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
-from referencing.jsonschema import DRAFT202012, specification_with
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part
-from pytest_fractal.json_text import pointer
+from pytest_fractal.json_text import pointer, shown
 from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
 from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.samples.runs import Filled
+from pytest_fractal.schema_checks.client import (
+    DRAFTS,
+    LATEST,
+    OverLimit,
+    lost_references,
+    refusal,
+    refused_defaults,
+    schema_faults,
+)
 from pytest_fractal.signatures.task_function import Unreadable
 from pytest_fractal.verdicts import Finding, Severity
 
-
-def _multiple_of(
-    validator: Validator, step: float, value: Any, _: object
-) -> Iterator[ValidationError]:
-    """By the digits that are written: to binary fractions, 0.3 is no multiple of 0.1."""
-    if validator.is_type(value, "number") and Fraction(str(value)) % Fraction(str(step)):
-        yield ValidationError(f"{value!r} is not a multiple of {step!r}")
-
-
-_DRAFTS: Final[dict[str, type[Validator]]] = {
-    str(draft.META_SCHEMA["$schema"]).rstrip("#"): extend(  # type: ignore[no-untyped-call]
-        draft, {"multipleOf": _multiple_of}
-    )
-    for draft in (
-        Draft3Validator,
-        Draft4Validator,
-        Draft6Validator,
-        Draft7Validator,
-        Draft201909Validator,
-        Draft202012Validator,
-    )
-}
-_LATEST: Final = str(Draft202012Validator.META_SCHEMA["$schema"])
-_HERE: Final = "urn:pytest-fractal:args-schema"
+T = TypeVar("T")
+_FALLBACK: Final = "http://json-schema.org/draft-07/schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
 
@@ -81,7 +48,7 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
         yield manifest.finding(
             "has_args_schemas",
             expected="true",
-            found="it is missing" if flag is None else json.dumps(flag),
+            found="it is missing" if flag is None else shown(flag),
             hint='write "has_args_schemas": true, and give each task the schema of its arguments',
         )
     version = manifest.value.get("args_schema_version")
@@ -89,7 +56,7 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
         yield manifest.finding(
             "args_schema_version",
             expected=f'how the schemas were made, such as "{generation.schema_version}"',
-            found="it is missing" if version is None else json.dumps(version),
+            found="it is missing" if version is None else shown(version),
             hint=f'write "args_schema_version": "{generation.schema_version}"',
         )
     for index, entry in enumerate(manifest.entries):
@@ -121,43 +88,38 @@ def valid_schema(part: Part) -> Iterator[Finding]:
     """
     schema = schema_of(part)
     declared = schema.get("$schema")
-    drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
+    drafts = [LATEST, _FALLBACK]
     if declared is not None:
-        known = _declared(declared)
-        if known is None:
+        draft = declared.rstrip("#") if isinstance(declared, str) else None
+        if draft not in DRAFTS:
             yield part.schema_finding(
                 "$schema",
                 expected="the URI of a JSON Schema draft, such as "
                 "https://json-schema.org/draft/2020-12/schema",
-                found=json.dumps(declared),
+                found=shown(declared),
                 hint="write the URI of the draft, or remove $schema",
             )
             return
-        drafts = [known]
+        drafts = [draft]
     seen = set()
     for draft in drafts:
-        name = str(draft.META_SCHEMA.get("$schema")).rstrip("#")
-        try:
-            errors = sorted(
-                draft(draft.META_SCHEMA).iter_errors(schema), key=lambda error: error.json_path
-            )
-        except RecursionError:
+        faults = _checked(schema_faults, schema, draft)
+        if faults is None:
             yield part.schema_finding(
                 expected="a schema that a validator can follow to its end",
                 found="it is nested too deeply",
                 hint="nest less, and refer to parts in `$defs` by `$ref`",
             )
             return
-        for error in errors:
-            keys = tuple(error.absolute_path)
+        for keys, message in faults:
             if keys in seen:
                 continue
             seen.add(keys)
             is_type = bool(keys) and keys[-1] == "type"
             yield part.schema_finding(
                 *keys,
-                expected=_TYPES if is_type else f"what {name} allows here",
-                found=json.dumps(error.instance)[:80] if is_type else error.message[:200],
+                expected=_TYPES if is_type else f"what {draft} allows here",
+                found=shown(_at(schema, keys)) if is_type else message,
                 hint=f"write {_TYPES}"
                 if is_type
                 else f"correct {keys[-1]!r}"
@@ -186,7 +148,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
         yield part.schema_finding(
             *(["type"] if "type" in schema else []),
             expected='"type": "object"',
-            found=json.dumps(schema["type"]) if "type" in schema else "no type",
+            found=shown(schema["type"]) if "type" in schema else "no type",
             hint='write "type": "object"',
         )
     properties = schema.get("properties")
@@ -194,7 +156,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
         yield part.schema_finding(
             *(["properties"] if "properties" in schema else []),
             expected="`properties`, an object with a schema for each argument",
-            found=json.dumps(properties)[:80] if "properties" in schema else "no properties",
+            found=shown(properties) if "properties" in schema else "no properties",
             hint='write "properties": {...}',
         )
         return
@@ -204,7 +166,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
                 "properties",
                 name,
                 expected="a schema that is an object",
-                found=json.dumps(value)[:80],
+                found=shown(value),
                 hint='write {} for "anything"' if value is True else "write an object",
             )
 
@@ -223,27 +185,17 @@ def local_references(part: Part) -> Iterator[Finding]:
     Nothing is ever fetched: neither by the server nor by this tool.
     """
     schema = schema_of(part)
-    registry, base = _registry(schema)
-    for keys, inner in _subschemas(schema):
-        reference = inner.get("$ref")
-        if not isinstance(reference, str):
-            continue
-        try:
-            here = registry.resolver(base).lookup(_fragment(keys)).resolver
-            here.lookup(reference)
-        except (Unresolvable, ValueError, TypeError, LookupError) as error:
-            nowhere = isinstance(error, NoSuchAnchor | PointerToNowhere)
-            remote = not nowhere and not reference.startswith("#")
-            yield part.schema_finding(
-                *keys,
-                "$ref",
-                expected="a reference such as #/definitions/NAME to a part of this schema",
-                found=json.dumps(reference)
-                + (", which lies elsewhere" if remote else ", which leads nowhere"),
-                hint="copy what it refers to into `definitions`, and refer to it there"
-                if remote
-                else "add the missing definition, or correct the reference",
-            )
+    for keys, is_remote in _checked(lost_references, schema):
+        yield part.schema_finding(
+            *keys,
+            "$ref",
+            expected="a reference such as #/definitions/NAME to a part of this schema",
+            found=shown(_at(schema, (*keys, "$ref")))
+            + (", which lies elsewhere" if is_remote else ", which leads nowhere"),
+            hint="copy what it refers to into `definitions`, and refer to it there"
+            if is_remote
+            else "add the missing definition, or correct the reference",
+        )
 
 
 @rule(
@@ -345,29 +297,17 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
     The web client fills the default in; the user who leaves it there is refused.
     """
     schema = schema_of(part)
-    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
-    registry, base = _registry(schema)
-    for keys, inner in _subschemas(schema):
-        if "default" not in inner:
-            continue
-        validator = draft({"$ref": base + _fragment(keys)}, registry=registry)
-        try:
-            error = next(iter(validator.iter_errors(inner["default"])), None)
-        except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
-            continue  # other rules tell what is wrong with such a schema
-        if error is not None:
-            at = pointer(*error.absolute_path)
-            at = f"{at}: " if at else ""
-            shown = json.dumps(inner["default"])
-            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-            yield part.schema_finding(
-                *keys,
-                "default",
-                expected="a default that its own schema allows",
-                found=f"{shown}, where {at}{json.dumps(error.instance)} is refused by "
-                f"{error.validator!r}: {json.dumps(error.validator_value)[:80]}",
-                hint="correct the default in the function, or the type of the argument",
-            )
+    for keys, refused in _checked(refused_defaults, schema):
+        at = pointer(*refused.keys)
+        yield part.schema_finding(
+            *keys,
+            "default",
+            expected="a default that its own schema allows",
+            found=f"{shown(_at(schema, (*keys, 'default')))}, where {f'{at}: ' if at else ''}"
+            f"{shown(refused.instance)} is refused by {refused.keyword!r}: "
+            f"{shown(refused.allowed)}",
+            hint="correct the default in the function, or the type of the argument",
+        )
 
 
 @rule(
@@ -390,25 +330,26 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
         raise NotApplicable("the task has no args_schema, see FR201")
     if sample.made:
         raise NotChecked("the task has no sample, see FR407")
-    refused = [
-        (part, error) for part, arguments in judged if (error := schema_error(part, arguments))
+    refusals = [
+        (part, refused)
+        for part, arguments in judged
+        if (refused := _checked(refusal, part.schema, arguments)) is not None
     ]
     if sample.expect == "failure":
         yield Note(
-            f"refused by the schema, as expected: {refused[0][1].message[:200]}"
-            if refused
+            f"refused by the schema, as expected: {refusals[0][1].message}"
+            if refusals
             else "the schema allows it; the command must refuse it, see FR406"
         )
         return
-    for part, error in refused:
-        keys = tuple(error.absolute_path)
+    for part, refused in refusals:
         # What Fractal supplies stands beside the task's own arguments.
-        given = keys and keys[0] in part.reserved.names
-        where, line = sample.place(*(() if given else sample.way_to_args(part)), *keys)
+        given = refused.keys and refused.keys[0] in part.reserved.names
+        where, line = sample.place(*(() if given else sample.way_to_args(part)), *refused.keys)
         yield Finding(
-            expected=f"arguments that the schema allows; {error.validator}: "
-            f"{json.dumps(error.validator_value)[:80]}",
-            found=f"{error.message[:200]}",
+            expected=f"arguments that the schema allows; {refused.keyword}: "
+            f"{shown(refused.allowed)}",
+            found=refused.message,
             hint="correct the sample, or generate the schema anew from the function",
             file=str(sample.file),
             pointer=where,
@@ -417,22 +358,22 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
         )
 
 
-def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | None:
-    """The best reason why a command's schema refuses these arguments; None when it does not."""
-    schema = part.schema
-    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
-    registry, base = _registry(schema)
-    validator = draft({"$ref": base}, registry=registry)
+def _checked(check: Callable[..., T], schema: Mapping[str, Any], *arguments: Any) -> T:
+    """What a check of a schema says. Raises `NotChecked` where that takes too long."""
     try:
-        error: ValidationError | None = best_match(validator.iter_errors(dict(arguments)))
-        return error
-    except (Unresolvable, re.error, RecursionError, ValueError, TypeError):
-        return None  # other rules tell what is wrong with such a schema
+        return check(schema, *arguments)
+    except OverLimit as reason:
+        raise NotChecked(
+            f"applying the schema {reason}; see whether a `pattern` in it goes back "
+            "and forth, as ^(a+)+$ does"
+        ) from None
 
 
-def _declared(uri: object) -> type[Validator] | None:
-    """The validator of the draft with this URI; None when there is no such draft."""
-    return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
+def _at(schema: Any, keys: tuple[str | int, ...]) -> Any:
+    """What stands at a place of a schema."""
+    for key in keys:
+        schema = schema[key]
+    return schema
 
 
 def schema_of(part: Part) -> Mapping[str, Any]:
@@ -440,65 +381,3 @@ def schema_of(part: Part) -> Mapping[str, Any]:
     if not part.has_schema:
         raise NotApplicable("it has no JSON Schema of its arguments, see FR201")
     return part.schema
-
-
-def _registry(schema: Mapping[str, Any]) -> tuple[Registry[Any], str]:
-    """What knows this schema and the parts of it, and fetches nothing; and the schema's URI."""
-    declared = schema.get("$schema")
-    specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
-    root = specification.create_resource(schema)
-    base = (root.id() or "").rstrip("#") or _HERE
-    registry: Registry[Any] = Registry().with_resource(base, root)
-    # An `$id` that is no URI names nothing, nor does what another draft's keyword holds.
-    with contextlib.suppress(ValueError, TypeError):
-        registry = registry.crawl()
-    return registry, base
-
-
-def _fragment(keys: tuple[str | int, ...]) -> str:
-    """The part of a schema to which the keys lead, as a URI has it."""
-    return "#" + quote(pointer(*keys), safe="/", errors="replace")
-
-
-_ONE: Final = frozenset(
-    {
-        "additionalItems",
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
-_LISTS: Final = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
-_MAPS: Final = frozenset(
-    {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
-)
-
-
-def _subschemas(
-    schema: Mapping[str, Any], keys: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
-    """Every schema within the schema, itself included, and the way to each.
-
-    Only keywords are followed: a property may be called `default`, and a default may
-    look like a schema.
-    """
-    yield keys, schema
-    for key, value in schema.items():
-        inner: list[tuple[tuple[str | int, ...], Any]] = []
-        if key in _ONE and isinstance(value, dict):
-            inner = [((key,), value)]
-        elif key in _LISTS and isinstance(value, list):
-            inner = [((key, index), part) for index, part in enumerate(value)]
-        elif key in _MAPS and isinstance(value, dict):
-            inner = [((key, name), part) for name, part in value.items()]
-        for way, part in inner:
-            if isinstance(part, dict):
-                yield from _subschemas(part, (*keys, *way))

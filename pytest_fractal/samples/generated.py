@@ -1,13 +1,22 @@
-"""Making arguments for a task out of its JSON Schema."""
+"""Making arguments for a task out of its JSON Schema.
+
+The schema may be of any form: parts that refer to each other twice thirty levels deep, three
+lists in each other of a hundred items each, or a default of megabytes. So what is merged
+by reference is merged once, and what is made has a limit.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import chain
 from math import ceil, floor, inf
 from typing import Any, Final, TypeGuard
 from urllib.parse import unquote
+
+from pytest_fractal.schema_checks.client import first_match
 
 _FORMATS: Final = {
     "date": "2000-01-01",
@@ -59,7 +68,13 @@ _WORDS: Final = (
 _DEEP: Final = 20
 _MANY: Final = 100
 _LONG: Final = 10_000
+_MOST_VALUES: Final = 2_000
+_MOST_CHARACTERS: Final = 1_000_000
+"""How much is made of one schema; what comes later is null."""
+_MOST_LEVELS: Final = 100
+"""How deeply what a schema gives may be nested; what is nested deeper becomes null."""
 
+_LARGEST: Final = 10**300
 _STRICTEST: Final = {
     "minimum": max,
     "exclusiveMinimum": max,
@@ -76,10 +91,11 @@ def make_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The smallest arguments that the schema asks for: its required properties.
 
     A default is taken where there is one, else the simplest value of the right form.
-    The schema need not be valid; what it leaves open becomes null. Conditions
-    (`not`, `if`, `dependentRequired`) are not heeded, nor patterns that are not simple.
+    The schema need not be valid; what it leaves open becomes null, and so does what is too
+    much. Conditions (`not`, `if`, `dependentRequired`) are not heeded, nor patterns that are
+    not simple.
     """
-    made = _make(schema, schema, ())
+    made = _Maker(schema).make(schema, ())
     return made if isinstance(made, dict) else {}
 
 
@@ -87,42 +103,127 @@ _Way = tuple[str, ...]
 """The references that led to a schema, one or none ("") for each level."""
 
 
-def _make(schema: object, root: Mapping[str, Any], way: _Way) -> Any:
-    if not isinstance(schema, Mapping) or len(way) > _DEEP:
-        return None
-    references = tuple(_references(schema))
-    if set(references) & set(way):
-        return None  # it leads back to itself
-    way = (*way, *(references or ("",)))
-    schema = _flat(schema, root, ())
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if isinstance(choices := schema.get("enum"), list) and choices:
-        return choices[0]
-    kind = schema.get("type")
-    match kind[0] if isinstance(kind, list) and kind else kind:
-        case "object":
-            return _make_object(schema, root, way)
-        case "array":
-            return _make_array(schema, root, way)
-        case "string":
-            return _make_string(schema)
-        case "integer":
-            return _make_number(schema, whole=True)
-        case "number":
-            return _make_number(schema, whole=False)
-        case "boolean":
-            return False
-    return _make_object(schema, root, way) if "properties" in schema else None
+class _Maker:
+    """Makes values of the parts of one schema."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._values = _MOST_VALUES
+        self._characters = _MOST_CHARACTERS
+        self._known: dict[int, tuple[object, Mapping[str, Any], frozenset[str]]] = {}
+        """By the identity of a schema: that schema, and what `_merged` made of it."""
+        self._size: dict[int, int] = {}
+        """By the identity of a value in the schema: how many characters its JSON has."""
+
+    def make(self, schema: object, way: _Way) -> Any:
+        """The simplest value; None where there is none, or no more is to be made."""
+        self._values -= 1
+        if not isinstance(schema, Mapping) or len(way) > _DEEP or self._values < 0:
+            return None
+        flat, references = self._merged(schema)
+        if references.intersection(way):
+            return None  # it leads back to itself
+        way = (*way, *(references or ("",)))
+        for key in ("const", "default"):
+            if key in flat:
+                return self._given(flat[key])
+        if isinstance(choices := flat.get("enum"), list) and choices:
+            return self._given(choices[0])
+        kind = flat.get("type")
+        match kind[0] if isinstance(kind, list) and kind else kind:
+            case "object":
+                return self._make_object(flat, way)
+            case "array":
+                return self._make_array(flat, way)
+            case "string":
+                return self._given(_make_string(flat))
+            case "integer":
+                return _make_number(flat, whole=True)
+            case "number":
+                return _make_number(flat, whole=False)
+            case "boolean":
+                return False
+        return self._make_object(flat, way) if "properties" in flat else None
+
+    def _merged(self, schema: object) -> tuple[Mapping[str, Any], frozenset[str]]:
+        """The schema with its references, its `allOf`, and one of each alternative merged.
+
+        And the references that it has itself, not by way of another.
+        """
+        if id(schema) not in self._known:
+            # Kept with the schema: identities are unique among what is alive.
+            self._known[id(schema)] = schema, *self._merge(_mapping(schema))
+        return self._known[id(schema)][1:]
+
+    def _merge(self, schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
+        flat: dict[str, Any] = {}
+        own: set[str] = set()
+        seen: set[str] = set()
+        waiting = [(schema, True)]
+        while waiting:
+            part, is_own = waiting.pop()
+            _ask_too(flat, part)
+            parts = [(_mapping(inner), is_own) for inner in _parts(part)]
+            if isinstance(reference := part.get("$ref"), str):
+                own |= {reference} if is_own else set()
+                if reference not in seen:
+                    seen.add(reference)
+                    parts.insert(0, (_resolved(reference, self._root), False))
+            waiting += reversed(parts)
+        return flat, frozenset(own)
+
+    def _given(self, value: Any) -> Any:
+        """A value that the schema has, or None where that would be too much."""
+        if not isinstance(value, str | list | dict):
+            return value
+        if id(value) not in self._size:
+            self._size[id(value)] = _size(value)
+        self._characters -= self._size[id(value)]
+        return value if self._characters >= 0 else None
+
+    def _make_object(self, schema: Mapping[str, Any], way: _Way) -> dict[str, Any]:
+        properties = _mapping(schema.get("properties"))
+        names: dict[str, None] = dict.fromkeys(schema.get("required", ()))
+        least = min(_count(schema, "minProperties"), _MANY)
+        more = chain(properties, map(str, range(_MANY)))
+        while len(names) < least:
+            names.setdefault(next(more))
+        others = schema.get("additionalProperties")
+        made: dict[str, Any] = {}
+        for name in names:
+            if self._given(name) is None or self._values < 0:
+                break
+            made[name] = self.make(properties.get(name, others), way)
+        return made
+
+    def _make_array(self, schema: Mapping[str, Any], way: _Way) -> list[Any]:
+        items = schema.get("items")
+        # Before draft 2020-12, `items` was the list.
+        first = schema.get("prefixItems", items if isinstance(items, list) else [])
+        rest = schema.get("additionalItems") if isinstance(items, list) else items
+        most = schema.get("maxItems")
+        made: list[Any] = []
+        for item in first[: max(self._values, 0)] if isinstance(first, list) else ():
+            made.append(self.make(item, way))
+        while len(made) < min(_count(schema, "minItems"), _MANY) and self._values >= 0:
+            made.append(self.make(rest, way))
+            if schema.get("uniqueItems") is True and made[-1] in made[:-1]:
+                made[-1] = _another(self._merged(rest)[0], made)
+        return made[:most] if isinstance(most, int) else made
 
 
-def _references(schema: Mapping[str, Any]) -> Iterator[str]:
-    """What is merged into the schema by reference, though not by way of another."""
-    if isinstance(reference := schema.get("$ref"), str):
-        yield reference
-    for part in _parts(schema):
-        yield from _references(_mapping(part))
+def _size(value: Any) -> int:
+    """How many characters a value has as JSON; more than is allowed where it is too deep."""
+    level, levels = [value], 0
+    while level and levels <= _MOST_LEVELS:
+        level = [
+            part
+            for whole in level
+            if isinstance(whole, dict | list)
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+        ]
+        levels += 1
+    return len(json.dumps(value)) if not level else _MOST_CHARACTERS + 1
 
 
 def _parts(schema: Mapping[str, Any]) -> list[object]:
@@ -131,26 +232,8 @@ def _parts(schema: Mapping[str, Any]) -> list[object]:
     parts: list[object] = list(every) if isinstance(every, list) else []
     for key in ("anyOf", "oneOf"):
         if isinstance(choices := schema.get(key), list):
-            parts += sorted(choices, key=_is_late)[:1]
+            parts += [min(choices, key=_is_late)] if choices else []
     return parts
-
-
-def _flat(schema: Mapping[str, Any], root: Mapping[str, Any], way: _Way) -> Mapping[str, Any]:
-    """The schema with its references, its `allOf`, and one of each alternative merged into it."""
-    flat = {
-        name: value
-        for name, value in schema.items()
-        if name not in ("$ref", "allOf", "anyOf", "oneOf")
-    }
-    parts = _parts(schema)
-    if isinstance(reference := schema.get("$ref"), str):
-        if reference in way:
-            return {}
-        parts.insert(0, _resolved(reference, root))
-        way = (*way, reference)
-    for part in parts:
-        flat = _merged(flat, _flat(_mapping(part), root, way))
-    return flat
 
 
 def _is_late(choice: object) -> bool:
@@ -159,52 +242,28 @@ def _is_late(choice: object) -> bool:
     return "$ref" in choice or choice.get("type") == "number"
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """What both schemas ask for; where that cannot be told, what the first does."""
-    merged = {**other, **one}
-    for key in one.keys() & other.keys():
-        mine, its = one[key], other[key]
-        if key in _STRICTEST and _is_number(mine) and _is_number(its):
-            merged[key] = _STRICTEST[key](mine, its)
-        elif key == "required" and isinstance(mine, list) and isinstance(its, list):
-            merged[key] = mine + [name for name in its if name not in mine]
+def _ask_too(flat: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """Let `flat` ask for what `other` asks for too; where that cannot be told, it stays."""
+    for key, its in other.items():
+        if key in ("$ref", "allOf", "anyOf", "oneOf"):
+            continue
+        mine = flat.get(key)
+        if key == "required" and isinstance(its, list):
+            names = flat.setdefault(key, {})
+            names.update(dict.fromkeys(name for name in its if isinstance(name, str)))
+        elif key == "properties" and isinstance(its, Mapping):
+            properties = flat.setdefault(key, {})
+            for name, schema in its.items():
+                before = properties.setdefault(name, schema)
+                if before is not schema:
+                    properties[name] = {"allOf": [before, schema]}
+        elif key not in flat and key not in ("required", "properties"):
+            flat[key] = its
+        elif key in _STRICTEST and _is_number(mine) and _is_number(its):
+            flat[key] = _STRICTEST[key](mine, its)
         elif key == "enum" and isinstance(mine, list) and isinstance(its, list):
-            merged[key] = [value for value in mine if value in its]
-        elif key == "properties" and isinstance(mine, Mapping) and isinstance(its, Mapping):
-            merged[key] = {
-                **its,
-                **{
-                    name: {"allOf": [value, its[name]]} if name in its else value
-                    for name, value in mine.items()
-                },
-            }
-    return merged
-
-
-def _make_object(schema: Mapping[str, Any], root: Mapping[str, Any], way: _Way) -> dict[str, Any]:
-    properties, required = _mapping(schema.get("properties")), schema.get("required")
-    names = (
-        [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
-    )
-    more = (name for name in [*properties, *map(str, range(_MANY))] if name not in names)
-    missing = min(_count(schema, "minProperties"), _MANY) - len(names)
-    names += [name for name, _ in zip(more, range(missing), strict=False)]
-    others = schema.get("additionalProperties")
-    return {name: _make(properties.get(name, others), root, way) for name in names}
-
-
-def _make_array(schema: Mapping[str, Any], root: Mapping[str, Any], way: _Way) -> list[Any]:
-    items = schema.get("items")
-    # Before draft 2020-12, `items` was the list.
-    first = schema.get("prefixItems", items if isinstance(items, list) else [])
-    rest = schema.get("additionalItems") if isinstance(items, list) else items
-    most = schema.get("maxItems")
-    made = [_make(item, root, way) for item in first] if isinstance(first, list) else []
-    while len(made) < min(_count(schema, "minItems"), _MANY):
-        made.append(_make(rest, root, way))
-        if schema.get("uniqueItems") is True and made[-1] in made[:-1]:
-            made[-1] = _another(_flat(_mapping(rest), root, ()), made)
-    return made[:most] if isinstance(most, int) else made
+            allowed = set(map(json.dumps, its))
+            flat[key] = [value for value in mine if json.dumps(value) in allowed]
 
 
 def _another(schema: Mapping[str, Any], taken: list[Any]) -> Any:
@@ -231,25 +290,22 @@ def _make_string(schema: Mapping[str, Any]) -> str:
     )
     if (form := str(schema.get("format"))) in _FORMATS:
         return _FORMATS[form]
+    most = most if isinstance(most, int) else _LONG
     if isinstance(pattern, str):
-        for text in _texts(pattern, least):
-            if least <= len(text) <= (most if isinstance(most, int) else inf):
-                return text
-    return "text".ljust(least, "x")[: most if isinstance(most, int) else None]
+        texts = tuple(text for text in _texts(pattern, least) if least <= len(text) <= most)
+        if (index := first_match(pattern, texts)) is not None:
+            return texts[index]
+    return "text".ljust(least, "x")[: max(most, 0)]
 
 
 def _texts(pattern: str, length: int) -> Iterator[str]:
-    """Texts that the pattern allows."""
-    try:
-        allowed = re.compile(pattern)
-    except re.error:
-        return
+    """Texts of which a simple pattern allows one, the likeliest first."""
     literal = re.sub(r"\\(\W)", r"\1", pattern.removeprefix("^").removesuffix("$"))
     for word in (*_WORDS, literal):
-        # A pattern may allow the longer word that is asked for, and not this one.
-        for text in (word, word.ljust(length, word[-1:] or "x")):
-            if allowed.search(text):
-                yield text
+        yield word
+        if len(word) < length:
+            # A pattern may allow the longer word that is asked for, and not this one.
+            yield word.ljust(length, word[-1:] or "x")
 
 
 def _make_number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
@@ -287,6 +343,8 @@ def _make_number(schema: Mapping[str, Any], *, whole: bool) -> int | float:
     if low is not None and high is not None:
         tried.append((low + high) / 2)
     number = next((number for number in tried if allowed(number)), Fraction(1))
+    if abs(number) > _LARGEST:
+        return 1  # beyond what other readers of JSON take, and Python writes
     return int(number) if number.denominator == 1 else float(number)
 
 

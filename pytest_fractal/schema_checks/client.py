@@ -1,0 +1,195 @@
+"""What JSON Schemas allow and patterns match, asked of a helper process with a limit.
+
+Answers depend on the arguments alone. The helper starts with the first question, and ends
+with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from pytest_fractal.errors import HarnessError
+
+Keys = tuple[str | int, ...]
+
+LATEST: Final = "https://json-schema.org/draft/2020-12/schema"
+DRAFTS: Final = (
+    "http://json-schema.org/draft-03/schema",
+    "http://json-schema.org/draft-04/schema",
+    "http://json-schema.org/draft-06/schema",
+    "http://json-schema.org/draft-07/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    LATEST,
+)
+"""The URIs of the drafts that are known, without the `#` that some end with."""
+
+_LONGEST: Final = 1.0
+_SHORTEST: Final = 0.1
+"""Seconds of processor time for one answer. It is halved with each that takes too long, so
+that a thousand bad patterns do not take two thousand seconds, and doubled with each other."""
+_BOOTSTRAP: Final = """
+import sys
+sys.path += sys.argv[1:]
+from pytest_fractal.schema_checks.helper import main
+main()
+"""
+_VARIABLES: Final = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+
+
+class OverLimit(Exception):
+    """The answer takes too long; the message says so in a sentence without its subject."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a schema refuses a value."""
+
+    keys: Keys
+    """The way to the place in the value that is refused."""
+    message: str
+    keyword: str | None
+    """The keyword of the schema that refuses it; None for the schema `false`."""
+    instance: Any
+    """What stands at that place."""
+    allowed: Any
+    """The value of the keyword."""
+
+
+def schema_faults(schema: Mapping[str, Any], draft: str) -> list[tuple[Keys, str]] | None:
+    """Where a schema is not valid by one of `DRAFTS`: the way there, and a message.
+
+    None when it is nested too deeply to be followed.
+    """
+    faults = _HELPER.ask("faults", schema, draft)
+    return None if faults is None else [(tuple(keys), message) for keys, message in faults]
+
+
+def lost_references(schema: Mapping[str, Any]) -> list[tuple[Keys, bool]]:
+    """The ways to each `$ref` that does not resolve within a valid schema.
+
+    With each, whether it leads elsewhere, not merely to what is not there.
+    """
+    return [(tuple(keys), remote) for keys, remote in _HELPER.ask("references", schema)]
+
+
+def refused_defaults(schema: Mapping[str, Any]) -> list[tuple[Keys, Refusal]]:
+    """The ways to each part of a valid schema that refuses its own `default`, and why."""
+    return [(tuple(keys), _refusal(told)) for keys, told in _HELPER.ask("defaults", schema)]
+
+
+def refusal(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Refusal | None:
+    """The best reason why a schema refuses these arguments; None when it allows them."""
+    told = _HELPER.ask("refusal", schema, arguments)
+    return None if told is None else _refusal(told)
+
+
+@lru_cache(1024)
+def first_match(pattern: str, texts: tuple[str, ...]) -> int | None:
+    """The index of the first text in which the pattern is found, as Python's `re` reads it.
+
+    None when there is none, when it is no pattern, and when finding that takes too long.
+    """
+    try:
+        index: int | None = _HELPER.ask("match", {}, pattern, texts)
+    except OverLimit:
+        return None
+    return index
+
+
+def _refusal(told: Sequence[Any]) -> Refusal:
+    keys, message, keyword, instance, allowed = told
+    return Refusal(tuple(keys), message, keyword, instance, allowed)
+
+
+class _Helper:
+    """The process that answers, one question after the other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+        self._limit = _LONGEST
+
+    def ask(self, operation: str, schema: Mapping[str, Any], *arguments: Any) -> Any:
+        """Its answer. Raises `OverLimit` when that takes too long or too much memory."""
+        with self._lock:
+            limit = self._limit
+            request = f"{json.dumps([operation, limit, arguments])}\n{json.dumps(schema)}\n"
+            try:
+                answer = self._exchange(request)
+            except BaseException:  # Ctrl-C too: the next answer would be that to this question
+                self._end(kill=True)
+                raise
+            if answer:
+                self._limit = min(_LONGEST, 2 * limit)
+                told = json.loads(answer)
+                if "failed" in told:
+                    raise HarnessError(f"a JSON Schema could not be checked: {told['failed']}")
+                if "memory" in told:
+                    raise OverLimit("takes too much memory")
+                return told["answer"]
+            status = self._end()
+            if status == -signal.SIGPROF:
+                self._limit = max(_SHORTEST, limit / 2)
+                raise OverLimit(f"takes more than {limit:g} s")
+            raise HarnessError(f"the process that checks JSON Schemas ended with status {status}")
+
+    def close(self) -> None:
+        """End the process, if it was ever started."""
+        with self._lock:
+            self._end()
+
+    def _exchange(self, request: str) -> str:
+        process = self._process
+        if process is None or self._owner != os.getpid():
+            process = self._process = self._started()
+            self._owner = os.getpid()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return process.stdout.readline()
+
+    def _started(self) -> subprocess.Popen[str]:
+        # Its own modules first, and only then what this process finds elsewhere.
+        places = [place for place in sys.path if os.path.isabs(place)]  # noqa: PTH117 - a text
+        return subprocess.Popen(
+            [sys.executable, "-I", "-c", _BOOTSTRAP, *places],
+            env={name: os.environ[name] for name in _VARIABLES if name in os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="ascii",
+            start_new_session=True,  # Ctrl-C is for this process
+        )
+
+    def _end(self, *, kill: bool = False) -> int | None:
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return None
+        if kill:
+            process.kill()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        return process.wait()
+
+
+_HELPER: Final = _Helper()
+atexit.register(_HELPER.close)

@@ -1,0 +1,67 @@
+"""Judge manifests that are changed at random, and tell of each internal error.
+
+    python -m tests.fuzz --count 100000 [--seed 0] [--start 0] [--seconds 5] [--keep FOLDER]
+
+A manifest that takes longer than `--seconds` of processor time, is
+told of like an internal error. Each is made of the seed and its number, so
+`--start NUMBER --count 1` judges one again; with `--keep` those that are told of are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import resource
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from .judge import judge
+from .manifests import manifests
+
+
+def main() -> int:
+    """Returns 1 when a manifest has brought about an internal error or took too long."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    for option, default in (("count", 1000), ("seed", 0), ("start", 0)):
+        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    total: collections.Counter[str] = collections.Counter()
+    broken, slowest, began = 0, (0.0, 0), time.monotonic()
+    for number, content in manifests(options.seed, options.start, options.count):
+        before = _seconds()
+        fault = ""
+        try:
+            total.update(judge(content))
+        except Exception:
+            fault = traceback.format_exc()
+        seconds = _seconds() - before
+        slowest = max(slowest, (seconds, number))
+        if seconds > options.seconds:
+            fault += f"{seconds:.1f} s of processor time\n"
+        if fault:
+            broken += 1
+            print(f"manifest {number}:\n{fault}", flush=True)
+            if options.keep:
+                options.keep.mkdir(parents=True, exist_ok=True)
+                (options.keep / f"{options.seed}-{number}.json").write_bytes(content)
+        done = number - options.start + 1
+        if done % 1000 == 0:
+            print(f"{done} manifests, {broken} told of", flush=True)
+    print(
+        f"{options.count} manifests in {time.monotonic() - began:.0f} s, {broken} told of; "
+        f"the slowest, number {slowest[1]}, took {slowest[0]:.1f} s; verdicts: {dict(total)}"
+    )
+    return 1 if broken else 0
+
+
+def _seconds() -> float:
+    """Seconds of processor time of this process, and of its helpers that were ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+sys.exit(main())
