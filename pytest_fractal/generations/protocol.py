@@ -76,6 +76,8 @@ class CallResult:
     """What it has written, as JSON; None when it has written nothing."""
     readable: bool = True
     """Whether it has written nothing, or JSON."""
+    written: bool = True
+    """Whether there is an output file."""
 
 
 @dataclass(frozen=True)

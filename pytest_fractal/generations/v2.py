@@ -306,7 +306,9 @@ class Version2:
         if kind.startswith("converter"):
             inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
         elif not inputs:
-            return ExecutionResult(dataset, here, _no_images(dataset, types))
+            return ExecutionResult(
+                dataset, here, _no_images(dataset, types, is_first=before is None)
+            )
         elif kind == "parallel":
             calls = tuple(
                 Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
@@ -320,8 +322,6 @@ class Version2:
             if not _is_good(answer, images.init_output_faults):
                 return ExecutionResult(dataset, here)
             units = images.read_units(answer.value)
-            if not units:
-                return ExecutionResult(dataset, here, _NOTHING_TO_COMPUTE)
             first, calls = (
                 1,
                 tuple(
@@ -333,21 +333,29 @@ class Version2:
                     for unit in units
                 ),
             )
-        answers = yield calls
+        # Where there is nothing to compute, the server goes on as after an empty output.
+        answers = (yield calls) if calls else [CallResult(succeeded=True, value=None)]
         good = [
             number
             for number, answer in enumerate(answers)
             if _is_good(answer, images.output_faults)
         ]
+        outputs = [images.read_output(answers[number].value) for number in good]
         after, faults = dataset.after(
-            [images.read_output(answers[number].value) for number in good],
+            outputs,
             inputs=inputs,
             output_types=images.read_types(entry.get("output_types", {})),
         )
+        trouble = None if calls else _NOTHING_TO_COMPUTE
+        # Of a file that is missing, FR402 tells; a compute part may write none.
+        written = calls and (answers[0].written or kind == "converter_compound")
+        if kind.startswith("converter") and written and len(good) == len(calls):
+            trouble = None if any(one.updates for one in outputs) else _TELLS_OF_NO_IMAGE
         return ExecutionResult(
             after,
             here,
-            faults=tuple(
+            trouble,
+            tuple(
                 (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
                 for fault in faults
             ),
@@ -384,17 +392,33 @@ _NOTHING_TO_COMPUTE: Final = RunBlocked(
 )
 
 
-def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> RunBlocked:
+_TELLS_OF_NO_IMAGE: Final = RunBlocked(
+    "at least one image in the image_list_updates of a converter",
+    "none: the server calls the task done, and its dataset gets no image; the next task that "
+    "works on images then fails",
+    'write {"image_list_updates": [{"zarr_url": ...}, ...]}, with each image that it makes',
+    fails=False,
+)
+
+
+def _no_images(
+    dataset: images.Dataset, types: Mapping[str, bool], *, is_first: bool
+) -> RunBlocked:
     """The server's "Cannot run task for an empty image list"."""
     wanted = {**dataset.type_filters, **types}
     there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
     with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
+    hint = "let a step before it write the images that it makes to image_list_updates"
+    if is_first:
+        hint = (
+            'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": '
+            f"{json.dumps(wanted)}}}], or let a step before it in the workflow make some"
+        )
     return RunBlocked(
         f"an image{with_types} for the task to work on",
         f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
         "fails with this",
-        'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": {...}}], or '
-        "let a step before it in the workflow make some",
+        hint,
     )
 
 

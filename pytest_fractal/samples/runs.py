@@ -189,7 +189,8 @@ def _succeeded(start: Start) -> bool:
 def call_result(start: Start) -> CallResult:
     """What a generation is told of a start."""
     if start.output is None:
-        return CallResult(_succeeded(start), None)
+        # Where something else stands in its place, the server cannot read it.
+        return CallResult(_succeeded(start), None, readable=not start.obstacle, written=False)
     try:
         return CallResult(_succeeded(start), json.loads(start.output))
     except (ValueError, RecursionError):
