@@ -16,6 +16,9 @@ from conftest import Ran, Runner
 from test_samples import write_samples
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
+from pytest_fractal.generations.v1 import VERSION_1
+from pytest_fractal.samples.runs import drive
+
 OBEYS = '''\
 """Does as its argument `do` says, a piece of Python, and answers with what that binds to `out`."""
 
@@ -244,6 +247,44 @@ def test_where_the_server_could_start_nothing_the_finding_says_what_it_does(
     assert "'a.b/1' and 'a/b 1' both become 'a_b_1' in file names" in found["collide"]
     assert "is an empty list: there is no component to run for" in found["empty"]
     assert {run["sample"] for run in judged.candidate["runs"]} <= {None, "made"}
+
+
+@pytest.mark.parametrize(
+    ("meta", "is_done"),
+    [
+        ({}, False),
+        *(
+            ({"parallel_tasks_per_job": value}, is_done)
+            for value, is_done in (
+                (1, True),
+                (2, True),
+                (-1, True),
+                (True, True),
+                ("1", True),
+                (" 3 ", True),
+                (1.5, True),
+                (10**30, True),
+                (0, False),
+                (None, False),
+                (False, False),
+                ("0", False),
+                (0.5, False),
+                ("x", False),
+                ([1], False),
+            )
+        ),
+    ],
+)
+def test_no_component_is_done_where_the_local_runner_has_a_step(
+    meta: dict[str, Any], is_done: bool
+) -> None:
+    """As seen with fractal-server 1.4.10: without one, the step of its `range` is 0."""
+    entry = {"meta": {"parallelization_level": "well", **meta}}
+    before = {"metadata": {"well": [], "other": 1}}
+    ended = drive(VERSION_1.play("Each", entry, before, None, Path("/data")), lambda _: [])
+    assert ended.trouble is not None
+    assert ended.trouble.fails is not is_done
+    assert ended.state.value == before["metadata"]
 
 
 def test_a_step_after_a_failed_step_is_blocked_by_it(runner: Runner, wheel: Path) -> None:

@@ -257,6 +257,14 @@ class Version1:
                 "fix the task before it in the workflow, or give the sample the metadata or "
                 "the component that it needs",
             )
+        elif not components:
+            trouble = RunBlocked(
+                "a component at least",
+                f"metadata[{entry['meta']['parallelization_level']!r}] is an empty list: the "
+                "server runs nothing, and calls the task done",
+                "see why the task before it in the workflow lists none",
+                fails=False,
+            )
         answers: Sequence[CallResult] = ()
         if components:
             answers = yield tuple(
@@ -364,7 +372,7 @@ def _components(
             f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
             f"the server's job {does}"
         )
-    if not listed:
+    if not listed and not _tasks_per_job(entry["meta"]):
         return (), (
             f"metadata[{level!r}] is an empty list: there is no component to run for; the "
             "server's job fails with this"
@@ -386,6 +394,21 @@ def _components(
             )
         safe[name] = component
     return tuple(listed), None
+
+
+def _tasks_per_job(meta: Mapping[str, Any]) -> int:
+    """The `parallel_tasks_per_job` as the server's local runner reads it; 0 without one.
+
+    It runs the components in steps of that many, by `range(0, number, step)`: none at all
+    are done, unless the step is their number. FR111 judges values that it cannot read.
+    """
+    value = meta.get("parallel_tasks_per_job")
+    if not isinstance(value, int | float | str):
+        return 0
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _seen(name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

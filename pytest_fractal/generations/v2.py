@@ -406,7 +406,10 @@ def _no_images(
 ) -> RunBlocked:
     """The server's "Cannot run task for an empty image list"."""
     wanted = {**dataset.type_filters, **types}
-    there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
+    there = "no images"
+    if dataset.images:
+        types_there = {json.dumps(image.types, sort_keys=True) for image in dataset.images}
+        there = f"{len(dataset.images)}, with the types {' or '.join(sorted(types_there)[:5])}"
     with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
     hint = "let a step before it write the images that it makes to image_list_updates"
     if is_first:
@@ -416,8 +419,7 @@ def _no_images(
         )
     return RunBlocked(
         f"an image{with_types} for the task to work on",
-        f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
-        "fails with this",
+        f"none; the dataset has {there}, and the server's job fails with this",
         hint,
     )
 
