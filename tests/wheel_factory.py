@@ -115,12 +115,12 @@ def write_archive(path: Path, content: Mapping[str, str | bytes]) -> Path:
     return path
 
 
-def verdicts(wheel: Path, *codes: str) -> list[Verdict]:
+def verdicts(wheel: Path, *codes: str, samples: Path | None = None) -> list[Verdict]:
     """The verdicts on a wheel by the rules of these codes; nothing is installed or started.
 
     That holds as long as no code is of a rule that needs an environment.
     """
-    settings = Settings(select=parse_codes(",".join(codes)))
+    settings = Settings(select=parse_codes(",".join(codes)), samples=samples)
     folder = wheel.parent / f"judged-{wheel.stem}"
     candidate = Candidate(
         parse_package(str(wheel), wheel.parent), settings, folder, LocalExecutor(1)

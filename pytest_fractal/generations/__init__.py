@@ -13,6 +13,7 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Reserved,
     RunBlocked,
+    SampleFault,
     State,
     TaskExecution,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "PartKeys",
     "Reserved",
     "RunBlocked",
+    "SampleFault",
     "State",
     "TaskExecution",
 ]

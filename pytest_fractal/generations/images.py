@@ -125,7 +125,7 @@ class Dataset:
         images = {image.zarr_url: image for image in self.images}
         for keys, update in updates:
             known = update.zarr_url in images
-            if not known and not self._may_hold(update.zarr_url):
+            if not known and not may_hold(self.zarr_dir, update.zarr_url):
                 expected = f"a path below the dataset's zarr_dir, {self.zarr_dir}"
                 faults.append(ModelFault((*keys, "zarr_url"), expected, update.zarr_url))
             images[update.zarr_url] = _updated(update, images, output_types)
@@ -140,9 +140,13 @@ class Dataset:
         done = replace(self, images=tuple(images.values()), type_filters=filters)
         return done, tuple(_unreadable(self.images, done.images, updates))
 
-    def _may_hold(self, zarr_url: str) -> bool:
-        # Compared as texts by the server, so that a sibling whose name begins alike passes.
-        return zarr_url.startswith(self.zarr_dir) and zarr_url != self.zarr_dir
+
+def may_hold(zarr_dir: str, zarr_url: str) -> bool:
+    """Whether the server takes a new image with this path into a dataset there.
+
+    It compares texts, so that a sibling whose name begins alike passes.
+    """
+    return zarr_url.startswith(zarr_dir) and zarr_url != zarr_dir
 
 
 def mixed_attributes(images: Iterable[Image]) -> dict[str, tuple[Image, Image]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
-from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.faults import faults_of, shown
 from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.protocol import (
     Call,
@@ -23,6 +23,7 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Reserved,
     RunBlocked,
+    SampleFault,
     TaskExecution,
 )
 
@@ -209,24 +210,57 @@ class Version1:
     parallel_keys: str | None = "overwrites the dataset's own with a list over the components"
     has_output_model = False
 
-    def sample_faults(
-        self, kind: str, given: Mapping[str, Any]
-    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """See `Generation`."""
-        paths = given.get("input_paths", [])
-        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            yield ("input_paths",), "`input_paths` must be a list of paths"
-        for key in ("output_path", "component"):
-            if not isinstance(given.get(key, ""), str):
-                yield (key,), f"`{key}` must be a path"
-        if not isinstance(given.get("metadata", {}), dict):
-            yield ("metadata",), "`metadata` must be an object"
-        if "component" in given and kind != "parallel":
-            yield ("component",), "Fractal gives no 'component' to a non-parallel task"
+    unstorable = "[\ud800-\udfff]"
+    handed_on: Mapping[str, Any] = {}
 
-    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
+        """See `Generation`: what the models of datasets and their resources refuse."""
+        paths = given.get("input_paths", ["/"])
+        if not isinstance(paths, list) or not paths:
+            yield SampleFault(
+                ("input_paths",), "a list with an absolute path", shown(paths), _FIX_INPUT
+            )
+        else:
+            for index, path in enumerate(paths):
+                if not _is_absolute(path):
+                    yield SampleFault(
+                        ("input_paths", index), "an absolute path", shown(path), _FIX_INPUT
+                    )
+        if not _is_absolute(path := given.get("output_path", "/")):
+            yield SampleFault(
+                ("output_path",),
+                "an absolute path",
+                shown(path),
+                'write "{tmp}/..." or leave it out: it is a fresh folder then',
+            )
+        if not isinstance(metadata := given.get("metadata", {}), dict):
+            yield SampleFault(
+                ("metadata",), "an object", shown(metadata), "write the dataset's metadata, or {}"
+            )
+        component = given.get("component", "")
+        if not isinstance(component, str):
+            yield SampleFault(("component",), "a text", shown(component), _FIX_COMPONENT)
+        elif "component" in given and kind != "parallel":
+            yield SampleFault(
+                ("component",),
+                "no component for a non-parallel task",
+                f"{shown(component)}, which Fractal does not supply",
+                "remove it",
+            )
+        elif problem := _problem_of_component(component):
+            yield SampleFault(
+                ("component",),
+                "a component that the server can make a file name of",
+                f"{shown(component)}, which {problem}",
+                _FIX_COMPONENT,
+            )
+
+    def made_sample(
+        self, kind: str, entry: Mapping[str, Any], data: str | None = None
+    ) -> dict[str, Any]:
         """See `Generation`."""
-        return {"component": _COMPONENT} if kind == "parallel" else {}
+        places = {} if data is None else {"input_paths": [data], "output_path": data}
+        return places | ({"component": _COMPONENT} if kind == "parallel" else {})
 
     def play(
         self,
@@ -300,6 +334,18 @@ class Version1:
 
 
 VERSION_1: Final = Version1()
+
+
+_FIX_INPUT: Final = (
+    'write "{samples}/..." or "{tmp}/...", or leave it out: it is a fresh folder then'
+)
+_FIX_COMPONENT: Final = (
+    'write the path of an image below the input path, such as "plate.zarr/B/03/0"'
+)
+
+
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/")
 
 
 def _problem_of_component(component: str) -> str:

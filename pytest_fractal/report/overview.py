@@ -96,6 +96,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
             blocked[verdict.code, verdict.task, verdict.sample],
         )
         for verdict in candidate.verdicts
+        if verdict.outcome is not Outcome.PASS  # a note is nothing to fix
         for finding in (verdict.findings or ((None,) if verdict.outcome is Outcome.ERROR else ()))
     ]
     return tuple(sorted(found, key=lambda one: not one.heavy))

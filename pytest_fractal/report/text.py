@@ -89,10 +89,11 @@ def summary_lines(report: CandidateReport) -> Iterator[str]:
 
 
 def warning_lines(report: CandidateReport) -> Iterator[str]:
-    """Each warning in short: they pass, so nothing else would show them."""
+    """Each warning and note in short: they pass, so nothing else would show them."""
     for verdict in report.verdicts:
         for found in verdict.findings:
-            if verdict.outcome is Outcome.WARN or found.severity is Severity.WARNING:
+            light = verdict.outcome in (Outcome.WARN, Outcome.PASS)
+            if light or found.severity is Severity.WARNING:
                 about = f" [{found.task}]" if found.task else ""
                 where = f" {found.where}:" if found.where else ""
                 yield f"{verdict.code}{about}{where} expected {found.expected},"
@@ -135,6 +136,9 @@ def rules_table() -> str:
     width = max(len(rule.name) for rule in REGISTRY.values())
     lines = []
     for rule in REGISTRY.values():
-        letter = "E" if rule.severity is Severity.ERROR else "W"
+        letter = rule.severity.letter
         lines.append(f"{rule.code}  {letter}  {rule.name:<{width}}  {rule.title}")
-    return "\n".join([*lines, "", "E: an error fails. W: a warning fails under --fractal-strict."])
+    letters = (
+        "E: an error fails. W: a warning fails under --fractal-strict. N: a note never fails."
+    )
+    return "\n".join([*lines, "", letters])

@@ -11,7 +11,7 @@ from pytest_fractal.json_text import JsonText, pointer, read_json, texts_in
 from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
 from pytest_fractal.rules.schemas import schema_error
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Execution, Filled, Run, TaskSamples
+from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
 from pytest_fractal.verdicts import Finding, Severity
 
 
@@ -50,6 +50,35 @@ def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
 
 
 _AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
+
+
+@rule(
+    "FR400",
+    "sample-is-usable",
+    needs=("FR105",),
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Correct the file, at the place that the finding names; docs/samples.md has all keys.",
+    example='{"task": "Blur", "arguments": {}}: the key is "args".',
+)
+def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
+    """Every file of samples can be read, names tasks, and gives what a server would take.
+
+    A server refuses an image that a dataset lists twice or that lies outside of its
+    `zarr_dir`, an input path that is not absolute, and text that its database cannot
+    store. Nothing is run on a sample that cannot be used; all others are judged.
+    """
+    if not samples.samples and not samples.problems:
+        raise NotApplicable("there are no samples, see FR407")
+    for problem in samples.problems:
+        yield Finding(
+            problem.expected,
+            problem.found,
+            problem.fix,
+            str(problem.file),
+            problem.pointer,
+            problem.line,
+            task=problem.task,
+        )
 
 
 @rule(
@@ -252,26 +281,30 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
 @rule(
     "FR407",
     "has-sample",
-    severity=Severity.WARNING,
+    severity=Severity.NOTE,
     needs=("FR106",),
     cite=("none: what is never run is never tested",),
     fix="Add a file to fractal_samples/ with the task's name and arguments.",
     example="A package without a folder fractal_samples/.",
 )
-def has_sample(sampling: TaskSamples) -> Iterator[Finding]:
-    """The task has at least one sample that expects success.
+def has_sample(samples: PackageSamples) -> Iterator[Finding]:
+    """Each task has at least one sample that expects success.
 
     Without one the task is only started, never run to its end.
     """
-    task = sampling.task
-    if not any(sample.expect == "success" and not sample.made for sample in sampling.samples):
-        example = json.dumps({"task": task.name, "args": sampling.made_arguments})
-        yield task.finding(
-            expected="a sample that expects success",
-            found=f"{len(sampling.samples)} that expect failure" if sampling.samples else "none",
-            hint=f"write for example fractal_samples/{task.id}.json: {example}; a task that works "
-            "on what others have written belongs in a workflow of steps (docs/samples.md)",
-        )
+    if not samples.untried:
+        return
+    first = samples.untried[0]
+    names = ", ".join(one.task.slug for one in samples.untried)
+    where = samples.folder or "DIR"
+    option = "" if samples.folder else ", and give --fractal-samples=DIR"
+    yield Finding(
+        "for each task a sample that expects success",
+        f"none for {len(samples.untried)} of {samples.tasks}: {names}",
+        f"write for example {where}/{first.task.id}.json{option}: {json.dumps(first.value)}; "
+        "a task that works on what others have written belongs in a workflow of steps "
+        "(docs/samples.md)",
+    )
 
 
 @rule(
