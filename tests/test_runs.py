@@ -379,6 +379,7 @@ STAYS = (
     "open(ready, 'w').close(); null = os.open(os.devnull, os.O_RDWR); "
     "[os.dup2(null, n) for n in (0, 1, 2)]; time.sleep(600)"
 )
+SPINS = STAYS.replace("time.sleep(600)", "exec('while True: pass')")
 WRITES_LATE = (
     "main_pid = os.getppid(); open(ready, 'w').close()\n"
     "    while os.getppid() == main_pid: time.sleep(0.01)\n"
@@ -393,6 +394,7 @@ def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path)
         runner,
         wheel,
         stays=once(LEAVES.format(stay=STAYS)),
+        spins=once(LEAVES.format(stay=SPINS)),
         late=once(LEAVES.format(stay=WRITES_LATE)),
         ends=once(LEAVES.format(stay=JUST_ENDS)),
         each=each(
@@ -404,8 +406,13 @@ def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path)
         slow=once("time.sleep(1)"),
         parallel=each("pass", component="a"),
     )
-    assert judged.broken("stays") == {"FR405": "fail"}, judged.ran.text
-    assert re.search(r"still running: \S*python\S* \S*once\.py -j", judged.found("FR405", "stays"))
+    # Servers are done with a job that leaves a process which only waits.
+    assert judged.broken("stays") == {"FR405": "warn"}, judged.ran.text
+    assert re.search(
+        r"still there, idle: \S*python\S* \S*once\.py -j", judged.found("FR405", "stays")
+    )
+    assert judged.broken("spins") == {"FR405": "fail"}, judged.ran.text
+    assert "still there, at work: " in judged.found("FR405", "spins")
     assert judged.broken("late") == {"FR405": "fail"}
     assert "written afterwards: late" in judged.found("FR405", "late")
     assert judged.broken("each") == {"FR405": "fail"}

@@ -213,7 +213,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
     "FR405",
     "no-background-work",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Source.OUTPUT,),
+    cite=(Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
     fix="Wait for every thread, process and writer before the command ends.",
     example="subprocess.Popen(...) without wait() at the end of the task.",
     skip_reason=_expects_success,
@@ -222,18 +222,25 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """When the command exits, everything is on disk and no process of its is left.
 
     Fractal starts the next task at once. What is still being written then is read half,
-    and on a cluster the batch system kills what is left.
+    and on a cluster the batch system ends a process that is still at work, with its work.
+
+    A process that only waits, and has written nothing, is a warning: no server waits for
+    it, and the job is done. Whatever it waits to do is lost on a cluster.
     """
     _succeeded(run)
     for execution in run.executions:
-        if left := execution.start.finished.left:
+        finished = execution.start.finished
+        if left := finished.working or finished.left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            is_harmful = bool(finished.working or run.changed)
+            does = "at work" if finished.working else "idle"
             yield _finding(
                 run,
                 execution,
                 "no process of the command's after it has ended",
-                f"still running: {'; '.join(left[:3])}{more}",
+                f"still there, {does}: {'; '.join(left[:3])}{more}",
                 "join the processes that the task starts, and start none that outlives it",
+                None if is_harmful else Severity.WARNING,
             )
     if run.changed:
         more = f" and {len(run.changed) - 3} more" if len(run.changed) > 3 else ""
