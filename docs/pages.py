@@ -56,7 +56,7 @@ def _index() -> Iterator[str]:
         yield "| code | name | | requires that |"
         yield "|---|---|---|---|"
         for rule in rules:
-            letter = "E" if rule.severity is Severity.ERROR else "W"
+            letter = rule.severity.letter
             yield f"| {_link(rule.code)} | {rule.name} | {letter} | {rule.title} |"
     yield "\n```{toctree}\n:hidden:\n"
     yield from (f"{rule.code} {rule.name} <rules/{rule.code}>" for rule in REGISTRY.values())
@@ -77,7 +77,7 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     findings = kept_findings.kept(rule.code)
     yield f"# {rule.code} {rule.name}\n"
     yield f"**{rule.title}**\n"
-    strict = "" if rule.severity is Severity.ERROR else ": it fails under `--fractal-strict`"
+    strict = ": it fails under `--fractal-strict`" if rule.severity is Severity.WARNING else ""
     yield f"Severity: {rule.severity.value}{strict}.\n"
     yield f"{rule.rationale}\n"
     yield f"For instance:\n\n```text\n{rule.example}\n```\n"
@@ -85,7 +85,11 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield f"{about(folder)} (`bad_packages/{folder.name}`)\n"
     yield from _excerpt(folder, findings)
     yield "pytest-fractal says of it:\n"
-    outcome = Outcome.FAIL if rule.severity is Severity.ERROR else Outcome.WARN
+    outcome = {
+        Severity.ERROR: Outcome.FAIL,
+        Severity.WARNING: Outcome.WARN,
+        Severity.NOTE: Outcome.PASS,
+    }[rule.severity]
     sayings = _verdicts(rule, outcome, findings)
     yield f"```text\n{sayings}\n```\n"
     yield "## To fix it\n"

@@ -29,7 +29,7 @@ from pytest_fractal.facts import (
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule, Skipped
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Filled, Run, TaskSamples
+from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Verdict
 
@@ -41,6 +41,7 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Installation: lambda candidate: candidate.installation,
     Manifest: lambda candidate: candidate.task_list,
     TaskList: lambda candidate: candidate.task_list,
+    PackageSamples: lambda candidate: candidate.package_samples,
     Collection: lambda candidate: candidate.collection,
 }
 """The facts about a package that a rule may ask for by the type of its parameter."""
@@ -48,7 +49,6 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
 TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
     Task: lambda _, task: task,
     PackagedTask: lambda _, task: task,
-    TaskSamples: lambda candidate, task: candidate.sampling(task),
 }
 """The facts about one task."""
 
@@ -265,7 +265,7 @@ class Engine:
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
         else:
-            outcome = Outcome.WARN if weights else Outcome.PASS
+            outcome = Outcome.WARN if Severity.WARNING in weights else Outcome.PASS
         return self._verdict(check, outcome, findings=findings, reason=reason)
 
     def _is_ignored(self, verdict: Verdict) -> bool:
@@ -287,6 +287,8 @@ class Engine:
                     task if is_about_tasks(needed) else None,
                     check.sample if is_about_samples(needed) else None,
                 )
+        if check.sample and not check.sample.is_usable:
+            yield Check(REGISTRY["FR400"])
         if check.sample and check.sample.previous and Run in check.rule.subjects:
             # The server goes no further when a step of a workflow breaks.
             before = check.sample.previous
@@ -353,7 +355,8 @@ def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:
         return (verdict,)
     if verdict.outcome is Outcome.FAIL:
         # A finding that names a task says nothing against the others.
-        heavy = [found for found in verdict.findings if found.severity is not Severity.WARNING]
+        light = (Severity.WARNING, Severity.NOTE)
+        heavy = [found for found in verdict.findings if found.severity not in light]
         if task is None or any(found.task in (None, task.slug) for found in heavy):
             return (verdict,)
     return ()

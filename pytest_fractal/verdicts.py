@@ -7,10 +7,19 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: an `error` fails, a `warning` only under `--fractal-strict`."""
+    """How much a finding weighs: an `error` fails, a `warning` only under `--fractal-strict`.
+
+    A `note` never does: it says what could not be checked, and how it could.
+    """
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def letter(self) -> str:
+        """As tables have it: E, W or N."""
+        return self.value[0].upper()
 
 
 class Outcome(StrEnum):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from actions_runner import ROOT, Job, read_outputs
-from conftest import make_wheel
+from conftest import MANIFEST, OWN_TESTS, make_wheel
 from filelock import FileLock
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -196,14 +196,15 @@ def test_a_wheel_by_pattern_with_select_ignore_and_more_arguments(run_action: Ru
 
 def test_warnings_fail_where_strict_is_true(run_action: RunAction) -> None:
     def undocumented(folder: Path) -> None:
-        wheel = make_wheel(folder / "dist")
-        assert wheel.is_file()
+        manifest = json.loads((OWN_TESTS / "tested_tasks" / MANIFEST).read_text("utf-8"))
+        for task in manifest["task_list"]:
+            task["docs_info"] = task["docs_link"] = None
+        make_wheel(folder / "dist", changes={MANIFEST: json.dumps(manifest)})
 
-    # A wheel has no folder with samples, so FR407 warns.
-    relaxed = run_action(undocumented, package="dist/*.whl", select="FR407")
+    relaxed = run_action(undocumented, package="dist/*.whl", select="FR113")
     assert (relaxed.status, relaxed.outputs["failed-rules"]) == (0, "")
-    strict = run_action(package="dist/*.whl", select="FR407", strict="true")
-    assert (strict.status, strict.outputs["failed-rules"]) == (1, "FR407")
+    strict = run_action(package="dist/*.whl", select="FR113", strict="true")
+    assert (strict.status, strict.outputs["failed-rules"]) == (1, "FR113")
 
 
 @pytest.mark.parametrize(

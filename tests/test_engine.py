@@ -16,7 +16,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Manifest, Task
+from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY, NotApplicable
 from pytest_fractal.rules.registry import rule
@@ -124,6 +124,45 @@ def test_rules_about_tasks_are_judged_for_each_task(
     judged = judge_all(engine_with())
     assert outcomes(judged) == {("FR101", "first"): "pass", ("FR101", "second"): "fail"}
     assert judged["FR101", "second"].findings[0].task == "second"
+
+
+@pytest.mark.parametrize("passed_over", ["init", "compute"])
+def test_what_is_said_of_one_part_stays_where_the_rule_does_not_apply_to_the_other(
+    declare: Declare, engine_with: Callable[..., Engine], passed_over: str
+) -> None:
+    def judge(part: Part) -> Iterator[Finding]:
+        yield finding(pointer=part.keys.name)
+        if part.keys.name == passed_over:
+            raise NotApplicable(f"nothing more to say of {part.keys.name}")
+
+    def only_other(part: Part) -> list[Finding]:
+        if part.keys.name == passed_over:
+            raise NotApplicable("it has none")
+        return [finding(pointer=part.keys.name)]
+
+    def neither(part: Part) -> list[Finding]:
+        raise NotApplicable(f"no {part.keys.name}")
+
+    declare("FR101", only_other, about=Part)
+    declare("FR102", judge, about=Part)
+    declare("FR103", neither, about=Part)
+    declare("FR104", lambda part: only_other(part) and [], about=Part)
+    compound = {"name": "Both", "executable_non_parallel": "a.py", "executable_parallel": "b.py"}
+    judged = judge_all(engine_with({"manifest_version": "2", "task_list": [compound]}))
+    (other,) = {"init", "compute"} - {passed_over}
+    one = judged["FR101", "both"]
+    assert one.outcome is Outcome.FAIL
+    assert [found.pointer for found in one.findings] == [other]
+    assert one.reason == f"{passed_over}: it has none"
+    both = judged["FR102", "both"]
+    assert both.outcome is Outcome.FAIL
+    assert [found.pointer for found in both.findings] == ["init", "compute"]
+    none = judged["FR103", "both"]
+    assert none.outcome is Outcome.SKIP
+    assert none.reason == "init: no init; compute: no compute"
+    good = judged["FR104", "both"]
+    assert good.outcome is Outcome.PASS
+    assert good.reason == f"{passed_over}: it has none"
 
 
 def test_what_waits_for_a_failed_rule_is_blocked_by_the_one_at_the_root(

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Runner
 from test_runs import Judged
+from test_samples import write_samples
 from wheel_factory import broken, make_wheel, verdicts
 
-from pytest_fractal.generations import VERSION_2
+from pytest_fractal.generations import VERSION_2, Call, CallResult, ExecutionResult
+from pytest_fractal.generations.images import Dataset, Image
+from pytest_fractal.samples.runs import drive
+from pytest_fractal.verdicts import Outcome
 
 MISSING: Any = object()
 TASK = "/task_list/0"
@@ -445,7 +449,7 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
 
 
 def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Path) -> None:
-    images = [{"zarr_url": "{tmp}/a", "types": {"raw": True}}, {"zarr_url": "{samples}/b"}]
+    images = [{"zarr_url": "{tmp}/a", "types": {"raw": True}}, {"zarr_url": "{tmp}/b"}]
     judged = Judged(
         runner,
         wheel,
@@ -453,23 +457,22 @@ def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Pa
         images=does("Each", "pass", images=images),
         raw=does("Only raw", "pass", images=images),
         one=does("Only raw", "pass", zarr_url="{tmp}/c/"),
-        some=does("All", "pass", zarr_urls=["{tmp}/d", "{tmp}/e"], zarr_dir="{tmp}/data"),
+        some=does("All", "pass", zarr_urls=["{tmp}/x/d", "{tmp}/x/e"], zarr_dir="{tmp}/x"),
         none=does("All", "pass"),
         wrong=does("Only raw", "pass", images=images[1:]),
         nothing=both("Both", "out = {'parallelization_list': []}", images=images),
     )
     (one,) = judged.arguments("one")
     folder = Path(one["zarr_url"]).parent.parent
-    samples = runner.folder / "samples"
     assert sorted(given["zarr_url"] for given in judged.arguments("images")) == [
         str(folder / "images" / "a"),
-        str(samples / "b"),
+        str(folder / "images" / "b"),
     ]
     assert [given["zarr_url"] for given in judged.arguments("raw")] == [str(folder / "raw" / "a")]
     (some,) = judged.arguments("some")
     here = folder / "some"
-    assert some["zarr_dir"] == str(here / "data")
-    assert some["zarr_urls"] == [str(here / "d"), str(here / "e")]
+    assert some["zarr_dir"] == str(here / "x")
+    assert some["zarr_urls"] == [str(here / "x" / "d"), str(here / "x" / "e")]
     for sample in ("images", "raw", "one", "some"):
         assert judged.broken(sample) == {}, judged.ran.text
     assert judged.arguments("none") == judged.arguments("wrong") == []
@@ -531,31 +534,208 @@ def test_outputs_are_what_the_servers_models_take(runner: Runner, wheel: Path) -
     assert "of the output for the compute part, " in judged.found("FR408", "late")
 
 
+# What the server makes of a task that tells of nothing
+
+
+def played(
+    kind: str, before: Dataset, *written: list[Any], **entry: Any
+) -> tuple[ExecutionResult, int]:
+    """What comes of a task whose batches of commands write this, and how many there were."""
+    batches = iter(written)
+    made = 0
+
+    def execute(calls: Sequence[Call]) -> list[CallResult]:
+        nonlocal made
+        made += 1
+        return [
+            CallResult(succeeded=True, value=None, written=False)
+            if value is MISSING
+            else CallResult(succeeded=True, value=value)
+            for value in next(batches)
+        ]
+
+    play = VERSION_2.play("T", {"type": kind, **entry}, {}, before, Path("/data"))
+    return drive(play, execute), made
+
+
+BEFORE = Dataset("/data", (Image("/data/a"), Image("/data/b", types={"raw": True})))
+NOTHING_TO_COMPUTE: tuple[Any, ...] = (MISSING, None, {}, {"parallelization_list": []})
+NO_IMAGE: tuple[Any, ...] = (None, {}, {"image_list_updates": []})
+
+
+@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=str)
+def test_an_init_part_that_hands_on_nothing_has_changed_all_its_images(written: Any) -> None:
+    """The server updates them with the task's `output_types`, and filters by those."""
+    ended, batches = played(COMPOUND, BEFORE, [written], output_types={"raw": False})
+    assert batches == 1
+    assert ended.trouble is not None
+    assert not ended.trouble.fails
+    assert isinstance(ended.state, Dataset)
+    assert [image.types for image in ended.state.images] == [{"raw": False}, {"raw": False}]
+    assert ended.state.inputs({}) == ended.state.images
+    assert ended.state.inputs({"raw": True}) == ()
+
+
+@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=str)
+def test_one_of_a_converter_changes_no_image_and_filters_all_the_same(written: Any) -> None:
+    ended, _ = played(CONVERTER_COMPOUND, BEFORE, [written], output_types={"raw": True})
+    assert isinstance(ended.state, Dataset)
+    assert ended.state.images == BEFORE.images
+    assert ended.state.inputs({}) == BEFORE.images[1:]
+    ended, _ = played(CONVERTER_COMPOUND, BEFORE, [written], output_types={"new": True})
+    after, batches = played(PARALLEL, ended.state, [{}])  # type: ignore[arg-type]
+    assert batches == 0
+    assert after.trouble is not None
+    assert after.trouble.fails
+    assert 'with the types {"new": true}' in after.trouble.expected
+
+
+@pytest.mark.parametrize("written", NO_IMAGE, ids=str)
+def test_a_converter_that_tells_of_no_image_is_warned(written: Any) -> None:
+    unit = {"zarr_url": "/data/x"}
+    for ended, _ in (
+        played(CONVERTER_NON_PARALLEL, BEFORE, [written]),
+        played(CONVERTER_COMPOUND, BEFORE, [{"parallelization_list": [unit]}], [written]),
+        played(CONVERTER_COMPOUND, BEFORE, [{"parallelization_list": [unit]}], [MISSING]),
+        played(CONVERTER_NON_PARALLEL, BEFORE, [{"image_list_removals": ["/data/a"]}]),
+    ):
+        assert ended.trouble is not None
+        assert not ended.trouble.fails
+        assert "image_list_updates" in ended.trouble.expected
+
+
+def test_who_tells_of_an_image_or_works_in_place_is_not_warned() -> None:
+    update, units = {"image_list_updates": [{"zarr_url": "/data/x"}]}, [{"zarr_url": "/data/x"}]
+    init = {"parallelization_list": [*units, {"zarr_url": "/data/y"}]}
+    for ended, _ in (
+        played(CONVERTER_NON_PARALLEL, BEFORE, [update]),
+        played(CONVERTER_NON_PARALLEL, BEFORE, [MISSING]),  # told by FR402
+        played(CONVERTER_COMPOUND, BEFORE, [init], [update, None]),
+        played(NON_PARALLEL, BEFORE, [{"image_list_updates": []}]),
+        played(COMPOUND, BEFORE, [init], [None, None]),
+    ):
+        assert ended.trouble is None
+
+
+IMAGE = {"zarr_url": "{tmp}/a"}
+BELOW = "a path below the dataset's zarr_dir, {tmp}"
+STORABLE = "texts that the server can store"
+
+
+def numbers(first: Any, second: Any) -> list[dict[str, Any]]:
+    """Two images, each with a value of one attribute."""
+    return [
+        {"zarr_url": f"{{tmp}}/{name}", "attributes": {"n": value}}
+        for name, value in (("a", first), ("b", second))
+    ]
+
+
 @pytest.mark.parametrize(
-    ("sample", "said"),
+    ("sample", "at", "expected"),
     [
-        (does("Each", "", zarr_urls=[]), "Fractal gives no 'zarr_urls' to a parallel task"),
-        (does("All", "", zarr_url="/a"), "Fractal gives no 'zarr_url' to a non-parallel task"),
-        (does("Convert", "", images=[]), "Fractal gives no images to a converter-non-parallel"),
-        (does("Each", "", images=[{"zarr_url": "a"}]), "an image has an absolute path"),
-        (does("Each", "", images={}), "`images` must be a list"),
-        (does("Each", "", zarr_dir=5), "`zarr_dir` must be an absolute path"),
-        (does("Each", "", component="a"), "'component' means nothing here"),
-        ({"task": "Each", "args": {"init_args": {}}}, "'init_args' is an argument that Fractal"),
-        ({"task": "Both", "args": {"do": ""}}, "not 'do'"),
-        ({"task": "Both", "args": {"init": 5}}, "an object is needed here"),
-        ({"task": "Both", "args": {"compute": {"zarr_url": "/a"}}}, "'zarr_url' is an argument"),
+        (does("Each", "", zarr_urls=[]), "/zarr_urls", "no zarr_urls for a parallel task"),
+        (does("All", "", zarr_url="/a"), "/zarr_url", "no zarr_url for a non-parallel task"),
+        (
+            does("Convert", "", images=[]),
+            "/images",
+            "no images for a converter-non-parallel task",
+        ),
+        (
+            does("Each", "", images=[{"zarr_url": "a"}]),
+            "/images/0/zarr_url",
+            "an absolute path, which begins with /",
+        ),
+        (does("Each", "", images={}), "/images", "a list"),
+        (does("All", "", zarr_urls="{tmp}/a"), "/zarr_urls", "a list"),
+        (does("Each", "", zarr_dir=5), "/zarr_dir", "an absolute path"),
+        (does("Each", "", zarr_dir="data"), "/zarr_dir", "an absolute path"),
+        (
+            does("Each", "", component="a"),
+            "/component",
+            "no key but args, expect, images, task, zarr_dir, zarr_url, zarr_urls",
+        ),
+        (
+            {"task": "Each", "args": {"init_args": {}}},
+            "/args/init_args",
+            "the task's own arguments alone",
+        ),
+        (
+            {"task": "Both", "args": {"do": ""}},
+            "/args/do",
+            'the arguments of both parts of a compound task: {"init": {...}, "compute": {...}}',
+        ),
+        ({"task": "Both", "args": {"init": 5}}, "/args/init", "an object"),
+        (
+            {"task": "Both", "args": {"compute": {"zarr_url": "/a"}}},
+            "/args/compute/zarr_url",
+            "the task's own arguments alone",
+        ),
+        # what the server refuses in a dataset
+        (does("Each", "", images=[IMAGE, IMAGE]), "/images/1/zarr_url", "each image once"),
+        (
+            does("Each", "", images=[IMAGE, {"zarr_url": "{tmp}//a/"}]),
+            "/images/1/zarr_url",
+            "each image once",
+        ),
+        (does("All", "", zarr_urls=["{tmp}/a", "{tmp}/a"]), "/zarr_urls/1", "each image once"),
+        (does("Each", "", images=[{"zarr_url": "{tmp}"}]), "/images/0/zarr_url", BELOW),
+        (does("Each", "", images=[{"zarr_url": "{samples}/a"}]), "/images/0/zarr_url", BELOW),
+        (does("Each", "", zarr_url="/data/a"), "/zarr_url", BELOW),
+        (
+            does("All", "", zarr_urls=["{tmp}/x/a", "{tmp}/a"], zarr_dir="{tmp}/x"),
+            "/zarr_urls/1",
+            "a path below the dataset's zarr_dir, {tmp}/x",
+        ),
+        (
+            does("Each", "", images=numbers(1, "x")),
+            "/images/1/attributes/n",
+            "an attribute that is a number in all images, or a text in all",
+        ),
+        # what it cannot store
+        (does("Each", "\0", images=[IMAGE]), "/args/do", STORABLE),
+        (does("Each", "\ud800", images=[IMAGE]), "/args/do", STORABLE),
+        (both("Both", "pass", "\0", images=[IMAGE]), "/args/compute/do", STORABLE),
+        (
+            {"steps": [does("Each", "", images=[IMAGE]), does("Each", "", zarr_url="/x")]},
+            "/steps/1/zarr_url",
+            BELOW,
+        ),
     ],
 )
-def test_a_sample_that_cannot_be_used_is_refused_with_its_place(
-    runner: Runner, wheel: Path, sample: dict[str, Any], said: str
+def test_a_sample_that_cannot_be_used_is_told_with_its_place(
+    tmp_path: Path, wheel: Path, sample: dict[str, Any], at: str, expected: str
 ) -> None:
-    folder = runner.folder / "samples"
-    folder.mkdir()
-    (folder / "bad.json").write_text(json.dumps(sample))
-    ran = runner.pytest(f"--fractal-package={wheel}", "--fractal-samples=samples", "--co", "-q")
-    assert ran.status == 4
-    assert f"bad.json:1: {said}" in ran.err or ("bad.json:1: " in ran.err and said in ran.err)
+    """The server answers the requests that make such a dataset, or workflow, with 422 or 500."""
+    (verdict,) = verdicts(wheel, "FR400", samples=write_samples(tmp_path, bad=sample))
+    assert [(found.pointer, found.expected) for found in verdict.findings] == [(at, expected)]
+    assert verdict.findings[0].hint
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        does("Each", "", images=[{"zarr_url": "{samples}/a"}], zarr_dir="{samples}"),
+        does("Each", "", images=[{"zarr_url": "{tmp}/a"}], zarr_url="{tmp}/a"),
+        does("All", "", zarr_urls=["{tmp}/x/a"], zarr_dir="{tmp}/x/"),
+        does("Each", "", images=[{"zarr_url": "{tmp}-beside/a"}]),  # as the server compares
+        does("Each", "", images=numbers(1, 2.5)),
+        does("Each", "", images=numbers(True, 0)),
+        does("Each", "", images=numbers("1", "x")),
+        {
+            "steps": [
+                does("Convert", "", zarr_dir="{samples}"),
+                does("Each", "", zarr_url="{samples}/a"),
+            ]
+        },
+        does("both", "\0", expect="failure") | {"args": {"init": {"do": "\0"}}},
+    ],
+)
+def test_a_sample_that_comes_close_can_be_used(
+    tmp_path: Path, wheel: Path, sample: dict[str, Any]
+) -> None:
+    (verdict,) = verdicts(wheel, "FR400", samples=write_samples(tmp_path, good=sample))
+    assert verdict.findings == ()
+    assert verdict.outcome is Outcome.PASS
 
 
 # Fixtures

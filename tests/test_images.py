@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ from pytest_fractal.generations.images import (
     read_units,
     type_faults,
 )
-from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.generations.protocol import Call, CallResult, ModelFault
+from pytest_fractal.generations.v2 import VERSION_2
 from pytest_fractal.json_text import pointer
+from pytest_fractal.samples.runs import drive
 
 A, B, C = "/data/zarr/a", "/data/zarr/b", "/data/zarr/c"
 
@@ -360,7 +363,73 @@ def test_a_task_sees_the_images_of_its_input_types_and_of_those_that_were_made_b
     assert [image.zarr_url for image in done.inputs({"mip": False})] == [A, B]
 
 
+# attributes that are numbers here and texts there
+
+
+def well(url: str, value: Any, origin: str | None = None) -> Image:
+    return Image(url, origin, {"w": value})
+
+
+@pytest.mark.parametrize(
+    ("there", "outputs", "at"),
+    [
+        ([], [[well(A, 1), well(B, "1")]], ["/0/image_list_updates/1/attributes/w"]),
+        ([], [[well(A, "x"), well(B, 2.5)]], ["/0/image_list_updates/1/attributes/w"]),
+        ([], [[well(A, True), well(B, "x")]], ["/0/image_list_updates/1/attributes/w"]),
+        ([], [[well(A, 1)], [well(B, "x")]], ["/1/image_list_updates/0/attributes/w"]),
+        ([well(A, "x")], [[well(C, 1)]], ["/0/image_list_updates/0/attributes/w"]),
+        ([well(A, 1), well(B, 1)], [[well(A, "x")]], ["/0/image_list_updates/0/attributes/w"]),
+        # Both have got it from others: A's value is C's now, and that of an image as before.
+        (
+            [well(A, 0), well(B, 1)],
+            [[well(C, "x")], [Image(A, C)]],
+            ["/0/image_list_updates/0/attributes/w"],
+        ),
+        ([], [[well(A, 1), well(B, 2.5), well(C, True)]], []),
+        ([], [[well(A, "1"), well(B, "x")]], []),
+        ([], [[well(A, 1), well(B, None)]], []),
+        ([well(A, 1)], [[well(A, "x")]], []),
+        ([well(A, 1), well(B, 1)], [[well(A, "x"), well(B, "y")]], []),
+        # told when it came about, and not again by every later task
+        ([well(A, 1), well(B, "x")], [[well(A, 2)]], []),
+    ],
+)
+def test_an_attribute_is_a_number_or_a_text_in_all_images(
+    there: list[Image], outputs: list[list[Image]], at: list[str]
+) -> None:
+    """Once they are mixed, `images/query` of fractal-server 2.18.5 answers 500 for ever."""
+    dataset = Dataset("/data/zarr", tuple(there))
+    done, faults = dataset.after(
+        [Output(tuple(updates)) for updates in outputs], inputs=(), output_types={}
+    )
+    assert places(faults) == at
+    assert {image.zarr_url for update in outputs for image in update} <= {
+        image.zarr_url for image in done.images
+    }
+
+
+def test_a_mixed_attribute_is_told_with_both_values_and_the_servers_that_break() -> None:
+    dataset = Dataset("/data/zarr", (well(A, "x"),))
+    _, (fault,) = dataset.after([Output((well(C, 1),))], inputs=(), output_types={})
+    assert fault.expected == "a text, as the attribute is in other images"
+    assert fault.found.startswith(f'1, where {A} has "x"; ')
+    assert "servers before 2.20" in fault.found
+
+
+def test_an_image_that_is_removed_mixes_with_nothing() -> None:
+    dataset = Dataset("/data/zarr", (well(A, "x"), well(B, "y")))
+    assert after(Output((well(C, 1),), (A, B)), dataset=dataset).images == (well(C, 1),)
+
+
 # agreement with the server
+
+KINDS = (
+    "parallel",
+    "non_parallel",
+    "compound",
+    "converter_non_parallel",
+    "converter_compound",
+)
 
 
 def generated(number: int) -> dict[str, Any]:
@@ -445,17 +514,20 @@ def generated(number: int) -> dict[str, Any]:
     like = {"origin": None, "attributes": {"well": "A1"}, "types": {"mip": True}}
     urls = rng.sample(["/z/a", "/z/b", "/x/c"], rng.randint(1, 3))
     images = [{"zarr_url": one, **like} for one in urls]
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {
-            "type": rng.choice(["parallel", "non_parallel", "compound", "converter_non_parallel"]),
+            "type": rng.choice(KINDS),
             "input_types": rng.choice([{}, {}, {"mip": True}, {"is_3D": False}]),
             "output_types": rng.choice([{}, {}, {"mip": False}, {"is_3D": True}]),
         }
-        for _ in range(rng.randint(1, 2))
+        for _ in range(rng.randint(1, 3))
     ]
     for task in tasks:
-        parallel = task["type"] in ("parallel", "compound")
-        task["outputs"] = [output() for _ in range(rng.randint(1, 3) if parallel else 1)]
+        task["outputs"] = [output() for _ in range(rng.randint(1, 3))]
+        if "compound" in task["type"]:
+            units = [unit() for _ in range(rng.randint(1, 3))]
+            nothing: Any = rng.choice([None, {}, {"parallelization_list": []}])
+            task["init"] = maybe(0.4, nothing, {"parallelization_list": units})
     return {"zarr_dir": "/z", "images": images, "tasks": tasks}
 
 
@@ -466,27 +538,35 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
         units = [] if faults else read_units(case["init"])
         return {"error": faults, "units": [vars(unit) for unit in units]}
     dataset = Dataset(case["zarr_dir"], tuple(map(read_image, case["images"])))
-    given: list[list[str]] = []
-    for task in case["tasks"]:
-        converts = task["type"].startswith("converter")
-        inputs = () if converts else dataset.inputs(task["input_types"])
-        if not inputs and not converts:
-            return {"error": ["no images"], "given": given, "images": None}
-        given.append([image.zarr_url for image in inputs])
-        refusals = [
+    given: list[dict[str, Any]] = []
+
+    def execute(
+        task: dict[str, Any], refusals: list[ModelFault], calls: Sequence[Call]
+    ) -> list[CallResult]:
+        given.extend(dict(call.supplied) for call in calls)
+        outputs = task["outputs"]
+        if calls[0].part.name == "init" and "init" in task:
+            outputs = [task["init"]]
+        written = [outputs[number % len(outputs)] for number in range(len(calls))]
+        refusals += [
             fault
-            for number, one in enumerate(task["outputs"])
-            for fault in output_faults(one, (number,))
+            for call, value in zip(calls, written, strict=True)
+            for fault in VERSION_2.output_faults(task["type"], call.part, value)
             if not fault.coerced
         ]
-        if not refusals:
-            outputs = [read_output(one) for one in task["outputs"]]
-            dataset, found = dataset.after(
-                outputs, inputs=inputs, output_types=task["output_types"]
-            )
-            refusals = list(found)
+        return [CallResult(succeeded=True, value=value) for value in written]
+
+    for task in case["tasks"]:
+        refusals: list[ModelFault] = []
+        play = VERSION_2.play("", task, {}, dataset, Path(case["zarr_dir"]))
+        ended = drive(play, partial(execute, task, refusals))
+        refusals += [fault for _, fault in ended.faults]
+        if ended.trouble and ended.trouble.fails:
+            return {"error": ["no images"], "given": given, "images": None}
         if refusals:
             return {"error": places(refusals), "given": given, "images": None}
+        assert isinstance(ended.state, Dataset)
+        dataset = ended.state
     return {"error": [], "given": given, "images": [image.value for image in dataset.images]}
 
 

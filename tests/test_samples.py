@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Runner
-from wheel_factory import good_manifest, make_wheel
+from wheel_factory import good_manifest, make_wheel, verdicts
 
 from pytest_fractal.samples.generated import make_arguments
+from pytest_fractal.verdicts import Outcome
 
 TASK = '''\
 """Writes down what it is given, and answers with its argument `answer`."""
@@ -79,69 +80,198 @@ def write_samples(folder: Path, **samples: object) -> Path:
     return place
 
 
-# Misuse: one sentence with file and line, and status 4
+# Samples that cannot be used: findings of FR400, with file, line and fix
+
+
+def problems(wheel: Path, folder: Path) -> list[tuple[int | None, str, str, str, str | None]]:
+    """What FR400 says of a folder: line, expected, found, fix and task of each finding."""
+    (verdict,) = verdicts(wheel, "FR400", samples=folder)
+    assert verdict.outcome is (Outcome.FAIL if verdict.findings else Outcome.PASS)
+    assert all(found.file and found.file.startswith(str(folder)) for found in verdict.findings)
+    return [
+        (found.line, found.expected, found.found, found.hint, found.task)
+        for found in verdict.findings
+    ]
+
+
+NO_JSON = "strict JSON, in UTF-8"
+KEYS = "no key but args, component, expect, input_paths, metadata, output_path, task"
+OWN = "the task's own arguments alone"
+ABSOLUTE = "an absolute path"
 
 
 @pytest.mark.parametrize(
-    ("sample", "told"),
+    ("sample", "expected"),
     [
-        ('{"task": "First task",\n "args": {,}}', "bad.json:2: it is not JSON: "),
-        ("", "bad.json:1: it is not JSON: "),
-        ("[]", "bad.json:1: an object is needed here"),
-        ('{\n"task": "first_task",\n"task": "each_well"}', 'bad.json:3: the key "task" stands'),
-        ('{"args": {}}', "bad.json:1: it names no `task`; there are: first_task, each_well"),
+        ('{"task": "First task",\n "args": {,}}', [(2, NO_JSON, "it is not JSON: ")]),
+        ("", [(1, NO_JSON, "it is not JSON: ")]),
+        ("[]", [(1, "an object", "[]")]),
         (
-            '{\n"task": "nope"}',
-            'bad.json:2: no task is called "nope"; there are: first_task, each',
+            '{\n"task": "first_task",\n"task": "each_well"}',
+            [(3, NO_JSON, 'the key "task" stands here again')],
         ),
-        ('{\n"task": ["First task"]}', 'bad.json:2: no task is called ["First task"]'),
+        ('{"task": "First task", "args": {"x":\nNaN}}', [(2, NO_JSON, "NaN is not JSON")]),
+        ('{"args": {}}', [(1, "a sample that names its `task`", "none")]),
+        ('{\n"task": "nope"}', [(2, "the name of a task", '"nope"')]),
+        ('{\n"task": ["First task"]}', [(2, "the name of a task", '["First task"]')]),
+        ('{\n"task": "-"}', [(2, "the name of a task", '"-"')]),
         (
-            '{"task": "First task",\n"args": {\n"metadata": {}}}',
-            "bad.json:3: 'metadata' is an arg",
+            '{"task": "First task",\n"args": {\n"metadata": {},\n"component": ""}}',
+            [(3, OWN, "'metadata', which Fractal"), (4, OWN, "'component', which Fractal")],
         ),
+        ('{"task": "First task",\n"arguments": {}}', [(2, KEYS, '"arguments"')]),
+        ('{"task": "First task",\n"args": []}', [(2, "an object", "[]")]),
         (
-            '{"task": "First task",\n"args": {"component": ""}}',
-            "bad.json:2: 'component' is an arg",
+            '{"task": "First task",\n"expect": "fail"}',
+            [(2, '"success" or "failure"', '"fail"')],
         ),
-        ('{"task": "First task",\n"arguments": {}}', "bad.json:2: 'arguments' means nothing here"),
-        ('{"task": "First task",\n"args": []}', "bad.json:2: an object is needed here"),
-        ('{"task": "First task",\n"expect": "fail"}', 'bad.json:2: `expect` is "success" or "f'),
         (
             '{"task": "First task",\n"input_paths": "x"}',
-            "bad.json:2: `input_paths` must be a list",
+            [(2, "a list with an absolute path", '"x"')],
         ),
         (
-            '{"task": "First task",\n"input_paths": [1]}',
-            "bad.json:2: `input_paths` must be a list",
+            '{"task": "First task",\n"input_paths": []}',
+            [(2, "a list with an absolute path", "[]")],
         ),
-        ('{"task": "First task",\n"metadata": []}', "bad.json:2: `metadata` must be an object"),
-        ('{"task": "each_well",\n"component": 5}', "bad.json:2: `component` must be a path"),
+        (
+            '{"task": "First task",\n"input_paths": [1, "",\n"images", "{samples}/x"]}',
+            [(2, ABSOLUTE, "1"), (2, ABSOLUTE, '""'), (3, ABSOLUTE, '"images"')],
+        ),
+        ('{"task": "First task",\n"output_path": "out"}', [(2, ABSOLUTE, '"out"')]),
+        ('{"task": "First task",\n"metadata": []}', [(2, "an object", "[]")]),
+        (
+            '{"task": "First task",\n"metadata": {"a": {"\\ud800": 1}}}',
+            [(2, "texts that the server can store", "the character '\\ud800'")],
+        ),
+        (
+            '{"task": "First task", "args": {\n"seen": "\\udfff"}}',
+            [(2, "texts that the server can store", "the character '\\udfff'")],
+        ),
+        ('{"task": "each_well",\n"component": 5}', [(2, "a text", "5")]),
+        (
+            '{"task": "each_well",\n"component": "it\'s"}',
+            [(2, "a component that the server can make a file name of", "has the character")],
+        ),
         (
             '{"task": "First task",\n"component": "a"}',
-            "bad.json:2: Fractal gives no 'component' to a non-parallel task",
+            [(2, "no component for a non-parallel task", '"a"')],
         ),
-        ('{\n"steps": []}', "bad.json:2: `steps` must be a list of samples, not empty"),
-        ('{\n"steps": {}}', "bad.json:2: `steps` must be a list of samples, not empty"),
-        ('{"steps": [],\n"expect": "failure"}', "bad.json:2: 'expect' means nothing here"),
-        ('{"steps": [\n"First task"]}', "bad.json:2: an object is needed here"),
-        ('{"steps": [\n{"args": {}}]}', "bad.json:2: it names no `task`"),
+        ('{\n"steps": []}', [(2, "a list of samples, not empty", "[]")]),
+        ('{\n"steps": {}}', [(2, "a list of samples, not empty", "{}")]),
+        (
+            '{"steps": [{"task": "First task"}],\n"expect": "failure"}',
+            [(2, "no key but steps", '"expect"')],
+        ),
+        ('{"steps": [\n"First task"]}', [(2, "an object", '"First task"')]),
+        (
+            '{"steps": [\n{"args": {}},\n{"task": "First task", "arg": {}}]}',
+            [(2, "a sample that names its `task`", "none"), (3, KEYS, '"arg"')],
+        ),
         (
             '{"steps": [{"task": "First task", "expect": "failure"},\n{"task": "First task"}]}',
-            "bad.json:2: no step can follow one that expects failure",
+            [(2, "no step after one that expects failure", "one: the server")],
         ),
     ],
 )
 def test_a_sample_that_cannot_be_used_is_told_with_file_and_line(
-    pytester: pytest.Pytester, wheel: Path, sample: str, told: str
+    tmp_path: Path, wheel: Path, sample: str, expected: list[tuple[int, str, str]]
 ) -> None:
-    write_samples(pytester.path, bad=sample)
-    result = pytester.runpytest_inprocess(
-        f"--fractal-package={wheel}", "--fractal-samples=samples"
+    folder = write_samples(tmp_path, bad=sample, good={"task": "First task"})
+    told = problems(wheel, folder)
+    assert [(line, wanted) for line, wanted, *_ in told] == [
+        (line, wanted) for line, wanted, _ in expected
+    ]
+    for (_, _, found, fix, _), (_, _, part) in zip(told, expected, strict=True):
+        assert part in found
+        assert fix
+
+
+def test_the_fix_names_what_to_write(tmp_path: Path, wheel: Path) -> None:
+    folder = write_samples(
+        tmp_path,
+        a={"task": "nope"},
+        b={"task": "First task", "arg": {}},
+        c={"task": "First task", "args": {"metadata": {}}},
+        d={"task": "First task", "args": {"component": ""}},
     )
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    (line,) = [line for line in result.errlines if line.strip()]
-    assert line.startswith("ERROR: ")
-    assert told in line
+    assert [(fix, task) for *_, fix, task in problems(wheel, folder)] == [
+        ("write one of: first_task, each_well", None),
+        ("rename it to 'args'", "first_task"),
+        ("move 'metadata' out of `args`, beside it", "first_task"),
+        ("move 'component' out of `args`, beside it", "first_task"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["First task", "first_task", "FIRST TASK", "first-task", " First  Task", "first.Task"]
+)
+def test_a_task_is_named_in_any_case_and_with_any_separators(
+    tmp_path: Path, wheel: Path, name: str
+) -> None:
+    assert problems(wheel, write_samples(tmp_path, one={"task": name})) == []
+
+
+def test_a_name_that_may_mean_two_tasks_means_the_one_that_is_written_so(tmp_path: Path) -> None:
+    whole = manifest()
+    for task, name in zip(whole["task_list"], ("Find wells", "find-wells"), strict=True):
+        task["name"] = name
+    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": TASK}, manifest=whole)
+    folder = write_samples(
+        tmp_path,
+        exact={"task": "find-wells", "component": "a"},  # for the parallel one alone
+        slug={"task": "find_wells"},
+        vague={"task": "FIND WELLS"},
+    )
+    ((_, expected, found, _, _),) = problems(wheel, folder)
+    assert expected == "the name of one task"
+    assert found == '"FIND WELLS", which may be Find wells or find-wells'
+
+
+def test_what_a_server_would_refuse_may_be_in_a_sample_that_expects_failure(
+    tmp_path: Path, wheel: Path
+) -> None:
+    """Only in arguments, which the task is to refuse as well."""
+    bad = {"task": "First task", "args": {"seen": "\ud800"}, "expect": "failure"}
+    assert problems(wheel, write_samples(tmp_path, one=bad)) == []
+
+
+def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
+    runner: Runner, wheel: Path
+) -> None:
+    """All other verdicts are told, and nothing of it is run."""
+    write_samples(
+        runner.folder,
+        bad={"task": "First task", "argz": {"seen": "{tmp}/seen"}},
+        broken="{",
+        chain={"steps": [{"task": "First task"}, {"task": "Each well", "component": 5}]},
+        good={"task": "First task"},
+    )
+    ran = runner.pytest(
+        f"--fractal-package={wheel}",
+        "--fractal-samples=samples",
+        "--fractal-select=FR1,FR208,FR4",
+        "--fractal-report=report.json",
+    )
+    assert ran.status == 1, ran.text
+    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    outcomes = {
+        (one["code"], one["task"], one["sample"]): one["outcome"] for one in candidate["verdicts"]
+    }
+    assert outcomes["FR401", "first_task", "good"] == "pass"
+    assert outcomes["FR400", None, None] == "fail"
+    assert outcomes["FR407", None, None] == "pass"
+    for code in ("FR208", "FR401", "FR402", "FR403", "FR405"):
+        for task, sample in (("first_task", "bad"), ("first_task", "chain.1")):
+            assert outcomes[code, task, sample] == "blocked"
+    assert outcomes["FR401", "each_well", "chain.2"] == "blocked"
+    assert {one for key, one in outcomes.items() if key[0].startswith("FR1")} == {"pass", "skip"}
+    assert {run["sample"] for run in candidate["runs"]} == {None, "good"}
+    (verdict,) = (one for one in candidate["verdicts"] if one["code"] == "FR400")
+    assert [found["where"].rpartition("/samples/")[2] for found in verdict["findings"]] == [
+        "bad.json:3 at /argz",
+        "broken.json:1",
+        "chain.json:8 at /steps/1/component",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,14 +280,6 @@ def test_a_sample_that_cannot_be_used_is_told_with_file_and_line(
         (lambda place: None, "samples: no such folder"),
         (lambda place: place.write_text("{}"), "samples: no such folder"),
         (lambda place: place.mkdir(), "samples: no sample is in it: no file *.json"),
-        (lambda place: (place / "x.json").mkdir(parents=True), "x.json: cannot be read: Is a dir"),
-        (
-            lambda place: write_samples(
-                place.parent,
-                **{"a": {"steps": [{"task": "First task"}]}, "a.1": {"task": "First task"}},
-            ),
-            "the sample a.1 is in a.1.json too",
-        ),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_told(
@@ -170,6 +292,20 @@ def test_a_folder_that_cannot_be_used_is_told(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line.strip()]
     assert told in line
+
+
+def test_files_that_are_none_and_names_that_are_taken_are_told(
+    tmp_path: Path, wheel: Path
+) -> None:
+    folder = write_samples(
+        tmp_path, **{"a": {"steps": [{"task": "First task"}]}, "a.1": {"task": "First task"}}
+    )
+    (folder / "x.json").mkdir()
+    told = [(expected, found) for _, expected, found, _, _ in problems(wheel, folder)]
+    assert told == [
+        ("a name of its own", "the sample a.1 is in a.1.json too"),
+        ("a JSON file", "a file that cannot be read: Is a directory"),
+    ]
 
 
 def test_where_there_is_no_manifest_the_verdicts_tell_and_not_the_samples(

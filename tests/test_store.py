@@ -289,7 +289,9 @@ def test_the_folder_is_for_its_user_alone(tmp_path: Path) -> None:
 # The text of facts
 
 
-FINISHED = Finished(("a", "--b"), -9, "out \udcff", "err\n", 1.5, True, 2.5, ("sleep 9",), 7, True)
+FINISHED = Finished(
+    ("a", "--b"), -9, "out \udcff", "err\n", 1.5, True, 2.5, ("sleep 9",), (), 7, True
+)
 START = Start(FINISHED, None, '{"a": \udcff}', "/a/arguments.json", "/a/output.json", "a folder")
 PARTS = v1.VERSION_1.parts({})
 

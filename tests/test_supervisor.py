@@ -133,6 +133,36 @@ def test_what_a_command_leaves_is_told_and_dead(tmp_path: Path, way: str) -> Non
     assert living(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("does", "works"),
+    [
+        ("time.sleep(600)", False),
+        ("while True: pass", True),
+        ("while True: os.path.exists('/')", True),
+        ("while True: os.close(os.open('w', os.O_CREAT)); os.unlink('w')", True),
+        ("threading.Thread(target=spin).start(); time.sleep(600)", True),
+        ("signal.pause()", False),
+    ],
+)
+def test_a_process_at_work_is_told_from_one_that_waits(
+    tmp_path: Path, does: str, works: bool
+) -> None:
+    program = f"""
+import threading
+def spin():
+    while True: pass
+if os.fork() == 0:
+    os.setsid()
+    open(f"pids/{{os.getpid()}}", "w").close()
+    {does}
+started()
+"""
+    finished = run(tmp_path, program)
+    assert len(finished.left) == 1
+    assert finished.working == (finished.left if works else ())
+    assert living(tmp_path) == []
+
+
 @pytest.mark.parametrize("way", ["double fork", "ignores SIGTERM"])
 def test_it_is_dead_too_when_the_time_is_up(tmp_path: Path, way: str) -> None:
     finished = run(tmp_path, f"{LEAVES[way]}\nstay()", timeout=2)

@@ -115,19 +115,19 @@ def write_archive(path: Path, content: Mapping[str, str | bytes]) -> Path:
     return path
 
 
-def candidate_of(wheel: Path, *codes: str) -> Candidate:
+def candidate_of(wheel: Path, *codes: str, samples: Path | None = None) -> Candidate:
     """The candidate that is a wheel, of which the rules of these codes are selected, or all."""
-    settings = Settings(select=parse_codes(",".join(codes)))
+    settings = Settings(select=parse_codes(",".join(codes)), samples=samples)
     folder = wheel.parent / f"judged-{wheel.stem}"
     return Candidate(parse_package(str(wheel), wheel.parent), settings, folder, LocalExecutor(1))
 
 
-def verdicts(wheel: Path, *codes: str) -> list[Verdict]:
+def verdicts(wheel: Path, *codes: str, samples: Path | None = None) -> list[Verdict]:
     """The verdicts on a wheel by the rules of these codes; nothing is installed or started.
 
     That holds as long as no code is of a rule that needs an environment.
     """
-    engine = Engine(candidate_of(wheel, *codes))
+    engine = Engine(candidate_of(wheel, *codes, samples=samples))
     return [engine.verdict(check) for check in engine.plan()]
 
 

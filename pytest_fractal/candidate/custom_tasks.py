@@ -23,9 +23,9 @@ from pytest_fractal.facts import (
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
 from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.samples.runs import Filled, Run, TaskSamples
+from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 
-_KNOWN = frozenset({TaskList, Task, Part, Command, TaskSamples, Filled, Run})
+_KNOWN = frozenset({TaskList, Task, Part, Command, PackageSamples, Filled, Run})
 """The facts that there are without a wheel."""
 
 

@@ -58,18 +58,25 @@ from pytest_fractal.facts import (
 from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
+from pytest_fractal.packaging_hints.backends import build_backend
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
-from pytest_fractal.samples.files import Sample, read_samples
+from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
-from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.samples.ome_zarr import (
+    OME_ZARR,
+    copy_ome_zarr,
+    make_ome_zarr,
+    missing_extra,
+)
 from pytest_fractal.samples.runs import (
     Filled,
+    FirstSample,
+    PackageSamples,
     Run,
-    TaskSamples,
     filled_arguments,
     run_sample,
 )
@@ -96,6 +103,9 @@ RUN: Final = Fact[Run]("run", Run)
 """About each sample, as is the next."""
 SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
 SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
+
+SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
+"""Where an author's samples may lie; the first that is there counts."""
 
 
 class Candidate:
@@ -330,24 +340,43 @@ class Candidate:
     @property
     def samples_folder(self) -> Path | None:
         """Where its samples lie, or would."""
-        folder = self.settings.samples
-        if folder is None and self.home is not None:
-            folder = self.home / "fractal_samples"
-        return Path(os.path.realpath(folder)) if folder else None
+        if self.settings.samples is not None:
+            return Path(os.path.realpath(self.settings.samples))
+        if self.home is None:
+            return None
+        there = (self.home / name for name in SAMPLE_FOLDERS)
+        folder = next((path for path in there if path.is_dir()), self.home / self._first_folder)
+        return Path(os.path.realpath(folder))
+
+    @property
+    def _first_folder(self) -> str:
+        """The folder for a first sample.
+
+        Not beside the package where setuptools looks for packages by itself: it takes two
+        folders there for two packages, and refuses to build; but leaves out `tests`.
+        """
+        beside, in_tests = SAMPLE_FOLDERS
+        if self.spec.kind != "source" or self.home is None or not self.has_wheel:
+            return beside
+        is_flat = (self.home / self.wheel.package).is_dir()
+        return in_tests if is_flat and build_backend(self.home) == "setuptools" else beside
 
     @cached_property
-    def samples(self) -> tuple[Sample, ...]:
-        """The samples that the author supplies. Raises `BadInput` for one that cannot be read."""
+    def sample_files(self) -> SampleFiles:
+        """What the author's files of samples hold, and what is wrong with them.
+
+        Raises `BadInput` where the user names a folder that has none.
+        """
         folder = self.samples_folder
         if folder is None or not os.path.lexists(folder):
-            return ()
+            return SampleFiles()
         if not folder.is_dir():
             what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
             raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
         if self.settings.samples and not any(folder.glob("*.json")):
             raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
         if not self.tasks:
-            return ()  # the verdicts tell why there are none
+            return SampleFiles()  # the verdicts tell why there are none
         elsewhere = {
             name
             for sibling in self.siblings
@@ -357,15 +386,23 @@ class Candidate:
         }
         return read_samples(folder, self.tasks, elsewhere)
 
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples that the author supplies, less those that cannot be used."""
+        return tuple(sample for sample in self.sample_files.samples if sample.is_usable)
+
     def samples_of(self, task: Task) -> tuple[Sample, ...]:
-        """The author's samples of a task; for want of any, one that is made from the schema."""
+        """The author's samples of a task; for want of any, one that is made from the schema.
+
+        Also those that cannot be used: their checks are blocked.
+        """
         return self._own_samples.get(task.id) or (self._made_sample(task),)
 
     @cached_property
     def _own_samples(self) -> Mapping[str, tuple[Sample, ...]]:
         """The author's samples by the ids of their tasks."""
         own: dict[str, tuple[Sample, ...]] = {}
-        for sample in self.samples:
+        for sample in self.sample_files.samples:
             own[sample.task.id] = (*own.get(sample.task.id, ()), sample)
         return own
 
@@ -376,13 +413,13 @@ class Candidate:
 
     def _newly_made_sample(self, task: Task) -> Sample:
         given = task.generation.made_sample(task.kind, task.entry)
-        arguments = self.sampling(task).made_arguments
+        arguments = self._made_arguments(task)
         return Sample(
             "made", self.folder / "made.json", task, arguments, reserved=given, made=True
         )
 
-    def sampling(self, task: Task) -> TaskSamples:
-        """The author's samples of a task, and arguments made from its schemas."""
+    def _made_arguments(self, task: Task) -> Mapping[str, Any]:
+        """The task's own arguments, made from its schemas."""
         made = {
             part.keys.name: {
                 name: value
@@ -391,8 +428,27 @@ class Candidate:
             }
             for part in task.run_parts
         }
-        own = made if len(made) > 1 else next(iter(made.values()), {})
-        return TaskSamples(task, self._own_samples.get(task.id, ()), own)
+        return made if len(made) > 1 else next(iter(made.values()), {})
+
+    @property
+    def package_samples(self) -> PackageSamples:
+        """The samples of all tasks, and first ones for those that have none."""
+        files, folder = self.sample_files, self.samples_folder
+        tried = {one.task.id for one in files.samples if one.expect == "success"}
+        data = None if missing_extra() else f"{{{OME_ZARR}}}"
+        first = []
+        for task in self.tasks:
+            if task.id not in tried:
+                given = task.generation.made_sample(task.kind, task.entry, data)
+                value = {"task": task.name, "args": self._made_arguments(task), **given}
+                first.append(FirstSample(task, value))
+        return PackageSamples(
+            files.samples,
+            files.problems,
+            tuple(first),
+            len(self.tasks),
+            self.located(str(folder)) if folder else None,
+        )
 
     def filled(self, sample: Sample) -> Filled:
         """A sample with every argument that its task is given."""

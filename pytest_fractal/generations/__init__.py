@@ -14,6 +14,7 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Reserved,
     RunBlocked,
+    SampleFault,
     State,
     TaskExecution,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "PartKeys",
     "Reserved",
     "RunBlocked",
+    "SampleFault",
     "State",
     "TaskExecution",
 ]

@@ -103,8 +103,9 @@ class Dataset:
         """The dataset after a task, and why the server would refuse what it has written.
 
         `outputs` are those of its units that succeeded (one for a task that is not
-        parallel), `inputs` the images that it got. The keys of a fault begin with the
-        number of the output. With any fault the dataset stays as it was.
+        parallel; an empty one for an init part that hands on nothing), `inputs` the images
+        that it got. The keys of a fault begin with the number of the output. With a fault
+        that ends the job the dataset stays as it was.
         """
         updates, removals, faults = _once(
             (
@@ -124,7 +125,7 @@ class Dataset:
         images = {image.zarr_url: image for image in self.images}
         for keys, update in updates:
             known = update.zarr_url in images
-            if not known and not self._may_hold(update.zarr_url):
+            if not known and not may_hold(self.zarr_dir, update.zarr_url):
                 expected = f"a path below the dataset's zarr_dir, {self.zarr_dir}"
                 faults.append(ModelFault((*keys, "zarr_url"), expected, update.zarr_url))
             images[update.zarr_url] = _updated(update, images, output_types)
@@ -136,11 +137,39 @@ class Dataset:
         if faults:
             return self, tuple(faults)
         filters = {**self.type_filters, **output_types}
-        return replace(self, images=tuple(images.values()), type_filters=filters), ()
+        done = replace(self, images=tuple(images.values()), type_filters=filters)
+        return done, tuple(_unreadable(self.images, done.images, updates))
 
-    def _may_hold(self, zarr_url: str) -> bool:
-        # Compared as texts by the server, so that a sibling whose name begins alike passes.
-        return zarr_url.startswith(self.zarr_dir) and zarr_url != self.zarr_dir
+
+def may_hold(zarr_dir: str, zarr_url: str) -> bool:
+    """Whether the server takes a new image with this path into a dataset there.
+
+    It compares texts, so that a sibling whose name begins alike passes.
+    """
+    return zarr_url.startswith(zarr_dir) and zarr_url != zarr_dir
+
+
+def mixed_attributes(images: Iterable[Image]) -> dict[str, tuple[Image, Image]]:
+    """The attributes that are a number in one image and a text in another, with two such.
+
+    True and false count as numbers. Servers before 2.20 sort all values of an attribute
+    whenever a dataset's images are asked for (`aggregate_attributes`), and answer 500.
+    """
+    first: dict[tuple[str, bool], Image] = {}
+    mixed: dict[str, tuple[Image, Image]] = {}
+    for image in images:
+        for name, value in image.attributes.items():
+            is_text = isinstance(value, str)
+            first.setdefault((name, is_text), image)
+            if (other := first.get((name, not is_text))) is not None:
+                mixed.setdefault(name, (other, image))
+    return mixed
+
+
+MIXED: Final = (
+    "with both in one dataset, servers before 2.20 can never show its images again: "
+    "images/query answers 500"
+)
 
 
 def output_faults(value: Any, keys: Keys = ()) -> Iterator[ModelFault]:
@@ -263,6 +292,34 @@ def _updated(
         {name: value for name, value in attributes.items() if value is not None},
         {**before.types, **update.types, **output_types},
     )
+
+
+def _unreadable(
+    before: Sequence[Image], after: Sequence[Image], updates: Sequence[tuple[Keys, Image]]
+) -> Iterator[ModelFault]:
+    """The updates that mix numbers and texts in an attribute, each at the value it gives."""
+    known = mixed_attributes(before)
+    for name, pair in mixed_attributes(after).items():
+        if name in known:
+            continue
+        named = [
+            (keys, update) for keys, update in updates if update.attributes.get(name) is not None
+        ]
+        # The last one of the two images. Neither is named where both have got it from others.
+        urls = {image.zarr_url for image in pair}
+        keys, update = next((one for one in reversed(named) if one[1].zarr_url in urls), named[-1])
+        value = update.attributes[name]
+        other = next(one for one in pair if _kind(one.attributes[name]) != _kind(value))
+        yield ModelFault(
+            (*keys, "attributes", name),
+            f"{_kind(other.attributes[name])}, as the attribute is in other images",
+            f"{json.dumps(value)}, where {other.zarr_url} has "
+            f"{json.dumps(other.attributes[name])}; {MIXED}",
+        )
+
+
+def _kind(value: Any) -> str:
+    return "a text" if isinstance(value, str) else "a number"
 
 
 def _once(

@@ -21,6 +21,17 @@ class ModelFault:
 
 
 @dataclass(frozen=True)
+class SampleFault:
+    """What is wrong with what a sample gives, as the finding on it says."""
+
+    keys: tuple[str | int, ...]
+    """The way to the place, from the sample."""
+    expected: str
+    found: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class PartKeys:
     """A command that a task may have: which one, and the keys that tell of it."""
 
@@ -76,6 +87,8 @@ class CallResult:
     """What it has written, as JSON; None when it has written nothing."""
     readable: bool = True
     """Whether it has written nothing, or JSON."""
+    written: bool = True
+    """Whether there is an output file."""
 
 
 @dataclass(frozen=True)
@@ -202,13 +215,25 @@ class Generation(Protocol):
     sample_folders: tuple[str, ...]
     """The folders that a sample finds made in its `{tmp}`."""
 
-    def sample_faults(
-        self, kind: str, given: Mapping[str, Any]
-    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """What is wrong with what a sample gives beside the arguments: where, and a sentence."""
+    unstorable: str
+    """A regular expression: a character that the server cannot store in arguments."""
 
-    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """What a sample that is made for want of one gives beside the arguments."""
+    def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
+        """What is wrong with what a sample gives beside the arguments.
+
+        `given` has paths in the place of placeholders, and also what is `handed_on`.
+        """
+
+    handed_on: Mapping[str, Any]
+    """What a sample gives for the later steps of its workflow too, and what it is by default."""
+
+    def made_sample(
+        self, kind: str, entry: Mapping[str, Any], data: str | None = None
+    ) -> dict[str, Any]:
+        """What a sample that is made for want of one gives beside the arguments.
+
+        `data` is the folder of the sample data (`ome_zarr.py`), if the sample is to name it.
+        """
 
     def play(
         self,

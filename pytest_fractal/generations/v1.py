@@ -23,8 +23,10 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Reserved,
     RunBlocked,
+    SampleFault,
     TaskExecution,
 )
+from pytest_fractal.json_text import shown
 
 
 def _text(value: object) -> object:
@@ -209,24 +211,57 @@ class Version1:
     parallel_keys: str | None = "overwrites the dataset's own with a list over the components"
     has_output_model = False
 
-    def sample_faults(
-        self, kind: str, given: Mapping[str, Any]
-    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """See `Generation`."""
-        paths = given.get("input_paths", [])
-        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            yield ("input_paths",), "`input_paths` must be a list of paths"
-        for key in ("output_path", "component"):
-            if not isinstance(given.get(key, ""), str):
-                yield (key,), f"`{key}` must be a path"
-        if not isinstance(given.get("metadata", {}), dict):
-            yield ("metadata",), "`metadata` must be an object"
-        if "component" in given and kind != "parallel":
-            yield ("component",), "Fractal gives no 'component' to a non-parallel task"
+    unstorable = "[\ud800-\udfff]"
+    handed_on: Mapping[str, Any] = {}
 
-    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
+        """See `Generation`: what the models of datasets and their resources refuse."""
+        paths = given.get("input_paths", ["/"])
+        if not isinstance(paths, list) or not paths:
+            yield SampleFault(
+                ("input_paths",), "a list with an absolute path", shown(paths), _FIX_INPUT
+            )
+        else:
+            for index, path in enumerate(paths):
+                if not _is_absolute(path):
+                    yield SampleFault(
+                        ("input_paths", index), "an absolute path", shown(path), _FIX_INPUT
+                    )
+        if not _is_absolute(path := given.get("output_path", "/")):
+            yield SampleFault(
+                ("output_path",),
+                "an absolute path",
+                shown(path),
+                'write "{tmp}/..." or leave it out: it is a fresh folder then',
+            )
+        if not isinstance(metadata := given.get("metadata", {}), dict):
+            yield SampleFault(
+                ("metadata",), "an object", shown(metadata), "write the dataset's metadata, or {}"
+            )
+        component = given.get("component", "")
+        if not isinstance(component, str):
+            yield SampleFault(("component",), "a text", shown(component), _FIX_COMPONENT)
+        elif "component" in given and kind != "parallel":
+            yield SampleFault(
+                ("component",),
+                "no component for a non-parallel task",
+                f"{shown(component)}, which Fractal does not supply",
+                "remove it",
+            )
+        elif problem := _problem_of_component(component):
+            yield SampleFault(
+                ("component",),
+                "a component that the server can make a file name of",
+                f"{shown(component)}, which {problem}",
+                _FIX_COMPONENT,
+            )
+
+    def made_sample(
+        self, kind: str, entry: Mapping[str, Any], data: str | None = None
+    ) -> dict[str, Any]:
         """See `Generation`."""
-        return {"component": _COMPONENT} if kind == "parallel" else {}
+        places = {} if data is None else {"input_paths": [data], "output_path": data}
+        return places | ({"component": _COMPONENT} if kind == "parallel" else {})
 
     def play(
         self,
@@ -256,6 +291,14 @@ class Version1:
                 problem,
                 "fix the task before it in the workflow, or give the sample the metadata or "
                 "the component that it needs",
+            )
+        elif not components:
+            trouble = RunBlocked(
+                "a component at least",
+                f"metadata[{entry['meta']['parallelization_level']!r}] is an empty list: the "
+                "server runs nothing, and calls the task done",
+                "see why the task before it in the workflow lists none",
+                fails=False,
             )
         answers: Sequence[CallResult] = ()
         if components:
@@ -292,6 +335,18 @@ class Version1:
 
 
 VERSION_1: Final = Version1()
+
+
+_FIX_INPUT: Final = (
+    'write "{samples}/..." or "{tmp}/...", or leave it out: it is a fresh folder then'
+)
+_FIX_COMPONENT: Final = (
+    'write the path of an image below the input path, such as "plate.zarr/B/03/0"'
+)
+
+
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/")
 
 
 def _problem_of_component(component: str) -> str:
@@ -364,7 +419,7 @@ def _components(
             f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
             f"the server's job {does}"
         )
-    if not listed:
+    if not listed and not _tasks_per_job(entry["meta"]):
         return (), (
             f"metadata[{level!r}] is an empty list: there is no component to run for; the "
             "server's job fails with this"
@@ -386,6 +441,21 @@ def _components(
             )
         safe[name] = component
     return tuple(listed), None
+
+
+def _tasks_per_job(meta: Mapping[str, Any]) -> int:
+    """The `parallel_tasks_per_job` as the server's local runner reads it; 0 without one.
+
+    It runs the components in steps of that many, by `range(0, number, step)`: none at all
+    are done, unless the step is their number. FR111 judges values that it cannot read.
+    """
+    value = meta.get("parallel_tasks_per_job")
+    if not isinstance(value, int | float | str):
+        return 0
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _seen(name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pytest_fractal.generations.protocol import (
     PartKeys,
     Reserved,
     RunBlocked,
+    SampleFault,
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
@@ -252,38 +253,41 @@ class Version2:
     parallel_keys: str | None = None
     has_output_model = True
 
-    def sample_faults(
-        self, kind: str, given: Mapping[str, Any]
-    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """See `Generation`. Paths must have been placed: `{tmp}` is none."""
-        listed = given.get("images", [])
-        if not isinstance(listed, list):
-            yield ("images",), "`images` must be a list of images, each with its zarr_url"
-            return
-        for index, image in enumerate(listed):
-            for fault in images.image_faults(image, ("images", index)):
-                if not fault.coerced:
-                    yield fault.keys, f"an image has {fault.expected}, not {fault.found}"
-        urls = given.get("zarr_urls", [])
-        if not isinstance(urls, list) or not all(map(_is_absolute, urls)):
-            yield ("zarr_urls",), "`zarr_urls` must be a list of absolute paths"
-        for key in ("zarr_dir", "zarr_url"):
-            if key in given and not _is_absolute(given[key]):
-                yield (key,), f"`{key}` must be an absolute path"
-        words = kind.replace("_", "-")
-        for key in ("images", "zarr_url", "zarr_urls"):
-            if key in given and kind.startswith("converter"):
-                yield (key,), f"Fractal gives no images to a {words} task"
-        wrong = "zarr_urls" if kind == "parallel" else "zarr_url"
-        if wrong in given and not kind.startswith("converter"):
-            yield (wrong,), f"Fractal gives no {wrong!r} to a {words} task"
+    unstorable = "[\0\ud800-\udfff]"
+    handed_on: Mapping[str, Any] = {"zarr_dir": "{tmp}"}
 
-    def made_sample(self, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """One image, for a task that works on images."""
+    def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
+        """See `Generation`: what the server refuses in a dataset and its images."""
+        words = kind.replace("_", "-")
+        wrong = {"zarr_urls" if kind == "parallel" else "zarr_url"}
+        if kind.startswith("converter"):
+            wrong = {"images", "zarr_url", "zarr_urls"}
+        for key in sorted(wrong & set(given)):
+            yield SampleFault(
+                (key,), f"no {key} for a {words} task", "one, which Fractal does not supply", _DROP
+            )
+        if not _is_absolute(zarr_dir := given["zarr_dir"]):
+            yield SampleFault(
+                ("zarr_dir",), "an absolute path", shown(zarr_dir), 'write "{tmp}/..."'
+            )
+            return
+        kept = {key: value for key, value in given.items() if key not in wrong}
+        unlisted = [
+            key for key in ("images", "zarr_urls") if not isinstance(kept.get(key, []), list)
+        ]
+        for key in unlisted:
+            yield SampleFault((key,), "a list", shown(kept[key]), f"write a list of {key}")
+        if not unlisted:
+            yield from _faults_of_images(kept)
+
+    def made_sample(
+        self, kind: str, entry: Mapping[str, Any], data: str | None = None
+    ) -> dict[str, Any]:
+        """See `Generation`. One image, for a task that works on images."""
         if kind.startswith("converter"):
             return {}
         key = "zarr_url" if kind == "parallel" else "zarr_urls"
-        image = "{tmp}/plate.zarr/B/03/0"
+        image = f"{data or '{tmp}'}/plate.zarr/B/03/0"
         return {key: image if kind == "parallel" else [image]}
 
     def play(
@@ -307,7 +311,9 @@ class Version2:
         if kind.startswith("converter"):
             inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
         elif not inputs:
-            return ExecutionResult(dataset, here, _no_images(dataset, types))
+            return ExecutionResult(
+                dataset, here, _no_images(dataset, types, is_first=before is None)
+            )
         elif kind == "parallel":
             calls = tuple(
                 Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
@@ -321,8 +327,6 @@ class Version2:
             if not _is_good(answer, images.init_output_faults):
                 return ExecutionResult(dataset, here)
             units = images.read_units(answer.value)
-            if not units:
-                return ExecutionResult(dataset, here, _NOTHING_TO_COMPUTE)
             first, calls = (
                 1,
                 tuple(
@@ -334,21 +338,29 @@ class Version2:
                     for unit in units
                 ),
             )
-        answers = yield calls
+        # Where there is nothing to compute, the server goes on as after an empty output.
+        answers = (yield calls) if calls else [CallResult(succeeded=True, value=None)]
         good = [
             number
             for number, answer in enumerate(answers)
             if _is_good(answer, images.output_faults)
         ]
+        outputs = [images.read_output(answers[number].value) for number in good]
         after, faults = dataset.after(
-            [images.read_output(answers[number].value) for number in good],
+            outputs,
             inputs=inputs,
             output_types=images.read_types(entry.get("output_types", {})),
         )
+        trouble = None if calls else _NOTHING_TO_COMPUTE
+        # Of a file that is missing, FR402 tells; a compute part may write none.
+        written = calls and (answers[0].written or kind == "converter_compound")
+        if kind.startswith("converter") and written and len(good) == len(calls):
+            trouble = None if any(one.updates for one in outputs) else _TELLS_OF_NO_IMAGE
         return ExecutionResult(
             after,
             here,
-            faults=tuple(
+            trouble,
+            tuple(
                 (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
                 for fault in faults
             ),
@@ -385,18 +397,91 @@ _NOTHING_TO_COMPUTE: Final = RunBlocked(
 )
 
 
-def _no_images(dataset: images.Dataset, types: Mapping[str, bool]) -> RunBlocked:
+_TELLS_OF_NO_IMAGE: Final = RunBlocked(
+    "at least one image in the image_list_updates of a converter",
+    "none: the server calls the task done, and its dataset gets no image; the next task that "
+    "works on images then fails",
+    'write {"image_list_updates": [{"zarr_url": ...}, ...]}, with each image that it makes',
+    fails=False,
+)
+
+
+def _no_images(
+    dataset: images.Dataset, types: Mapping[str, bool], *, is_first: bool
+) -> RunBlocked:
     """The server's "Cannot run task for an empty image list"."""
     wanted = {**dataset.type_filters, **types}
-    there = [{"zarr_url": image.zarr_url, "types": dict(image.types)} for image in dataset.images]
+    there = "no images"
+    if dataset.images:
+        types_there = {json.dumps(image.types, sort_keys=True) for image in dataset.images}
+        there = f"{len(dataset.images)}, with the types {' or '.join(sorted(types_there)[:5])}"
     with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
+    hint = "let a step before it write the images that it makes to image_list_updates"
+    if is_first:
+        hint = (
+            'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": '
+            f"{json.dumps(wanted)}}}], or let a step before it in the workflow make some"
+        )
     return RunBlocked(
         f"an image{with_types} for the task to work on",
-        f"none; the dataset has {shown(there) if there else 'no images'}, and the server's job "
-        "fails with this",
-        'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": {...}}], or '
-        "let a step before it in the workflow make some",
+        f"none; the dataset has {there}, and the server's job fails with this",
+        hint,
     )
+
+
+_DROP: Final = "remove it"
+_BELOW: Final = (
+    'write a path below it, or give the sample the "zarr_dir" in which the images lie; '
+    'without one, that is "{tmp}"'
+)
+
+
+def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
+    """What the server refuses in the images that a sample gives (`post_new_image`)."""
+    zarr_dir = images.read_url(given["zarr_dir"])
+    given_images: list[tuple[tuple[str | int, ...], Any]] = [
+        (("images", index), image) for index, image in enumerate(given.get("images", ()))
+    ]
+    given_images += [
+        (("zarr_urls", index), {"zarr_url": url})
+        for index, url in enumerate(given.get("zarr_urls", ()))
+    ]
+    if "zarr_url" in given:
+        given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
+    readable: list[tuple[tuple[str | int, ...], images.Image]] = []
+    for keys, value in given_images:
+        faults = [one for one in images.image_faults(value, keys) if not one.coerced]
+        for fault in faults:
+            way = fault.keys if keys[0] == "images" else keys
+            yield SampleFault(way, fault.expected, fault.found, f"write {fault.expected}")
+        if not faults:
+            readable.append((keys, images.read_image(value)))
+    seen: set[tuple[bool, str]] = set()
+    for keys, image in readable:
+        way = (*keys, "zarr_url") if keys[0] == "images" else keys
+        if not images.may_hold(zarr_dir, image.zarr_url):
+            yield SampleFault(
+                way,
+                f"a path below the dataset's zarr_dir, {zarr_dir}",
+                f"{image.zarr_url}, which the server refuses",
+                _BELOW,
+            )
+        # What `zarr_url` and `zarr_urls` name may be one of the images.
+        once = (keys[0] == "images", image.zarr_url)
+        if once in seen:
+            yield SampleFault(
+                way, "each image once", f"{image.zarr_url} again, which the server refuses", _DROP
+            )
+        seen.add(once)
+    for name, pair in images.mixed_attributes(image for _, image in readable).items():
+        keys = next(keys for keys, image in reversed(readable) if image is pair[1])
+        yield SampleFault(
+            (*keys, "attributes", name),
+            "an attribute that is a number in all images, or a text in all",
+            f"{json.dumps(pair[1].attributes[name])}, where {pair[0].zarr_url} has "
+            f"{json.dumps(pair[0].attributes[name])}; {images.MIXED}",
+            "write numbers, or texts",
+        )
 
 
 def _inputs(

@@ -25,7 +25,7 @@ from pytest_fractal.packaging_hints.project_files import (
 )
 from pytest_fractal.packaging_hints.setuptools import keep_by_setuptools
 
-__all__ = ["Hint", "packaging_hint"]
+__all__ = ["Hint", "build_backend", "packaging_hint"]
 
 
 def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
@@ -48,6 +48,11 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
             "other than Python modules are packed."
         )
     return project.hint()
+
+
+def build_backend(tree: Path) -> str:
+    """The family of the build backend of a source tree, such as `setuptools`, or its own name."""
+    return _backend(Project(tree, PurePosixPath()))
 
 
 def _git_ignored(project: Project, files: Sequence[str]) -> bool:

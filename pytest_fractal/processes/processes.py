@@ -75,6 +75,8 @@ class Finished:
     """When it was started, in seconds since the epoch."""
     left: tuple[str, ...] = ()
     """The command lines of processes that it left running; only seen under supervision."""
+    working: tuple[str, ...] = ()
+    """Those of them that did something meanwhile; the others only waited."""
     ended: int | None = None
     """When the command itself ended, in nanoseconds since the epoch; None where unseen."""
     lingered: bool = False
@@ -235,6 +237,7 @@ def run(
         timed_out,
         epoch,
         tuple(seen.get("left", ())),
+        tuple(seen.get("working", ())),
         seen.get("ended"),
         seen.get("lingered", False),
     )

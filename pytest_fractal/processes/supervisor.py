@@ -11,8 +11,9 @@ Usage: python supervisor.py REPORT COMMAND...
 
 Ends as the command ended, and writes to the file REPORT a JSON object: `ended`, the time
 in nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
-command line of each that did not end soon by itself. All of them are killed, also when
-SIGTERM comes first. It imports little, for it is started every time.
+command line of each that did not end soon by itself; `working`, of those the ones that did
+something meanwhile. All of them are killed, also when SIGTERM comes first. It imports little,
+for it is started every time.
 
 In the second form it keeps a server alive: for as long as some process holds a lock
 (`flock`) on the file WANTED, however that process may end. Then it interrupts the command,
@@ -30,6 +31,8 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 SETTLING = 1.0
 """Seconds for a child that is just ending: it waits for a pipe to be closed, or clears up."""
+IDLE_TICKS = 1
+"""Clock ticks (mostly of 10 ms) that a process may use in half that time and still be idle."""
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.")
 """Python's own helpers, which end by themselves when the process that they serve has ended."""
 HELPERS_SETTLING = 20.0
@@ -95,6 +98,25 @@ def patience(left: dict[int, str]) -> float:
     return HELPERS_SETTLING if helpers else SETTLING
 
 
+def activity(pid: int) -> tuple[str, int]:
+    """The state of a process's main thread, and the clock ticks that it has used until now."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return fields[0], int(fields[11]) + int(fields[12])
+    except (OSError, ValueError, IndexError):
+        return "X", 0
+
+
+def is_working(pid: int, before: tuple[str, int] | None) -> bool:
+    """Whether a process does something: it runs, or has used time since `before`.
+
+    Without a `before` it is one that was started meanwhile.
+    """
+    state, ticks = activity(pid)
+    return before is None or state in "RD" or ticks - before[1] > IDLE_TICKS
+
+
 def stopped(number: int, _: object) -> None:
     """Told to stop: take everything along."""
     kill_all()
@@ -147,14 +169,19 @@ def main() -> None:
     status = process.wait()
     ended, started = time.time_ns(), time.monotonic()
     left = descendants()
-    lingered = bool(left)
+    seen: dict[str, object] = {"ended": ended, "lingered": bool(left)}
+    before: dict[int, tuple[str, int]] = {}
     while left and time.monotonic() - started < patience(left):
         time.sleep(0.01)
         reap()
         left = descendants()
+        if not before and time.monotonic() - started > SETTLING / 2:
+            # Not from the beginning: it takes a process a moment to start.
+            before = {pid: activity(pid) for pid in left}
+    working = [line for pid, line in left.items() if is_working(pid, before.get(pid))]
     kill_all()
     with open(report, "w") as file:
-        json.dump({"ended": ended, "lingered": lingered, "left": sorted(left.values())}, file)
+        json.dump({**seen, "left": sorted(left.values()), "working": sorted(working)}, file)
     if status < 0:
         # End by the same signal, so that the status tells it; but leave no second core.
         import resource

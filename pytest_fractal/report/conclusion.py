@@ -31,6 +31,8 @@ class Conclusion:
     """What was not checked and why, a sentence for each reason."""
     ignored: Sequence[str]
     """What the user ignores, and why."""
+    notes: Sequence[str]
+    """What could be better, and never fails."""
     next_command: str
     """What to type next."""
 
@@ -47,6 +49,12 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
         max(errors, key=lambda problem: problem.blocks, default=None),
         list(_reasons(report, Status.NOT_CHECKED)),
         list(_reasons(report, Status.IGNORED)),
+        [
+            f"{verdict.code} {verdict.rule}: {found.breach}"
+            for verdict in report.verdicts
+            if verdict.status is Status.PASS
+            for found in verdict.findings
+        ],
         _next_command(report, errors),
     )
 

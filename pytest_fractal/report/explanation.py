@@ -66,11 +66,11 @@ def _judging(rule: Rule) -> Iterator[str]:
         subject = "for each task"
     else:
         subject = "once for the package"
-    weight = (
-        "a breach fails"
-        if rule.severity is Severity.ERROR
-        else "a breach is a warning, and fails under --fractal-strict"
-    )
+    weight = {
+        Severity.ERROR: "a breach fails",
+        Severity.WARNING: "a breach is a warning, and fails under --fractal-strict",
+        Severity.NOTE: "a breach is a note, and never fails",
+    }[rule.severity]
     yield f"It is judged {subject}; {weight}."
     if rule.needs:
         yield f"It is blocked where one of these is broken: {_listed(rule.needs)}."

@@ -419,7 +419,7 @@ class _Page:
         if rule is not None:
             yield element("p", element("strong", rule.title))
             yield from (element("p", part) for part in rule.rationale.split("\n\n"))
-            weight = "" if rule.severity is Severity.ERROR else " (a warning)"
+            weight = "" if rule.severity is Severity.ERROR else f" (a {rule.severity.value})"
             yield element("p", f"How to fix it{weight}: {rule.fix}")
             yield element("p", element("a", f"The page of {code}", href=rule.page))
         for outcome in WORST_FIRST:

@@ -109,6 +109,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
             blocked[verdict.code, verdict.task, verdict.sample],
         )
         for verdict in (*unselected.values(), *candidate.verdicts)
+        if verdict.status is not Status.PASS  # a note is nothing to fix
         for finding in (verdict.findings or ((None,) if verdict.status is Status.ERROR else ()))
     ]
     return tuple(sorted(found, key=lambda one: not one.heavy))

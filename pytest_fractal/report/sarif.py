@@ -15,7 +15,7 @@ from pytest_fractal.report.overview import ToFix, escape_control_chars, title, t
 from pytest_fractal.report.repository import in_repository
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import DOCUMENTATION
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding
 
 _SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -78,9 +78,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "fullDescription": {"text": rule.rationale or rule.title},
         "help": {"text": f"{rule.rationale}\n\nMend: {rule.fix}".strip()},
         "helpUri": rule.page,
-        "defaultConfiguration": {
-            "level": "error" if rule.severity is Severity.ERROR else "warning"
-        },
+        "defaultConfiguration": {"level": rule.severity.value},
     }
 
 

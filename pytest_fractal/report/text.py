@@ -12,7 +12,7 @@ from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize, title
 from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Status, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, Status, Verdict
 
 WIDTH: Final = 96
 _SUBJECTS: Final = 8
@@ -243,6 +243,7 @@ def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> I
         yield Line(f"fix first: {_problem_heading(first)}{waits}")
     yield from (Line(f"not checked: {told}") for told in result.not_checked)
     yield from (Line(f"ignored: {told}") for told in result.ignored)
+    yield from (Line(f"note: {told}") for told in result.notes)
     yield Line(f"next: {result.next_command}")
 
 
@@ -287,6 +288,9 @@ def rules_table() -> str:
     width = max(len(rule.name) for rule in REGISTRY.values())
     lines = []
     for rule in REGISTRY.values():
-        letter = "E" if rule.severity is Severity.ERROR else "W"
+        letter = rule.severity.letter
         lines.append(f"{rule.code}  {letter}  {rule.name:<{width}}  {rule.title}")
-    return "\n".join([*lines, "", "E: an error fails. W: a warning fails under --fractal-strict."])
+    letters = (
+        "E: an error fails. W: a warning fails under --fractal-strict. N: a note never fails."
+    )
+    return "\n".join([*lines, "", letters])

@@ -11,7 +11,7 @@ from typing import Final
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
 from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Skipped, Source, rule
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Execution, Filled, Run, TaskSamples
+from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -56,6 +56,35 @@ def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
 _AGAIN: Final = "with --fractal-keep the command line to repeat the run is printed"
+
+
+@rule(
+    "FR400",
+    "sample-is-usable",
+    needs=("FR105",),
+    cite=(Source.SERVER_1, Source.SERVER_2),
+    fix="Correct the file, at the place that the finding names; docs/samples.md has all keys.",
+    example='{"task": "Blur", "arguments": {}}: the key is "args".',
+)
+def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
+    """Every file of samples can be read, names tasks, and gives what a server would take.
+
+    A server refuses an image that a dataset lists twice or that lies outside of its
+    `zarr_dir`, an input path that is not absolute, and text that its database cannot
+    store. Nothing is run on a sample that cannot be used; all others are judged.
+    """
+    if not samples.samples and not samples.problems:
+        raise NotApplicable("there are no samples, see FR407")
+    for problem in samples.problems:
+        yield Finding(
+            problem.expected,
+            problem.found,
+            problem.fix,
+            str(problem.file),
+            problem.pointer,
+            problem.line,
+            task=problem.task,
+        )
 
 
 @rule(
@@ -190,7 +219,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
     "FR405",
     "no-background-work",
     needs=("FR303", "FR205", "FR401"),
-    cite=(Source.OUTPUT,),
+    cite=(Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
     fix="Wait for every thread, process and writer before the command ends.",
     example="subprocess.Popen(...) without wait() at the end of the task.",
     skip_reason=_expects_success,
@@ -199,18 +228,25 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     """When the command exits, everything is on disk and no process of its is left.
 
     Fractal starts the next task at once. What is still being written then is read half,
-    and on a cluster the batch system kills what is left.
+    and on a cluster the batch system ends a process that is still at work, with its work.
+
+    A process that only waits, and has written nothing, is a warning: no server waits for
+    it, and the job is done. Whatever it waits to do is lost on a cluster.
     """
     _succeeded(run)
     for execution in run.executions:
-        if left := execution.start.finished.left:
+        finished = execution.start.finished
+        if left := finished.working or finished.left:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            is_harmful = bool(finished.working or run.changed)
+            does = "at work" if finished.working else "idle"
             yield _finding(
                 run,
                 execution,
                 "no process of the command's after it has ended",
-                f"still running: {'; '.join(left[:3])}{more}",
+                f"still there, {does}: {'; '.join(left[:3])}{more}",
                 "join the processes that the task starts, and start none that outlives it",
+                None if is_harmful else Severity.WARNING,
             )
     if run.changed:
         more = f" and {len(run.changed) - 3} more" if len(run.changed) > 3 else ""
@@ -261,28 +297,33 @@ def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Not
 @rule(
     "FR407",
     "has-sample",
-    severity=Severity.WARNING,
+    severity=Severity.NOTE,
     needs=("FR106",),
     cite=("none: what is never run is never tested",),
     fix="Add a file to fractal_samples/ with the task's name and arguments.",
     example="A package without a folder fractal_samples/.",
 )
-def has_sample(sampling: TaskSamples) -> Iterator[Finding]:
-    """The task has at least one sample that expects success.
+def has_sample(samples: PackageSamples) -> Iterator[Finding]:
+    """Each task has at least one sample that expects success.
 
     Without one the task is only started, never run to its end.
     """
-    task = sampling.task
-    if not any(sample.expect == "success" and not sample.made for sample in sampling.samples):
-        example = json.dumps({"task": task.name, "args": sampling.made_arguments})
-        if len(example) > _LONGEST_EXAMPLE:
-            example = json.dumps({"task": task.name, "args": {}}).replace("{}", "{...}")
-        yield task.finding(
-            expected="a sample that expects success",
-            found=f"{len(sampling.samples)} that expect failure" if sampling.samples else "none",
-            hint=f"write for example fractal_samples/{task.id}.json: {example}; a task that works "
-            "on what others have written belongs in a workflow of steps (docs/samples.md)",
-        )
+    if not samples.untried:
+        return
+    first = samples.untried[0]
+    names = ", ".join(one.task.slug for one in samples.untried)
+    where = samples.folder or "DIR"
+    option = "" if samples.folder else ", and give --fractal-samples=DIR"
+    example = json.dumps(first.value)
+    if len(example) > _LONGEST_EXAMPLE:
+        example = json.dumps({"task": first.task.name, "args": {}}).replace("{}", "{...}")
+    yield Finding(
+        "for each task a sample that expects success",
+        f"none for {len(samples.untried)} of {samples.tasks}: {names}",
+        f"write for example {where}/{first.task.id}.json{option}: {example}; "
+        "a task that works on what others have written belongs in a workflow of steps "
+        "(docs/samples.md)",
+    )
 
 
 @rule(

@@ -6,16 +6,16 @@ folder, each of which sees what the ones before it left.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.json_text import JsonText, pointer, read_given_json
+from pytest_fractal.json_text import JsonText, pointer, read_json, shown, texts_in
 from pytest_fractal.samples.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
@@ -46,6 +46,8 @@ class Sample:
     """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
     last: bool = True
     """Whether no step after it expects success."""
+    is_usable: bool = True
+    """Whether its file is free of problems; else it is never run, and has no arguments."""
 
     @property
     def workflow(self) -> str:
@@ -89,24 +91,63 @@ class Sample:
         return pointer(*way) or None, place.line if place else None
 
 
+@dataclass(frozen=True)
+class SampleProblem:
+    """Why a file, and with it all of its steps, cannot be used."""
+
+    file: Path
+    expected: str
+    found: str
+    fix: str
+    pointer: str | None = None
+    line: int | None = None
+    task: str | None = None
+    """The slug of the task that it is about; None where it names none."""
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """What was read of the files in a folder of samples."""
+
+    samples: tuple[Sample, ...] = ()
+    """Every sample that names a task, usable or not, in the order of the file names."""
+    problems: tuple[SampleProblem, ...] = ()
+
+
 def read_samples(
     folder: Path, tasks: Sequence[Task], elsewhere: Collection[str] = ()
-) -> tuple[Sample, ...]:
-    """Read every sample in `folder`, in the order of the file names.
+) -> SampleFiles:
+    """Read every sample in `folder`.
 
     `elsewhere` are names of tasks that others read from the same folder: samples of those
-    are passed over. Raises `BadInput`, with file and line, for a sample that cannot be
-    read, is not JSON, names no task, or gives an argument that Fractal supplies as the
-    task's own.
+    are passed over.
     """
     samples: dict[str, Sample] = {}
+    problems: list[SampleProblem] = []
     for file in sorted(folder.glob("*.json")):
-        text = read_given_json(file, str(file))
-        for sample in _Reader(file, text, tasks, elsewhere).samples():
+        read = _Reader(file, tasks, elsewhere)
+        own = read.samples()
+        for sample in own:
             # Names become parts of node ids, where few characters are safe.
-            if (other := samples.setdefault(sample.name, sample)) is not sample:
-                raise BadInput(f"{file}: the sample {sample.name} is in {other.file.name} too")
-    return tuple(samples.values())
+            if (other := samples.get(sample.name)) is not None:
+                read.problem(
+                    "a name of its own",
+                    f"the sample {sample.name} is in {other.file.name} too",
+                    "rename one of the two files",
+                    task=sample.task,
+                )
+        problems += read.problems
+        for sample in _unusable(own) if read.problems else own:
+            samples.setdefault(sample.name, sample)
+    return SampleFiles(tuple(samples.values()), tuple(problems))
+
+
+def _unusable(steps: Sequence[Sample]) -> Iterator[Sample]:
+    """The samples of a file with a problem: without all that may be wrong in them."""
+    previous = None
+    for step in steps:
+        previous = replace(step, args={}, reserved={}, previous=previous, is_usable=False)
+        yield previous
 
 
 def placed(value: Any, places: Mapping[str, str]) -> Any:
@@ -122,50 +163,120 @@ def placed(value: Any, places: Mapping[str, str]) -> Any:
     return value
 
 
-class _Reader:
-    """Reads one file."""
+class _Unusable(Exception):
+    """Ends the reading of a sample, when its problem has been told."""
 
-    def __init__(
-        self, file: Path, text: JsonText, tasks: Sequence[Task], elsewhere: Collection[str]
-    ) -> None:
+
+class _Reader:
+    """Reads one file, and keeps all its problems."""
+
+    def __init__(self, file: Path, tasks: Sequence[Task], elsewhere: Collection[str]) -> None:
+        self.problems: list[SampleProblem] = []
         self._file = file
-        self._text = text
+        self._text = JsonText(None, {}, ())
         self._tasks = tasks
-        self._elsewhere = elsewhere
+        self._elsewhere = {_loosely(name) for name in elsewhere}
         self._name = re.sub(r"[^\w.+()=@-]", "_", file.stem)
 
     def samples(self) -> list[Sample]:
-        value = self._mapping(self._text.value, ())
-        if "steps" not in value:
-            if self._is_elsewhere([value]):
+        """Those that name a task, be they usable or not."""
+        try:
+            self._read()
+            value = self._mapping(self._text.value, (), None)
+            if "steps" not in value:
+                if self._is_elsewhere([value]):
+                    return []
+                return [self._sample(value, (), self._name, None)]
+            steps = value["steps"]
+            if self._is_elsewhere(steps if isinstance(steps, list) else ()):
                 return []
-            return [self._sample(value, (), self._name, None)]
-        self._known(value, {"steps"}, ())
-        steps = value["steps"]
-        if not isinstance(steps, list) or not steps:
-            raise self._bad("`steps` must be a list of samples, not empty", "steps")
-        if self._is_elsewhere(steps):
+            self._known(value, {"steps"}, (), None)
+            if not isinstance(steps, list) or not steps:
+                raise self._unusable(
+                    "a list of samples, not empty",
+                    shown(steps),
+                    f'write {{"steps": [{_EXAMPLE}, ...]}}',
+                    "steps",
+                )
+        except _Unusable:
             return []
-        samples: list[Sample] = []
-        for index, step in enumerate(steps):
+        return list(self._steps(steps))
+
+    def problem(
+        self, expected: str, found: str, fix: str, *keys: str | int, task: Task | None = None
+    ) -> None:
+        """Tell of a problem at the place to which the keys lead."""
+        place = self._text.places.get(pointer(*keys))
+        self.problems.append(
+            SampleProblem(
+                self._file,
+                expected,
+                found,
+                fix,
+                pointer(*keys) or None,
+                place.line if place else None,
+                task.slug if task else None,
+            )
+        )
+
+    def _unusable(
+        self, expected: str, found: str, fix: str, *keys: str | int, task: Task | None = None
+    ) -> _Unusable:
+        self.problem(expected, found, fix, *keys, task=task)
+        return _Unusable()
+
+    def _read(self) -> None:
+        try:
+            self._text = read_json(self._file.read_bytes())
+        except OSError as error:
+            found = f"a file that cannot be read: {error.strerror}"
+            raise self._unusable(
+                "a JSON file", found, "write a sample there, or rename it"
+            ) from None
+        if not self._text.faults:
+            return
+        for fault in self._text.faults:
+            self.problems.append(
+                SampleProblem(
+                    self._file,
+                    "strict JSON, in UTF-8",
+                    fault.message,
+                    "correct it here; no comments, no comma behind the last element",
+                    fault.pointer,
+                    fault.place.line if fault.place else None,
+                )
+            )
+        raise _Unusable
+
+    def _steps(self, steps: Sequence[Any]) -> Iterator[Sample]:
+        previous: Sample | None = None
+        for index, value in enumerate(steps):
             keys = ("steps", index)
-            previous = samples[-1] if samples else None
-            if previous is not None and previous.expect == "failure":
-                raise self._bad("no step can follow one that expects failure", *keys)
-            name = f"{self._name}.{index + 1}"
             after = [one for one in steps[index + 1 :] if isinstance(one, dict)]
             last = all(one.get("expect") == "failure" for one in after)
-            samples.append(
-                replace(self._sample(self._mapping(step, keys), keys, name, previous), last=last)
-            )
-        return samples
+            try:
+                step = self._mapping(value, keys, None)
+                if previous is not None and previous.expect == "failure":
+                    self.problem(
+                        "no step after one that expects failure",
+                        "one: the server goes no further there",
+                        "make it the last step, or a sample of its own",
+                        *keys,
+                    )
+                name = f"{self._name}.{index + 1}"
+                sample = replace(self._sample(step, keys, name, previous), last=last)
+            except _Unusable:
+                continue
+            yield sample
+            previous = sample
 
     def _is_elsewhere(self, steps: Sequence[Any]) -> bool:
         """Whether all tasks are such that others read their samples, and none is of ours."""
         names = [step.get("task") if isinstance(step, dict) else None for step in steps]
-        ours = {name for task in self._tasks for name in (task.name, task.slug, task.id)}
-        return all(
-            isinstance(name, str) and name in self._elsewhere and name not in ours
+        return bool(names) and all(
+            isinstance(name, str)
+            and _loosely(name) in self._elsewhere
+            and not _called(name, self._tasks)
             for name in names
         )
 
@@ -176,24 +287,64 @@ class _Reader:
         name: str,
         previous: Sample | None,
     ) -> Sample:
+        """The sample, whose task at least is known."""
         task = self._task(value.get("task"), keys)
+        sample = Sample(name, self._file, task, {}, previous=previous, text=self._text, way=keys)
         own_keys = task.generation.sample_keys
-        self._known(value, _KEYS | own_keys, keys)
-        args = self._mapping(value.get("args", {}), (*keys, "args"))
-        self._check_args(task, args, keys)
+        self._known(value, _KEYS | own_keys, keys, task)
         expect = value.get("expect", "success")
         if expect not in ("success", "failure"):
-            raise self._bad('`expect` is "success" or "failure"', *keys, "expect")
+            fix = 'write "failure" if schema or command must refuse it, or leave it out'
+            self.problem('"success" or "failure"', shown(expect), fix, *keys, "expect", task=task)
+            return sample
         given = {key: value[key] for key in value if key in own_keys}
-        somewhere = dict.fromkeys(("samples", "tmp", OME_ZARR), "/")
-        for where, message in task.generation.sample_faults(task.kind, placed(given, somewhere)):
-            raise self._bad(message, *keys, *where)
-        sample = Sample(
-            name, self._file, task, args, expect, given, previous, text=self._text, way=keys
-        )
+        sample = replace(sample, expect=expect, reserved=given)
+        try:
+            args = self._mapping(value.get("args", {}), (*keys, "args"), task)
+            self._check_args(task, args, keys)
+        except _Unusable:
+            return sample
+        sample = replace(sample, args=args)
+        self._check_given(sample)
+        if expect == "success":
+            self._check_texts(sample)
         if sample.uses_ome_zarr and (missing := missing_extra()):
-            raise self._bad(f"{{{OME_ZARR}}} {missing}", *keys)
+            fix = "pip install pytest-fractal[ome-zarr]"
+            found = f"{{{OME_ZARR}}}, which {missing.partition(':')[0]}"
+            self.problem("a sample that can be made here", found, fix, *keys, task=task)
         return sample
+
+    def _check_given(self, sample: Sample) -> None:
+        """See that the server takes what is given beside the arguments."""
+        generation = sample.task.generation
+        given = dict(sample.reserved)
+        for name, default in generation.handed_on.items():
+            step: Sample | None = sample
+            while step is not None and name not in step.reserved:
+                step = step.previous
+            given.setdefault(name, step.reserved[name] if step else default)
+        # Placeholders stand for absolute paths; in messages they are shown again.
+        places = {name: f"/{{{name}}}" for name in ("samples", "tmp")}
+        places[OME_ZARR] = f"/{{tmp}}/{OME_ZARR}"
+        for fault in generation.sample_faults(sample.task.kind, placed(given, places)):
+            texts = (text.replace("/{", "{") for text in (fault.expected, fault.found, fault.fix))
+            self.problem(*texts, *sample.way, *fault.keys, task=sample.task)
+
+    def _check_texts(self, sample: Sample) -> None:
+        """See that the server can store all texts."""
+        unstorable = re.compile(sample.task.generation.unstorable)
+        for name, value in (("args", sample.args), *sample.reserved.items()):
+            for way, text in texts_in(value, name):
+                if bad := unstorable.search(text):
+                    self.problem(
+                        "texts that the server can store",
+                        f"{shown(text)}, which has the character {bad[0]!a}: the server "
+                        "answers with an internal error",
+                        "remove the character",
+                        *sample.way,
+                        *way,
+                        task=sample.task,
+                    )
 
     def _check_args(
         self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
@@ -203,48 +354,99 @@ class _Reader:
         several = len(parts) > 1
         for key in args if several else ():
             if key not in parts:
-                raise self._bad(
-                    f"the arguments of a {task.kind_words} task are "
-                    f"{{{', '.join(f'{json.dumps(name)}: {{...}}' for name in parts)}}}, "
-                    f"not {key!r}",
+                form = ", ".join(f"{json.dumps(name)}: {{...}}" for name in parts)
+                raise self._unusable(
+                    f"the arguments of both parts of a {task.kind_words} task: {{{form}}}",
+                    f"the key {shown(key)}",
+                    f"move the argument into the object of the part that takes it: {{{form}}}",
                     *keys,
                     "args",
                     key,
+                    task=task,
                 )
         for name, part in parts.items():
             way = (*keys, "args", name) if several else (*keys, "args")
-            own = self._mapping(args.get(name, {}), way) if several else args
+            own = self._mapping(args.get(name, {}), way, task) if several else args
             for argument in part.reserved.all:
                 if argument in own:
-                    raise self._bad(
-                        f"{argument!r} is an argument that Fractal supplies: give it beside "
-                        "`args`, not in it",
+                    self.problem(
+                        "the task's own arguments alone",
+                        f"{argument!r}, which Fractal supplies",
+                        f"move {argument!r} out of `args`, beside it"
+                        if argument in task.generation.sample_keys
+                        else f"remove {argument!r}",
                         *way,
                         argument,
+                        task=task,
                     )
 
     def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
-        found = [task for task in self._tasks if name in (task.name, task.slug, task.id)]
-        if found:
+        found = _called(name, self._tasks)
+        if len(found) == 1:
             return found[0]
         there = ", ".join(task.slug for task in self._tasks) or "none"
+        if found:
+            raise self._unusable(
+                "the name of one task",
+                f"{shown(name)}, which may be {' or '.join(task.name for task in found)}",
+                "write the name as the manifest has it",
+                *keys,
+                "task",
+            )
         if name is None:
-            raise self._bad(f"it names no `task`; there are: {there}", *keys)
-        raise self._bad(f"no task is called {json.dumps(name)}; there are: {there}", *keys, "task")
+            raise self._unusable(
+                "a sample that names its `task`", "none", f'add "task"; there are: {there}', *keys
+            )
+        raise self._unusable(
+            "the name of a task", f"{shown(name)}", f"write one of: {there}", *keys, "task"
+        )
 
     def _known(
-        self, value: Mapping[str, Any], known: frozenset[str] | set[str], keys: Sequence[str | int]
+        self,
+        value: Mapping[str, Any],
+        known: frozenset[str] | set[str],
+        keys: Sequence[str | int],
+        task: Task | None,
     ) -> None:
         for key in value:
             if key not in known:
-                there = ", ".join(sorted(known))
-                raise self._bad(f"{key!r} means nothing here; a sample has: {there}", *keys, key)
+                near = difflib.get_close_matches(key, known, 1)
+                self.problem(
+                    f"no key but {', '.join(sorted(known))}",
+                    shown(key),
+                    f"rename it to {near[0]!r}" if near else "remove it",
+                    *keys,
+                    key,
+                    task=task,
+                )
 
-    def _mapping(self, value: object, keys: Sequence[str | int]) -> Mapping[str, Any]:
+    def _mapping(
+        self, value: object, keys: Sequence[str | int], task: Task | None
+    ) -> Mapping[str, Any]:
         if not isinstance(value, dict):
-            raise self._bad("an object is needed here", *keys)
+            example = "{}" if task else _EXAMPLE
+            raise self._unusable(
+                "an object", shown(value), f"write an object: {example}", *keys, task=task
+            )
         return value
 
-    def _bad(self, message: str, *keys: str | int) -> BadInput:
-        place = self._text.places.get(pointer(*keys))
-        return BadInput(f"{self._file}{f':{place.line}' if place else ''}: {message}")
+
+_EXAMPLE: Final = '{"task": "My task", "args": {...}}'
+
+
+def _called(name: object, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that a sample may mean: by name or slug, else whatever case and separators."""
+    if not isinstance(name, str):
+        return []
+    for task in tasks:
+        if name in (task.name, task.slug, task.id):
+            return [task]
+    loose = _loosely(name)
+    return [
+        task for task in tasks if loose and loose in map(_loosely, (task.name, task.slug, task.id))
+    ]
+
+
+def _loosely(name: str) -> str:
+    """A name without its case and the separators between words."""
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip()

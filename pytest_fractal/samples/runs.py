@@ -25,7 +25,7 @@ from pytest_fractal.generations import (
     TaskExecution,
 )
 from pytest_fractal.processes.commands import Start
-from pytest_fractal.samples.files import Sample, placed
+from pytest_fractal.samples.files import Sample, SampleProblem, placed
 from pytest_fractal.samples.generated import make_arguments
 
 
@@ -84,14 +84,28 @@ class Run:
 
 
 @dataclass(frozen=True)
-class TaskSamples:
-    """The samples of a task."""
+class FirstSample:
+    """A sample to begin with, made from the schema of a task."""
 
     task: Task
+    value: Mapping[str, Any]
+    """What the file is to hold."""
+
+
+@dataclass(frozen=True)
+class PackageSamples:
+    """The samples of all tasks."""
+
     samples: tuple[Sample, ...]
-    """Those that its author supplies."""
-    made_arguments: Mapping[str, Any]
-    """The task's own arguments, made from its schema."""
+    """Those that the author supplies, usable or not."""
+    problems: tuple[SampleProblem, ...]
+    """Why files of samples cannot be used."""
+    untried: tuple[FirstSample, ...]
+    """For each task without a sample that expects success, one to begin with."""
+    tasks: int
+    """How many tasks there are."""
+    folder: str | None
+    """Where samples lie, or may, from the author's folder; None without one."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +203,8 @@ def _succeeded(start: Start) -> bool:
 def call_result(start: Start) -> CallResult:
     """What a generation is told of a start."""
     if start.output is None:
-        return CallResult(_succeeded(start), None)
+        # Where something else stands in its place, the server cannot read it.
+        return CallResult(_succeeded(start), None, readable=not start.obstacle, written=False)
     try:
         return CallResult(_succeeded(start), json.loads(start.output))
     except (ValueError, RecursionError):

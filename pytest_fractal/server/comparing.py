@@ -30,8 +30,26 @@ def differences(one: Any, other: Any, *way: str | int) -> Iterator[Difference]:
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, (inner, counterpart) in enumerate(zip(one, other, strict=True)):
             yield from differences(inner, counterpart, *way, index)
-    elif one != other or isinstance(one, bool) is not isinstance(other, bool):
+    elif not _equal(one, other):
         yield Difference(pointer(*way), one, other)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON; numbers by what they are read as.
+
+    PostgreSQL stores decimals and tells 6.02e23 as 602000000000000000000000, which is not
+    the float that 6.02e23 is, but is read as that float where numbers are floats.
+    """
+    if isinstance(one, bool) is not isinstance(other, bool):
+        return False
+    if isinstance(one, float) and isinstance(other, int):
+        return _equal(other, one)
+    if isinstance(one, int) and isinstance(other, float):
+        try:
+            return float(one) == other
+        except OverflowError:
+            return False
+    return bool(one == other)
 
 
 def moved(value: Any, places: Mapping[str, str]) -> Any:

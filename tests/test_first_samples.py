@@ -1,0 +1,171 @@
+"""FR407: what it prints as a first sample, done literally, keeps the package green."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_generation_2 import FILES, KINDS, OBEYS, manifest, task
+from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
+
+from pytest_fractal import check_package
+from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.report.overview import to_fix
+from pytest_fractal.settings import Settings, parse_package
+from pytest_fractal.verdicts import Outcome
+
+
+def judged(package: Path, **options: Any) -> CandidateReport:
+    (report,) = check_package(package, jobs=1, **options).candidates
+    return report
+
+
+def note(report: CandidateReport) -> tuple[str, str] | None:
+    """What FR407 has found, and its fix; None where every task has a sample."""
+    (verdict,) = [one for one in report.verdicts if one.code == "FR407"]
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.task is None
+    for found in verdict.findings:
+        return found.found, found.hint
+    return None
+
+
+def write_first(fix: str, folder: Path) -> Path:
+    """Do what the fix says: write the file, below `folder`."""
+    match = re.match(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
+    assert match is not None, fix
+    path = folder / match[1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(match[2])
+    return path
+
+
+def outcomes(report: CandidateReport, sample: str) -> dict[str, str]:
+    return {
+        verdict.code: verdict.outcome.value
+        for verdict in report.verdicts
+        if verdict.sample == sample and verdict.outcome is not Outcome.SKIP
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_sample_of_a_task_of_generation_2_runs(tmp_path: Path, kind: str) -> None:
+    """On a real image, where the task works on images."""
+    opens = OBEYS.replace(
+        "    exec(do, names)",
+        """    urls = given.get("zarr_urls", [given["zarr_url"]] if "zarr_url" in given else [])
+    for url in () if "init_args" in given else urls:
+        assert "multiscales" in json.loads(Path(url, ".zattrs").read_text())""",
+    )
+    wheel = make_wheel(
+        tmp_path,
+        files={**FILES, "init.py": opens, "compute.py": opens},
+        manifest=manifest(task(kind)),
+    )
+    codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
+    told = note(judged(wheel, select=codes))
+    assert told is not None
+    slug = f"a_{kind}_task"
+    assert told[0] == f"none for 1 of 1: {slug}"
+    assert "--fractal-samples=DIR" in told[1]
+    path = write_first(told[1], tmp_path)
+    report = judged(wheel, select=codes, samples=path.parent)
+    assert note(report) is None
+    # The task hands on nothing, or tells of no image: a warning.
+    expected = "warn" if "compound" in kind or "converter" in kind else "pass"
+    assert outcomes(report, slug) == {
+        "FR208": "pass",
+        "FR401": expected,
+        "FR408": "pass",
+    }
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_first_sample_of_a_task_of_generation_1_runs(tmp_path: Path, parallel: bool) -> None:
+    whole = good_manifest()
+    (entry,) = whole["task_list"]
+    source = TASK_SOURCE
+    if parallel:
+        entry["meta"] = {"parallelization_level": "well"}
+        entry["args_schema"]["properties"]["component"] = {"type": "string"}
+        entry["args_schema"]["required"].append("component")
+        source = source.replace(
+            "threshold: int = 3", "component: str, threshold: int = 3"
+        ).replace(
+            "    return {}",
+            '    assert Path(input_paths[0], component, ".zattrs").is_file()\n    return {}',
+        )
+    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": source}, manifest=whole)
+    codes = ["FR400", "FR407", "FR401", "FR208"]
+    told = note(judged(wheel, select=codes))
+    assert told is not None
+    path = write_first(told[1], tmp_path)
+    report = judged(wheel, select=codes, samples=path.parent)
+    assert outcomes(report, "demo_task") == {"FR208": "pass", "FR401": "pass"}
+
+
+PYPROJECT = """
+[build-system]
+requires = ["{requires}"]
+build-backend = "{backend}"
+
+[project]
+name = "demo"
+version = "1.0"
+"""
+SETUPTOOLS = PYPROJECT.format(requires="setuptools", backend="setuptools.build_meta") + (
+    '[tool.setuptools.package-data]\ndemo = ["__FRACTAL_MANIFEST__.json"]\n'
+)
+HATCHLING = PYPROJECT.format(requires="hatchling", backend="hatchling.build")
+
+
+@pytest.mark.parametrize(
+    ("project", "package", "place"),
+    [
+        (SETUPTOOLS, "demo", "tests/fractal_samples"),
+        (SETUPTOOLS, "src/demo", "fractal_samples"),
+        (HATCHLING, "demo", "fractal_samples"),
+    ],
+    ids=["setuptools-flat", "setuptools-src", "hatchling-flat"],
+)
+def test_the_first_sample_lies_where_the_package_still_builds(
+    tmp_path: Path, project: str, package: str, place: str
+) -> None:
+    """Setuptools takes a second folder beside the package for a second package."""
+    folder = tmp_path / package
+    folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(project)
+    (folder / "__init__.py").write_text("")
+    (folder / "task.py").write_text(TASK_SOURCE)
+    (folder / "__FRACTAL_MANIFEST__.json").write_text(json.dumps(good_manifest()))
+    codes = ["FR001", "FR101", "FR400", "FR407", "FR401"]
+    told = note(judged(tmp_path, select=codes))
+    assert told is not None
+    path = write_first(told[1], tmp_path)
+    assert path == tmp_path / place / "demo_task.json"
+    report = judged(tmp_path, select=codes)
+    assert {verdict.code: verdict.outcome.value for verdict in report.verdicts} == dict.fromkeys(
+        codes, "pass"
+    )
+    assert note(report) is None
+
+
+def test_samples_beside_the_package_count_before_those_in_its_tests(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(HATCHLING)
+    spec = parse_package(str(tmp_path), tmp_path)
+    for name in ("tests/fractal_samples", "fractal_samples"):
+        (tmp_path / name).mkdir(parents=True)
+        candidate = Candidate(spec, Settings(), tmp_path / "run", LocalExecutor(1))
+        assert candidate.samples_folder == tmp_path / name
+
+
+def test_a_note_never_fails(tmp_path: Path) -> None:
+    report = check_package(make_wheel(tmp_path), select=["FR407"], strict=True)
+    assert report.passed
+    assert note(report.candidates[0]) is not None
+    assert to_fix(report.candidates[0], strict=True) == ()
