@@ -30,7 +30,9 @@ from pytest_fractal.environments.environments import (
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.wheels import (
+    MANIFEST_LIMIT,
     MANIFEST_NAME,
+    TooLarge,
     Wheel,
     check_whole,
     installed_path,
@@ -51,7 +53,7 @@ from pytest_fractal.facts import (
     TreeBuild,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import read_json
+from pytest_fractal.json_text import Fault, JsonText, read_json
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
@@ -158,8 +160,10 @@ class Candidate:
             return None
         root = f"{self.wheel.package}/{MANIFEST_NAME}"
         path = next((entry for entry in found if installed_path(entry) == root), found[0])
-        content = self.wheel.read(path)
-        text = read_json(content)
+        try:
+            text = read_json(self.wheel.read(path, MANIFEST_LIMIT))
+        except TooLarge as error:
+            text = JsonText(None, {}, (Fault(str(error), None),))
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
         known = isinstance(version, str | int) and not isinstance(version, bool)
         return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import zipfile
 import zlib
@@ -22,9 +21,30 @@ from pytest_fractal.errors import BadInput
 
 MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 
+READ_LIMIT: Final = 64 * 2**20
+"""How many bytes of one file in a wheel are read: modules have some kilobytes."""
+
+MANIFEST_LIMIT: Final = 8 * 2**20
+"""How many bytes of a manifest are read: the place of everything in it takes far more memory."""
+
+_LONGEST_PATH: Final = 4096
+"""In bytes, on Linux."""
+
 _DATA: Final = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/(.+)$")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 _APART: Final = re.compile(r"^[^/]+\.(?:data|dist-info)/")
+
+
+class TooLarge(BadInput):
+    """A file of the package is larger than what is read of one."""
+
+
+def check_size(path: str, size: int, limit: int = READ_LIMIT) -> None:
+    """Raise `TooLarge` for a file of more than `limit` bytes."""
+    if size > limit:
+        raise TooLarge(
+            f"{path} has {size / 2**20:,.1f} MiB; no more than {limit // 2**20} MiB are read"
+        )
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,7 @@ class Wheel:
 
     path: Path
     entries: tuple[str, ...]
-    """All paths in the archive, in its own order, folders left out."""
+    """All paths in the archive, in its own order, folders left out; one may be there twice."""
     contents: Mapping[str, bytes] = field(repr=False)
     """The installed files: path below site-packages -> content, read when it is asked for."""
     metadata_path: str | None
@@ -113,7 +133,9 @@ class Wheel:
         """Every folder below site-packages that holds a file."""
         found: set[str] = set()
         for path in self.contents:
-            while path := posixpath.dirname(path):
+            if len(path) > _LONGEST_PATH or not {"", ".."}.isdisjoint(path.split("/")):
+                continue  # an installer puts it nowhere
+            while path := path.rpartition("/")[0]:
                 found.add(path)
         return frozenset(found)
 
@@ -127,10 +149,10 @@ class Wheel:
         """The path that the server reads name and version from: the first containing this."""
         return next((path for path in self.entries if "dist-info/METADATA" in path), None)
 
-    def read(self, entry: str) -> bytes:
-        """The content of a path in the archive."""
+    def read(self, entry: str, limit: int = READ_LIMIT) -> bytes:
+        """The content of a path in the archive. Raises `TooLarge` above `limit` bytes."""
         with _opened(self.path) as archive:
-            return archive.read(entry)
+            return _read(archive, entry, limit)
 
 
 def installed_path(entry: str) -> str | None:
@@ -149,7 +171,7 @@ def read_wheel(path: Path) -> Wheel:
     with _opened(path) as archive:
         entries = tuple(info.filename for info in archive.infolist() if not info.is_dir())
         metadata_path = next((name for name in entries if _METADATA.fullmatch(name)), None)
-        raw_metadata = archive.read(metadata_path) if metadata_path else b""
+        raw_metadata = _read(archive, metadata_path) if metadata_path else b""
     installed = {}
     for entry in entries:
         if (place := installed_path(entry)) is not None:
@@ -174,7 +196,7 @@ class _Contents(Mapping[str, bytes]):
     def __getitem__(self, path: str) -> bytes:
         entry = self._installed[path]
         with _opened(self._wheel) as archive:
-            return archive.read(entry)
+            return _read(archive, entry)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._installed)
@@ -184,6 +206,12 @@ class _Contents(Mapping[str, bytes]):
 
     def __contains__(self, path: object) -> bool:
         return path in self._installed
+
+
+def _read(archive: zipfile.ZipFile, entry: str, limit: int = READ_LIMIT) -> bytes:
+    # More than the declared size is never unpacked: the checksum fails then.
+    check_size(entry, archive.getinfo(entry).file_size, limit)
+    return archive.read(entry)
 
 
 @contextmanager
