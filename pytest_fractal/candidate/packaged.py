@@ -29,6 +29,7 @@ from pytest_fractal.environments.environments import (
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
+from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.wheels import (
     MANIFEST_LIMIT,
     MANIFEST_NAME,
@@ -52,7 +53,7 @@ from pytest_fractal.facts import (
     TaskList,
     TreeBuild,
 )
-from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import Fault, JsonText, read_json
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
@@ -96,12 +97,21 @@ class Candidate:
         """Where whoever answers for the run keeps its servers alive."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
-        self._installer: Installer = INSTALLERS[settings.installer]()
 
     @cached_property
     def interpreter(self) -> Interpreter:
         """The interpreter that was asked for. Raises `BadInput` when it is not there."""
         return self.store.once("interpreter", lambda: find_interpreter(self.settings.python))
+
+    @property
+    def generation(self) -> Generation:
+        """By whose servers it is installed; the newest one's where the manifest tells none."""
+        manifest = self.manifest
+        return manifest.generation if manifest and manifest.generation else NEWEST
+
+    @property
+    def _installer(self) -> Installer:
+        return INSTALLERS[self.settings.installer](self.generation.upgraded_first)
 
     @property
     def build(self) -> Build:
@@ -220,6 +230,32 @@ class Candidate:
         wheel = self.wheel
         environment = self.environment
         return self.store.once("install", lambda: self._install(environment, wheel))
+
+    @property
+    def pip_show(self) -> PipShow:
+        """What `pip show` prints of the package.
+
+        Asked where the package is installed in this run, and worked out from the wheel where
+        it cannot be, or where no rule that was selected needs an installation.
+        """
+        wheel = self.wheel
+        if not self._installs:
+            return expected_pip_show(wheel)
+        try:
+            installation = self.installation
+        except HarnessError:  # told by the rules that cannot do without
+            return expected_pip_show(wheel)
+        if installation.finished is None or installation.finished.returncode:
+            return expected_pip_show(wheel)
+        return self.store.once("pip-show", lambda: run_pip_show(installation.environment, wheel))
+
+    @property
+    def _installs(self) -> bool:
+        return any(
+            not {Installation, Command, Run}.isdisjoint(rule.subjects)
+            and self.settings.selects(rule)
+            for rule in self.rules
+        )
 
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
@@ -505,10 +541,16 @@ class Candidate:
         requirement = self.spec.requirement
         assert requirement is not None
         folder = self.folder / "download"
-        finished = download(self.environment, requirement, folder)
+        environment = create_bare(self.folder / "download-environment", self.interpreter, pip=True)
+        finished = download(environment, requirement, folder)
+        if "require a different python version" in finished.stderr:
+            # Whether it installs is for FR002 to say.
+            finished = download(environment, requirement, folder, "--ignore-requires-python")
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         if finished.returncode or not files:
-            check_index(self.environment, requirement)
+            said = check_index(environment, requirement).stderr
+            if "no wheels with a matching" in said:
+                return Built(None, BuildFailure("wheel", last_lines(said, 4)))
             said = finished.stderr or finished.stdout
             errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
             reason = " ".join(error.removeprefix("ERROR: ") for error in errors[-2:])
@@ -521,13 +563,13 @@ class Candidate:
         return Built(files[0])
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
-        extras = f"[{','.join(self.spec.extras)}]" if self.spec.extras else ""
-        finished = self._installer.install(environment, [f"{wheel.path}{extras}"])
-        for pin in self.settings.pins:
+        finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
+        pins = self.settings.pins
+        # One by one, a pin may break what was installed before it.
+        for group in [pins] if pins and self.generation.pins_at_once else [(pin,) for pin in pins]:
             if finished.returncode:
                 break
-            # One by one, as the server does: a pin may break what was installed before it.
-            finished = self._installer.install(environment, [pin])
+            finished = self._installer.install(environment, group)
         unmet = () if finished.returncode else unmet_requirements(environment)
         return Installation(
             environment,

@@ -76,20 +76,6 @@ class Wheel:
         return _text(self._fields.get("version"))
 
     @property
-    def described(self) -> Mapping[str, str]:
-        """What METADATA says in prose, by its field: all of it that `pip show` prints."""
-        fields = (
-            "Summary",
-            "Home-page",
-            "Author",
-            "Author-email",
-            "License",
-            "License-Expression",
-        )
-        given = {field: self._fields.get(field.lower().replace("-", "_")) for field in fields}
-        return {field: text for field, value in given.items() if (text := _text(value))}
-
-    @property
     def distribution(self) -> str:
         """The name of the package; where METADATA has none, the one of the file name."""
         return self.name or self.path.name.split("-")[0]
@@ -116,6 +102,11 @@ class Wheel:
         except InvalidSpecifier:
             return SpecifierSet()
 
+    @property
+    def requires_anything(self) -> bool:
+        """Whether METADATA has a requirement, be it of an extra or one that cannot be read."""
+        return bool(self._fields.get("requires_dist"))
+
     @cached_property
     def requirements(self) -> tuple[Requirement, ...]:
         """What METADATA requires; lines that are no requirements are left out."""
@@ -127,6 +118,15 @@ class Wheel:
             except InvalidRequirement:
                 continue
         return tuple(found)
+
+    @property
+    def record(self) -> str:
+        """The text of its RECORD; empty when it has none that can be read."""
+        path = (self.metadata_path or "").removesuffix("METADATA") + "RECORD"
+        try:
+            return self.read(path).decode(errors="replace") if path in self.entries else ""
+        except TooLarge:
+            return ""
 
     @cached_property
     def folders(self) -> frozenset[str]:

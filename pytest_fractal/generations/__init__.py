@@ -9,6 +9,7 @@ from pytest_fractal.generations.protocol import (
     CallResult,
     ExecutionResult,
     Generation,
+    Misreading,
     ModelFault,
     PartKeys,
     Reserved,
@@ -24,14 +25,19 @@ GENERATIONS: Final[dict[str, Generation]] = {
 }
 """The generations that can be judged, by the manifest's `manifest_version`."""
 
+NEWEST: Final = VERSION_2
+"""The generation of the servers that are in use, for what tells none."""
+
 __all__ = [
     "GENERATIONS",
+    "NEWEST",
     "VERSION_1",
     "VERSION_2",
     "Call",
     "CallResult",
     "ExecutionResult",
     "Generation",
+    "Misreading",
     "ModelFault",
     "PartKeys",
     "Reserved",

@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdapter
 from pydantic import ValidationError as Invalid
 
+from pytest_fractal.environments.pip_show import LOCATION, PipShow
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of, shown
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
     ExecutionResult,
+    Misreading,
     ModelFault,
     PartKeys,
     Reserved,
@@ -124,6 +128,9 @@ class ManifestModel(BaseModel):
 
 
 _BOOLEAN: Final = TypeAdapter(bool)
+_BAD_IN_PATHS: Final = re.compile(r"[`#$&*()\\|\[\]{};<>?!]")
+"""What the server refuses in a command, such as one with the path of its scripts: name and
+version of the package are part of that (`validate_cmd` of 2.18.5)."""
 _MANIFEST: Final = re.compile("__FRACTAL_MANIFEST__.json")
 """Not the name: the regular expression by which the server's script searches."""
 
@@ -145,7 +152,8 @@ class Version2:
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
-    mistaken_in_metadata: str | None = rf"Name:|Location:|{_MANIFEST.pattern}"
+    upgraded_first: tuple[str, ...] = ("pip", "setuptools")
+    pins_at_once = True
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(TaskModel.model_fields)
@@ -208,6 +216,41 @@ class Version2:
         if not _MANIFEST.search(path):
             return None
         return f"also {path}; the server joins the paths that it finds, and opens no file"
+
+    def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
+        """See `Generation`: grep finds a text anywhere in a line, and all lines are joined.
+
+        Of a line with `Name:` or `Location:` what is between its first two colons counts
+        (4_pip_show.sh of 2.18.5).
+        """
+        is_installed = wheel.path.suffix == ".dist-info"
+        version = wheel.version if is_installed else "".join(wheel.path.stem.split("-")[1:2])
+        if version and _BAD_IN_PATHS.search(version):
+            what = "the version of the package, which becomes part of a path on the server,"
+            yield Misreading(what, version, "METADATA" if is_installed else "file name")
+        for mark, what, means in (
+            ("Name:", "the name of the package", wheel.distribution),
+            ("Location:", "the place of the package", LOCATION),
+        ):
+            lines = [line for line in shown.about if mark in line]
+            read = ["".join(line.split(":")[1].split()) for line in lines]
+            if canonicalize_name("".join(read)) == canonicalize_name(means):
+                continue
+            wrong = list(dict(zip(lines, read, strict=True)))
+            if f"{mark} {means}" in wrong:
+                wrong.remove(f"{mark} {means}")
+            for line in wrong or ["no line for it"]:
+                yield Misreading(what, line, shown.origin(line))
+        for line in shown.about:
+            if _MANIFEST.search(line):
+                yield Misreading("the path of the manifest", line, shown.origin(line))
+        paths = [path for path in shown.files if _MANIFEST.search(path)]
+        if paths != [manifest]:
+            surplus = list(paths)
+            if manifest in surplus:
+                surplus.remove(manifest)
+            for path in surplus or ["no path of it"]:
+                yield Misreading("the path of the manifest", path, "RECORD")
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """The `type`; without one, by which executables there are (`set_task_type`)."""
