@@ -25,7 +25,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.environments.indexes import has_index, installer_environment
-from pytest_fractal.environments.install_errors import FailureKind, explain, machine_fault
+from pytest_fractal.environments.install_errors import (
+    FailureKind,
+    explain,
+    is_broken_download,
+    machine_fault,
+)
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import HarnessError
@@ -143,11 +148,11 @@ class UvInstaller:
     def _upgrade(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         if not requirements:
             return Finished((), 0, "", "", 0.0)
-        return _uv_install(environment, "--upgrade", "--", *requirements)
+        return _whole(_uv_install(environment, "--upgrade", "--", *requirements))
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
-        return _uv_install(environment, "--", *requirements)
+        return _whole(_uv_install(environment, "--", *requirements))
 
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
@@ -159,7 +164,7 @@ class UvInstaller:
         if own.returncode or not wheel.requires_anything:
             return own
         wanted = f"{wheel.name}{_bracketed(extras)}=={wheel.version}"
-        rest = self.install(environment, [wanted])
+        rest = _uv_install(environment, "--", wanted)
         if not rest.returncode and not _pip_would_refuse(environment):
             return rest
         shutil.rmtree(environment.folder)
@@ -354,6 +359,15 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
     )
 
 
+def _whole(finished: Finished) -> Finished:
+    """The same. Raises `HarnessError` where the index is to blame for a file that is no wheel."""
+    if is_broken_download(finished):
+        raise HarnessError(
+            f"the package index hands out a file that is no wheel: {_reason(finished)}"
+        )
+    return finished
+
+
 def _pip_install(environment: Environment, *words: str, limit: float | None = None) -> Finished:
     return _installing(
         [environment.python, "-m", "pip", "install", "--no-input", *words],
@@ -445,4 +459,5 @@ def _checked(argv: Sequence[str | Path], environment: Environment, complaint: st
 
 
 def _reason(finished: Finished) -> str:
-    return processes.last_lines(finished.stderr or finished.stdout, 3) or finished.ending
+    lines = processes.last_lines(finished.stderr or finished.stdout, 3)
+    return " ".join(lines.split()) or finished.ending

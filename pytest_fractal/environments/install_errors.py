@@ -15,11 +15,11 @@ _FAULTS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), sentence)
     for pattern, sentence in (
         (
-            r"no space left on device|disk quota exceeded|\(os error (?:28|122)\)",
+            r"no space left on device|disk quota exceeded|os error (?:28|122)\b",
             "the disk is full ({}): make room, or set TMPDIR to a folder on another disk",
         ),
         (
-            r"read-only file system|\(os error 30\)",
+            r"read-only file system|os error 30\b",
             "{installer} cannot write ({}): look at TMPDIR, HOME and the cache folder",
         ),
         (
@@ -38,6 +38,10 @@ _FAULTS: Final = tuple(
             r"|peer closed connection|IncompleteRead|incomplete-download|connection broken"
             r"|not enough bytes were received|error reading a body from connection",
             "the package index broke off in the middle of a file ({}): " + _INDEX,
+        ),
+        (
+            r"Wheel '(?P<name>[^']+)' located at \S*pip-unpack\S* is invalid",
+            "the package index hands out a file that is no wheel ({}): " + _INDEX,
         ),
         (
             r"(?:\(|HTTP error |\s)(?P<cause>(?:401|403|407|408|429|5\d\d)"
@@ -75,9 +79,14 @@ def machine_fault(finished: Finished, installer: str) -> str | None:
     said = f"{finished.stderr}\n{finished.stdout}"
     for pattern, sentence in _FAULTS:
         if found := pattern.search(said):
-            groups = [text for text in found.groups() if text]
-            return sentence.format((groups or [found[0]])[0].lower(), installer=installer)
+            cause = next(filter(None, found.groups()), found[0].lower())
+            return sentence.format(cause, installer=installer)
     return None
+
+
+def is_broken_download(finished: Finished) -> bool:
+    """Whether uv could not read a file that it was handed, as if it were cut off."""
+    return bool(finished.returncode) and "Failed to read from zip file" in finished.stderr
 
 
 class FailureKind(Enum):
@@ -119,7 +128,7 @@ _COLLECTED: Final = re.compile(
     r"(?:Downloading|Using cached) \S*?(?P<name>[\w.]+)-(?P<version>[^-/\s]+)\.(?:tar\.\w+|zip)\b"
 )
 _METADATA: Final = re.compile(
-    r"Requested (?P<name>\S+) from \S+ has invalid metadata: (?P<why>.+(?:\n    .+)?)"
+    r"Requested (?P<name>\S+) from .+? has invalid metadata: (?P<why>.+(?:\n    .+)?)"
 )
 _UNDECODABLE: Final = re.compile(
     r"(?:Error decoding metadata for|UnicodeDecodeError:).*|.*codec can't decode.*METADATA.*"
@@ -155,12 +164,20 @@ def explain(finished: Finished, python: str) -> InstallFailure:
             return InstallFailure(FailureKind.BUILD, _unbuilt(built, said, finished, python))
     if content := _CONTENT.search(finished.stderr):
         return InstallFailure(FailureKind.CONTENT, content[0].strip().removeprefix("ERROR: "))
-    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if "ERROR: " in line]
-    errors = [line for line in errors if not line.startswith("Ignored the following")]
-    told = "\n".join(errors) or last_lines(finished.stderr or finished.stdout) or finished.ending
+    told = _told(finished)
     if "No solution found" in said or "ResolutionImpossible" in said or "No matching" in said:
         return InstallFailure(FailureKind.REQUIREMENTS, told)
     return InstallFailure(FailureKind.OTHER, told)
+
+
+def _told(finished: Finished) -> str:
+    """The lines of an output that give a reason."""
+    lines = (finished.stderr or finished.stdout).splitlines()
+    if pip := [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]:
+        return "\n".join(line for line in pip if not line.startswith("Ignored the following"))
+    noise = ("Using Python ", "Resolved ", "warning: ", "error: No solution found")
+    uv = [line.strip().removeprefix("cause: ") for line in lines if not line.startswith(noise)]
+    return last_lines("\n".join(uv)) or finished.ending
 
 
 def _unbuilt(built: re.Match[str], said: str, finished: Finished, python: str) -> str:

@@ -122,8 +122,8 @@ TaskExecution = Generator[tuple[Call, ...], Sequence[CallResult], ExecutionResul
 class Misreading:
     """What a server reads otherwise than it was meant."""
 
-    what: str
-    """What it looks for, such as `the name of the package`."""
+    expected: str
+    """What it would read rightly."""
     found: str
     """The line or the value by which it is misled."""
     place: Literal["METADATA", "RECORD", "pip show", "file name"]

@@ -191,12 +191,12 @@ class Version1:
             read = (line.split() or [""])[-1]
             same = canonicalize_name if field == "Name" else str
             if same(read) != same(means or ""):
-                what = f"the {field.lower()} of the package, {means}"
-                yield Misreading(what, line or f"no line that begins with {field}", "METADATA")
+                expected = f"{means} as the last word of the first line that begins with {field}"
+                yield Misreading(expected, line or "there is no such line", "METADATA")
         place = next((line for line in shown.about if line.startswith("Location:")), "")
         if (place.split() or [""])[-1] != LOCATION:
-            what, line = "the place of the package", place or "no line for it"
-            yield Misreading(what, line, shown.origin(line))
+            expected = "no line that begins with Location: before the one of `pip show` itself"
+            yield Misreading(expected, place or "there is none", shown.origin(place))
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
         """See `Generation`."""

@@ -135,6 +135,14 @@ _MANIFEST: Final = re.compile("__FRACTAL_MANIFEST__.json")
 """Not the name: the regular expression by which the server's script searches."""
 
 
+def _less(lines: Sequence[str], right: str) -> list[str]:
+    """The lines but for one that is right; each wrong one once."""
+    rest = list(lines)
+    if right in rest:
+        rest.remove(right)
+    return list(dict.fromkeys(rest))
+
+
 class Version2:
     """See `Generation`."""
 
@@ -226,31 +234,26 @@ class Version2:
         is_installed = wheel.path.suffix == ".dist-info"
         version = wheel.version if is_installed else "".join(wheel.path.stem.split("-")[1:2])
         if version and _BAD_IN_PATHS.search(version):
-            what = "the version of the package, which becomes part of a path on the server,"
-            yield Misreading(what, version, "METADATA" if is_installed else "file name")
-        for mark, what, means in (
-            ("Name:", "the name of the package", wheel.distribution),
-            ("Location:", "the place of the package", LOCATION),
-        ):
+            expected = "a version that can be part of a path on the server: without an epoch"
+            yield Misreading(expected, version, "METADATA" if is_installed else "file name")
+        for mark, means in (("Name:", wheel.distribution), ("Location:", LOCATION)):
             lines = [line for line in shown.about if mark in line]
-            read = ["".join(line.split(":")[1].split()) for line in lines]
-            if canonicalize_name("".join(read)) == canonicalize_name(means):
+            read = "".join("".join(line.split(":")[1].split()) for line in lines)
+            if canonicalize_name(read) == canonicalize_name(means):
                 continue
-            wrong = list(dict(zip(lines, read, strict=True)))
-            if f"{mark} {means}" in wrong:
-                wrong.remove(f"{mark} {means}")
-            for line in wrong or ["no line for it"]:
-                yield Misreading(what, line, shown.origin(line))
+            expected = f"{mark} in one line alone of what `pip show` prints: the server joins all"
+            for line in _less(lines, f"{mark} {means}") or ["there is no such line"]:
+                yield Misreading(expected, line, shown.origin(line))
+        expected = (
+            f"{manifest} alone in what `pip show --files` prints: the server joins all lines"
+        )
         for line in shown.about:
             if _MANIFEST.search(line):
-                yield Misreading("the path of the manifest", line, shown.origin(line))
+                yield Misreading(expected, line, shown.origin(line))
         paths = [path for path in shown.files if _MANIFEST.search(path)]
         if paths != [manifest]:
-            surplus = list(paths)
-            if manifest in surplus:
-                surplus.remove(manifest)
-            for path in surplus or ["no path of it"]:
-                yield Misreading("the path of the manifest", path, "RECORD")
+            for path in _less(paths, manifest) or ["it is not there"]:
+                yield Misreading(expected, path, "RECORD")
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """The `type`; without one, by which executables there are (`set_task_type`)."""

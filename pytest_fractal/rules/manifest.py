@@ -663,11 +663,14 @@ def metadata_misleads_nobody(
     path = installed_path(manifest.path) or manifest.path
     for wrong in manifest.generation.misreadings(wheel, shown, path):
         file, hint = _MISLEADS[wrong.place]
+        printing = [entry for entry in wheel.entries if entry.endswith(".pth")]
         yield Finding(
-            expected=f"one place alone from which the server reads {wrong.what}",
+            expected=wrong.expected,
             found=wrong.found.strip()[:120],
             hint=hint,
-            file=(wheel.metadata_path or "").replace("METADATA", file),
+            file=printing[0]
+            if wrong.place == "pip show" and printing
+            else (wheel.metadata_path or "").replace("METADATA", file),
         )
 
 

@@ -92,10 +92,17 @@ def installs(installation: Installation) -> Iterator[Finding]:
     failure = explain(installation.finished, python)
     yield Finding(
         expected=f"an installation of {installation.wheel.path.name} under Python {python}",
-        found=failure.message,
+        found=_as_in_the_wheel(failure.message, installation),
         hint=_INSTALL_FIXES[failure.kind],
         file=installation.wheel.metadata_path,
     )
+
+
+def _as_in_the_wheel(message: str, installation: Installation) -> str:
+    """What an installer says, without folders that are there in this run alone."""
+    for folder in (installation.wheel.path.parent, installation.environment.site_packages):
+        message = message.replace(f"{folder}/", "").replace(str(folder), folder.name)
+    return message
 
 
 _INSTALL_FIXES: Final = {
