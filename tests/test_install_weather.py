@@ -45,12 +45,13 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
 
 
 def broken_off_wheel(request: BaseHTTPRequestHandler) -> None:
-    """A page with one wheel, of which only the beginning comes."""
+    """A page with two wheels, of which only the beginning comes."""
     name = request.path.strip("/").split("/")[-1]
     if name.endswith(".whl"):
         text, length = b"PK\x03\x04" + bytes(100), 5000
     else:
-        text = f'<a href="/{name.replace("-", "_")}-99.0-py3-none-any.whl">it</a>'.encode()
+        wheels = (f"{name.replace('-', '_')}-{v}-py3-none-any.whl" for v in ("65.5.0", "99.0"))
+        text = "".join(f'<a href="/{wheel}">{wheel}</a>' for wheel in wheels).encode()
         length = len(text)
     request.send_response(200)
     request.send_header("Content-Type", "text/html")

@@ -30,6 +30,7 @@ from pytest_fractal.environments.environments import (
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
+from pytest_fractal.environments.pixi import brought_by_pixi
 from pytest_fractal.environments.wheels import (
     MANIFEST_LIMIT,
     MANIFEST_NAME,
@@ -55,11 +56,11 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import Fault, JsonText, read_json
-from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
+from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Crash, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
-from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.rules import REGISTRY, NotApplicable, Rule
 from pytest_fractal.samples.files import Sample, read_samples
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
@@ -95,6 +96,8 @@ class Candidate:
         self.store = Store(folder / "facts")
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
+        self.scratch = folder.parent / "tmp"
+        """Where commands keep their temporary files: a short path, as sockets need."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
 
@@ -262,6 +265,8 @@ class Candidate:
         installation = self._installed()
         argv = self.argv(part)
         probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
+        if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
+            raise NotApplicable(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
         return Command(part, argv, probe, installation)
 
     def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
@@ -305,6 +310,20 @@ class Candidate:
         if (needs_installation or rule.asks_server) and self._needs_pixi:
             return _PIXI
         return None
+
+    def _is_for_pixi(self, crash: Crash) -> bool:
+        """Whether a command lacks what pixi, and it alone, may bring."""
+        missing = _MISSING_MODULE.match(crash.headline)
+        own = self.wheel.package
+        return self._lacks_pixi and missing is not None and missing["module"] != own
+
+    @cached_property
+    def _lacks_pixi(self) -> bool:
+        """Whether pixi would bring more to its environment than is there."""
+        if self.spec.kind != "source" or self.settings.environment is not None:
+            return False
+        assert self.spec.path is not None
+        return bool(brought_by_pixi(self.spec.path, self.wheel.distribution))
 
     @cached_property
     def _needs_pixi(self) -> bool:
@@ -392,11 +411,15 @@ class Candidate:
             executor=self.executor,
             timeout=self.settings.timeout,
             variables=self.variables,
+            scratch=self.scratch,
         )
 
     def run(self, sample: Sample) -> Run:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
+
+        for part in sample.task.run_parts if self._lacks_pixi else ():
+            self.command(part)  # it may need pixi to start at all
 
         def gather() -> dict[str, Any]:
             self._installed()
@@ -596,6 +619,7 @@ class Candidate:
                     executor=self.executor,
                     timeout=self.settings.timeout,
                     variables=self.variables,
+                    scratch=self.scratch,
                 ),
             )
 
@@ -627,6 +651,17 @@ _PIXI: Final = (
     "the package installs only through pixi, which is not run here; install it by `pixi install` "
     "and judge it there: --fractal-environment=.pixi/envs/default, or choose an interpreter "
     "for which it installs: --fractal-python"
+)
+
+
+_PIXI_BRINGS: Final = (
+    "Perhaps pixi brings what is missing, and pixi is not run here; install the package by `pixi "
+    "install` and judge it there: --fractal-environment=.pixi/envs/default"
+)
+
+_MISSING_MODULE: Final = re.compile(
+    r"ModuleNotFoundError: No module named '(?P<module>\w+)|ImportError: \S+\.so\S*: cannot open "
+    r"shared object file"
 )
 
 

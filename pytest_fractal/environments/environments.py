@@ -459,5 +459,5 @@ def _checked(argv: Sequence[str | Path], environment: Environment, complaint: st
 
 
 def _reason(finished: Finished) -> str:
-    lines = processes.last_lines(finished.stderr or finished.stdout, 3)
-    return " ".join(lines.split()) or finished.ending
+    said = re.sub(r"Using Python .*", "", finished.stderr or finished.stdout)
+    return " ".join(processes.last_lines(said, 3).split()) or finished.ending
