@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import OWN_TESTS, make_wheel
@@ -127,7 +128,7 @@ def only_errors(report: CandidateReport, code: str, cause: str) -> None:
 )
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_an_index_that_does_not_answer_is_an_error_with_its_cause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, cause: str, installer: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, cause: str, installer: Any
 ) -> None:
     wheel = make_wheel(tmp_path, extra_metadata="Requires-Dist: fractal-weather\n")
     with index(answer) as url:
@@ -164,8 +165,8 @@ def test_a_package_that_is_missing_from_a_living_index_is_held_against_the_candi
     assert [code for code, _ in report.findings] == ["FR002"]
 
 
-def ended(code: int, stderr: str = "", seconds: float = 1.0, **how: bool) -> Finished:
-    return Finished(("uv", "pip"), code, "", stderr, seconds, **how)
+def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = False) -> Finished:
+    return Finished(("uv", "pip"), code, "", stderr, seconds, timed_out)
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,11 @@ class Candidate:
             # Less the sample, which every process has read itself.
             return {name: value for name, value in vars(run).items() if name != "sample"}
 
-        return Run(sample, **self.store.once(_run_key(sample), gather))
+        run = Run(sample, **self.store.once(_run_key(sample), gather))
+        for execution in run.executions:
+            if (crash := execution.start.crash) is not None and self._is_for_pixi(crash):
+                raise NotApplicable(f"the task ends with {crash.headline}. {_PIXI_BRINGS}")
+        return run
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
         self.place_data(sample, folder)

@@ -203,7 +203,7 @@ def _cause(said: str) -> str:
     wrong = [
         line
         for line in lines
-        if re.search(r"\b(?:\w*Error\b|\w*Exception|error)\b ?:", line)
+        if re.search(r"\b(?:\w*Error|\w*Exception|error|ERROR) ?:", line)
         and not re.match(r"(?:ERROR|error): (?:Failed|subprocess|metadata-gen|Cannot)", line)
         and "returned non-zero exit status" not in line
     ]

@@ -190,7 +190,7 @@ class Version1:
             line = next((line for line in metadata if line.startswith(field)), "")
             read = (line.split() or [""])[-1]
             same = canonicalize_name if field == "Name" else str
-            if same(read) != same(means or ""):
+            if same(read) != same((means or "").strip()):
                 expected = f"{means} as the last word of the first line that begins with {field}"
                 yield Misreading(expected, line or "there is no such line", "METADATA")
         place = next((line for line in shown.about if line.startswith("Location:")), "")
