@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
 from pytest_fractal.facts import (
@@ -40,6 +41,7 @@ PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Bundle: lambda candidate: candidate.bundle,
     Installation: lambda candidate: candidate.installation,
     Manifest: lambda candidate: candidate.task_list,
+    PipShow: lambda candidate: candidate.pip_show,
     TaskList: lambda candidate: candidate.task_list,
     PackageSamples: lambda candidate: candidate.package_samples,
     Collection: lambda candidate: candidate.collection,
@@ -174,6 +176,7 @@ class Engine:
             for task in (*list(tasks.values())[first:], *list(tasks.values())[:first]):
                 self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
             self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
+            self._pool.submit(self._judged, Check(REGISTRY["FR117"]))
         samples = {
             check.key[1:]: check for check in checks if check.sample and Run in check.rule.subjects
         }

@@ -30,6 +30,8 @@ from pytest_fractal.environments.environments import (
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
+from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
+from pytest_fractal.environments.pixi import brought_by_pixi
 from pytest_fractal.environments.project_table import is_for_pixi
 from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.environments.trees import files_below
@@ -56,13 +58,14 @@ from pytest_fractal.facts import (
     TreeBuild,
 )
 from pytest_fractal.files import kind_of, open_regular
-from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
 from pytest_fractal.packaging_hints.backends import build_backend
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
+from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
 from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
@@ -93,6 +96,7 @@ TREE_BUILD: Final = Fact[Built]("tree-build", Built)
 WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
 """Each process reads the file itself: its content is read when it is asked for anyway."""
 ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
+PIP_SHOW: Final = Fact[PipShow]("pip-show", PipShow)
 INSTALLATION: Final = Fact[Installation]("install", Installation)
 SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
 PROBE: Final = Fact[Probe]("probe", Probe)
@@ -126,9 +130,10 @@ class Candidate:
         self.store = Store()
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
+        self.scratch = folder.parent / "tmp"
+        """Where commands keep their temporary files: a short path, as sockets need."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
-        self._installer: Installer = INSTALLERS[settings.installer]()
         self._looking = threading.Lock()
         self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
         self._made_samples: dict[str, Sample] = {}
@@ -137,6 +142,16 @@ class Candidate:
     def interpreter(self) -> Interpreter:
         """The interpreter that was asked for. Raises `BadInput` when it is not there."""
         return self.store.once(INTERPRETER, lambda: find_interpreter(self.settings.python))
+
+    @property
+    def generation(self) -> Generation:
+        """By whose servers it is installed; the newest one's where the manifest tells none."""
+        manifest = self.manifest
+        return manifest.generation if manifest and manifest.generation else NEWEST
+
+    @property
+    def _installer(self) -> Installer:
+        return INSTALLERS[self.settings.installer](self.generation.upgraded_first)
 
     @property
     def build(self) -> Build:
@@ -268,11 +283,39 @@ class Candidate:
         _ = self._as_installed  # before anything of it is started
         return installation
 
+    @property
+    def pip_show(self) -> PipShow:
+        """What `pip show` prints of the package.
+
+        Asked where the package is installed in this run, and worked out from the wheel where
+        it cannot be, or where no rule that was selected needs an installation.
+        """
+        wheel = self.wheel
+        if not self._installs:
+            return expected_pip_show(wheel)
+        try:
+            installation = self.installation
+        except HarnessError:  # told by the rules that cannot do without
+            return expected_pip_show(wheel)
+        if installation.finished is None or installation.finished.returncode:
+            return expected_pip_show(wheel)
+        return self.store.once(PIP_SHOW, lambda: run_pip_show(installation.environment, wheel))
+
+    @property
+    def _installs(self) -> bool:
+        return any(
+            not {Installation, Command, Run}.isdisjoint(rule.subjects)
+            and self.settings.selects(rule)
+            for rule in self.rules
+        )
+
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
         probe = self.store.once(_probe_fact(part), lambda: self._probe(part, argv))
+        if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
+            raise NotChecked(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
         return Command(part, argv, probe, installation)
 
     def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
@@ -320,6 +363,20 @@ class Candidate:
         if (needs_installation or rule.asks_server) and self._needs_pixi:
             return NotChecked(_PIXI)
         return None
+
+    def _is_for_pixi(self, crash: Crash) -> bool:
+        """Whether a command lacks what pixi, and it alone, may bring."""
+        missing = _MISSING_MODULE.match(crash.headline)
+        own = self.wheel.package
+        return self._lacks_pixi and missing is not None and missing["module"] != own
+
+    @cached_property
+    def _lacks_pixi(self) -> bool:
+        """Whether pixi would bring more to its environment than is there."""
+        if self.spec.kind != "source" or self.settings.environment is not None:
+            return False
+        assert self.spec.path is not None
+        return bool(brought_by_pixi(self.spec.path, self.wheel.distribution))
 
     @cached_property
     def _needs_pixi(self) -> bool:
@@ -520,18 +577,26 @@ class Candidate:
             executor=self.executor,
             timeout=self.settings.timeout,
             variables=self.variables,
+            scratch=self.scratch,
         )
 
     def run(self, sample: Sample) -> Run:
         """What came of running a sample, after the steps before it in its workflow."""
         previous = self.run(sample.previous) if sample.previous else None
 
+        for part in sample.task.run_parts if self._lacks_pixi else ():
+            self.command(part)  # it may need pixi to start at all
+
         def gather() -> Run:
             self._installed()
             return self._run(sample, previous, self.sample_folder(sample))
 
         # Every process has read the sample itself.
-        return self.store.once(_run_fact(sample), gather, {"sample": sample})
+        run = self.store.once(_run_fact(sample), gather, {"sample": sample})
+        for execution in run.executions:
+            if (crash := execution.start.crash) is not None and self._is_for_pixi(crash):
+                raise NotChecked(f"the task ends with {crash.headline}. {_PIXI_BRINGS}")
+        return run
 
     def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
         self.place_data(sample, folder)
@@ -668,10 +733,16 @@ class Candidate:
         requirement = self.spec.requirement
         assert requirement is not None
         folder = self.folder / "download"
-        finished = download(self.environment, requirement, folder)
+        environment = create_bare(self.folder / "download-environment", self.interpreter, pip=True)
+        finished = download(environment, requirement, folder)
+        if "require a different python version" in finished.stderr:
+            # Whether it installs is for FR002 to say.
+            finished = download(environment, requirement, folder, "--ignore-requires-python")
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         if finished.returncode or not files:
-            check_index(self.environment, requirement)
+            said = check_index(environment, requirement).stderr
+            if "no wheels with a matching" in said:
+                return Built(None, BuildFailure("wheel", last_lines(said, 4)))
             said = finished.stderr or finished.stdout
             errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
             reason = " ".join(error.removeprefix("ERROR: ") for error in errors[-2:])
@@ -684,13 +755,13 @@ class Candidate:
         return Built(files[0])
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
-        extras = f"[{','.join(self.spec.extras)}]" if self.spec.extras else ""
-        finished = self._installer.install(environment, [f"{wheel.path}{extras}"])
-        for pin in self.settings.pins:
+        finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
+        pins = self.settings.pins
+        # One by one, a pin may break what was installed before it.
+        for group in [pins] if pins and self.generation.pins_at_once else [(pin,) for pin in pins]:
             if finished.returncode:
                 break
-            # One by one, as the server does: a pin may break what was installed before it.
-            finished = self._installer.install(environment, [pin])
+            finished = self._installer.install(environment, group)
         unmet = () if finished.returncode else unmet_requirements(environment)
         return Installation(
             environment,
@@ -717,6 +788,7 @@ class Candidate:
                     executor=self.executor,
                     timeout=self.settings.timeout,
                     variables=self.variables,
+                    scratch=self.scratch,
                 ),
             )
 
@@ -748,6 +820,17 @@ _PIXI: Final = (
     "the package installs only through pixi, which is not run here; install it by `pixi install` "
     "and judge it there: --fractal-environment=.pixi/envs/default, or choose an interpreter "
     "for which it installs: --fractal-python"
+)
+
+
+_PIXI_BRINGS: Final = (
+    "Perhaps pixi brings what is missing, and pixi is not run here; install the package by `pixi "
+    "install` and judge it there: --fractal-environment=.pixi/envs/default"
+)
+
+_MISSING_MODULE: Final = re.compile(
+    r"ModuleNotFoundError: No module named '(?P<module>\w+)|ImportError: \S+\.so\S*: cannot open "
+    r"shared object file"
 )
 
 

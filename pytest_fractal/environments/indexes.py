@@ -119,6 +119,11 @@ def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
     return environment | _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
 
 
+def has_index() -> bool:
+    """Whether there is an index to ask, and not only folders with packages."""
+    return not (_pip_settings(_pip_options()).no_index or _uv_settings().no_index)
+
+
 # --- pip ---------------------------------------------------------------------------------
 
 

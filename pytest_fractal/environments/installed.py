@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.interpreters import find_interpreter
-from pytest_fractal.environments.wheels import Wheel, installed_path
+from pytest_fractal.environments.wheels import READ_LIMIT, Wheel, check_size, installed_path
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import MEBIBYTE, read_regular
 from pytest_fractal.processes import processes
@@ -41,9 +41,11 @@ class InstalledWheel(Wheel):
     package_root: Path
     """Where its package's folder is: of an editable installation, in a source tree."""
 
-    def read(self, entry: str) -> bytes:
+    def read(self, entry: str, limit: int = READ_LIMIT) -> bytes:
         """The content of an installed file."""
-        return self.contents[entry]
+        content = self.contents[entry]
+        check_size(entry, len(content), limit)
+        return content
 
     def size(self, entry: str) -> int:
         """How many bytes `read` would return."""
@@ -148,10 +150,11 @@ class _Files(Mapping[str, bytes]):
         self._files = files
 
     def __getitem__(self, path: str) -> bytes:
+        file = self._files[path]
         try:
             return read_regular(self._files[path], _LIMIT)
         except OSError as error:
-            raise BadInput(f"{self._files[path]}: cannot be read: {error.strerror}") from None
+            raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import zipfile
 import zlib
@@ -23,9 +22,30 @@ from pytest_fractal.files import NotRegular, open_regular
 
 MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 
+READ_LIMIT: Final = 64 * 2**20
+"""How many bytes of one file in a wheel are read: modules have some kilobytes."""
+
+MANIFEST_LIMIT: Final = 8 * 2**20
+"""How many bytes of a manifest are read: the place of everything in it takes far more memory."""
+
+_LONGEST_PATH: Final = 4096
+"""In bytes, on Linux."""
+
 _DATA: Final = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/(.+)$")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 _APART: Final = re.compile(r"^[^/]+\.(?:data|dist-info)/")
+
+
+class TooLarge(BadInput):
+    """A file of the package is larger than what is read of one."""
+
+
+def check_size(path: str, size: int, limit: int = READ_LIMIT) -> None:
+    """Raise `TooLarge` for a file of more than `limit` bytes."""
+    if size > limit:
+        raise TooLarge(
+            f"{path} has {size / 2**20:,.1f} MiB; no more than {limit // 2**20} MiB are read"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class Wheel:
 
     path: Path
     entries: tuple[str, ...]
-    """All paths in the archive, in its own order, folders left out."""
+    """All paths in the archive, in its own order, folders left out; one may be there twice."""
     contents: Mapping[str, bytes] = field(repr=False)
     """The installed files: path below site-packages -> content, read when it is asked for."""
     metadata_path: str | None
@@ -55,20 +75,6 @@ class Wheel:
     def version(self) -> str | None:
         """The `Version` of METADATA, as written there; None when there is none."""
         return _text(self._fields.get("version"))
-
-    @property
-    def described(self) -> Mapping[str, str]:
-        """What METADATA says in prose, by its field: all of it that `pip show` prints."""
-        fields = (
-            "Summary",
-            "Home-page",
-            "Author",
-            "Author-email",
-            "License",
-            "License-Expression",
-        )
-        given = {field: self._fields.get(field.lower().replace("-", "_")) for field in fields}
-        return {field: text for field, value in given.items() if (text := _text(value))}
 
     @property
     def distribution(self) -> str:
@@ -97,6 +103,11 @@ class Wheel:
         except InvalidSpecifier:
             return SpecifierSet()
 
+    @property
+    def requires_anything(self) -> bool:
+        """Whether METADATA has a requirement, be it of an extra or one that cannot be read."""
+        return bool(self._fields.get("requires_dist"))
+
     @cached_property
     def requirements(self) -> tuple[Requirement, ...]:
         """What METADATA requires; lines that are no requirements are left out."""
@@ -109,12 +120,23 @@ class Wheel:
                 continue
         return tuple(found)
 
+    @property
+    def record(self) -> str:
+        """The text of its RECORD; empty when it has none that can be read."""
+        path = (self.metadata_path or "").removesuffix("METADATA") + "RECORD"
+        try:
+            return self.read(path).decode(errors="replace") if path in self.entries else ""
+        except TooLarge:
+            return ""
+
     @cached_property
     def folders(self) -> frozenset[str]:
         """Every folder below site-packages that holds a file."""
         found: set[str] = set()
         for path in self.contents:
-            while path := posixpath.dirname(path):
+            if len(path) > _LONGEST_PATH or not {"", ".."}.isdisjoint(path.split("/")):
+                continue  # an installer puts it nowhere
+            while path := path.rpartition("/")[0]:
                 found.add(path)
         return frozenset(found)
 
@@ -128,10 +150,10 @@ class Wheel:
         """The path that the server reads name and version from: the first containing this."""
         return next((path for path in self.entries if "dist-info/METADATA" in path), None)
 
-    def read(self, entry: str) -> bytes:
-        """The content of a path in the archive."""
+    def read(self, entry: str, limit: int = READ_LIMIT) -> bytes:
+        """The content of a path in the archive. Raises `TooLarge` above `limit` bytes."""
         with _opened(self.path) as archive:
-            return archive.read(entry)
+            return _read(archive, entry, limit)
 
     def size(self, entry: str) -> int:
         """How many bytes `read` would return."""
@@ -155,7 +177,7 @@ def read_wheel(path: Path) -> Wheel:
     with _opened(path) as archive:
         entries = tuple(info.filename for info in archive.infolist() if not info.is_dir())
         metadata_path = next((name for name in entries if _METADATA.fullmatch(name)), None)
-        raw_metadata = archive.read(metadata_path) if metadata_path else b""
+        raw_metadata = _read(archive, metadata_path) if metadata_path else b""
     installed = {}
     for entry in entries:
         if (place := installed_path(entry)) is not None:
@@ -180,7 +202,7 @@ class _Contents(Mapping[str, bytes]):
     def __getitem__(self, path: str) -> bytes:
         entry = self._installed[path]
         with _opened(self._wheel) as archive:
-            return archive.read(entry)
+            return _read(archive, entry)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._installed)
@@ -190,6 +212,12 @@ class _Contents(Mapping[str, bytes]):
 
     def __contains__(self, path: object) -> bool:
         return path in self._installed
+
+
+def _read(archive: zipfile.ZipFile, entry: str, limit: int = READ_LIMIT) -> bytes:
+    # More than the declared size is never unpacked: the checksum fails then.
+    check_size(entry, archive.getinfo(entry).file_size, limit)
+    return archive.read(entry)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pytest_fractal.generations.protocol import (
     CallResult,
     ExecutionResult,
     Generation,
+    Misreading,
     ModelFault,
     PartKeys,
     Reserved,
@@ -29,8 +30,12 @@ GENERATIONS: Final[dict[str, Generation]] = {
 STATES: Final[tuple[type[State], ...]] = (v1.Dataset, images.Dataset)
 """The states that the generations hand on from step to step: dataclasses of JSON."""
 
+NEWEST: Final = VERSION_2
+"""The generation of the servers that are in use, for what tells none."""
+
 __all__ = [
     "GENERATIONS",
+    "NEWEST",
     "STATES",
     "VERSION_1",
     "VERSION_2",
@@ -38,6 +43,7 @@ __all__ = [
     "CallResult",
     "ExecutionResult",
     "Generation",
+    "Misreading",
     "ModelFault",
     "PartKeys",
     "Reserved",

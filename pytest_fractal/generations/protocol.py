@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from pytest_fractal.environments.pip_show import PipShow
+from pytest_fractal.environments.wheels import Wheel
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,18 @@ TaskExecution = Generator[tuple[Call, ...], Sequence[CallResult], ExecutionResul
 """A sample as the server runs it: batches of calls that may run at the same time."""
 
 
+@dataclass(frozen=True)
+class Misreading:
+    """What a server reads otherwise than it was meant."""
+
+    expected: str
+    """What it would read rightly."""
+    found: str
+    """The line or the value by which it is misled."""
+    place: Literal["METADATA", "RECORD", "pip show", "file name"]
+    """Where that stands, or that something else prints it beside what `pip show` does."""
+
+
 class Generation(Protocol):
     """One version of the interface between Fractal and task packages."""
 
@@ -180,9 +195,16 @@ class Generation(Protocol):
     def link_problem(self, link: str) -> str:
         """What is wrong with a `docs_link` by the server's model; empty when nothing is."""
 
-    mistaken_in_metadata: str | None
-    """A regular expression: what the server takes for the package's name or place, wherever
-    `pip show` prints it; None if it does not look there."""
+    upgraded_first: tuple[str, ...]
+    """What the server upgrades in a fresh environment before it installs the package."""
+    pins_at_once: bool
+    """Whether the server installs all pinned versions by one call of pip."""
+
+    def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
+        """What the server misreads of METADATA and of what `pip show` prints.
+
+        `manifest` is the path of the manifest below site-packages.
+        """
 
     def second_manifest(self, path: str, *, is_first: bool) -> str | None:
         """What the server makes of this file beside the manifest; None if it passes it over.

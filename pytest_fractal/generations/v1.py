@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.environments.pip_show import LOCATION, PipShow
+from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
     ExecutionResult,
+    Misreading,
     ModelFault,
     PartKeys,
     Reserved,
@@ -125,7 +128,8 @@ class Version1:
     form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
     bad_in_executables = r"[ \t\n\r'\"\\]"
-    mistaken_in_metadata: str | None = None
+    upgraded_first: tuple[str, ...] = ("pip",)
+    pins_at_once = False
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
@@ -176,6 +180,25 @@ class Version1:
         if MANIFEST_NAME not in path:
             return None
         return f"also {path}" + (", which the server reads instead" if is_first else "")
+
+    def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
+        """See `Generation`: the last word of the first line that begins with the field's name.
+
+        Blanks, cases and continued lines do not matter to anyone else who reads METADATA
+        (`inspect_package` and `_pip_install` of 1.4.10).
+        """
+        metadata = wheel.raw_metadata.decode(errors="replace").splitlines()
+        for field, means in (("Name", wheel.name), ("Version", wheel.version)):
+            line = next((line for line in metadata if line.startswith(field)), "")
+            read = (line.split() or [""])[-1]
+            same = canonicalize_name if field == "Name" else str
+            if same(read) != same((means or "").strip()):
+                expected = f"{means} as the last word of the first line that begins with {field}"
+                yield Misreading(expected, line or "there is no such line", "METADATA")
+        place = next((line for line in shown.about if line.startswith("Location:")), "")
+        if (place.split() or [""])[-1] != LOCATION:
+            expected = "no line that begins with Location: before the one of `pip show` itself"
+            yield Misreading(expected, place or "there is none", shown.origin(place))
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
         """See `Generation`."""

@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdapter
 from pydantic import ValidationError as Invalid
 
+from pytest_fractal.environments.pip_show import LOCATION, PipShow
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
     ExecutionResult,
+    Misreading,
     ModelFault,
     PartKeys,
     Reserved,
@@ -126,8 +130,19 @@ class ManifestModel(BaseModel):
 
 
 _BOOLEAN: Final = TypeAdapter(bool)
+_BAD_IN_PATHS: Final = re.compile(r"[`#$&*()\\|\[\]{};<>?!]")
+"""What the server refuses in a command, such as one with the path of its scripts: name and
+version of the package are part of that (`validate_cmd` of 2.18.5)."""
 _MANIFEST: Final = re.compile("__FRACTAL_MANIFEST__.json")
 """Not the name: the regular expression by which the server's script searches."""
+
+
+def _less(lines: Sequence[str], right: str) -> list[str]:
+    """The lines but for one that is right; each wrong one once."""
+    rest = list(lines)
+    if right in rest:
+        rest.remove(right)
+    return list(dict.fromkeys(rest))
 
 
 class Version2:
@@ -147,7 +162,8 @@ class Version2:
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
-    mistaken_in_metadata: str | None = rf"Name:|Location:|{_MANIFEST.pattern}"
+    upgraded_first: tuple[str, ...] = ("pip", "setuptools")
+    pins_at_once = True
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(TaskModel.model_fields)
@@ -210,6 +226,36 @@ class Version2:
         if not _MANIFEST.search(path):
             return None
         return f"also {path}; the server joins the paths that it finds, and opens no file"
+
+    def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
+        """See `Generation`: grep finds a text anywhere in a line, and all lines are joined.
+
+        Of a line with `Name:` or `Location:` what is between its first two colons counts
+        (4_pip_show.sh of 2.18.5).
+        """
+        is_installed = wheel.path.suffix == ".dist-info"
+        version = wheel.version if is_installed else "".join(wheel.path.stem.split("-")[1:2])
+        if version and _BAD_IN_PATHS.search(version):
+            expected = "a version that can be part of a path on the server: without an epoch"
+            yield Misreading(expected, version, "METADATA" if is_installed else "file name")
+        for mark, means in (("Name:", wheel.distribution), ("Location:", LOCATION)):
+            lines = [line for line in shown.about if mark in line]
+            read = "".join("".join(line.split(":")[1].split()) for line in lines)
+            if canonicalize_name(read) == canonicalize_name(means):
+                continue
+            expected = f"{mark} in one line alone of what `pip show` prints: the server joins all"
+            for line in _less(lines, f"{mark} {means}") or ["there is no such line"]:
+                yield Misreading(expected, line, shown.origin(line))
+        expected = (
+            f"{manifest} alone in what `pip show --files` prints: the server joins all lines"
+        )
+        for line in shown.about:
+            if _MANIFEST.search(line):
+                yield Misreading(expected, line, shown.origin(line))
+        paths = [path for path in shown.files if _MANIFEST.search(path)]
+        if paths != [manifest]:
+            for path in _less(paths, manifest) or ["it is not there"]:
+                yield Misreading(expected, path, "RECORD")
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """The `type`; without one, by which executables there are (`set_task_type`)."""

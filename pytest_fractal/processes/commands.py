@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +34,10 @@ from pytest_fractal.processes.tracebacks import (
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
 
+_SHORT: Final = Path("/tmp")
+_LONGEST: Final = 50
+"""Bytes in a path below which temporary files, and sockets among them, have room for their own:
+of the 104 of macOS, Python's `multiprocessing` takes 32."""
 _DAY_NS: Final = 24 * 3600 * 10**9
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
@@ -108,27 +114,33 @@ def start_command(
     executor: Executor,
     timeout: float,
     variables: Mapping[str, str] = {},
+    scratch: Path | None = None,
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
     `options` hold the words `{arguments}` and `{output}` where the two paths go. The
     command works in a fresh folder below `folder`, which must not exist yet, and sees
-    these environment variables besides the usual ones.
+    these environment variables besides the usual ones. Its temporary files go below
+    `scratch`, by default `folder`.
     """
-    work, scratch = _work(folder), folder / "tmp"
+    work = _work(folder)
     work.mkdir(parents=True)
-    scratch.mkdir()
+    temporary = _temporary(scratch or folder)
     arguments, output = folder / "arguments.json", folder / "output.json"
     arguments.write_bytes(content)
     before = make_unread(arguments)
     names = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
-    finished = executor.run(
-        [*command, *(_filled(word, names) for word in options)],
-        cwd=work,
-        env=clean_environment(scratch) | dict(variables),
-        timeout=timeout,
-        supervision=folder / "left.json",
-    )
+    try:
+        finished = executor.run(
+            [*command, *(_filled(word, names) for word in options)],
+            cwd=work,
+            env=clean_environment(temporary) | dict(variables),
+            timeout=timeout,
+            supervision=folder / "left.json",
+        )
+    finally:
+        if temporary.parent == _SHORT:
+            shutil.rmtree(temporary, ignore_errors=True)
     read = was_read(arguments, before) if keeps_access_times(folder) else None
     written, obstacle = _output(output)
     return Start(finished, read, written, str(arguments), str(output), obstacle)
@@ -145,6 +157,18 @@ def _output(file: Path) -> tuple[str | None, str]:
     except OSError:
         return None, ""
     return content.decode("utf-8", "surrogateescape"), ""
+
+
+def _temporary(base: Path) -> Path:
+    """A fresh folder for a command's temporary files, below `base` unless that is too long.
+
+    A socket, such as `multiprocessing.Manager` opens below TMPDIR, may have a path of a
+    hundred bytes. There is a digit in its name: two starts that tell it end alike.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    if len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
+        return Path(tempfile.mkdtemp(prefix="pytest-fractal-0", dir=_SHORT))
+    return Path(tempfile.mkdtemp(prefix="0", dir=base))
 
 
 def _work(folder: Path) -> Path:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
+from pytest_fractal.environments.pip_show import PipShow
+from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel, installed_path
 from pytest_fractal.facts import (
     Bundle,
     Manifest,
@@ -117,12 +118,21 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     The server of generation 1 takes the first entry of the archive whose path contains
     the name, even `old__FRACTAL_MANIFEST__.json.bak`: which one that is depends on the
     build backend. That of generation 2 joins the paths of all of them, and refuses the
-    package, since no file has such a name.
+    package, since no file has such a name. A manifest that is twice in the archive is told
+    twice by `pip show` too, and which of the two is read depends on the reader.
     """
+    if (number := wheel.entries.count(manifest.path)) > 1:
+        yield Finding(
+            expected=f"{manifest.path} once in the archive",
+            found=f"it is in there {number} times",
+            hint="build the wheel anew with a current build backend; if a tool adds files to the "
+            "finished wheel, let it leave the manifest alone",
+            file=manifest.path,
+        )
     readers = [manifest.generation] if manifest.generation else GENERATIONS.values()
     paths = [
         path
-        for path in wheel.entries
+        for path in dict.fromkeys(wheel.entries)
         if path == manifest.path
         or any(reader.second_manifest(path, is_first=False) for reader in readers)
     ]
@@ -627,33 +637,73 @@ _MOST_BYTES: Final = 250
 @rule(
     "FR117",
     "unambiguous-metadata",
-    needs=("FR004", "FR105"),
-    cite=(f"{Source.SERVER_2} (its script 4_pip_show.sh)",),
-    fix="Say it in other words.",
+    needs=("FR004", "FR103", "FR105"),
+    cite=(
+        f"{Source.SERVER_2} (its script 4_pip_show.sh)",
+        f"{Source.SERVER_1} (its `inspect_package` and `_pip_install`)",
+    ),
+    fix="Say it in other words, or build the wheel anew with a current build backend.",
     example='description = "Tools for __FRACTAL_MANIFEST__.json"',
 )
-def metadata_misleads_nobody(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
-    """No text in METADATA reads like the package's name, its place, or its manifest.
+def metadata_misleads_nobody(
+    wheel: Wheel, manifest: Manifest, shown: PipShow
+) -> Iterator[Finding]:
+    """The server finds name, version, place and manifest of the package where it looks.
 
-    The server of generation 2 finds these by searching what `pip show` prints, and joins
-    all lines that match. A summary or a licence that holds one of them makes it look for a
-    folder or a file that is not there, and the package is refused.
+    The server of generation 2 searches what `pip show --files` prints for `Name:`,
+    `Location:` and the manifest's name, and joins all lines that match: a summary, a
+    licence, a home page or a path in RECORD that holds one of them leads it to a file that
+    is not there. That of generation 1 takes the last word of the first line of METADATA
+    that begins with `Name` or `Version`. What a `.pth` file prints when Python starts
+    stands among these lines too.
     """
     assert manifest.generation is not None
-    pattern = manifest.generation.mistaken_in_metadata
-    if pattern is None:
-        raise NotApplicable("in this generation the server does not search in METADATA")
-    for field, text in wheel.described.items():
-        for line in text.splitlines():
-            if bad := re.search(pattern, line):
-                yield Finding(
-                    expected=f"no {bad[0]!r} in the field {field}",
-                    found=line.strip()[:120],
-                    hint="write it otherwise in the [project] table; a licence is best told by "
-                    "its SPDX expression",
-                    file=wheel.metadata_path,
-                )
-                break
+    if shown.failure is not None:
+        yield Finding(
+            expected="`pip show` can tell of the package, for the server asks it",
+            found=f"it fails: {shown.failure}",
+            hint="install the wheel into a fresh environment, and fix what "
+            f"`pip show --files {wheel.distribution}` complains about there",
+            file=wheel.metadata_path,
+        )
+        return
+    path = installed_path(manifest.path) or manifest.path
+    for wrong in manifest.generation.misreadings(wheel, shown, path):
+        file, hint = _MISLEADS[wrong.place]
+        printing = [entry for entry in wheel.entries if entry.endswith(".pth")]
+        yield Finding(
+            expected=wrong.expected,
+            found=wrong.found.strip()[:120],
+            hint=hint,
+            file=printing[0]
+            if wrong.place == "pip show" and printing
+            else (wheel.metadata_path or "").replace("METADATA", file),
+        )
+
+
+_MISLEADS: Final = {
+    "METADATA": (
+        "METADATA",
+        "write it otherwise in the [project] table (a licence is best told by its SPDX "
+        "expression, a home page by the address of the repository), and build the wheel with a "
+        "current build backend",
+    ),
+    "RECORD": (
+        "RECORD",
+        "build the wheel anew with a current build backend, which lists each file once in RECORD, "
+        "by its path below site-packages",
+    ),
+    "pip show": (
+        "METADATA",
+        "something prints this whenever Python starts: leave the `.pth` file that does it out of "
+        "the wheel, or the dependency that brings it out of the dependencies",
+    ),
+    "file name": (
+        "METADATA",
+        "choose a version without an epoch (`1!`)",
+    ),
+}
+"""Where in the wheel a misreading has its cause, and how to fix it."""
 
 
 def _kind(value: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Installation, TreeBuild
-from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -79,7 +80,10 @@ def installs(installation: Installation) -> Iterator[Finding]:
     """The wheel and the extras asked for install into a fresh environment.
 
     The server makes a virtual environment for each version of a package and installs
-    the wheel there; when that fails, no task is collected.
+    the wheel there; when that fails, no task is collected. What pip refuses is refused,
+    also where a faster installer would take it: files that lead out of the wheel, a
+    requirement in a form that the standard does not have, a Python that `requires-python`
+    excludes.
     """
     if installation.finished is None:
         folder = installation.environment.folder
@@ -93,25 +97,40 @@ def installs(installation: Installation) -> Iterator[Finding]:
                 hint=f"declare {extra!r} in [project.optional-dependencies], or ask for another",
                 file=installation.wheel.metadata_path,
             )
-    interpreter, allowed = installation.environment.interpreter, installation.wheel.requires_python
     if not installation.finished.returncode:
-        # uv passes over upper bounds; pip, which the server uses, refuses the wheel.
-        if not allowed.contains(interpreter.version, prereleases=True):
-            yield Finding(
-                expected=f"a `requires-python` that takes Python {interpreter.version}",
-                found=f"Requires-Python: {allowed}; pip refuses to install it",
-                hint="change `requires-python`, or choose another interpreter by --fractal-python",
-                file=installation.wheel.metadata_path,
-            )
         return
+    python = installation.environment.interpreter.version
+    failure = explain(installation.finished, python)
     yield Finding(
-        expected=f"an installation of {installation.wheel.path.name} "
-        f"under Python {interpreter.version}",
-        found=last_lines(installation.finished.stderr or installation.finished.stdout),
-        hint="fix what the installer names: a requirement that no release meets, "
-        "requirements that exclude each other, or `requires-python`",
+        expected=f"an installation of {installation.wheel.path.name} under Python {python}",
+        found=_as_in_the_wheel(failure.message, installation),
+        hint=_INSTALL_FIXES[failure.kind],
         file=installation.wheel.metadata_path,
     )
+
+
+def _as_in_the_wheel(message: str, installation: Installation) -> str:
+    """What an installer says, without folders that are there in this run alone."""
+    for folder in (installation.wheel.path.parent, installation.environment.site_packages):
+        message = message.replace(f"{folder}/", "").replace(str(folder), folder.name)
+    return message
+
+
+_INSTALL_FIXES: Final = {
+    FailureKind.PYTHON: "change `requires-python`, or choose another interpreter by "
+    "--fractal-python",
+    FailureKind.BUILD: "require a release that has a wheel for this Python, or choose another "
+    "interpreter by --fractal-python",
+    FailureKind.METADATA: "require a newer release of what pip names, whose METADATA follows the "
+    "standard; for the wheel's own METADATA, build it anew with a current build backend",
+    FailureKind.CONTENT: "build the wheel anew with a current build backend, and without the file "
+    "that pip names",
+    FailureKind.REQUIREMENTS: "change the requirement that no release meets, or one of those that "
+    "exclude each other",
+    FailureKind.PIP: "leave the folder pip/ out of the wheel: it replaces the pip that the server "
+    "goes on to use",
+    FailureKind.OTHER: "fix what the installer names",
+}
 
 
 @rule(

@@ -13,6 +13,7 @@ from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import moved
+from pytest_fractal.settings import parse_codes
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
@@ -44,7 +45,8 @@ class Judged:
 
 def judge_statically(wheel: Path, folder: Path) -> Judged:
     """Judge a wheel by the rules that install and start nothing."""
-    return _judged(candidate_of(wheel, folder), STATIC)
+    # Where no rule is selected that installs, FR117 works out what `pip show` would print.
+    return _judged(candidate_of(wheel, folder, select=parse_codes(",".join(STATIC))), STATIC)
 
 
 def judge_fully(wheel: Path, folder: Path, **settings: Any) -> Judged:
