@@ -57,6 +57,7 @@ from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.rules import REGISTRY, Rule
+from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.files import Sample, read_samples
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
@@ -348,6 +349,7 @@ class Candidate:
             self.argv(part),
             (first, ARGUMENTS, second, OUTPUT),
             json.dumps(arguments, indent=2).encode(),
+            names=part.task.generation.file_names(part.keys, arguments),
             folder=folder,
             executor=self.executor,
             timeout=self.settings.timeout,
@@ -537,6 +539,8 @@ class Candidate:
 
     def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
         task, schema = part.task, part.schema
+        made = make_arguments(schema)
+        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
 
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             name = f"start-{_digest(key, content, *options)}"
@@ -546,6 +550,7 @@ class Candidate:
                     argv,
                     options,
                     content,
+                    names=task.generation.file_names(part.keys, reserved),
                     folder=self.folder / "runs" / task.id / name[-8:],
                     executor=self.executor,
                     timeout=self.settings.timeout,
@@ -553,8 +558,6 @@ class Candidate:
                 ),
             )
 
-        made = make_arguments(schema)
-        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
         unknown = schema.get("additionalProperties")
         return probe_command(
             lambda content, options: starter(shlex.join(argv), content, options),
@@ -566,6 +569,7 @@ class Candidate:
             schema=schema,
             reserved=reserved,
             complete={**made, **reserved},
+            every=_every_own(part),
             takes_unknown=bool(unknown)
             or "patternProperties" in schema
             or (unknown is None and part.takes_any_keyword),
@@ -596,6 +600,15 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _every_own(part: Part) -> dict[str, Any]:
+    """A value for each argument of a command's own, and for `init_args`, of a model of its own."""
+    return {
+        name: value
+        for name, value in make_every_argument(part.schema).items()
+        if name not in part.reserved.all or (isinstance(value, dict) and value)
+    }
 
 
 def _probe_key(part: Part) -> str:

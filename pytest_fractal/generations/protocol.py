@@ -124,6 +124,10 @@ class Generation(Protocol):
     """Whether the server takes the version as a number too."""
     flags: tuple[str, str]
     """The options for the arguments file and for the output file."""
+
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """What the server calls these two files, for a command that gets these arguments."""
+
     wrong_manners: tuple[tuple[str, ...], ...]
     """Other ways in which commands take the two files by mistake, the likeliest first.
 

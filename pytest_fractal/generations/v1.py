@@ -128,6 +128,16 @@ class Version1:
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
 
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """See `Generation`: by the place in the workflow, and the component (`TaskFiles`)."""
+        stem = "0"
+        if part.is_parallel:
+            component = re.sub(r"[ /.]", "_", str(arguments.get("component")))
+            # A name that is too long fails there too; here another rule tells.
+            safe = component.encode(errors="replace").replace(b"\0", b"")[:200]
+            stem = f"0_par_{safe.decode(errors='ignore')}"
+        return f"{stem}.args.json", f"{stem}.metadiff.json"
+
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
         yield from faults_of(ManifestModel, manifest)

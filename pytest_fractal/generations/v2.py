@@ -150,6 +150,11 @@ class Version2:
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(TaskModel.model_fields)
 
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """See `Generation`. Units of work are numbered, and so are their batches (`TaskFiles`)."""
+        stem = "par-000000-0000000" if part.is_parallel else "non_par-"
+        return f"{stem}-args.json", f"{stem}-metadiff.json"
+
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
         yield from faults_of(ManifestModel, manifest)

@@ -21,6 +21,7 @@ from typing import Final
 
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.processes import Finished, clean_environment
+from pytest_fractal.signatures.control_flow import is_caught
 
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
@@ -28,8 +29,14 @@ OUTPUT: Final = "{output}"
 _DAY_NS: Final = 24 * 3600 * 10**9
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
-_DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\w*\d\w*")
+_DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\b\w*\d\w*")
 """Ids, addresses, times and counts: words with a digit."""
+_ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]+")
+_ASIDE: Final = re.compile(
+    r"Exception in thread |Exception ignored |Process \S+:$|--- Logging error ---$"
+)
+"""What stands above a traceback that ends a thread or a child, or nothing."""
+_LONGEST_SOURCE: Final = 2**20
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _FRAME: Final = re.compile(r'^ *File "(?P<file>.+?)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
 _EXCEPTION: Final = re.compile(
@@ -122,7 +129,32 @@ class Start:
 
         Python then exits with 1, and with nothing else.
         """
-        return read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
+        crash = read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
+        return None if crash is not None and _was_caught(crash) else crash
+
+    def ends_like(self, other: Start) -> bool:
+        """Whether both ended in the very same uncaught exception, for the same reasons.
+
+        All that differs are the places of the two files, and addresses in memory.
+        """
+        return self._exceptions is not None and self._exceptions == other._exceptions
+
+    @cached_property
+    def _exceptions(self) -> tuple[str, tuple[Frame, ...], tuple[str, ...]] | None:
+        """The uncaught exception, and the first lines of all that led to it."""
+        if self.crash is None:
+            return None
+        lines = tuple(line for line in self.finished.stderr.splitlines() if _EXCEPTION.match(line))
+        return (
+            self._without_places(self.output_tail),
+            self.crash.frames,
+            tuple(map(self._without_places, lines)),
+        )
+
+    def _without_places(self, text: str) -> str:
+        for path in (self.arguments_file, self.output_file, str(Path(self.output_file).parent)):
+            text = text.replace(path, "")
+        return _ADDRESS.sub("", text)
 
     @cached_property
     def output_tail(self) -> str:
@@ -169,6 +201,7 @@ def start_command(
     options: Sequence[str],
     content: bytes,
     *,
+    names: tuple[str, str],
     folder: Path,
     executor: Executor,
     timeout: float,
@@ -176,19 +209,19 @@ def start_command(
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
-    `options` hold the words `{arguments}` and `{output}` where the two paths go. The
-    command works in a fresh folder below `folder`, which must not exist yet, and sees
-    these environment variables besides the usual ones.
+    `options` hold the words `{arguments}` and `{output}` where the two paths go, to files
+    with these `names`. The command works in a fresh folder below `folder`, which must not
+    exist yet, and sees these environment variables besides the usual ones.
     """
     work, scratch = _work(folder), folder / "tmp"
     work.mkdir(parents=True)
     scratch.mkdir()
-    arguments, output = folder / "arguments.json", folder / "output.json"
+    arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
     before = make_unread(arguments)
-    names = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
+    paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     finished = executor.run(
-        [*command, *(_filled(word, names) for word in options)],
+        [*command, *(_filled(word, paths) for word in options)],
         cwd=work,
         env=clean_environment(scratch) | dict(variables),
         timeout=timeout,
@@ -243,7 +276,7 @@ def read_crash(stderr: str) -> Crash | None:
     A syntax error in the script itself comes without the usual headline. Tracebacks
     that `rich` has drawn end with the exception too, though their frames are lost.
     """
-    lines = stderr.rstrip().splitlines()
+    lines = _without_asides(stderr.rstrip().splitlines())
     headline = max((i for i, line in enumerate(lines) if _TRACEBACK in line), default=None)
     frames: list[Frame] = []
     for at, line in enumerate(lines):
@@ -265,6 +298,38 @@ def read_crash(stderr: str) -> Crash | None:
             name, _, message = line.partition(": ")
             message = "\n".join([message, *lines[at + 1 :]]).rstrip()
             return Crash(name.rpartition(".")[2], message, tuple(frames))
+    return None
+
+
+def _without_asides(lines: Sequence[str]) -> list[str]:
+    """An output without the tracebacks that did not end the program."""
+    kept: list[str] = []
+    skipping = False
+    for number, line in enumerate(lines):
+        if _ASIDE.match(line) and _TRACEBACK in "".join(lines[number + 1 : number + 2]):
+            skipping = True
+        elif skipping:
+            # The traceback ends with the exception, the first line that is not indented.
+            skipping = line[:1].isspace() or _TRACEBACK in line
+        else:
+            kept.append(line)
+    return kept
+
+
+def _was_caught(crash: Crash) -> bool:
+    """Whether the traceback is one that the program printed and went on, as its source tells."""
+    for frame in crash.frames:
+        source = _source(Path(frame.file))
+        if source is not None and is_caught(source, frame.line, crash.type):
+            return True
+    return False
+
+
+def _source(file: Path) -> bytes | None:
+    # What a candidate prints may name anything: neither a device nor gigabytes are read.
+    with suppress(OSError, ValueError):
+        if file.suffix == ".py" and file.is_file() and file.stat().st_size <= _LONGEST_SOURCE:
+            return file.read_bytes()
     return None
 
 
