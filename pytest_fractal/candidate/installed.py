@@ -89,6 +89,7 @@ class InstalledPackage(Candidate):
                 (),
                 environment.versions(),
                 unmet_requirements(environment),
+                environment.requirements(),
             )
 
         return self.store.once("install", gather)

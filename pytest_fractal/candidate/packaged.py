@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.store import Store
 from pytest_fractal.environments import building
 from pytest_fractal.environments.building import BuildFailure, Built, is_for_pixi
@@ -49,6 +50,7 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
     TreeBuild,
+    Validation,
 )
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import read_json
@@ -56,6 +58,7 @@ from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_co
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
+from pytest_fractal.processes.validation import argument_faults
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.files import Sample, read_samples
@@ -224,6 +227,29 @@ class Candidate:
         argv = self.argv(part)
         probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
         return Command(part, argv, probe, installation)
+
+    def validation(self, part: Part) -> Validation:
+        """What a task's models say of arguments made from its schema, where it is started.
+
+        Not for its own sake: a run by rules that start nothing shall start nothing.
+        """
+        unknown = Validation((), {}, command_started=False)
+        task = part.task
+        starts = (
+            rule for rule in self.rules if Command in rule.subjects and part in task.run_parts
+        )
+        if self._needs_pixi or not any(
+            self.settings.selects(rule, task.id, task.slug) for rule in starts
+        ):
+            return unknown
+        try:
+            installation = self._installed()
+            if installation and installation.finished and installation.finished.returncode:
+                return unknown
+            probe = self.command(part).probe
+        except HarnessError:
+            return unknown  # the rules about the command tell
+        return Validation(argument_faults(probe.first, probe.lacks), probe.arguments)
 
     def work(self, task: Task, sample: Sample | None) -> tuple[str, ...]:
         """Under which keys the store has what takes starts of commands, once it has it."""
@@ -535,6 +561,8 @@ class Candidate:
             self.settings.pins,
             environment.versions(),
             unmet,
+            environment.requirements(),
+            dependency_lines(self.home) if self.home is not None else {},
         )
 
     def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:

@@ -193,6 +193,9 @@ class Generation(Protocol):
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """The arguments that Fractal supplies to this command of a task of this kind."""
 
+    reserved_shapes: Mapping[str, Mapping[str, Any]]
+    """The least JSON Schema of each argument that Fractal supplies."""
+
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
     ) -> dict[str, Any]:

@@ -201,6 +201,13 @@ class Version1:
             return Reserved((*common, "component"), ())
         return Reserved(common, ("component",))
 
+    reserved_shapes: Mapping[str, Mapping[str, Any]] = {
+        "input_paths": {"type": "array", "items": {"type": "string"}},
+        "output_path": {"type": "string"},
+        "component": {"type": "string"},
+        "metadata": {"type": "object"},
+    }
+
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
     ) -> dict[str, Any]:

@@ -236,6 +236,13 @@ class Version2:
         """See `Generation`. None for a command that a task of this kind does not run."""
         return _RESERVED.get((kind, part), _NOTHING)
 
+    reserved_shapes: Mapping[str, Mapping[str, Any]] = {
+        "zarr_url": {"type": "string"},
+        "zarr_urls": {"type": "array", "items": {"type": "string"}},
+        "zarr_dir": {"type": "string"},
+        "init_args": {"type": "object"},
+    }
+
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
     ) -> dict[str, Any]:

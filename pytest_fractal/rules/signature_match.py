@@ -38,7 +38,8 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     function = f"`{signature.function}()`"
     place = f"{signature.file}:{signature.line}"
-    renamed = {} if signature.takes_any_keyword else _renamed(parameters, properties)
+    known = {name: inner for name, inner in properties.items() if name not in signature.dropped}
+    renamed = {} if signature.takes_any_keyword else _renamed(parameters, known)
 
     for name, subschema in properties.items():
         pointer = f"/properties/{escape(name)}"
@@ -49,8 +50,12 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
                 pointer,
                 f"a property `{renamed[name]}`, which {function} takes ({place})",
                 f"a property `{name}`, which it does not take",
-                f"rename the property, or the parameter, so that both are `{renamed[name]}`",
+                f"rename the property `{name}` to `{renamed[name]}`"
+                + (", in `required` too" if _is_listed(name, required) else "")
+                + ", or rename the parameter back",
             )
+        elif name in signature.dropped:
+            continue
         elif name not in signature.positional_only and not signature.takes_any_keyword:
             near = difflib.get_close_matches(name, parameters, 1)
             yield SchemaMismatch(
@@ -114,19 +119,46 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
         )
 
 
+def _is_listed(name: str, required: Any) -> bool:
+    return isinstance(required, list) and name in required
+
+
 def _lacks(parameter: Parameter, required: Any) -> bool:
     return parameter.required and isinstance(required, list) and parameter.name not in required
 
 
 def _renamed(parameters: Mapping[str, Parameter], properties: Mapping[str, Any]) -> dict[str, str]:
-    """The properties that no parameter has, by the one missing parameter that each resembles."""
-    missing = [name for name in parameters if name not in properties]
+    """The properties that no parameter has, by the one missing parameter that each stands for.
+
+    That is one with a name like its own; else the one that has the same default; else, where
+    one property and one parameter are left, these.
+    """
+    left = [
+        name for name, one in parameters.items() if name not in properties and not one.is_bound
+    ]
+    strangers = [name for name in properties if name not in parameters]
     renamed: dict[str, str] = {}
-    for name in properties:
-        if name not in parameters:
-            left = [other for other in missing if other not in renamed.values()]
-            if near := difflib.get_close_matches(name, left, 1, cutoff=0.8):
-                renamed[name] = near[0]
+
+    def pair(name: str, other: str) -> None:
+        renamed[name] = other
+        left.remove(other)
+
+    for name in strangers:
+        if near := difflib.get_close_matches(name, left, 1, cutoff=0.8):
+            pair(name, near[0])
+    for name in strangers:
+        stated = properties[name]
+        default = stated.get("default") if isinstance(stated, Mapping) else None
+        same = [
+            other
+            for other in left
+            if parameters[other].has_simple_default and _same(parameters[other].default, default)
+        ]
+        if name not in renamed and default is not None and len(same) == 1:
+            pair(name, same[0])
+    unpaired = [name for name in strangers if name not in renamed]
+    if len(unpaired) == len(left) == 1:
+        pair(unpaired[0], left[0])
     return renamed
 
 
