@@ -331,23 +331,22 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
     schema, signature = schema_of(part), part.signature
     mismatches: list[SchemaMismatch] = []
     untold = ""
+    # FR205 has said which of Fractal's arguments are missing in the schema.
+    told = [name for name in part.reserved.names if name not in schema["properties"]]
     if isinstance(signature, Unreadable):
         untold = str(signature)
     else:
-        mismatches = list(compare(signature, schema))
+        mismatches = list(compare(signature, schema, told))
         if signature.doubt and mismatches:
             mismatches, untold = [], signature.doubt
     by_models = compare_models(part, validation, _refused_by(part, validation.arguments))
     # What the source tells of the function's own parameters, it tells better.
-    mismatches += [one for one in by_models if untold or one.pointer.count("/") > 2]
-    told = {
-        pointer("properties", name)
-        for name in part.reserved.all
-        if name not in schema["properties"]
-    }
+    mismatches += [
+        one
+        for one in by_models
+        if one.pointer.count("/") > 2 or (untold and one.pointer not in map(_property, told))
+    ]
     for mismatch in mismatches:
-        if mismatch.pointer in told:
-            continue  # FR205 has said that Fractal's argument is missing in the schema
         keys = [
             part.replace("~1", "/").replace("~0", "~") for part in mismatch.pointer.split("/")[1:]
         ]
@@ -359,6 +358,10 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
         )
     if untold and not mismatches:
         raise NotApplicable(f"the function's signature cannot be told: {untold}")
+
+
+def _property(name: str) -> str:
+    return pointer("properties", name)
 
 
 def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:

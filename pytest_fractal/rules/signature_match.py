@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,12 @@ class SchemaMismatch:
     hint: str
 
 
-def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaMismatch]:
+def compare(
+    signature: Signature, schema: Mapping[str, Any], told: Collection[str] = ()
+) -> Iterator[SchemaMismatch]:
     """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
 
+    That a parameter in `told` is no property is told elsewhere.
     First in the order of the schema, then in that of the function. Parts of the schema
     that are malformed are passed over. A missing `default` is a disagreement where
     pydantic, in its version 1 or 2, would have written one: not for None (version 1
@@ -38,8 +41,12 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     function = f"`{signature.function}()`"
     place = f"{signature.file}:{signature.line}"
-    known = {name: inner for name, inner in properties.items() if name not in signature.dropped}
-    renamed = {} if signature.takes_any_keyword else _renamed(parameters, known)
+    candidates = {
+        name: inner
+        for name, inner in properties.items()
+        if name not in signature.dropped and name not in signature.positional_only
+    }
+    renamed = {} if signature.takes_any_keyword else _renamed(parameters, candidates, told)
 
     for name, subschema in properties.items():
         pointer = f"/properties/{escape(name)}"
@@ -78,8 +85,10 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
                     f"`{name}` among the required ones",
                     f'remove "{name}" from `required`, or the default from the parameter',
                 )
-            known = name in parameters or name in signature.positional_only or name in properties
-            if not known and not signature.takes_any_keyword:
+            is_known = (
+                name in parameters or name in signature.positional_only or name in properties
+            )
+            if not is_known and not signature.takes_any_keyword:
                 near = difflib.get_close_matches(name, parameters, 1)
                 yield SchemaMismatch(
                     pointer,
@@ -93,7 +102,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
         if name in renamed.values():
             continue
         if name not in properties:
-            if parameter.is_bound:
+            if parameter.is_bound or name in told:
                 continue
             also = f' and "{name}" to `required`' if _lacks(parameter, required) else ""
             yield SchemaMismatch(
@@ -127,15 +136,16 @@ def _lacks(parameter: Parameter, required: Any) -> bool:
     return parameter.required and isinstance(required, list) and parameter.name not in required
 
 
-def _renamed(parameters: Mapping[str, Parameter], properties: Mapping[str, Any]) -> dict[str, str]:
+def _renamed(
+    parameters: Mapping[str, Parameter], properties: Mapping[str, Any], told: Collection[str]
+) -> dict[str, str]:
     """The properties that no parameter has, by the one missing parameter that each stands for.
 
     That is one with a name like its own; else the one that has the same default; else, where
     one property and one parameter are left, these.
     """
-    left = [
-        name for name, one in parameters.items() if name not in properties and not one.is_bound
-    ]
+    missing = [name for name in parameters if name not in properties and name not in told]
+    left = [name for name in missing if not parameters[name].is_bound]
     strangers = [name for name in properties if name not in parameters]
     renamed: dict[str, str] = {}
 
