@@ -226,7 +226,11 @@ class Candidate:
         installation = self._installed()
         argv = self.argv(part)
         probe = self.store.once(_probe_key(part), lambda: self._probe(part, argv))
-        return Command(part, argv, probe, installation)
+        return Command(part, argv, probe, installation, self.misplaced(part))
+
+    def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
+        """See `Command`. None of a package's: its executables are named by absolute paths."""
+        return {}
 
     def validation(self, part: Part) -> Validation:
         """What a task's models say of arguments made from its schema, where it is started.

@@ -150,6 +150,8 @@ class Generation(Protocol):
     """
     schema_tool: str
     """What generates the schemas from the tasks' functions."""
+    runners: Mapping[str, str]
+    """Distributions that have a `run_fractal_task` for these options, and its module."""
     bad_in_executables: str
     """A regular expression: a character that breaks the command line or is refused in it."""
 

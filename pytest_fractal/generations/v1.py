@@ -122,6 +122,7 @@ class Version1:
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
+    runners: Mapping[str, str] = {"fractal-tasks-core": "fractal_tasks_core.tasks._utils"}
     bad_in_executables = r"[ \t\n\r'\"\\]"
     mistaken_in_metadata: str | None = None
     manifest_keys = frozenset(ManifestModel.model_fields)

@@ -144,6 +144,7 @@ class Version2:
     schema_version = "pydantic_v2"
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
+    runners: Mapping[str, str] = {"fractal-task-tools": "fractal_task_tools.task_wrapper"}
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
     mistaken_in_metadata: str | None = rf"Name:|Location:|{_MANIFEST.pattern}"
     manifest_keys = frozenset(ManifestModel.model_fields)
