@@ -7,12 +7,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from pytest_fractal.facts import Command
 from pytest_fractal.processes.commands import Crash
 from pytest_fractal.processes.probing import UNKNOWN
-from pytest_fractal.rules.registry import Note, Source, rule
+from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
 from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
 from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
 from pytest_fractal.signatures.control_flow import Influence, Place, influence
@@ -169,6 +170,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "unknown": "call the function with **args, or validate them with pydantic: "
         "unknown names are then refused",
     }
+    told = False
     for case in probe.cases:
         finished = case.start.finished
         if case.kind == "lacking" and case.start == probe.first:
@@ -184,7 +186,10 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             found = f"it ends as it does without it: {said}"
         else:
             continue
+        told = True
         yield _finding(command, expected, found, hints[case.kind])
+    if probe.alike and not told:
+        raise NotApplicable("it ends in the same exception for good arguments too, see FR305")
 
 
 @rule(
@@ -359,7 +364,11 @@ def _said(command: Command) -> str:
 def _readable(command: Command, text: str) -> str:
     """A text without the places of this one run."""
     first = command.probe.first
-    names = {first.arguments_file: "ARGS.json", first.output_file: "OUT.json"}
+    names = {
+        first.arguments_file: "ARGS.json",
+        first.output_file: "OUT.json",
+        f"{Path(first.output_file).parent}/": "",
+    }
     if command.installation is not None:
         names[f"{command.installation.environment.site_packages}/"] = ""
     for path, name in names.items():
