@@ -145,12 +145,18 @@ def _owner(part: PackagedPart, place: _Here, path: Sequence[str]) -> str:
 
 
 def _defined(part: PackagedPart, model: str) -> str:
-    """Where the wheel defines a class of this name; empty where it has none, or several."""
+    """Where the wheel defines a class of this name; empty where it has none, or several.
+
+    One beside the function, or in the script, is meant before others.
+    """
     start = re.compile(rf"^class {re.escape(model)}\b".encode(), re.MULTILINE)
-    lines = [
-        (path, content.count(b"\n", 0, match.start()) + 1)
+    lines = {
+        path: content.count(b"\n", 0, match.start()) + 1
         for path, content in part.wheel.contents.items()
-        if path.endswith(".py")
-        for match in start.finditer(content)
-    ]
-    return " ({}:{})".format(*lines[0]) if len(lines) == 1 else ""
+        if path.endswith(".py") and (match := start.search(content))
+    }
+    near = [part.signature.file] if isinstance(part.signature, Signature) else []
+    for path in (*near, part.script, *(lines if len(lines) == 1 else ())):
+        if path in lines:
+            return f" ({path}:{lines[path]})"
+    return ""
