@@ -10,6 +10,7 @@ from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.facts import Command, Installation
 from pytest_fractal.processes.commands import Crash
@@ -175,21 +176,29 @@ def _does_not_fit(installation: Installation, importing: str, imported: str) -> 
 
 
 def _held(installation: Installation, module: str) -> str:
-    """Which distributions keep that of a module below some version, in a bracket."""
+    """Which distribution keeps that of a module below the lowest version, in a bracket."""
     name = _name(installation, module)
     holding = []
     for holder, requirements in installation.requirements.items():
         for text in requirements:
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:
+                limits = [
+                    Version(limit.version.removesuffix(".*"))
+                    for limit in requirement.specifier
+                    if limit.operator in ("<", "<=", "==", "~=")
+                ]
+            except (InvalidRequirement, InvalidVersion):
                 continue
-            limits = [s for s in requirement.specifier if s.operator in ("<", "<=", "==", "~=")]
             marked = requirement.marker is not None and "extra" in str(requirement.marker)
             if limits and not marked and canonicalize_name(requirement.name) == name:
-                version = installation.versions.get(holder, "")
-                holding.append(f"{holder} {version} asks for {name}{requirement.specifier}")
-    return f" ({'; '.join(holding[:3])})" if holding else ""
+                holding.append(
+                    (min(limits), f"{holder} {installation.versions.get(holder, '')}", requirement)
+                )
+    if not holding:
+        return ""
+    _, holder, requirement = min(holding, key=lambda one: one[:2])
+    return f" ({holder} asks for {name}{requirement.specifier})"
 
 
 def _declared_at(installation: Installation, module: str) -> str:

@@ -13,6 +13,7 @@ from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import moved
+from pytest_fractal.settings import parse_codes
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
@@ -44,7 +45,9 @@ class Judged:
 
 def judge_statically(wheel: Path, folder: Path) -> Judged:
     """Judge a wheel by the rules that install and start nothing."""
-    return _judged(candidate_of(wheel, folder), STATIC)
+    # FR206 starts nothing of its own where no rule that is selected does.
+    selected = parse_codes(",".join(STATIC))
+    return _judged(candidate_of(wheel, folder, select=selected), STATIC)
 
 
 def judge_fully(wheel: Path, folder: Path, **settings: Any) -> Judged:
