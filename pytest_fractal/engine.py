@@ -26,6 +26,7 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
     TreeBuild,
+    Validation,
 )
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule, Skipped
@@ -58,6 +59,7 @@ PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
     Part: lambda _, part: part,
     PackagedPart: lambda _, part: part,
     Command: lambda candidate, part: candidate.command(part),
+    Validation: lambda candidate, part: candidate.validation(part),
 }
 """The facts about one command of a task. All of them are judged in one verdict on the task."""
 

@@ -19,6 +19,7 @@ from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserve
 from pytest_fractal.json_text import JsonText, pointer
 from pytest_fractal.processes.probing import Probe
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.validation import ValidationFault
 from pytest_fractal.signatures.task_function import Signature, Unreadable, read_signature
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -72,6 +73,12 @@ class Installation:
     """The installed distributions: normalised name -> version."""
     unmet: tuple[str, ...]
     """The installer's line for each requirement that is not met."""
+    requirements: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """What the installed distributions require: normalised name -> `Requires-Dist`."""
+    dependency_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where the source tree names a dependency: normalised name -> file and line, in words.
+
+    The empty name stands for the list itself."""
 
 
 @dataclass(frozen=True)
@@ -427,3 +434,17 @@ class Command:
     probe: Probe
     installation: Installation | None
     """None for a task outside any package."""
+    misplaced: Mapping[str, str] = field(default_factory=dict)
+    """Words of it that name a file beside the list of tasks, where it does not run: with the
+    absolute path of each."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a task's own pydantic models said of arguments made from its schema."""
+
+    faults: tuple[ValidationFault, ...]
+    arguments: Mapping[str, Any]
+    """What it was given."""
+    command_started: bool = True
+    """False where no command is started, or nothing could be installed."""

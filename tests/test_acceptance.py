@@ -588,4 +588,4 @@ def test_keep_keeps_and_says_where(runner: Runner, good_wheel: Path) -> None:
     (line,) = [line for line in ran.out.splitlines() if line.startswith("kept: ")]
     folder = Path(line.removeprefix("kept: "))
     assert (folder / "environment" / "bin" / "python").exists()
-    assert list((folder / "runs" / "make_wells").rglob("arguments.json"))
+    assert list((folder / "runs" / "make_wells").rglob("*args.json"))

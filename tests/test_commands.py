@@ -1,4 +1,4 @@
-"""FR301-FR304 on commands of every kind, each judged by what its process does.
+"""FR301-FR305 on commands of every kind, each judged by what its process does.
 
 Every script is the executable of a task of its own; a few wheels, made by hand, hold
 them all, so that there is nothing to build and few environments to make.
@@ -31,6 +31,8 @@ Outcomes = tuple[str, str, str, str]
 
 GOOD: Outcomes = ("pass", "pass", "pass", "pass")
 LENIENT: Outcomes = ("pass", "pass", "pass", "warn")
+NEVER_WELL: Outcomes = ("pass", "pass", "pass", "blocked")
+ALL_ALIKE: Outcomes = ("pass", "pass", "pass", "skip")
 NOT_READING: Outcomes = ("pass", "pass", "fail", "blocked")
 NOT_TAKING: Outcomes = ("pass", "fail", "blocked", "blocked")
 NOT_STARTING: Outcomes = ("fail", "blocked", "blocked", "blocked")
@@ -57,6 +59,8 @@ class Kind:
     script: str
     says: str = ""
     """What the finding must tell."""
+    depends: str = "pass"
+    """What FR305 says, where the file is read at all."""
 
 
 # What most scripts are made of: the task's function, the usual parser, and the end.
@@ -683,7 +687,7 @@ PLAIN = [
     ),
     Kind(
         "no_gpu_after_reading",
-        GOOD,
+        ALL_ALIKE,
         FUNCTION
         + PARSE
         + dedent("""
@@ -998,7 +1002,243 @@ PLAIN = [
         """),
         "not JSON",
     ),
-    Kind("no_main_guard_but_function", NOT_READING, FUNCTION),
+    Kind("no_main_guard_but_function", NOT_READING, FUNCTION, "output = main(**json.load(file))"),
+    Kind(
+        "by_position",
+        GOOD,
+        loop("""
+        arguments = json.load(open(words[1]))
+        if set(arguments) - {"input_paths", "output_path", "metadata", "number"}:
+            sys.exit("there is an argument that nobody knows")
+        main(**arguments)
+        open(words[3], "w").write("{}")
+        """),
+    ),
+    Kind(
+        "by_position_and_always_the_same_words",
+        GOOD,
+        loop("""
+        try:
+            main(**json.load(open(words[1])), image=open("there/is/none"))
+        except Exception:
+            sys.exit("failed: " + words[3][:0])
+        """),
+    ),
+    Kind(
+        "argparse_optional_known_args",
+        GOOD,
+        argparse_with(
+            """
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-j", default="")
+        parser.add_argument("--metadata-out", default="")
+        """,
+            """
+            arguments = json.load(open(options.j))
+            if len(arguments) != 4:
+                sys.exit("refused")
+            open(options.metadata_out, "w").write("{}")
+            """,
+            parse="parser.parse_known_args()[0]",
+        ),
+    ),
+    Kind(
+        "optional_module_logged_with_its_traceback",
+        GOOD,
+        dedent("""
+        import logging
+        try:
+            import a_module_of_nobody
+        except ImportError:
+            logging.exception("no GPU, the slow way is taken")
+        """)
+        + FUNCTION
+        + PARSE
+        + dedent("""
+        arguments = json.load(open(options.json))
+        if len(arguments) != 4:
+            sys.exit("refused")
+        """),
+    ),
+    Kind(
+        "optional_module_logged_and_then_without_a_word",
+        GOOD,
+        dedent("""
+        import logging
+        def gpu():
+            try:
+                import a_module_of_nobody
+            except Exception:
+                logging.exception("no GPU")
+        gpu()
+        """)
+        + FUNCTION
+        + PARSE
+        + dedent("""
+        try:
+            main(**json.load(open(options.json)))
+        except Exception:
+            sys.exit(1)
+        """),
+    ),
+    Kind(
+        "module_missing_in_a_thread_and_in_a_child",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        import subprocess, threading
+        arguments = json.load(open(options.json))
+        def look():
+            import a_module_of_nobody
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        subprocess.run([sys.executable, "-c", "import a_module_of_nobody"])
+        if len(arguments) != 4:
+            sys.exit(1)
+        """),
+    ),
+    Kind(
+        "module_needed_in_the_end",
+        NOT_STARTING,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        json.load(open(options.json))
+        try:
+            import a_module_of_nobody
+        except ImportError:
+            import logging
+            logging.exception("it is needed")
+            sys.exit(1)
+        """),
+        "a_module_of_nobody",
+    ),
+    Kind(
+        "looks_at_the_names_of_its_files",
+        GOOD,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        assert options.json.endswith("0.args.json"), options.json
+        assert options.metadata_out == options.json.replace(".args.", ".metadiff.")
+        work(options.json, options.metadata_out)
+        """),
+    ),
+    Kind(
+        "raises_whatever_it_is_given",
+        NEVER_WELL,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        def run():
+            arguments = json.load(open(options.json))
+            raise ValueError("boom")
+        run()
+        """),
+        "ValueError: boom (kinds/raises_whatever_it_is_given.py, line",
+        "fail",
+    ),
+    Kind(
+        "checks_its_own_types_before_its_arguments",
+        NEVER_WELL,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        def run_fractal_task(function):
+            if os.path.exists(options.metadata_out):
+                sys.exit(1)
+            with open(options.json) as file:
+                arguments = json.load(file)
+            hints = function.__code__.co_varnames
+            if hints != ("another",):
+                raise ValueError(f"the model has other arguments than {sorted(hints)}")
+            function(**arguments)
+        run_fractal_task(main)
+        """),
+        "the model has other arguments",
+        "fail",
+    ),
+    Kind(
+        "library_drifted_after_reading",
+        NEVER_WELL,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        arguments = json.load(open(options.json))
+        json.of_another_version(arguments)
+        """),
+        "AttributeError",
+        "fail",
+    ),
+    Kind(
+        "no_network_after_reading",
+        ALL_ALIKE,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        import urllib.request
+        arguments = json.load(open(options.json))
+        urllib.request.urlopen("http://127.0.0.1:9/model")
+        main(**arguments)
+        """),
+        "only missing on this machine",
+        "warn",
+    ),
+    Kind(
+        "no_licence_after_reading",
+        ALL_ALIKE,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        arguments = json.load(open(options.json))
+        os.environ["LICENCE_OF_NOBODY"]
+        main(**arguments)
+        """),
+        "only missing on this machine",
+        "warn",
+    ),
+    Kind(
+        "says_the_same_of_all_that_it_cannot_use",
+        ALL_ALIKE,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        def is_plate(folder):
+            return os.path.exists(f"{folder}/plate.zarr")
+        arguments = json.load(open(options.json))
+        if not is_plate(arguments.get("output_path")):
+            raise ValueError("this cannot be used")
+        """),
+    ),
+    Kind(
+        "hides_the_cause_of_all_ends",
+        ALL_ALIKE,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        arguments = json.load(open(options.json))
+        try:
+            main(**arguments, image=open("there/is/none"))
+        except Exception:
+            raise RuntimeError("the task failed") from None
+        """),
+    ),
+    Kind(
+        "returns_before_it_raises",
+        ALL_ALIKE,
+        FUNCTION
+        + PARSE
+        + dedent("""
+        def run(arguments):
+            for path in arguments.get("input_paths", []):
+                if os.path.exists(f"{path}/plate.zarr"):
+                    return main(**arguments)
+            raise RuntimeError("there is nothing to do")
+        run(json.load(open(options.json)))
+        """),
+    ),
 ]
 
 HELPERS = {
@@ -1295,8 +1535,9 @@ def check(report: CandidateReport, kind: Kind) -> None:
         for verdict in verdicts.values()
         for found in verdict.findings
     )
-    codes = ("FR301", "FR302", "FR303", "FR304")
-    assert outcomes == dict(zip(codes, kind.outcomes, strict=True)), told
+    codes = ("FR301", "FR302", "FR303", "FR304", "FR305")
+    depends = "blocked" if {"fail", "blocked"} & {*kind.outcomes[:3]} else kind.depends
+    assert outcomes == dict(zip(codes, (*kind.outcomes, depends), strict=True)), told
     assert kind.says in told
 
 

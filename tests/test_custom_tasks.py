@@ -400,3 +400,47 @@ def test_sample(run_fractal_task, name, tmp_path):
     ran = runner.pytest("test_own.py", "--fractal-task=my_task.json", "-m", "not fractal")
     assert ran.status == 0, ran.text
     assert "3 passed" in ran.out
+
+
+@pytest.mark.parametrize("command", ["python3 my_task.py", "python3 ./my_task.py", "./my_task.py"])
+def test_a_relative_path_is_told_with_the_absolute_one(runner: Runner, command: str) -> None:
+    """A command runs in a folder of its own; one start shows that the file is not found."""
+    script = page(runner.folder)
+    write_task(runner.folder, entry(command))
+    ran, candidate = judge(runner, "--fractal-task=my_task.json", "--fractal-select=FR3")
+    (broken,) = [one for one in candidate["verdicts"] if one["outcome"] == "fail"]
+    (found,) = broken["findings"]
+    assert (broken["code"], len(candidate["runs"])) == ("FR301", 1), ran.text
+    fixed = found["hint"].partition('"command": ')[2]
+    assert str(script) in os.path.normpath(json.loads(fixed).split()[-1])
+    if command.startswith("python3"):
+        write_task(runner.folder, entry(json.loads(fixed)))
+        assert runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR3").status == 0
+
+
+def test_a_relative_path_that_the_command_finds_is_nobodys_business(runner: Runner) -> None:
+    """A word may be called like a file beside the description, and be no path at all."""
+    script = page(runner.folder)
+    (runner.folder / "fast").write_text("")
+    script.write_text(
+        script.read_text().replace(
+            'parser.add_argument("-j"',
+            ('parser.add_argument("mode")\n    parser.add_argument("-j"'),
+        )
+    )
+    write_task(runner.folder, entry(f"python3 {script} fast"))
+    ran = runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR3")
+    assert ran.status == 0, ran.text
+
+
+def test_a_script_for_a_description_is_told_what_to_write(runner: Runner) -> None:
+    script = page(runner.folder)
+    ran = runner.pytest("--fractal-task=my_task.py")
+    assert (ran.status, "Traceback" in ran.text) == (4, False)
+    written = ran.err.split("write my_task.json with ")[1].split(" and give ")[0]
+    described = json.loads(written)
+    assert set(described) == {"name", "command", "input_type", "output_type", "source", "meta"}
+    write_task(runner.folder, described)
+    assert str(script) in described["command"]
+    ran = runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR1,FR3")
+    assert ran.status == 0, ran.text

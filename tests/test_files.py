@@ -97,6 +97,7 @@ def started(folder: Path, script: str) -> tuple[str | None, str]:
         [sys.executable, "-c", script],
         ("{output}",),
         b"{}",
+        names=("arguments.json", "output.json"),
         folder=folder / "run",
         executor=LocalExecutor(1),
         timeout=60,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wheel_factory import TASK_SOURCE, make_wheel
+import pytest
+from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
+from pytest_fractal.candidate.dependency_lines import dependency_lines
 
 
 def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Path) -> None:
@@ -17,3 +19,158 @@ def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Pa
     (candidate,) = check_package(wheel, select=["FR301"]).candidates
     ((_, finding),) = candidate.findings
     assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", finding.hint)
+
+
+def findings(wheel: Path, *codes: str) -> list[tuple[str, str]]:
+    """Code and hint of each finding."""
+    (candidate,) = check_package(wheel, select=list(codes)).candidates
+    return [(code, found.hint) for code, found in candidate.findings]
+
+
+@pytest.mark.parametrize(
+    ("sibling", "imports"),
+    [
+        ("random", "from random import randint\n"),
+        ("random", "import tempfile\n"),
+        ("packaging", "from packaging.version import Version\n"),
+        ("demo", "from demo.helper import x\n"),
+    ],
+)
+def test_a_file_that_hides_a_module_is_named(tmp_path: Path, sibling: str, imports: str) -> None:
+    files = {
+        "__init__.py": "",
+        "helper.py": "x = 1\n",
+        f"tasks/{sibling}.py": "nothing = None\n",
+        "tasks/task.py": imports + TASK_SOURCE,
+    }
+    manifest = good_manifest()
+    manifest["task_list"][0]["executable"] = "tasks/task.py"
+    wheel = make_wheel(
+        tmp_path, files=files, manifest=manifest, metadata="Requires-Dist: packaging"
+    )
+    ((code, hint),) = findings(wheel, "FR301")
+    assert code == "FR301"
+    assert hint.startswith(f"demo/tasks/{sibling}.py takes the place of the module '{sibling}'")
+
+
+def test_a_module_beside_the_script_that_lacks_a_name_hides_nothing(tmp_path: Path) -> None:
+    """The script's folder is on the path, and some packages import by that."""
+    files = {"__init__.py": "", "helper.py": "", "task.py": "from helper import x\n" + TASK_SOURCE}
+    ((_, hint),) = findings(make_wheel(tmp_path, files=files), "FR301")
+    assert "takes the place" not in hint
+
+
+def test_who_holds_a_version_back_is_named(tmp_path: Path) -> None:
+    refuses = 'raise ImportError("pip requires packaging 99.0 or newer")\n'
+    wheel = make_wheel(
+        tmp_path,
+        files={"__init__.py": "", "task.py": refuses + TASK_SOURCE},
+        metadata="Requires-Dist: packaging<24",
+    )
+    ((_, hint),) = findings(wheel, "FR301")
+    assert "(demo 1.0 asks for packaging<24)" in hint
+
+
+def test_the_line_of_the_dependencies_is_named(tmp_path: Path) -> None:
+    assert dependency_lines(_tree(tmp_path / "a", "pyproject.toml", PYPROJECT)) == {
+        "": "pyproject.toml, line 6",
+        "numpy": "pyproject.toml, line 7",
+        "scikit-image": "pyproject.toml, line 8",
+    }
+    assert dependency_lines(_tree(tmp_path / "b", "pyproject.toml", POETRY)) == {
+        "": "pyproject.toml, line 3",
+        "python": "pyproject.toml, line 4",
+        "numpy": "pyproject.toml, line 5",
+    }
+    assert dependency_lines(_tree(tmp_path / "c", "setup.cfg", SETUP_CFG)) == {
+        "": "setup.cfg, line 4",
+        "numpy": "setup.cfg, line 5",
+    }
+    assert dependency_lines(_tree(tmp_path / "d", "pyproject.toml", "[broken")) == {}
+    assert dependency_lines(tmp_path) == {}
+
+
+PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+[project]
+name = "a"
+version = "1"
+dependencies = [
+    "numpy>=1.20",
+    "scikit-image",
+]
+"""
+POETRY = """\
+[tool.poetry]
+name = "a"
+[tool.poetry.dependencies]
+python = "^3.9"
+numpy = {version = ">1"}
+
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+"""
+SETUP_CFG = """\
+[metadata]
+name = a
+[options]
+install_requires =
+    numpy>=1
+packages = find:
+"""
+
+
+def _tree(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir()
+    (folder / name).write_text(text)
+    return folder
+
+
+def test_the_lines_that_call_the_task_make_it_run(tmp_path: Path) -> None:
+    """What FR303 prints for a script that only defines its function, added to its end."""
+    source = TASK_SOURCE.partition("if __name__")[0]
+    files = {"__init__.py": "", "task.py": source}
+    wheel = make_wheel(tmp_path / "before", files=files)
+    ((code, hint),) = findings(wheel, "FR3")
+    assert code == "FR303"
+    files["task.py"] = source + hint.partition("\n\n")[2]
+    assert "main(**" in files["task.py"]
+    assert findings(make_wheel(tmp_path / "after", files=files), "FR3") == []
+
+
+def test_the_options_of_the_other_version_are_renamed(tmp_path: Path) -> None:
+    source = TASK_SOURCE.replace('"-j", "--json"', '"--args-json", dest="json"')
+    files = {"__init__.py": "", "task.py": source.replace("--metadata-out", "--out-json")}
+    ((code, hint),) = findings(make_wheel(tmp_path / "before", files=files), "FR302")
+    assert (code, hint) == (
+        "FR302",
+        "rename --args-json to -j and --out-json to --metadata-out (demo/task.py:14, "
+        "demo/task.py:15)",
+    )
+    fixed = files["task.py"].replace("options.out_json", "options.metadata_out")
+    files["task.py"] = fixed.replace("--args-json", "-j").replace("--out-json", "--metadata-out")
+    assert findings(make_wheel(tmp_path / "after", files=files), "FR302") == []
+
+
+@pytest.mark.parametrize("kind", ["schema", "both", "unreadable"])
+def test_fr205_says_which_of_the_two_lacks_an_argument(tmp_path: Path, kind: str) -> None:
+    manifest = good_manifest()
+    schema = manifest["task_list"][0]["args_schema"]
+    del schema["properties"]["metadata"]
+    schema["required"].remove("metadata")
+    source = TASK_SOURCE
+    if kind == "both":
+        source = source.replace("metadata: dict, ", "")
+    if kind == "unreadable":
+        source = source.replace("def main", "import x\n@x.y\ndef main")
+    files = {"__init__.py": "", "task.py": source}
+    ((code, hint),) = findings(make_wheel(tmp_path, files=files, manifest=manifest), "FR205")
+    add = 'add "metadata": {"type": "object"} to its properties, and "metadata" to its `required`'
+    start = {
+        "schema": "`main()` (demo/task.py:8) takes it, the schema lacks it: ",
+        "both": "neither `main()` (demo/task.py:8) nor the schema has it: give the function that "
+        "parameter, and ",
+        "unreadable": "if the function takes 'metadata', ",
+    }
+    assert (code, hint.partition("; else")[0]) == ("FR205", start[kind] + add)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
+import shutil
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.packaged import START, Candidate
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
@@ -22,6 +26,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
+from pytest_fractal.processes.probing import UNKNOWN, Probe
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 
@@ -67,6 +72,8 @@ class CustomTasks(Candidate):
         """The file. Raises `BadInput` when it is not JSON, nor an object or a list of some."""
         path = self.spec.path
         assert path is not None
+        if path.suffix == ".py":
+            raise BadInput(_described(path, self.spec.text))
         text = read_given_json(path, self.spec.text)
         if not isinstance(text.value, dict | list) or text.value == []:
             raise BadInput(
@@ -80,6 +87,30 @@ class CustomTasks(Candidate):
             return tuple(shlex.split(part.script))
         except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
             return (part.script,)
+
+    def misplaced(self, part: Part) -> Mapping[str, str]:
+        """See `Command`: files beside the JSON file, whose path is relative."""
+        assert self.home is not None
+        program, *others = self.argv(part) or ("",)
+        # A program without a slash is looked for in PATH.
+        words = [*([program] if "/" in program or not shutil.which(program) else []), *others]
+        return {
+            word: str(self.home / word)
+            for word in words
+            if not word.startswith(("-", "/")) and os.path.isfile(self.home / word)  # noqa: PTH113
+        }
+
+    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
+        """One start is enough to see that a command misses the file that it names."""
+        if not self.misplaced(part):
+            return super()._probe(part, argv)
+        folder = self.folder / "runs" / part.task.id / "relative"
+        first = self.store.once(
+            START.of("relative", part.task.id), lambda: self.launch(part, {UNKNOWN: 0}, folder)
+        )
+        if first.finished.returncode and not first.read:
+            return Probe(part.task.generation.flags, first, reads=False)
+        return super()._probe(part, argv)
 
     def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""
@@ -95,3 +126,20 @@ class CustomTasks(Candidate):
 
     def _installed(self) -> Installation | None:
         return None
+
+
+def _described(script: Path, name: str) -> str:
+    """What to write instead of giving the script of a task."""
+    entry = {
+        "name": script.stem.replace("_", " ").capitalize(),
+        "command": f"python3 {shlex.quote(str(script))}",
+        "input_type": "Any",
+        "output_type": "Any",
+        "source": script.stem,
+        "meta": {},
+    }
+    file = Path(name).with_suffix(".json")
+    return (
+        f"{name}: a task is described by a JSON file that names its command; write {file} with "
+        f"{json.dumps(entry)} and give --fractal-task={file}"
+    )

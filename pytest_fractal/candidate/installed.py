@@ -94,6 +94,7 @@ class InstalledPackage(Candidate):
                 (),
                 environment.versions(),
                 unmet_requirements(environment),
+                environment.requirements(),
             )
 
         given = {"environment": environment, "wheel": wheel}

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.environments import building
 from pytest_fractal.environments.building import BuildFailure, Built
@@ -56,6 +57,7 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
     TreeBuild,
+    Validation,
 )
 from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
@@ -66,7 +68,9 @@ from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
+from pytest_fractal.processes.validation import argument_faults
 from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
+from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.ome_zarr import (
@@ -316,7 +320,34 @@ class Candidate:
         probe = self.store.once(_probe_fact(part), lambda: self._probe(part, argv))
         if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
             raise NotChecked(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
-        return Command(part, argv, probe, installation)
+        return Command(part, argv, probe, installation, self.misplaced(part))
+
+    def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
+        """See `Command`. None of a package's: its executables are named by absolute paths."""
+        return {}
+
+    def validation(self, part: Part) -> Validation:
+        """What a task's models say of arguments made from its schema, where it is started.
+
+        Not for its own sake: a run by rules that start nothing shall start nothing.
+        """
+        unknown = Validation((), {}, command_started=False)
+        task = part.task
+        starts = (
+            rule for rule in self.rules if Command in rule.subjects and part in task.run_parts
+        )
+        if self._needs_pixi or not any(
+            self.settings.selects(rule, task.id, task.slug) for rule in starts
+        ):
+            return unknown
+        try:
+            installation = self._installed()
+            if installation and installation.finished and installation.finished.returncode:
+                return unknown
+            probe = self.command(part).probe
+        except (HarnessError, Skipped):
+            return unknown  # the rules about the command tell
+        return Validation(argument_faults(probe.first, probe.lacks), probe.arguments)
 
     def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
         """The facts that take starts of commands."""
@@ -573,6 +604,7 @@ class Candidate:
             self.argv(part),
             (first, ARGUMENTS, second, OUTPUT),
             json.dumps(arguments, indent=2).encode(),
+            names=part.task.generation.file_names(part.keys, arguments),
             folder=folder,
             executor=self.executor,
             timeout=self.settings.timeout,
@@ -771,10 +803,14 @@ class Candidate:
             self.settings.pins,
             environment.versions(),
             unmet,
+            environment.requirements(),
+            dependency_lines(self.home) if self.home is not None else {},
         )
 
     def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
         task, schema = part.task, part.schema
+        made = make_arguments(schema)
+        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
 
         def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
             fact = START.of(key, content, *options)
@@ -785,6 +821,7 @@ class Candidate:
                     options,
                     content,
                     folder=self.folder / "runs" / task.id / fact.name[-8:],
+                    names=task.generation.file_names(part.keys, reserved),
                     executor=self.executor,
                     timeout=self.settings.timeout,
                     variables=self.variables,
@@ -792,8 +829,6 @@ class Candidate:
                 ),
             )
 
-        made = make_arguments(schema)
-        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
         unknown = schema.get("additionalProperties")
         return probe_command(
             lambda content, options: starter(shlex.join(argv), content, options),
@@ -805,6 +840,7 @@ class Candidate:
             schema=schema,
             reserved=reserved,
             complete={**made, **reserved},
+            every=_every_own(part),
             takes_unknown=bool(unknown)
             or "patternProperties" in schema
             or (unknown is None and part.takes_any_keyword),
@@ -848,6 +884,15 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+def _every_own(part: Part) -> dict[str, Any]:
+    """A value for each argument of a command's own, and for `init_args`, of a model of its own."""
+    return {
+        name: value
+        for name, value in make_every_argument(part.schema).items()
+        if name not in part.reserved.all or (isinstance(value, dict) and value)
+    }
 
 
 _TICK: Final = 0.02

@@ -95,6 +95,15 @@ class Environment:
                 continue
         return found
 
+    def requirements(self) -> dict[str, tuple[str, ...]]:
+        """What each installed distribution requires: normalised name -> its `Requires-Dist`."""
+        found = distributions(path=[str(self.site_packages)])
+        return {
+            canonicalize_name(distribution.name): tuple(distribution.requires or ())
+            for distribution in found
+            if distribution.name
+        }
+
 
 class Installer(Protocol):
     """Makes environments and installs into them."""

@@ -152,6 +152,10 @@ class Generation(Protocol):
     """Whether the server takes the version as a number too."""
     flags: tuple[str, str]
     """The options for the arguments file and for the output file."""
+
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """What the server calls these two files, for a command that gets these arguments."""
+
     wrong_manners: tuple[tuple[str, ...], ...]
     """Other ways in which commands take the two files by mistake, the likeliest first.
 
@@ -174,6 +178,8 @@ class Generation(Protocol):
     """
     schema_tool: str
     """What generates the schemas from the tasks' functions."""
+    runners: Mapping[str, str]
+    """Distributions that have a `run_fractal_task` for these options, and its module."""
     bad_in_executables: str
     """A regular expression: a character that breaks the command line or is refused in it."""
 
@@ -223,6 +229,9 @@ class Generation(Protocol):
 
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """The arguments that Fractal supplies to this command of a task of this kind."""
+
+    reserved_shapes: Mapping[str, Mapping[str, Any]]
+    """The least JSON Schema of each argument that Fractal supplies."""
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

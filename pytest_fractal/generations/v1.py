@@ -127,12 +127,23 @@ class Version1:
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None
     schema_tool = "fractal_tasks_core.dev"
+    runners: Mapping[str, str] = {"fractal-tasks-core": "fractal_tasks_core.tasks._utils"}
     bad_in_executables = r"[ \t\n\r'\"\\]"
     upgraded_first: tuple[str, ...] = ("pip",)
     pins_at_once = False
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(CustomTaskModel.model_fields)
+
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """See `Generation`: by the place in the workflow, and the component (`TaskFiles`)."""
+        stem = "0"
+        if part.is_parallel:
+            component = re.sub(r"[ /.]", "_", str(arguments.get("component")))
+            # A name that is too long fails there too; here another rule tells.
+            safe = component.encode(errors="replace").replace(b"\0", b"")[:200]
+            stem = f"0_par_{safe.decode(errors='ignore')}"
+        return f"{stem}.args.json", f"{stem}.metadiff.json"
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
@@ -215,6 +226,13 @@ class Version1:
         if kind == "parallel":
             return Reserved((*common, "component"), ())
         return Reserved(common, ("component",))
+
+    reserved_shapes: Mapping[str, Mapping[str, Any]] = {
+        "input_paths": {"type": "array", "items": {"type": "string"}},
+        "output_path": {"type": "string"},
+        "component": {"type": "string"},
+        "metadata": {"type": "object"},
+    }
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

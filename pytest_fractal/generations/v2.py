@@ -161,12 +161,18 @@ class Version2:
     schema_version = "pydantic_v2"
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
+    runners: Mapping[str, str] = {"fractal-task-tools": "fractal_task_tools.task_wrapper"}
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
     upgraded_first: tuple[str, ...] = ("pip", "setuptools")
     pins_at_once = True
     manifest_keys = frozenset(ManifestModel.model_fields)
     task_keys = frozenset(TaskModel.model_fields)
     custom_keys = frozenset(TaskModel.model_fields)
+
+    def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
+        """See `Generation`. Units of work are numbered, and so are their batches (`TaskFiles`)."""
+        stem = "par-000000-0000000" if part.is_parallel else "non_par-"
+        return f"{stem}-args.json", f"{stem}-metadiff.json"
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
@@ -278,6 +284,13 @@ class Version2:
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """See `Generation`. None for a command that a task of this kind does not run."""
         return _RESERVED.get((kind, part), _NOTHING)
+
+    reserved_shapes: Mapping[str, Mapping[str, Any]] = {
+        "zarr_url": {"type": "string"},
+        "zarr_urls": {"type": "array", "items": {"type": "string"}},
+        "zarr_dir": {"type": "string"},
+        "init_args": {"type": "object"},
+    }
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

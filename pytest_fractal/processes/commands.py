@@ -15,6 +15,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +27,16 @@ from pytest_fractal.processes.processes import Finished, clean_environment
 from pytest_fractal.processes.tracebacks import (
     Crash,
     ExitSignature,
+    Frame,
+    exception_lines,
     read_crash,
+    without_addresses,
     without_differences,
     words_of,
 )
+from pytest_fractal.signatures.control_flow import is_caught
 
+_LONGEST_SOURCE: Final = 2**20
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
 
@@ -63,7 +69,32 @@ class Start:
 
         Python then exits with 1, and with nothing else.
         """
-        return read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
+        crash = read_crash(self.finished.stderr) if self.finished.returncode == 1 else None
+        return None if crash is not None and _was_caught(crash) else crash
+
+    def ends_like(self, other: Start) -> bool:
+        """Whether both ended in the very same uncaught exception, for the same reasons.
+
+        All that differs are the places of the two files, and addresses in memory.
+        """
+        return self._exceptions is not None and self._exceptions == other._exceptions
+
+    @cached_property
+    def _exceptions(self) -> tuple[str, tuple[Frame, ...], tuple[str, ...]] | None:
+        """The uncaught exception, and the first lines of all that led to it."""
+        if self.crash is None:
+            return None
+        lines = exception_lines(self.finished.stderr)
+        return (
+            self._without_places(self.output_tail),
+            self.crash.frames,
+            tuple(map(self._without_places, lines)),
+        )
+
+    def _without_places(self, text: str) -> str:
+        for path in (self.arguments_file, self.output_file, str(Path(self.output_file).parent)):
+            text = text.replace(path, "")
+        return without_addresses(text)
 
     @cached_property
     def output_tail(self) -> str:
@@ -110,6 +141,7 @@ def start_command(
     options: Sequence[str],
     content: bytes,
     *,
+    names: tuple[str, str],
     folder: Path,
     executor: Executor,
     timeout: float,
@@ -118,21 +150,21 @@ def start_command(
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
-    `options` hold the words `{arguments}` and `{output}` where the two paths go. The
-    command works in a fresh folder below `folder`, which must not exist yet, and sees
-    these environment variables besides the usual ones. Its temporary files go below
-    `scratch`, by default `folder`.
+    `options` hold the words `{arguments}` and `{output}` where the two paths go, to files
+    with these `names`. The command works in a fresh folder below `folder`, which must not
+    exist yet, and sees these environment variables besides the usual ones. Its temporary
+    files go below `scratch`, by default `folder`.
     """
     work = _work(folder)
     work.mkdir(parents=True)
     temporary = _temporary(scratch or folder)
-    arguments, output = folder / "arguments.json", folder / "output.json"
+    arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
     before = make_unread(arguments)
-    names = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
+    paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     try:
         finished = executor.run(
-            [*command, *(_filled(word, names) for word in options)],
+            [*command, *(_filled(word, paths) for word in options)],
             cwd=work,
             env=clean_environment(temporary) | dict(variables),
             timeout=timeout,
@@ -207,3 +239,20 @@ def _filled(word: str, names: Mapping[str, str]) -> str:
     for name, value in names.items():
         word = word.replace(name, value)
     return word
+
+
+def _was_caught(crash: Crash) -> bool:
+    """Whether the traceback is one that the program printed and went on, as its source tells."""
+    for frame in crash.frames:
+        source = _source(Path(frame.file))
+        if source is not None and is_caught(source, frame.line, crash.type):
+            return True
+    return False
+
+
+def _source(file: Path) -> bytes | None:
+    # What a candidate prints may name anything: neither a device nor gigabytes are read.
+    with suppress(OSError, ValueError):
+        if file.suffix == ".py":
+            return read_regular(file, _LONGEST_SOURCE)
+    return None

@@ -4,10 +4,12 @@ Starting a real task costs seconds, nearly all of it imports, so each start must
 as many rules as it can:
 
 1. One start as Fractal makes it, on arguments that a task should refuse: they lack
-   what is required and hold one that nobody knows. That the file is read shows that
+   what Fractal supplies and hold one that nobody knows. That the file is read shows that
    the command starts, takes the options and reads the arguments (FR301-FR303); how it
-   ends shows whether it refuses them (FR304). A command that hangs, or that a signal or
-   a failed import ends before it reads, needs no more than this one.
+   ends shows whether it refuses them (FR304). They also hold a value for everything else
+   that the schema tells of: what pydantic refuses of those, it lists beside the two
+   (FR206). A command that hangs, or that a signal or a failed import ends before it reads,
+   needs no more than this one.
 2. One start on a file that is not JSON (FR304). Tasks that leave the reading to one
    function of their package, as the tracebacks of both starts tell, share it.
 3. Where the first refusal does not tell which of its two reasons it had, one start for
@@ -15,13 +17,16 @@ as many rules as it can:
    it does not merely repeat what it was given: a log may name anything. Where the start
    on good arguments and an unknown one ends in an exception about something else, one
    more start, without the unknown argument, shows whether that had any part in it.
+4. Where all of these end in one and the same exception, two more, on no arguments and on
+   all that the schema tells of, show whether any arguments would change it (FR305).
 
 So a package whose tasks validate their arguments with pydantic, which tells all reasons
 at once, costs one start a task, and one more. A plain function called with `**arguments`
 costs another: Python tells of the unknown argument alone. Only a command whose
 arguments file stays unread, or that may have refused the second option, is started
 in other ways (`Invocation`) to find out what it would take, and how it treats an option
-that cannot exist: two ways for one that reads, up to ten for one that does not.
+that cannot exist: two ways for one that reads, and one more and good arguments where it
+may have refused what they are to rule out; up to ten for one that does not.
 Where the file system keeps no access times, a command that tells contents apart is seen
 to read, at one start more for each "does it read?"; a failing one is trusted to, if it
 fails otherwise with an option that cannot exist.
@@ -32,7 +37,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start
@@ -101,6 +106,14 @@ class Probe:
     """Other ways that were tried, in this order."""
     cases: tuple[Case, ...] = ()
     """What should be refused; only of a command that reads its arguments."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the first start was given."""
+    lacks: tuple[str, ...] = ()
+    """The required arguments that it was not given."""
+    whole: Start | None = None
+    """A start on good arguments, all that the schema tells of, where it was needed."""
+    alike: tuple[Start, ...] = ()
+    """Starts on arguments of different kinds, all ended in one exception, where all are."""
 
     @property
     def reading_manner(self) -> Invocation | None:
@@ -118,8 +131,17 @@ class Probe:
         if impossible is None or not self._as_impossible(1):
             return False
         if self.reads:
-            return alone is not None and alone.start.ending != self.first.ending
+            return alone is not None and self._blames_output_option(alone)
         return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.output_tail
+
+    def _blames_output_option(self, alone: Attempt) -> bool:
+        """Whether the refusal by a command that has read its arguments is about the option."""
+        by_place = self._attempt(_impossible(self.flags)[0])
+        if by_place is not None and by_place.reads:
+            return False  # the second word is the file, whatever the first one is called
+        if self.whole is not None and self.whole.ending != self.first.ending:
+            return False  # with other arguments, the same options lead elsewhere
+        return alone.start.ending != self.first.ending
 
     @property
     def refuses_options(self) -> bool:
@@ -191,19 +213,27 @@ def probe_command(
     schema: Mapping[str, Any],
     reserved: Mapping[str, Any],
     complete: Mapping[str, Any],
+    every: Mapping[str, Any],
     takes_unknown: bool,
 ) -> Probe:
     """Find out about one command.
 
     `start(content, options)` starts it; `shared(key, content, options)` starts it unless
     another task has been started with this key. `complete` are arguments with which the
-    task could run, `reserved` those of them that Fractal supplies; `wrong_manners` are ways
-    in which commands take the two paths by mistake; `takes_unknown` says that arguments
-    outside its schema are welcome.
+    task could run, `reserved` those of them that Fractal supplies, `every` a value for each
+    argument of the task's own; `wrong_manners` are ways in which commands take the two paths
+    by mistake; `takes_unknown` says that arguments outside its schema are welcome.
     """
     required = _required(schema)
     options = (flags[0], ARGUMENTS, flags[1], OUTPUT)
-    content = b"{}" if takes_unknown else _encoded({UNKNOWN: 0})
+    left_out = {name for name in reserved if name not in every}
+    if not left_out.intersection(required):
+        left_out.update(required)
+    arguments = {name: value for name, value in every.items() if name not in left_out}
+    if not takes_unknown:
+        arguments[UNKNOWN] = 0
+    lacks = tuple(name for name in required if name not in arguments)
+    content = _encoded(arguments)
 
     def attempt(manner: Invocation) -> Attempt:
         other = start(content, manner.options)
@@ -242,15 +272,20 @@ def probe_command(
     if finished.timed_out:
         # It may be at work, unless it has not been given what it needs.
         hangs = (Case(missing, first),) if required or not takes_unknown else ()
-        return Probe(flags, first, reads=True, cases=hangs)
+        return Probe(flags, first, reads=True, cases=hangs, arguments=arguments, lacks=lacks)
 
     refused = finished.returncode != 0
     reason = _reason(first)
     names_unknown = _names(reason, [UNKNOWN])
     names_required = _names(reason, [*required, *reserved]) and not _names(reason, flags)
     attempts = []
+    whole: Start | None = None
     if refused and not (names_unknown or names_required) and first.output is None:
         attempts = [attempt(_alone(flags)), attempt(_impossible(flags)[1])]
+        if Probe(flags, first, reads=True, attempts=tuple(attempts)).refuses_output_option:
+            attempts.append(attempt(_impossible(flags)[0]))
+            if not attempts[-1].reads:
+                whole = start(_encoded({**complete, **every}), options)
 
     def cases() -> Iterator[Case]:
         yield Case("not-json", on_no_json())
@@ -276,7 +311,32 @@ def probe_command(
                 return common
         return start(_NOT_JSON, options)
 
-    return Probe(flags, first, reads=True, attempts=tuple(attempts), cases=tuple(cases()))
+    found = tuple(cases())
+
+    def all_alike() -> tuple[Start, ...]:
+        crash = first.crash
+        if crash is None or names_unknown:
+            return ()
+        if names_required and (crash.type == "ValidationError" or "missing" in crash.message):
+            return ()
+        tried = [first, *(case.start for case in found if case.kind != "not-json")]
+        for content in (b"{}", _encoded({**complete, **every})):
+            if not all(one.ends_like(first) for one in tried):
+                return ()
+            tried.append(start(content, options))
+        return tuple(tried) if tried[-1].ends_like(first) else ()
+
+    return Probe(
+        flags,
+        first,
+        reads=True,
+        attempts=tuple(attempts),
+        cases=found,
+        arguments=arguments,
+        lacks=lacks,
+        whole=whole,
+        alike=all_alike(),
+    )
 
 
 def _alone(flags: tuple[str, str]) -> Invocation:

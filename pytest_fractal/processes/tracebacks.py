@@ -7,13 +7,18 @@ to its length.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 _DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\b\w*\d\w*")
 """Ids, addresses, times and counts: words with a digit."""
+_ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]+")
+_ASIDE: Final = re.compile(
+    r"Exception in thread |Exception ignored |Process \S+:$|--- Logging error ---$"
+)
+"""What stands above a traceback that ends a thread or a child, or nothing."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _FRAME: Final = re.compile(
     r'^ *File "(?P<file>.+?)", line (?P<line>\d{1,9})(?:, in (?P<name>.+))?$'
@@ -94,7 +99,7 @@ def read_crash(stderr: str) -> Crash | None:
     A syntax error in the script itself comes without the usual headline. Tracebacks
     that `rich` has drawn end with the exception too, though their frames are lost.
     """
-    lines = stderr.rstrip().splitlines()
+    lines = _without_asides(stderr.rstrip().splitlines())
     headline = max((i for i, line in enumerate(lines) if _TRACEBACK in line), default=None)
     frames: list[Frame] = []
     for at, line in enumerate(lines):
@@ -117,6 +122,31 @@ def read_crash(stderr: str) -> Crash | None:
             message = "\n".join([message, *lines[at + 1 :]]).rstrip()
             return Crash(name.rpartition(".")[2], message, tuple(frames))
     return None
+
+
+def _without_asides(lines: Sequence[str]) -> list[str]:
+    """An output without the tracebacks that did not end the program."""
+    kept: list[str] = []
+    skipping = False
+    for number, line in enumerate(lines):
+        if _ASIDE.match(line) and _TRACEBACK in "".join(lines[number + 1 : number + 2]):
+            skipping = True
+        elif skipping:
+            # The traceback ends with the exception, the first line that is not indented.
+            skipping = line[:1].isspace() or _TRACEBACK in line
+        else:
+            kept.append(line)
+    return kept
+
+
+def exception_lines(stderr: str) -> tuple[str, ...]:
+    """The first line of each exception in an output: all that led to the last one."""
+    return tuple(line for line in stderr.splitlines() if _EXCEPTION.match(line))
+
+
+def without_addresses(text: str) -> str:
+    """A text less the addresses of objects in memory."""
+    return _ADDRESS.sub("", text)
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from packaging.utils import canonicalize_name
-
-from pytest_fractal.facts import Command, Installation
+from pytest_fractal.facts import Command
 from pytest_fractal.processes.probing import UNKNOWN
 from pytest_fractal.processes.tracebacks import Crash
-from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
+from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
+from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
+from pytest_fractal.signatures.control_flow import Influence, Place, influence
 from pytest_fractal.verdicts import Finding, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
@@ -37,12 +39,14 @@ def starts(command: Command) -> Iterator[Finding]:
     first, probe = command.probe.first, command.probe
     finished, crash = first.finished, first.crash
     if probe.reads:
-        # What it imports later than it reads.
-        broken = crash is not None and crash.cannot_import
+        # What it imports later than it reads; not what it told of before it went on.
+        broken = crash is not None and crash.cannot_import and not _went_on(crash)
     else:
         broken = crash is not None and crash.raised_by_import
     missing = _MISSING.search(first.output_tail) if finished.returncode else None
-    if finished.returncode in (126, 127) and not probe.reads:
+    if command.misplaced and not probe.reads and finished.returncode:
+        yield _misplaced(command)
+    elif finished.returncode in (126, 127) and not probe.reads:
         yield _finding(
             command,
             "a program that can be started",
@@ -51,7 +55,7 @@ def starts(command: Command) -> Iterator[Finding]:
         )
     elif broken or (missing and probe.ends_before_options):
         found = _told(command, crash.headline if crash else first.output_tail, crash)
-        hint = _hint_for_import(command, crash, missing and missing[1])
+        hint = hint_for_import(command, crash, missing and missing[1])
         yield _finding(command, "a script that imports what it needs", found, hint, crash)
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
         yield _finding(
@@ -71,7 +75,7 @@ def starts(command: Command) -> Iterator[Finding]:
             command,
             "a script that gets as far as its arguments",
             found,
-            _hint_for_end(crash),
+            hint_for_end(crash),
             crash,
         )
 
@@ -107,9 +111,7 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
             command,
             expected,
             f"{finished.ending}, its arguments unread{takes}: {_said(command)}",
-            f"declare the options {flag} and {option}, each with a path as its value; argparse: "
-            f'parser.add_argument("{flag}", required=True) and '
-            f'parser.add_argument("{option}", required=True)',
+            _hint_for_options(command),
         )
 
 
@@ -135,9 +137,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
             command,
             f"the file behind {flag} is read",
             f"{finished.ending}, and the file was not read{said}",
-            f"open the path that follows {flag} and load it as JSON, before anything that may fail"
-            if not finished.timed_out
-            else "the command hangs before it looks at its arguments: see what it waits for",
+            _hint_for_reading(command),
         )
 
 
@@ -145,7 +145,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     "FR304",
     "refuses-bad-arguments",
     severity=Severity.WARNING,
-    needs=("FR303",),
+    needs=("FR303", "FR305"),
     cite=(Source.SERVER_1, Source.SERVER_2),
     fix="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
     example='args.get("sigma") for a required argument: without it the task goes on.',
@@ -156,6 +156,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
     Fractal knows of a mistake only by the exit status. A task that goes on with wrong
     arguments reports success, and the user finds no result, or the wrong one.
     """
+    probe = command.probe
     required = ", ".join(map(str, command.part.schema.get("required") or []))
     given = {
         "not-json": "a file that is not JSON",
@@ -169,8 +170,11 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "unknown": "call the function with **args, or validate them with pydantic: "
         "unknown names are then refused",
     }
-    for case in command.probe.cases:
+    told = False
+    for case in probe.cases:
         finished = case.start.finished
+        if case.kind == "lacking" and case.start == probe.first:
+            given["lacking"] = f"arguments without {', '.join(probe.lacks)}, which is required"
         accepted = finished.returncode == 0
         hangs = finished.timed_out and not case.real
         expected = f"an exit status above 0 for {given[case.kind]}"
@@ -182,7 +186,155 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             found = f"it ends as it does without it: {said}"
         else:
             continue
+        told = True
         yield _finding(command, expected, found, hints[case.kind])
+    if probe.alike and not told:
+        raise NotApplicable("it ends in the same exception for good arguments too, see FR305")
+
+
+@rule(
+    "FR305",
+    "depends-on-arguments",
+    needs=("FR303",),
+    cite=(Source.ARGUMENTS,),
+    fix="Fix the exception: the task raises it whatever it is given.",
+    example="The runner calls get_type_hints(task_function), and that fails.",
+)
+def depends_on_arguments(command: Command) -> Iterator[Finding | Note]:
+    """Not every start ends in the same exception, whatever the arguments are.
+
+    Such a task starts, takes its options and reads its file, and still no job of it ends
+    well. It is started on no arguments, on bad ones and on good ones; the source tells
+    whether others could lead elsewhere.
+    """
+    probe = command.probe
+    crash = probe.first.crash
+    if not probe.alike or crash is None:
+        return
+    cause = _influence(command, crash)
+    ending = _told(command, crash.headline, crash)
+    blames_code = crash.type in _MISTAKES and not _names_arguments(command, crash)
+    if cause is not Influence.NONE and not (cause is Influence.HANDED_ON and blames_code):
+        yield Note(
+            f"whatever it was given, it ended in {ending}; whether other arguments would change "
+            "that cannot be told: give the task a sample"
+        )
+        return
+    by_machine = _is_of_the_machine(crash)
+    hint = (
+        "if that is only missing on this machine, ignore this; else let the task do without it"
+        if by_machine
+        else "fix the exception: on the way to it the script does not look at its arguments"
+    )
+    yield replace(
+        _finding(
+            command,
+            "an end that depends on the arguments",
+            f"the same exception for no arguments, good and bad ones: {ending}",
+            hint,
+            crash,
+        ),
+        severity=Severity.WARNING if by_machine else None,
+    )
+
+
+_MISTAKES: Final = frozenset(
+    {
+        "AttributeError",
+        "ConfigError",
+        "ImportError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NotImplementedError",
+        "PydanticImportError",
+        "PydanticSchemaGenerationError",
+        "PydanticUndefinedAnnotation",
+        "PydanticUserError",
+        "TypeError",
+        "UnboundLocalError",
+    }
+)
+"""Exceptions that tell of code that does not fit together, not of data."""
+_MACHINE: Final = re.compile(
+    r"\b(cuda|gpus?|nvidia|driver|licen[cs]e|token|credentials?|network|connection|connect|"
+    r"download|proxy|display|environment variable|timed out)\b",
+    re.IGNORECASE,
+)
+_MACHINE_ERRORS: Final = re.compile(
+    r"(OS|IO|FileNotFound|FileExists|Permission|Timeout|URL|HTTP|SSL|Proxy|gai|Connection\w*|"
+    r"Connect|MaxRetry|NewConnection|LocalEntryNotFound|CalledProcess)[eE]rror|"
+    r"\w*Timeout"
+)
+
+
+def _influence(command: Command, crash: Crash) -> Influence:
+    """What the arguments can have had to do with an exception, by the source in the wheel."""
+    if command.installation is None:
+        return Influence.POSSIBLE
+    places = [
+        Place(frame.file.rpartition("site-packages/")[2], frame.line, frame.name)
+        for frame in crash.frames
+    ]
+    return influence(command.installation.wheel.contents, places)
+
+
+def _names_arguments(command: Command, crash: Crash) -> bool:
+    properties = command.part.schema.get("properties")
+    names = [*(properties if isinstance(properties, dict) else ()), *command.part.reserved.all]
+    said = set(re.findall(r"[\w-]+", crash.message))
+    return not said.isdisjoint([UNKNOWN, *names])
+
+
+def _is_of_the_machine(crash: Crash) -> bool:
+    """Whether it may be for want of what another machine has: a file, a network, a GPU."""
+    named = _MACHINE_ERRORS.fullmatch(crash.type)
+    return bool(named or reads_environment(crash) or _MACHINE.search(crash.message))
+
+
+def _went_on(crash: Crash) -> bool:
+    """Whether a failed import was printed by a program that did something else afterwards."""
+    one_line = crash.type == "ModuleNotFoundError" or crash.message.startswith("cannot import ")
+    in_a_child = bool(crash.frames) and crash.frames[0].file in ("<string>", "<stdin>")
+    return in_a_child or (one_line and "\n" in crash.message)
+
+
+def _misplaced(command: Command) -> Finding:
+    (word, path), *_ = command.misplaced.items()
+    whole = shlex.join(command.misplaced.get(part, part) for part in command.argv)
+    return command.part.task.finding(
+        command.part.keys.command,
+        expected="absolute paths in a command, since it runs in a folder of its own",
+        found=f"{word}: {_said(command)}",
+        hint=f"write the absolute path; a file of that name lies at {path}: "
+        f'"command": {json.dumps(whole)}',
+    )
+
+
+def _hint_for_options(command: Command) -> str:
+    probe = command.probe
+    flag, option = command.part.task.generation.flags
+    taken = probe.reading_manner.options if probe.reading_manner else ()
+    if len(taken) == 4 and taken[0].startswith("-") and taken[2].startswith("-"):
+        written = where_written(command, taken[0], taken[2])
+        return f"rename {taken[0]} to {flag} and {taken[2]} to {option}{written}"
+    return (
+        f"declare the options {flag} and {option}, each with a path as its value; argparse: "
+        f'parser.add_argument("{flag}", required=True) and '
+        f'parser.add_argument("{option}", required=True)'
+    )
+
+
+def _hint_for_reading(command: Command) -> str:
+    finished = command.probe.first.finished
+    flag, _ = command.part.task.generation.flags
+    if finished.timed_out:
+        return "the command hangs before it looks at its arguments: see what it waits for"
+    if finished.returncode == 0 and has_no_main_block(command):
+        return (
+            "the script defines its functions and calls none of them: add to its end\n\n"
+            + main_block(command)
+        )
+    return f"open the path that follows {flag} and load it as JSON, before anything that may fail"
 
 
 def _finding(
@@ -212,7 +364,11 @@ def _said(command: Command) -> str:
 def _readable(command: Command, text: str) -> str:
     """A text without the places of this one run."""
     first = command.probe.first
-    names = {first.arguments_file: "ARGS.json", first.output_file: "OUT.json"}
+    names = {
+        first.arguments_file: "ARGS.json",
+        first.output_file: "OUT.json",
+        f"{Path(first.output_file).parent}/": "",
+    }
     if command.installation is not None:
         names[f"{command.installation.environment.site_packages}/"] = ""
     for path, name in names.items():
@@ -229,151 +385,3 @@ def _told(command: Command, found: str, crash: Crash | None) -> str:
     frame = (installed or crash.frames)[-1]
     file = frame.file.rpartition("site-packages/")[2]
     return f"{found} ({file}, line {frame.line})"
-
-
-def _hint_for_end(crash: Crash | None) -> str:
-    in_os = ("/os.py", "<frozen os>")
-    if (
-        crash is not None
-        and crash.type == "KeyError"
-        and crash.frames
-        and crash.frames[-1].file.endswith(in_os)
-    ):
-        return (
-            f"the environment variable {crash.message} need not be set where Fractal runs the "
-            "task: read it with os.environ.get() and a default"
-        )
-    return (
-        "it ends like this before it reads its arguments file, whatever the options: see what "
-        "ends it"
-    )
-
-
-def _hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
-    installation = command.installation
-    if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
-        if installation is None:
-            return "fix the syntax, or name another interpreter in the command"
-        version = installation.environment.interpreter.version
-        return f"fix the syntax for Python {version}, or raise requires-python"
-    hidden = re.search(r"'([\w.]+)' is not a package", crash.message if crash else "")
-    if hidden is not None and hidden[1] == Path(command.part.script).stem:
-        return f"{command.part.script} hides the module {hidden[1]!r} that it imports: rename it"
-    if module is not None:
-        if installation is None:
-            return f"install the module {module!r} for the interpreter that the command names"
-        return _hint_for_module(installation, module.partition(".")[0], module)
-    circle = re.search(r"partially initialized module '([\w.]+)'", crash.message if crash else "")
-    if circle is not None:
-        return (
-            f"{circle[1]!r} is imported while it is being imported: is one of your files named "
-            "like a module that it needs? Else the imports go in a circle"
-        )
-    drifted = _drifted(installation, crash) if installation and crash else None
-    if drifted is not None:
-        return drifted
-    if crash is not None and "attempted relative import" in crash.message:
-        package = installation.wheel.package if installation else "your_package"
-        return (
-            "Fractal runs the file as a script: name the package in its imports, such as "
-            f"`from {package}.module import ...` for `from .module import ...`"
-        )
-    return "fix the exception: it is raised while the script imports what it needs"
-
-
-IMPORT_NAMES: Final = {
-    "attr": ("attrs",),
-    "bs4": ("beautifulsoup4",),
-    "cv2": (
-        "opencv-python",
-        "opencv-python-headless",
-        "opencv-contrib-python",
-        "opencv-contrib-python-headless",
-    ),
-    "dateutil": ("python-dateutil",),
-    "fitz": ("pymupdf",),
-    "PIL": ("pillow",),
-    "ruamel": ("ruamel-yaml",),
-    "skimage": ("scikit-image",),
-    "sklearn": ("scikit-learn",),
-    "yaml": ("pyyaml",),
-}
-"""Modules of the field whose distributions have other names, the usual one first."""
-
-
-def _hint_for_module(installation: Installation, module: str, whole: str) -> str:
-    wheel, asked = installation.wheel, installation.extras
-    if module == wheel.package:
-        return (
-            f"{whole!r} is a module of the package itself that is not in the wheel: see that the "
-            "build takes it along (a folder without __init__.py?)"
-        )
-    distributions = IMPORT_NAMES.get(module, (canonicalize_name(module),))
-    for requirement in wheel.requirements:
-        if canonicalize_name(requirement.name) not in distributions or requirement.marker is None:
-            continue
-        for extra in wheel.extras:
-            if extra not in asked and requirement.marker.evaluate({"extra": extra}):
-                return (
-                    f"the extra [{extra}] brings {requirement.name}: ask for it, --fractal-package"
-                    f"=...[{extra}], and tell users to collect the package with it; "
-                    f"or move {requirement.name} to the dependencies"
-                )
-    if whole != module and canonicalize_name(module) in installation.versions:
-        version = installation.versions[canonicalize_name(module)]
-        return f"{module} {version} is installed and has no module {whole!r}: limit its version"
-    others = [extra for extra in wheel.extras if extra not in asked]
-    maybe = (
-        f", or ask for the extra that brings it (there is {', '.join(others)})" if others else ""
-    )
-    if module in IMPORT_NAMES:
-        brings = f"{distributions[0]}, which brings the module {module!r}"
-        return f"add {brings}, to the dependencies{maybe}"
-    return f"add the distribution that brings the module {module!r} to the dependencies{maybe}"
-
-
-def _drifted(installation: Installation, crash: Crash) -> str | None:
-    """Names the two packages that do not fit together, where the traceback tells."""
-    if says := re.match(r"([\w.-]+) requires ([\w.-]+) ", crash.message):
-        both = [canonicalize_name(name) for name in says.groups()]
-        if all(name in installation.versions for name in both):
-            one, other = (f"{name} {installation.versions[name]}" for name in both)
-            return _does_not_fit(one, other)
-    importing = next(
-        (name for frame in reversed(crash.frames) if (name := _top_module(frame.file))), None
-    )
-    imported = re.search(r"from '([\w.]+)'|module '([\w.]+)' has no", crash.message)
-    if importing is None or imported is None:
-        return None
-    other = (imported[1] or imported[2]).partition(".")[0]
-    if other == installation.wheel.package:
-        return f"{imported[1] or imported[2]} is a module of the package itself: fix the import"
-    if other in sys.stdlib_module_names:
-        version = installation.environment.interpreter.version
-        return (
-            f"{_installed(installation, importing)} does not fit to Python {version}: limit its "
-            "version or requires-python, or fix the line if it is yours"
-        )
-    names = [_installed(installation, module) for module in (importing, other)]
-    if importing == other:
-        return f"{names[0]} cannot be imported: limit its version in the dependencies"
-    return _does_not_fit(*names)
-
-
-def _does_not_fit(one: str, other: str) -> str:
-    return (
-        f"{one} does not fit to {other}: limit the version of one of them in the "
-        "dependencies, or pin it (--fractal-pin) to see which works"
-    )
-
-
-def _top_module(file: str) -> str | None:
-    _, found, path = file.rpartition("site-packages/")
-    return Path(path).parts[0].removesuffix(".py") if found else None
-
-
-def _installed(installation: Installation, module: str) -> str:
-    for name in IMPORT_NAMES.get(module, (canonicalize_name(module),)):
-        if version := installation.versions.get(canonicalize_name(name)):
-            return f"{name} {version}"
-    return json.dumps(module)

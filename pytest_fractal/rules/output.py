@@ -90,7 +90,7 @@ def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
 @rule(
     "FR401",
     "sample-succeeds",
-    needs=("FR303", "FR205"),
+    needs=("FR303", "FR305", "FR205"),
     cite=(Source.COMMAND_LINE, Source.SERVER_1, Source.SERVER_2),
     fix="Fix the task, or the sample if it expects too much; --fractal-keep keeps its files.",
     example="A sample with which the task raises FileNotFoundError.",

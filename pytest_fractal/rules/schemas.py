@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from pytest_fractal.facts import Manifest, PackagedPart, Part
+from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
 from pytest_fractal.json_text import pointer, shown
+from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
-from pytest_fractal.rules.signature_match import compare
+from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.schema_checks.client import (
     DRAFTS,
@@ -19,7 +21,7 @@ from pytest_fractal.schema_checks.client import (
     refused_defaults,
     schema_faults,
 )
-from pytest_fractal.signatures.task_function import Unreadable
+from pytest_fractal.signatures.task_function import Signature, Unreadable
 from pytest_fractal.verdicts import Finding, Severity
 
 T = TypeVar("T")
@@ -220,7 +222,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 "properties",
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found="there is none",
-                hint=f"add the parameter {name!r} to the function and generate the schema anew",
+                hint=_hint_for_reserved(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
@@ -244,6 +246,24 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
             )
 
 
+def _hint_for_reserved(part: Part, name: str) -> str:
+    """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
+    shape = json.dumps(part.task.generation.reserved_shapes[name])
+    add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if not isinstance(signature, Signature):
+        return f"if the function takes {name!r}, {add}; else give it that parameter first"
+    function = f"`{signature.function}()` ({signature.file}:{signature.line})"
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    if name in parameters:
+        if not parameters[name].required:
+            add = f'add "{name}": {shape} to its properties'
+        return f"{function} takes it, the schema lacks it: {add}"
+    if signature.takes_any_keyword:
+        return f"{function} takes any argument, the schema lacks this one: {add}"
+    return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
+
+
 @rule(
     "FR206",
     "schema-matches-function",
@@ -252,34 +272,63 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
     fix="Generate the schema anew from the function.",
     example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
 )
-def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
+def schema_matches_function(part: PackagedPart, validation: Validation) -> Iterator[Finding]:
     """Properties, required ones and simple defaults agree with the task's function.
 
     A schema that is older than its function lets users fill in arguments that the task
-    refuses, or hides new ones. The signature is read from the source in the wheel.
+    refuses, or hides new ones. The signature is read from the source in the wheel. Where
+    the task is started, what its pydantic models refuse of arguments made from the schema,
+    by their type or for a field of a model within, disagrees with it too.
     """
-    schema = schema_of(part)
-    signature = part.signature
+    schema, signature = schema_of(part), part.signature
+    mismatches: list[SchemaMismatch] = []
+    untold = ""
+    # FR205 has said which of Fractal's arguments are missing in the schema.
+    told = [name for name in part.reserved.names if name not in schema["properties"]]
     if isinstance(signature, Unreadable):
-        raise NotChecked(f"the function's signature cannot be told: {signature}")
-    told = {
-        pointer("properties", name)
-        for name in part.reserved.names
-        if name not in schema["properties"]
-    }
-    for disagreement in compare(signature, schema):
-        if disagreement.pointer in told:
-            continue  # FR205 has said that Fractal's argument is missing in the schema
+        untold = str(signature)
+    else:
+        mismatches = list(compare(signature, schema, told))
+        if signature.doubt and mismatches:
+            mismatches, untold = [], signature.doubt
+    by_models = compare_models(part, validation, _refused_by(part, validation.arguments))
+    # What the source tells of the function's own parameters, it tells better.
+    mismatches += [
+        one
+        for one in by_models
+        if one.pointer.count("/") > 2 or (untold and one.pointer not in map(_property, told))
+    ]
+    for mismatch in mismatches:
         keys = [
-            part.replace("~1", "/").replace("~0", "~")
-            for part in disagreement.pointer.split("/")[1:]
+            part.replace("~1", "/").replace("~0", "~") for part in mismatch.pointer.split("/")[1:]
         ]
         yield part.schema_finding(
             *keys,
-            expected=disagreement.expected,
-            found=disagreement.found,
-            hint=disagreement.hint,
+            expected=mismatch.expected,
+            found=mismatch.found,
+            hint=mismatch.hint,
         )
+    if untold and not mismatches:
+        raise NotChecked(f"the function's signature cannot be told: {untold}")
+
+
+def _property(name: str) -> str:
+    return pointer("properties", name)
+
+
+def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:
+    """The arguments of those that the schema itself refuses."""
+    left = {name: value for name, value in arguments.items() if name in part.schema["properties"]}
+    refused: set[str] = set()
+    # What is not there is refused too, and first.
+    lenient = {key: value for key, value in part.schema.items() if key != "required"}
+    while left and (refusing := _checked(refusal, lenient, left)) is not None:
+        name = str(next(iter(refusing.keys), ""))
+        if name not in left:
+            return frozenset(arguments)
+        refused.add(name)
+        del left[name]
+    return frozenset(refused)
 
 
 @rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,12 @@ class SchemaMismatch:
     hint: str
 
 
-def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaMismatch]:
+def compare(
+    signature: Signature, schema: Mapping[str, Any], told: Collection[str] = ()
+) -> Iterator[SchemaMismatch]:
     """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
 
+    That a parameter in `told` is no property is told elsewhere.
     First in the order of the schema, then in that of the function. Parts of the schema
     that are malformed are passed over. A missing `default` is a disagreement where
     pydantic, in its version 1 or 2, would have written one: not for None (version 1
@@ -38,7 +41,12 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     function = f"`{signature.function}()`"
     place = f"{signature.file}:{signature.line}"
-    renamed = {} if signature.takes_any_keyword else _renamed(parameters, properties)
+    candidates = {
+        name: inner
+        for name, inner in properties.items()
+        if name not in signature.dropped and name not in signature.positional_only
+    }
+    renamed = {} if signature.takes_any_keyword else _renamed(parameters, candidates, told)
 
     for name, subschema in properties.items():
         pointer = f"/properties/{escape(name)}"
@@ -49,8 +57,12 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
                 pointer,
                 f"a property `{renamed[name]}`, which {function} takes ({place})",
                 f"a property `{name}`, which it does not take",
-                f"rename the property, or the parameter, so that both are `{renamed[name]}`",
+                f"rename the property `{name}` to `{renamed[name]}`"
+                + (", in `required` too" if _is_listed(name, required) else "")
+                + ", or rename the parameter back",
             )
+        elif name in signature.dropped:
+            continue
         elif name not in signature.positional_only and not signature.takes_any_keyword:
             near = difflib.get_close_matches(name, parameters, 1)
             yield SchemaMismatch(
@@ -73,8 +85,10 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
                     f"`{name}` among the required ones",
                     f'remove "{name}" from `required`, or the default from the parameter',
                 )
-            known = name in parameters or name in signature.positional_only or name in properties
-            if not known and not signature.takes_any_keyword:
+            is_known = (
+                name in parameters or name in signature.positional_only or name in properties
+            )
+            if not is_known and not signature.takes_any_keyword:
                 near = difflib.get_close_matches(name, parameters, 1)
                 yield SchemaMismatch(
                     pointer,
@@ -88,7 +102,7 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
         if name in renamed.values():
             continue
         if name not in properties:
-            if parameter.is_bound:
+            if parameter.is_bound or name in told:
                 continue
             also = f' and "{name}" to `required`' if _lacks(parameter, required) else ""
             yield SchemaMismatch(
@@ -114,19 +128,47 @@ def compare(signature: Signature, schema: Mapping[str, Any]) -> Iterator[SchemaM
         )
 
 
+def _is_listed(name: str, required: Any) -> bool:
+    return isinstance(required, list) and name in required
+
+
 def _lacks(parameter: Parameter, required: Any) -> bool:
     return parameter.required and isinstance(required, list) and parameter.name not in required
 
 
-def _renamed(parameters: Mapping[str, Parameter], properties: Mapping[str, Any]) -> dict[str, str]:
-    """The properties that no parameter has, by the one missing parameter that each resembles."""
-    missing = [name for name in parameters if name not in properties]
+def _renamed(
+    parameters: Mapping[str, Parameter], properties: Mapping[str, Any], told: Collection[str]
+) -> dict[str, str]:
+    """The properties that no parameter has, by the one missing parameter that each stands for.
+
+    That is one with a name like its own; else the one that has the same default; else, where
+    one property and one parameter are left, these.
+    """
+    missing = [name for name in parameters if name not in properties and name not in told]
+    left = [name for name in missing if not parameters[name].is_bound]
+    strangers = [name for name in properties if name not in parameters]
     renamed: dict[str, str] = {}
-    for name in properties:
-        if name not in parameters:
-            left = [other for other in missing if other not in renamed.values()]
-            if near := difflib.get_close_matches(name, left, 1, cutoff=0.8):
-                renamed[name] = near[0]
+
+    def pair(name: str, other: str) -> None:
+        renamed[name] = other
+        left.remove(other)
+
+    for name in strangers:
+        if near := difflib.get_close_matches(name, left, 1, cutoff=0.8):
+            pair(name, near[0])
+    for name in strangers:
+        stated = properties[name]
+        default = stated.get("default") if isinstance(stated, Mapping) else None
+        same = [
+            other
+            for other in left
+            if parameters[other].has_simple_default and _same(parameters[other].default, default)
+        ]
+        if name not in renamed and default is not None and len(same) == 1:
+            pair(name, same[0])
+    unpaired = [name for name in strangers if name not in renamed]
+    if len(unpaired) == len(left) == 1:
+        pair(unpaired[0], left[0])
     return renamed
 
 

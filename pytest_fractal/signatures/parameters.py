@@ -41,7 +41,7 @@ class Parameter:
     default_is_made: bool = False
     """A `default_factory` makes the default: pydantic writes none into the schema."""
     is_bound: bool = False
-    """A `partial` gives it: the schema need not have it."""
+    """A `partial` or a runner gives it: the schema need not have it."""
     is_keyword_only: bool = field(default=False, compare=False, repr=False)
 
 
@@ -59,6 +59,10 @@ class Signature:
     """Those that cannot: a mistake, since Fractal gives every argument by keyword."""
     takes_any_keyword: bool = False
     """It has a `**kwargs`."""
+    dropped: frozenset[str] = frozenset()
+    """Arguments that a runner takes out before it calls the function."""
+    doubt: str | None = None
+    """Why the function may be called with other arguments than those of the task."""
 
 
 _PYDANTIC_DECORATORS: Final = ("validate_arguments", "validate_call")

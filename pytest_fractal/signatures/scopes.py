@@ -111,7 +111,7 @@ class Module:
         return ".".join([*folder, *([statement.module] if statement.module else [])])
 
 
-_CHANGING_METHODS: Final = frozenset(
+CHANGING_METHODS: Final = frozenset(
     {
         "append",
         "extend",
@@ -134,7 +134,7 @@ def changed_name(node: ast.AST) -> str | None:
     """The name whose list or dictionary `node` changes in place, as `x["a"] = 1` does."""
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
-            return name if method in _CHANGING_METHODS else None
+            return name if method in CHANGING_METHODS else None
         case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()):
             return name
         case ast.AugAssign(target=ast.Name(id=name)):

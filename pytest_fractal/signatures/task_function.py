@@ -23,6 +23,7 @@ from pytest_fractal.signatures.parameters import (
     SignatureReader,
     only_one,
 )
+from pytest_fractal.signatures.runners import Handover, RunnerReader, joined
 from pytest_fractal.signatures.scopes import (
     Binding,
     Class,
@@ -86,6 +87,8 @@ class _Call:
         return None
 
 
+_KNOWN_RUNNERS: Final = frozenset({"fractal_task_tools", "fractal_tasks_core"})
+"""Packages whose `run_fractal_task` hands the arguments over as they are."""
 _JSON_READERS: Final = frozenset(
     f"{module}.{name}"
     for module in ("json", "simplejson", "ujson", "orjson")
@@ -101,6 +104,7 @@ class _Script:
         self._path = path
         self._names = WheelNames(files, path)
         self._signatures = SignatureReader(self._names)
+        self._runners = RunnerReader(self._names, self._signatures, self._is_json)
 
     def signature(self) -> Signature:
         """The signature of the function that the executable runs."""
@@ -155,8 +159,30 @@ class _Script:
                     f"{script.path}:{call.node.lineno} does not tell which function it hands "
                     "to run_fractal_task"
                 )
-            found.append(self._signatures.read(handed[0], call.view))
+            signature = self._signatures.read(handed[0], call.view)
+            found.append(self._handover(call, handed[0]).applied(signature))
         return only_one(found, f"{script.path} hands different functions to run_fractal_task")
+
+    def _handover(self, call: _Call, handed: ast.expr) -> Handover:
+        """What becomes of the arguments between the file and the function that `call` hands on."""
+        node = call.node
+        if self._names.is_partial(node, call.view):
+            runner, *given = node.args
+            node = ast.Call(runner, given, node.keywords)
+        found = []
+        for target in self._names.targets(node.func, call.view):
+            match target:
+                case Function():
+                    found.append(self._runners.read(target, node, handed))
+                case Outside(dotted=dotted) if dotted.partition(".")[0] in _KNOWN_RUNNERS:
+                    found.append(Handover())
+                case _:
+                    runner_name = source_text(node.func)
+                    found.append(Handover(doubt=f"how `{runner_name}()` calls it is not known"))
+        return joined(found)
+
+    def _is_json(self, value: ast.expr, call: ast.Call, view: View, inside: Function) -> bool:
+        return self._origin(value, _Call(call, view, inside.node), ()) is _Origin.JSON
 
     def _called_as_the_file(self, script: Module, calls: Sequence[_Call]) -> Signature | None:
         name = ast.Name(_stem(script), ast.Load())
@@ -171,7 +197,16 @@ class _Script:
             if (other := self._called_with_json(calls)) is not None:
                 return other
             raise Unreadable(doubt)
-        return self._signatures.read(name, script.view)
+        signature = self._signatures.read(name, script.view)
+        for call in calls:
+            for handed in (*call.node.args, *(k.value for k in call.node.keywords)):
+                if not (isinstance(handed, ast.Name) and handed.id == name.id):
+                    continue
+                targets = self._names.targets(call.node.func, call.view)
+                is_own = any(isinstance(target, Function | Class) for target in targets)
+                if is_own and not self._signatures.preserves_signature(call.node.func, call.view):
+                    signature = self._handover(call, handed).applied(signature)
+        return signature
 
     def _doubt(self, name: str, calls: Sequence[_Call]) -> str | None:
         """Why the function called `name` may not get the arguments of the task by keyword."""

@@ -1,0 +1,100 @@
+"""Making a value for every argument that a JSON Schema tells of, models within models included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pytest_fractal.samples.generated import make_arguments
+
+_MOST_VALUES: Final = 500
+"""A few models that refer to each other twice make more values than anybody would read."""
+_DEEPEST: Final = 12
+
+
+def make_every_argument(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with as many of the schema's properties as can be made, optional ones too.
+
+    A default is taken where it says something; lists hold one item, and of alternatives
+    the first that is not null. What is not simple is left out, as is what leads back to
+    itself. The schema need not be valid, nor is every value.
+    """
+    maker = _Maker(schema)
+    properties = schema.get("properties")
+    values: dict[str, Any] = {}
+    for name, inner in properties.items() if isinstance(properties, Mapping) else ():
+        try:
+            values[name] = maker.make(inner, ())
+        except _CannotMakeError:
+            continue
+    return values
+
+
+class _CannotMakeError(Exception):
+    """A value that is not easily made."""
+
+
+class _Maker:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._left = _MOST_VALUES
+
+    def make(self, schema: object, way: tuple[str, ...]) -> Any:
+        """A value; `way` are the references that led here."""
+        self._left -= 1
+        if self._left < 0 or len(way) > _DEEPEST:
+            raise _CannotMakeError
+        schema, way = self._followed(schema, way)
+        for key in ("const", "default"):
+            if schema.get(key) not in (None, [], {}):
+                return schema[key]
+        match schema:
+            case {"anyOf": [*choices]} | {"oneOf": [*choices]}:
+                return self.make(next(filter(_says_something, choices), None), way)
+            case {"properties": Mapping() as properties}:
+                return self._object(properties, schema.get("required"), way)
+            case {"type": "array", "items": Mapping() as items} if "minItems" not in schema:
+                return [self.make(items, way)] if schema.get("maxItems", 1) else []
+            case {"enum": _} | {"type": str()}:
+                return make_arguments({"properties": {"x": schema}, "required": ["x"]})["x"]
+        raise _CannotMakeError
+
+    def _followed(
+        self, schema: object, way: tuple[str, ...]
+    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """The schema with what it refers to merged into it."""
+        if not isinstance(schema, Mapping):
+            raise _CannotMakeError
+        match schema:
+            case {"$ref": str() as reference}:
+                if reference in way or not reference.startswith("#/"):
+                    raise _CannotMakeError
+                place: object = self._root
+                for part in reference[2:].split("/"):
+                    key = part.replace("~1", "/").replace("~0", "~")
+                    place = place.get(key) if isinstance(place, Mapping) else None
+                inner, way = self._followed(place, (*way, reference))
+            case {"allOf": [only]}:
+                inner, way = self._followed(only, way)
+            case {"allOf": _}:
+                raise _CannotMakeError
+            case _:
+                return schema, way
+        own = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+        return {**inner, **own}, way
+
+    def _object(
+        self, properties: Mapping[str, Any], required: object, way: tuple[str, ...]
+    ) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, inner in properties.items():
+            try:
+                made[name] = self.make(inner, way)
+            except _CannotMakeError:
+                if isinstance(required, list) and name in required:
+                    raise
+        return made
+
+
+def _says_something(schema: object) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") != "null"
