@@ -102,7 +102,7 @@ def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], work
         "not checked: ",
     ]
     assert [line for line in lines if line not in ran.out] == []
-    assert re.search(r"= 1 failed, \d+ passed, \d+ unchecked, \d+ blocked, \d+ warned in", ran.out)
+    assert re.search(r"= 1 failed, \d+ passed, \d+ unchecked, \d+ blocked in", ran.out)
     assert ran.out.splitlines()[-1].startswith("next: pytest --fractal-package=")
     assert "Traceback" not in ran.text
     assert "pytest_fractal/" not in ran.text
