@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,13 @@ from wheel_factory import make_wheel
 from pytest_fractal import check_package
 from pytest_fractal.processes import commands
 from pytest_fractal.processes.commands import (
+    Start,
     keeps_access_times,
     make_unread,
     was_read,
 )
 from pytest_fractal.processes.tracebacks import read_crash
+from pytest_fractal.processes.processes import Finished
 from pytest_fractal.report.model import CandidateReport
 
 Outcomes = tuple[str, str, str, str]
@@ -1738,3 +1741,37 @@ def test_a_crash_is_the_last_exception(
 )
 def test_an_output_without_a_traceback_holds_no_crash(text: str) -> None:
     assert read_crash(text) is None
+
+
+@pytest.mark.parametrize("word", ["A", "A.", "abcd-", "'", "_", "1", '"', " ", "\u2500", "[type="])
+def test_a_word_of_60000_letters_is_soon_read(word: str) -> None:
+    said = word * (60_000 // len(word))
+    start = Start(Finished((), 1, said, f"{said}\nx\n", 0.0), True, None, "/a/b.json", "/a/c.json")
+    begun = time.process_time()
+    assert start.ending.status == 1
+    read_crash(f'Traceback (most recent call last):\n  File "x", line 1\n{said}\n')
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        "Exception in thread Thread-1 (f):",
+        "Exception ignored in: <function X.__del__ at 0x7f>",
+        "Process SpawnProcess-1:",
+    ],
+)
+def test_a_traceback_of_something_else_is_not_the_end(aside: str) -> None:
+    other = (
+        f'{aside}\nTraceback (most recent call last):\n  File "a.py", line 3, in f\n'
+        "    import cupy\nModuleNotFoundError: No module named 'cupy'\n"
+    )
+    own = (
+        'Traceback (most recent call last):\n  File "b.py", line 7, in <module>\n    g()\n'
+        "ValueError: 1 is\nnot 2\n"
+    )
+    assert read_crash(other) is None
+    for text in (other + own, own + other):
+        crash = read_crash(text)
+        assert crash is not None
+        assert (crash.headline, crash.frames[0].file) == ("ValueError: 1 is", "b.py")

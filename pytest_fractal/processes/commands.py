@@ -243,7 +243,7 @@ def _filled(word: str, names: Mapping[str, str]) -> str:
 
 def _was_caught(crash: Crash) -> bool:
     """Whether the traceback is one that the program printed and went on, as its source tells."""
-    for frame in crash.frames:
+    for frame in dict.fromkeys(crash.frames):
         source = _source(Path(frame.file))
         if source is not None and is_caught(source, frame.line, crash.type):
             return True

@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from pytest_fractal.signatures.scopes import CHANGING_METHODS, FunctionNode
@@ -205,6 +205,7 @@ class _Module:
         return False
 
 
+@lru_cache(8)  # one file has several lines of a traceback
 def _parsed(source: bytes) -> ast.Module | None:
     try:
         return ast.parse(source)
