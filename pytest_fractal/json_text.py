@@ -128,6 +128,20 @@ def texts_in(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int,
             waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
+def depth_of(value: object) -> int:
+    """How many lists and objects of a JSON value lie within each other; 0 for a scalar."""
+    depth = 0
+    level = [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [
+            inner
+            for part in level
+            for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return depth
+
+
 class _Walk:
     """One pass over a text that is known to be JSON, as Python's `json` takes it."""
 

@@ -18,6 +18,8 @@ class ModelFault:
     found: str
     coerced: bool = False
     """The server takes it all the same: it turns it into the right type, or drops it."""
+    hint: str = ""
+    """How to fix it, where that is more than to write what is expected."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,14 @@ class Generation(Protocol):
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """Where a task outside any package is not what the server's model takes."""
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
-        """What the server cannot use in the object `meta`; the keys lead from there.
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
+        """What the server cannot use in the object `meta` of a part; the keys lead from there.
 
         One that counts only on a SLURM cluster is `coerced`.
         """
+
+    deepest: int
+    """How many lists and objects may lie within each other in `meta` or a schema."""
 
     def link_problem(self, link: str) -> str:
         """What is wrong with a `docs_link` by the server's model; empty when nothing is."""

@@ -13,8 +13,15 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
-from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.faults import faults_of, shown
 from pytest_fractal.generations.links_v1 import problem_of_link
+from pytest_fractal.generations.meta_keys import (
+    ABOVE_ZERO,
+    AT_A_TIME,
+    SlurmReader,
+    slurm_faults,
+    whole_by_int,
+)
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -91,6 +98,14 @@ class CustomTaskModel(BaseModel):
 
 _COMPONENT: Final = "plate.zarr/B/03/0"
 
+_SLURM: Final = SlurmReader(
+    whole=whole_by_int,
+    texts=("time", "gres", "constraint"),
+    turns_into_text=True,
+    batches_always=False,
+    checks_needs_gpu=False,
+)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -155,7 +170,10 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+    deepest = 900
+    """Seen to be taken; of a thousand the server's JSON reader says that it is too deep."""
+
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
         """See `Generation`. A level that is no text makes the job fail."""
         level = meta.get("parallelization_level")
         if "parallelization_level" in meta and not (isinstance(level, str) and level.strip()):
@@ -164,6 +182,16 @@ class Version1:
                 'a text such as "image", or no such key for a non-parallel task',
                 json.dumps(level),
             )
+        # The local runner reads it by its model, and runs so many components at a time.
+        at_a_time = meta.get(AT_A_TIME)
+        number = 1 if at_a_time is None else whole_by_int(at_a_time)
+        breaks = number is None or (part.is_parallel and number < 1)
+        if breaks:
+            does = "the job is done, and nothing has run" if number else "the job fails"
+            yield ModelFault((AT_A_TIME,), ABOVE_ZERO, f"{shown(at_a_time)}: {does}")
+        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+            if not (breaks and fault.keys == (AT_A_TIME,)):
+                yield fault
 
     def link_problem(self, link: str) -> str:
         """See `Generation`."""

@@ -15,6 +15,13 @@ from pydantic import ValidationError as Invalid
 
 from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of, shown
+from pytest_fractal.generations.meta_keys import (
+    ABOVE_ZERO,
+    AT_A_TIME,
+    SlurmReader,
+    slurm_faults,
+    whole_by_model,
+)
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -78,6 +85,15 @@ _RESERVED: Final[Mapping[tuple[str, PartKeys], Reserved]] = {
 """What the server puts into the arguments files (`runner_functions`), and what the tasks' own
 tool refuses in a schema (fractal-task-tools 0.5.1, `FORBIDDEN_ARGUMENTS`)."""
 _NOTHING: Final = Reserved((), ())
+
+_SLURM: Final = SlurmReader(
+    whole=whole_by_model,
+    texts=("time", "gres", "gpus", "constraint", "nodelist", "exclude"),
+    turns_into_text=False,
+    batches_always=True,
+    checks_needs_gpu=True,
+    nodes_since="2.19.1",
+)
 
 
 class TaskModel(BaseModel):
@@ -170,27 +186,22 @@ class Version2:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
         raise NotImplementedError
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+    deepest = 255
+    """With more, the list of all tasks is an internal error, for everybody (pydantic)."""
+
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
         """Keys are stripped, and refused if that leaves none, or twins (`valdict_keys`)."""
         yield from _key_faults(meta)
-        mem = meta.get("mem")
-        if isinstance(mem, str) and not re.fullmatch(r"\d+[MGT]?", mem):
-            yield ModelFault(
-                ("mem",),
-                "a whole number of MB, or a text such as 500M, 4G or 1T",
-                shown(mem),
-                coerced=True,
-            )
-        if meta.get("account") is not None:
-            yield ModelFault(
-                ("account",),
-                "no account, which each user's settings tell",
-                f"{shown(meta['account'])}, which ends every job on SLURM",
-                coerced=True,
-            )
-        gpu = meta.get("needs_gpu", False)
-        if not isinstance(gpu, bool) and str(gpu).lower() not in ("true", "false"):
-            yield ModelFault(("needs_gpu",), "true or false", shown(gpu), coerced=True)
+        at_a_time = meta.get(AT_A_TIME)
+        # The local runner divides by what stands here, as it is; `true` is 1 to Python.
+        is_count = isinstance(at_a_time, int) and at_a_time > 0
+        breaks = part.is_parallel and at_a_time is not None and not is_count
+        if breaks:
+            found = f"{shown(at_a_time)}: the runner divides by it, and the job fails"
+            yield ModelFault((AT_A_TIME,), ABOVE_ZERO, found)
+        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+            if not (breaks and fault.keys == (AT_A_TIME,)):
+                yield fault
 
     def link_problem(self, link: str) -> str:
         """By the `HttpUrl` of pydantic 2, which takes `http://localhost` too."""

@@ -20,7 +20,7 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import texts_in
+from pytest_fractal.json_text import depth_of, texts_in
 from pytest_fractal.packaging_hints.backends import packaging_hint
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
@@ -387,32 +387,22 @@ def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
     )
 
 
-_SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
-    "cpus_per_task": ("a whole number", (int,)),
-    "mem": ("a whole number of MB, or a string such as 4G", (int, str)),
-    "time": ("a string such as 01:00:00", (str,)),
-    "gres": ("a string", (str,)),
-    "partition": ("a string", (str,)),
-    "constraint": ("a string", (str,)),
-    "account": ("a string", (str,)),
-    "extra_lines": ("a list of strings", (list,)),
-}
-
-
 @rule(
     "FR111",
     "valid-meta",
     needs=("FR106",),
     cite=(Source.META, Source.SERVER_1, Source.SERVER_2),
-    fix="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
+    fix="Make `meta` an object, and give each key that the finding names a value of its type.",
     example='"meta": null',
 )
 def meta(part: Part) -> Iterator[Finding]:
-    """`meta` is an object, and its `parallelization_level` a text or absent.
+    """`meta` is an object, and what the server's runners read in it is of use to them.
 
     In generation 1, with `meta` null the server collects the task, and each job with it
     stays "submitted" for ever; a level that is no text makes the job fail when it runs. In
-    generation 2 all but objects are refused.
+    generation 2 all but objects are refused. A `parallel_tasks_per_job` that is no whole
+    number above 0 makes jobs fail, or end without having run anything. What only a SLURM
+    cluster reads is a warning.
     """
     task, key = part.task, part.keys.meta
     if key not in task.entry:
@@ -426,29 +416,27 @@ def meta(part: Part) -> Iterator[Finding]:
             hint=f'write "{key}": {{}}, or leave it out',
         )
         return
-    for fault in task.generation.meta_faults(value):
+    if (depth := depth_of(value)) > task.generation.deepest:
+        yield task.finding(
+            key,
+            expected=f"lists and objects in at most {task.generation.deepest} levels",
+            found=f"{depth} levels",
+            hint="nest less: the server cannot tell of its tasks with this one among them",
+        )
+    for fault in task.generation.meta_faults(value, part.keys):
         yield task.finding(
             key,
             *fault.keys,
             expected=fault.expected,
             found=fault.found,
-            hint=f"write {fault.expected}",
+            hint=fault.hint or _to_write(fault.expected),
             severity=Severity.WARNING if fault.coerced else None,
         )
-    for name, (expected, types) in _SLURM.items():
-        given = value.get(name)
-        right = isinstance(given, types) and not isinstance(given, bool)
-        if isinstance(given, list):
-            right = right and all(isinstance(line, str) for line in given)
-        if given is not None and not right:
-            yield task.finding(
-                key,
-                name,
-                expected=expected,
-                found=json.dumps(given)[:80],
-                hint=f"write {expected}, as SLURM needs it",
-                severity=Severity.WARNING,
-            )
+
+
+def _to_write(expected: str) -> str:
+    """The fix that is to write what is expected, or to remove what should not be there."""
+    return "remove it" if expected.startswith("no ") else f"write {expected}"
 
 
 @rule(
