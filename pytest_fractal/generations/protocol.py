@@ -146,6 +146,8 @@ class Generation(Protocol):
 
     None where nothing is known of what it cannot draw.
     """
+    takes_boolean_schemas: bool
+    """Whether a property whose schema is `true` or `false` does no harm."""
     schema_tool: str
     """What generates the schemas from the tasks' functions."""
     bad_in_executables: str
@@ -193,6 +195,14 @@ class Generation(Protocol):
 
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """The arguments that Fractal supplies to this command of a task of this kind."""
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments that the server itself takes from a command's schema, as defaults."""
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The task's own arguments as the server hands them on, of those that a user gives."""
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

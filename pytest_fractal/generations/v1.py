@@ -97,6 +97,8 @@ class CustomTaskModel(BaseModel):
 
 
 _COMPONENT: Final = "plate.zarr/B/03/0"
+_RESERVED: Final = frozenset({"input_paths", "output_path", "metadata", "component"})
+"""What a workflow's own arguments must not hold (`WorkflowTask.validate_args`)."""
 
 _SLURM: Final = SlurmReader(
     whole=whole_by_int,
@@ -136,6 +138,7 @@ class Version1:
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None
+    takes_boolean_schemas = False
     schema_tool = "fractal_tasks_core.dev"
     bad_in_executables = r"[ \t\n\r'\"\\]"
     mistaken_in_metadata: str | None = None
@@ -218,6 +221,22 @@ class Version1:
         if kind == "parallel":
             return Reserved((*common, "component"), ())
         return Reserved(common, ("component",))
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The defaults of properties, but for null (`Task.default_args_from_args_schema`)."""
+        properties = schema.get("properties")
+        return {
+            name: value["default"]
+            for name, value in (properties.items() if isinstance(properties, dict) else ())
+            if isinstance(value, dict) and value.get("default") is not None
+        }
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """With what it fills in. With one that is reserved all are dropped, silently."""
+        filled = {**self.filled_in(schema), **arguments}
+        return {} if _RESERVED & filled.keys() else filled
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

@@ -159,6 +159,7 @@ class Version2:
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
+    takes_boolean_schemas = True
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
     mistaken_in_metadata: str | None = rf"Name:|Location:|{_MANIFEST.pattern}"
@@ -241,6 +242,16 @@ class Version2:
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
         """See `Generation`. None for a command that a task of this kind does not run."""
         return _RESERVED.get((kind, part), _NOTHING)
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """None: it hands on what the user gives."""
+        return {}
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As they are."""
+        return arguments
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]

@@ -179,7 +179,8 @@ def object_schema(part: Part) -> Iterator[Finding]:
 
     The web client draws its form from the properties. The server collects anything else,
     and that of generation 1 answers with an internal error when the task is added to a
-    workflow.
+    workflow. That of generation 2 does not look into the schema: there a property `true` is
+    a warning.
     """
     schema = schema_of(part)
     if schema.get("type") != "object":
@@ -206,6 +207,10 @@ def object_schema(part: Part) -> Iterator[Finding]:
                 expected="a schema that is an object",
                 found=json.dumps(value)[:80],
                 hint='write {} for "anything"' if value is True else "write an object",
+                # Schemas they are, all the same.
+                severity=Severity.WARNING
+                if isinstance(value, bool) and part.task.generation.takes_boolean_schemas
+                else None,
             )
 
 
@@ -335,16 +340,33 @@ def schema_matches_function(part: PackagedPart) -> Iterator[Finding]:
     "defaults-valid",
     severity=Severity.WARNING,
     needs=("FR202", "FR204"),
-    cite=("none: a form that is sent as it comes should be accepted",),
+    cite=(f"{Source.SERVER_1}; else none: a form that is sent as it comes should be accepted",),
     fix="Correct the default, or the schema that it breaks.",
     example='"level": {"type": "integer", "default": null}',
 )
 def defaults_valid(part: Part) -> Iterator[Finding]:
-    """Each `default` is valid under its own subschema.
+    """Each `default` is valid under its own subschema, and no reserved argument has one.
 
-    The web client fills the default in; the user who leaves it there is refused.
+    The web client fills the default in; the user who leaves it there is refused. In
+    generation 1 so does the server, for every task that is added to a workflow, and a wrong
+    default is an error. One for an argument that Fractal supplies makes it drop all
+    arguments of the task, without a word.
     """
     schema = schema_of(part)
+    filled_in = part.task.generation.filled_in(schema)
+    for name in part.reserved.all:
+        if name in filled_in:
+            yield part.schema_finding(
+                "properties",
+                name,
+                "default",
+                expected=f"no default for {name!r}, which Fractal supplies",
+                found=f"{json.dumps(filled_in[name])[:80]}, with which the server drops all "
+                "arguments that users give",
+                hint=f"remove it: write the parameter {name!r} of the function without a default, "
+                "and generate the schema anew",
+                severity=Severity.ERROR,
+            )
     draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
@@ -366,8 +388,20 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 expected="a default that its own schema allows",
                 found=f"{shown}, where {at}{json.dumps(error.instance)} is refused by "
                 f"{error.validator!r}: {json.dumps(error.validator_value)[:80]}",
-                hint="correct the default in the function, or the type of the argument",
+                hint=_without_null(at.removesuffix(": "))
+                if error.instance is None
+                else "correct the default in the function, or the type of the argument",
+                severity=Severity.ERROR
+                if keys[:1] == ("properties",) and len(keys) == 2 and keys[1] in filled_in
+                else None,
             )
+
+
+def _without_null(at: str) -> str:
+    """The fix for a null in a default, there or at a place within it."""
+    if at:
+        return f"leave {at} out of the default, or let its type be Optional"
+    return "leave the default out, or let the argument's type be Optional"
 
 
 @rule(
