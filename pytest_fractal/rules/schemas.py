@@ -26,7 +26,8 @@ from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part
-from pytest_fractal.json_text import pointer
+from pytest_fractal.json_text import depth_of, pointer
+from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
 from pytest_fractal.rules.signature_match import compare
 from pytest_fractal.samples.runs import Filled
@@ -55,7 +56,6 @@ _DRAFTS: Final[dict[str, type[Validator]]] = {
         Draft202012Validator,
     )
 }
-_LATEST: Final = str(Draft202012Validator.META_SCHEMA["$schema"])
 _HERE: Final = "urn:pytest-fractal:args-schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
@@ -115,25 +115,44 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     example='"sigma": {"type": "float"}',
 )
 def valid_schema(part: Part) -> Iterator[Finding]:
-    """Each schema is valid by the draft that it declares, else by 2020-12 and by 7.
+    """Each schema is valid by the draft that it declares.
 
-    Clients read the schema by either draft where it does not say which one it is.
+    Where it declares none, `args_schema_version` says by which one clients read it: draft 7
+    for `pydantic_v1`, else 2020-12; by both where that says nothing. A tuple as draft 7 has
+    it, `items` that are a list, is a warning in 2020-12: no server refuses it, and the web
+    client shows no form.
     """
     schema = schema_of(part)
+    if (depth := depth_of(schema)) > part.task.generation.deepest:
+        yield part.schema_finding(
+            expected=f"lists and objects in at most {part.task.generation.deepest} levels",
+            found=f"{depth} levels",
+            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot tell of "
+            "its tasks with this one among them",
+        )
+        return
     declared = schema.get("$schema")
-    drafts: list[type[Validator]] = [Draft202012Validator, Draft7Validator]
+    implied = implied_dialect(part.task.schema_version)
+    dialects = [implied] if implied else [DRAFT_2020, DRAFT_7]
     if declared is not None:
-        known = _declared(declared)
-        if known is None:
+        named = named_dialect(declared)
+        is_exact = isinstance(declared, str) and declared.removesuffix("#") == named
+        if not is_exact:
             yield part.schema_finding(
                 "$schema",
-                expected="the URI of a JSON Schema draft, such as "
+                expected=named
+                or "the URI of a JSON Schema draft, such as "
                 "https://json-schema.org/draft/2020-12/schema",
                 found=json.dumps(declared),
-                hint="write the URI of the draft, or remove $schema",
+                hint=f"write {named!r}, or remove $schema"
+                if named
+                else "write the URI of the draft, or remove $schema",
+                severity=Severity.WARNING if named else None,
             )
+        if named is None:
             return
-        drafts = [known]
+        dialects = [named]
+    drafts = [_DRAFTS[dialect] for dialect in dialects]
     seen = set()
     for draft in drafts:
         name = str(draft.META_SCHEMA.get("$schema")).rstrip("#")
@@ -154,6 +173,16 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 continue
             seen.add(keys)
             is_type = bool(keys) and keys[-1] == "type"
+            if keys[-1:] == ("items",) and isinstance(error.instance, list) and not declared:
+                yield part.schema_finding(
+                    *keys,
+                    expected="`prefixItems`, as draft 2020-12 has it",
+                    found="`items` that are a list, which is a tuple in draft 7",
+                    hint="generate the schema anew with pydantic 2, or rename `items` to "
+                    "`prefixItems`",
+                    severity=Severity.WARNING,
+                )
+                continue
             yield part.schema_finding(
                 *keys,
                 expected=_TYPES if is_type else f"what {name} allows here",
@@ -367,7 +396,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 "and generate the schema anew",
                 severity=Severity.ERROR,
             )
-    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
+    draft = _draft_of(part)
     registry, base = _registry(schema)
     for keys, inner in _subschemas(schema):
         if "default" not in inner:
@@ -454,7 +483,7 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
 def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | None:
     """The best reason why a command's schema refuses these arguments; None when it does not."""
     schema = part.schema
-    draft = _declared(schema.get("$schema")) or _DRAFTS[_LATEST]
+    draft = _draft_of(part)
     registry, base = _registry(schema)
     validator = draft({"$ref": base}, registry=registry)
     try:
@@ -464,9 +493,10 @@ def schema_error(part: Part, arguments: Mapping[str, Any]) -> ValidationError | 
         return None  # other rules tell what is wrong with such a schema
 
 
-def _declared(uri: object) -> type[Validator] | None:
-    """The validator of the draft with this URI; None when there is no such draft."""
-    return _DRAFTS.get(uri.rstrip("#")) if isinstance(uri, str) else None
+def _draft_of(part: Part) -> type[Validator]:
+    """The validator by which a command's schema is read."""
+    named = named_dialect(part.schema.get("$schema"))
+    return _DRAFTS[named or implied_dialect(part.task.schema_version) or DRAFT_2020]
 
 
 def schema_of(part: Part) -> Mapping[str, Any]:
@@ -478,8 +508,8 @@ def schema_of(part: Part) -> Mapping[str, Any]:
 
 def _registry(schema: Mapping[str, Any]) -> tuple[Registry[Any], str]:
     """What knows this schema and the parts of it, and fetches nothing; and the schema's URI."""
-    declared = schema.get("$schema")
-    specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
+    named = named_dialect(schema.get("$schema"))
+    specification = specification_with(named) if named else DRAFT202012
     root = specification.create_resource(schema)
     base = (root.id() or "").rstrip("#") or _HERE
     registry: Registry[Any] = Registry().with_resource(base, root)
