@@ -279,7 +279,11 @@ def test_a_file_below_the_package_is_an_executable(tmp_path: Path, executable: s
         ("sub/", "a folder"),
         ("/task.py", "absolute"),
         ("../demo/task.py", "leads out"),
-        ("sub/../task.py", "leads out"),
+        ("sub/../task.py", "goes up"),
+        ("sub/../sub/task.py", "goes up"),
+        ("no/../task.py", "leads out"),
+        ("sub/../../demo/task.py", "leads out"),
+        ("sub/../no.py", "leads out"),
         ("a b.py", "a blank"),
         ("task.py ", "a blank"),
         ("sub\\task.py", "a backslash"),
@@ -297,6 +301,18 @@ def test_anything_else_is_no_executable(tmp_path: Path, executable: str, said: s
     (finding,) = verdict.findings
     assert finding.pointer == "/task_list/0/executable"
     assert said in finding.found
+
+
+def test_a_way_up_within_the_package_is_a_warning(tmp_path: Path) -> None:
+    manifest = changed({"executable": "sub/../task.py"})
+    (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
+    assert (verdict.outcome, verdict.findings[0].hint) == ("warn", 'write "task.py"')
+
+
+def test_a_backslash_becomes_a_slash(tmp_path: Path) -> None:
+    manifest = changed({"executable": "sub\\task.py"})
+    (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
+    assert verdict.findings[0].hint == 'write it with /: "sub/task.py"'
 
 
 def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
@@ -476,9 +492,9 @@ def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) ->
         (changed({"meta": {"a": [{"b": "\udc00"}]}}), [("demo_task", "/task_list/0/meta/a/0/b")]),
         (changed({"meta": {"\0": 1}}), [("demo_task", "/task_list/0/meta")]),
         (changed(args_schema_version="\0"), [(None, "/args_schema_version")]),
-        (named("a" * 200), []),
-        (named("a" * 201), [("a" * 201, "/task_list/0/name")]),
-        (named("a" * 201, "b"), [("a" * 201, "/task_list/0/name")]),
+        (named("a" * 2500), []),
+        (named("a" * 2501), [("a" * 2501, "/task_list/0/name")]),
+        (named("a" * 2501, "b"), [("a" * 2501, "/task_list/0/name")]),
     ],
 )
 def test_text_can_be_stored(
@@ -486,6 +502,45 @@ def test_text_can_be_stored(
 ) -> None:
     wheel = make_wheel(tmp_path, manifest=manifest)
     assert [(task, at) for _, task, at in broken(wheel, "FR116")] == found
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("a" * 253, "pass"),
+        ("a" * 254, "fail"),
+        (f" {'a' * 253}\n", "pass"),
+        # Letters that take more bytes in lower case, and one that takes fewer.
+        ("İ" * 84 + "a", "pass"),
+        ("İ" * 84 + "aa", "fail"),
+        ("Ⱥ" * 84, "pass"),
+        ("Ⱥ" * 85, "fail"),
+        ("\u212a" * 253, "pass"),
+        ("\u212a" * 254, "fail"),
+    ],
+)
+def test_a_name_of_version_2_fits_into_that_of_a_folder(
+    tmp_path: Path, name: str, outcome: str
+) -> None:
+    manifest = {"manifest_version": "2", "task_list": [{"name": name}]}
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR116")
+    assert verdict.outcome == outcome
+
+
+def test_a_name_of_version_1_is_only_too_long_for_one_database(tmp_path: Path) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=named("a" * 2501)), "FR116")
+    assert verdict.outcome == "warn"
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_pydantics_own_name_breaks_the_server_of_version_1_only(
+    tmp_path: Path, version: str
+) -> None:
+    key = "__pydantic_self__"
+    manifest = {**changed({key: 1}, **{key: 1}), "manifest_version": version}
+    at = [at for code, _, at in broken(make_wheel(tmp_path, manifest=manifest), "FR106")]
+    mine = [one for one in at if one and one.endswith(key)]
+    assert mine == ([f"/{key}", f"/task_list/0/{key}"] if version == "1" else [])
 
 
 def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:

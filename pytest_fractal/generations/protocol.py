@@ -255,6 +255,9 @@ class Generation(Protocol):
     def slug(self, name: str) -> str:
         """What the server makes of a task's name where a name has to be simple."""
 
+    def name_fault(self, name: str) -> ModelFault | None:
+        """Why a name is too long for the server; None when it is not. It has no keys."""
+
     def identities(self, name: str) -> Mapping[str, str]:
         """What no two tasks may have alike: what it is called -> what this name gives."""
 

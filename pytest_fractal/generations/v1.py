@@ -149,12 +149,20 @@ class Version1:
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
         yield from faults_of(ManifestModel, manifest)
+        yield from _forbidden_key(manifest, ())
+        tasks = manifest.get("task_list")
+        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+            yield from _forbidden_key(task, ("task_list", index))
         yield from _coerced(manifest)
         yield from _blank(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """See `Generation`. Blank texts are refused, where they are given at all."""
         yield from faults_of(CustomTaskModel, entry)
+        yield from _forbidden_key(entry, ())
+        for key in ("version", "args_schema_version"):
+            if isinstance(entry, dict) and key in entry and entry[key] is None:
+                yield ModelFault((key,), f"a {key}, or no such key", "null", hint="remove it")
         for key in ("name", "command", "source", "version", "args_schema_version"):
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
@@ -327,6 +335,14 @@ class Version1:
         """
         return name.replace(" ", "_").lower().rstrip()
 
+    def name_fault(self, name: str) -> ModelFault | None:
+        """Of any length, but for PostgreSQL's index over the `source`, which ends with it."""
+        size = len(self.slug(name).encode(errors="replace"))
+        if size <= _LONGEST_SLUG:
+            return None
+        found = f"{size} bytes: a server on PostgreSQL cannot store the source that ends with it"
+        return ModelFault((), f"a name of at most {_LONGEST_SLUG} bytes", found, coerced=True)
+
     def identities(self, name: str) -> Mapping[str, str]:
         """The slug ends the `source`, which is unique in the server's database."""
         return {"slug": self.slug(name), "name": name.strip()}
@@ -350,8 +366,21 @@ def _problem_of_component(component: str) -> str:
     return ""
 
 
+_LONGEST_SLUG: Final = 2500
+"""An index takes rows of 2704 bytes, and the `source` has some more before the slug."""
+
 _LONGEST_COMPONENT: Final = 230
 """File names end at 255 bytes on all common file systems."""
+
+
+def _forbidden_key(value: Any, keys: tuple[str | int, ...]) -> Iterator[ModelFault]:
+    """What pydantic 1 calls the first argument of its models: no data may be called so."""
+    if isinstance(value, dict) and _SELF in value:
+        found = f"{_SELF!r}, which the server's library cannot take"
+        yield ModelFault((*keys, _SELF), f"no key {_SELF!r}", found, hint="rename or remove it")
+
+
+_SELF: Final = "__pydantic_self__"
 
 
 def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:

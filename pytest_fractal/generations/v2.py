@@ -386,6 +386,14 @@ class Version2:
         special = string.punctuation + string.whitespace
         return name.strip().lower().translate({ord(one): "_" for one in special})
 
+    def name_fault(self, name: str) -> ModelFault | None:
+        """A job's folder is called by the step's number and the slug (`task_subfolder_name`)."""
+        size = len(self.slug(name).encode(errors="replace"))
+        if size <= _LONGEST_SLUG:
+            return None
+        found = f"{size} bytes in lower case: no folder can be called so, and the job fails"
+        return ModelFault((), f"a name of at most {_LONGEST_SLUG} bytes in lower case", found)
+
     def identities(self, name: str) -> Mapping[str, str]:
         """Only the name: `T` and `t` are two tasks, and `T` and `T ` both become `T`."""
         return {"name": name.strip()}
@@ -397,6 +405,9 @@ class Version2:
 
 
 VERSION_2: Final = Version2()
+
+_LONGEST_SLUG: Final = 253
+"""File systems take 255 bytes, and the server writes `0_` before it."""
 
 _NOTHING_TO_COMPUTE: Final = RunBlocked(
     "a parallelization_list with an element at least",

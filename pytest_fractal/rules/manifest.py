@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Final
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.facts import (
@@ -21,7 +20,10 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import depth_of, texts_in
-from pytest_fractal.packaging_hints.backends import packaging_hint
+from pytest_fractal.packaging_hints.backends import (
+    packaging_hint,
+    packaging_hint_for_module,
+)
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -230,9 +232,12 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
-            if missing
-            else f"write {fault.expected}",
+            hint=fault.hint
+            or (
+                f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
+                if missing
+                else f"write {fault.expected}"
+            ),
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
         )
@@ -337,17 +342,18 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     fix="Give the path of the script relative to the package's folder, with `/`.",
     example='"executable": "my_tasks/task.py" for the file task.py in the folder my_tasks/.',
 )
-def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
+def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Finding]:
     """The executable is a relative path to a file of the wheel inside the package folder.
 
     The server joins the package's folder and this text into a command line: blanks and
     quotes split it, and a path that leads elsewhere is not part of the package. Of
-    generation 2, it also refuses the characters that mean something to a shell.
+    generation 2, it also refuses the characters that mean something to a shell. A `..` that
+    stays within the package is a warning: servers follow it.
     """
     text, wheel, package = part.executable, part.wheel, part.wheel.package
     path = PurePosixPath(text)
     inside = f"{package}/{path}"
-    found = json.dumps(text)
+    found, severity = json.dumps(text), None
     hint = "give the script's path relative to the package's folder"
     if not text.strip():
         found += ", which is empty"
@@ -356,10 +362,19 @@ def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
         character = "a blank" if bad[0].isspace() else words.get(bad[0], f"a {bad[0]}")
         found += f", which has {character}: this breaks the command line, or is refused in it"
         hint = "rename the file; best are letters, digits and underscores"
+        if bad[0] == "\\":
+            hint = f"write it with /: {json.dumps(text.replace(bad[0], '/'))}"
     elif path.is_absolute():
         found += ", which is an absolute path"
     elif ".." in path.parts:
-        found += ", which leads out of the package's folder by `..`"
+        direct = _without_dots(f"{package}/", path, wheel)
+        found += (
+            ", which leads out of the package's folder by `..`"
+            if direct is None
+            else f", which goes up by `..` to get to {direct}"
+        )
+        if direct is not None:
+            hint, severity = f"write {json.dumps(direct)}", Severity.WARNING
     elif inside in wheel.contents:
         return
     elif inside in wheel.folders or not path.parts:
@@ -367,24 +382,51 @@ def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
         hint = "name the script inside it"
     else:
         found += ", which is not in the wheel"
-        scripts = [
-            file.removeprefix(f"{package}/")
-            for file in wheel.contents
-            if file.startswith(f"{package}/") and file.endswith(".py")
-        ]
-        same_name = [file for file in scripts if PurePosixPath(file).name == path.name]
-        near = same_name or difflib.get_close_matches(text, scripts, 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else "see that the file is there, and that the build takes it along"
-        )
+        hint = _hint_to_pack(bundle, inside) or _hint_to_name(text, wheel)
     yield part.task.finding(
         part.keys.executable,
         expected=f"the path of a file below {package}/ in the wheel, such as tasks/my_task.py",
         found=found,
         hint=hint,
+        severity=severity,
     )
+
+
+def _without_dots(folder: str, path: PurePosixPath, wheel: Wheel) -> str | None:
+    """The path without its `..`, if it stays below the folder, and there is such a file."""
+    way: list[str] = []
+    for part in path.parts:
+        if part != "..":
+            way.append(part)
+        elif way and f"{folder}{'/'.join(way)}" in wheel.folders:
+            way.pop()
+        else:
+            return None
+    direct = "/".join(way)
+    return direct if f"{folder}{direct}" in wheel.contents else None
+
+
+def _hint_to_pack(bundle: Bundle, inside: str) -> str | None:
+    """The packaging lines for a script that lies in the source tree, and not in the wheel."""
+    for place in (inside, f"src/{inside}"):
+        if bundle.source is not None and (bundle.source / place).is_file():
+            hint = packaging_hint_for_module(bundle.source, PurePosixPath(place))
+            lost = f"{place} lies in the source tree, but the build leaves it out"
+            return f"{lost}. {hint.text}" if hint else f"{lost}: see which packages it takes along"
+    return None
+
+
+def _hint_to_name(text: str, wheel: Wheel) -> str:
+    scripts = [
+        file.removeprefix(f"{wheel.package}/")
+        for file in wheel.contents
+        if file.startswith(f"{wheel.package}/") and file.endswith(".py")
+    ]
+    name = PurePosixPath(text).name
+    same_name = [file for file in scripts if PurePosixPath(file).name == name]
+    if near := same_name or difflib.get_close_matches(text, scripts, 1):
+        return f"did you mean {near[0]!r}?"
+    return "see that the file is there, and that the build takes it along"
 
 
 @rule(
@@ -571,10 +613,11 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
     example='"name": "Convert\\u0000"',
 )
 def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
-    """No text holds a NUL or half a surrogate pair, and no name is over 200 characters.
+    """No text holds a NUL or half a surrogate pair, and no name is too long.
 
     JSON can spell them, a database and a file name cannot hold them: the collection
-    freezes, or a job with the task fails.
+    freezes, or a job with the task fails. In generation 2 a name is written in lower case
+    into that of a folder, and some letters take more bytes there.
     """
     for keys, text in texts_in(tasks.text.value):
         if bad := re.search("[\0\ud800-\udfff]", text):
@@ -586,23 +629,21 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                 hint=f"remove {code}",
                 task=tasks.task_of(keys),
             )
+    readers = [tasks.generation] if tasks.generation else GENERATIONS.values()
     for index, entry in enumerate(tasks.entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        size = len(name.encode(errors="replace")) if isinstance(name, str) else 0
-        if isinstance(name, str) and (len(name) > _LONGEST_NAME or size > _MOST_BYTES):
-            yield tasks.finding(
-                *tasks.way(index),
-                "name",
-                expected=f"a name of at most {_LONGEST_NAME} characters, and {_MOST_BYTES} bytes",
-                found=f"{len(name)} characters, {size} bytes",
-                hint="shorten the name, and tell the rest in docs_info",
-                task=tasks.slug(index),
-            )
-
-
-_LONGEST_NAME: Final = 200
-_MOST_BYTES: Final = 250
-"""A file system takes 255, and the server writes the number of the step before it."""
+        told = [reader.name_fault(name) for reader in readers] if isinstance(name, str) else []
+        for fault in told:
+            if fault is not None:
+                yield tasks.finding(
+                    *tasks.way(index),
+                    "name",
+                    expected=fault.expected,
+                    found=fault.found,
+                    hint="shorten the name, and tell the rest in docs_info",
+                    task=tasks.slug(index),
+                    severity=Severity.WARNING if fault.coerced else None,
+                )
 
 
 @rule(
