@@ -543,6 +543,48 @@ def test_pydantics_own_name_breaks_the_server_of_version_1_only(
     assert mine == ([f"/{key}", f"/task_list/0/{key}"] if version == "1" else [])
 
 
+def test_a_command_becomes_an_executable_in_one_finding(tmp_path: Path) -> None:
+    task = {"executable": MISSING, "command": "python3 demo/task.py", "source": "demo"}
+    wheel = make_wheel(tmp_path, manifest=changed(task))
+    ((found,), ()) = (verdict.findings for verdict in verdicts(wheel, "FR106", "FR107"))
+    assert found.pointer == "/task_list/0/command"
+    assert found.hint == (
+        'write "executable": "task.py" in its place, and remove \'source\': the server makes it'
+    )
+
+
+def test_a_source_alone_is_removed(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed({"source": "demo"}))
+    (verdict,) = verdicts(wheel, "FR107")
+    assert verdict.findings[0].hint == "remove 'source': the server makes it"
+
+
+NEW = {"executable": MISSING, "executable_non_parallel": "task.py"}
+
+
+@pytest.mark.parametrize(
+    ("version", "task", "expected"),
+    [
+        ("1", NEW, '"2"'),
+        (1, NEW, '"2"'),
+        ("2.0", NEW, '"2"'),
+        (MISSING, NEW, '"2"'),
+        ("2", {}, '"1"'),
+        ("1.0", {}, '"1"'),
+        ("3", {"executable": MISSING}, '"1" or "2"'),
+        ("3", {"executable_parallel": "task.py"}, '"1" or "2"'),
+    ],
+)
+def test_the_tasks_tell_which_version_is_meant(
+    tmp_path: Path, version: object, task: dict[str, Any], expected: str
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed(task, manifest_version=version))
+    judged = verdicts(wheel, "FR105", "FR106", "FR107", "FR201")
+    (found,) = (one for verdict in judged for one in verdict.findings)
+    assert (found.expected, found.hint) == (expected, f'write "manifest_version": {expected}')
+    assert found.severity is None
+
+
 def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:
     manifest = changed({"executable": MISSING, "docs_link": "x"})
     wheel = make_wheel(tmp_path, manifest=manifest)

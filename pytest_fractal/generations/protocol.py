@@ -135,6 +135,8 @@ class Generation(Protocol):
     """The manifest's keys that the server reads."""
     task_keys: frozenset[str]
     """A task's keys that the server reads."""
+    executable_keys: frozenset[str]
+    """A task's keys that name a script."""
     kind_key: str | None
     """The key by which a task itself says of which kind it is."""
     type_keys: tuple[str, ...]

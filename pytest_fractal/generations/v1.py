@@ -134,6 +134,7 @@ class Version1:
         ("--json={arguments}",),
         ("--args-json", "{arguments}", "--out-json", "{output}"),
     )
+    executable_keys = frozenset({"executable"})
     kind_key: str | None = None
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"

@@ -155,6 +155,7 @@ class Version2:
         ("-j", "{arguments}", "--metadata-out", "{output}"),
         ("--json", "{arguments}", "--metadata-out", "{output}"),
     )
+    executable_keys = frozenset(part.executable for part in _PARTS)
     kind_key: str | None = "type"
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"

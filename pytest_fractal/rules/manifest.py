@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.facts import (
@@ -18,7 +19,7 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.generations import GENERATIONS
+from pytest_fractal.generations import GENERATIONS, Generation
 from pytest_fractal.json_text import depth_of, texts_in
 from pytest_fractal.packaging_hints.backends import (
     packaging_hint,
@@ -194,18 +195,40 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     generation 2 refuses the number 2.
     """
     version = manifest.value.get("manifest_version")
-    if isinstance(version, str) and version in GENERATIONS:
+    by_fields = _generation_of_fields(manifest)
+    declared = GENERATIONS.get(version) if isinstance(version, str) else None
+    if declared is not None and by_fields in (None, declared):
         return
-    meant = GENERATIONS.get(str(version)) if type(version) is int else None
+    counted = GENERATIONS.get(str(version)) if type(version) is int else None
+    meant = by_fields or counted
     there = "manifest_version" in manifest.value
     known = json.dumps(meant.version) if meant else " or ".join(map(json.dumps, GENERATIONS))
     yield manifest.finding(
         "manifest_version",
         expected=known,
-        found=json.dumps(version) if there else "it is missing",
+        found=(json.dumps(version) if there else "it is missing")
+        + (
+            f", and the tasks have {_listed(by_fields.executable_keys)} as in version "
+            f"{by_fields.version}"
+            if by_fields
+            else ""
+        ),
         hint=f'write "manifest_version": {known}',
-        severity=Severity.WARNING if meant and meant.takes_integer_version else None,
+        severity=Severity.WARNING
+        if counted and counted.takes_integer_version and by_fields in (None, counted)
+        else None,
     )
+
+
+def _generation_of_fields(manifest: Manifest) -> Generation | None:
+    """The one version whose keys for scripts the tasks have; None where that tells nothing."""
+    keys = {key for entry in manifest.entries if isinstance(entry, dict) for key in entry}
+    fitting = [one for one in GENERATIONS.values() if keys & one.executable_keys]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return " or ".join(sorted(keys))
 
 
 @rule(
@@ -226,6 +249,19 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     """
     for fault in tasks.faults():
         task = tasks.task_of(fault.keys)
+        if (written := _command_for(tasks, fault.keys)) is not None:
+            entry, script = written
+            also = ", and remove 'source': the server makes it" if "source" in entry else ""
+            yield tasks.finding(
+                *fault.keys[:-1],
+                "command",
+                expected=f"'executable', the script's path below the package's folder, of the "
+                f"task {task!r}",
+                found=f"'command': {json.dumps(entry['command'])}",
+                hint=f'write "executable": {json.dumps(script)} in its place{also}',
+                task=task,
+            )
+            continue
         in_task = f" of the task {task!r}" if task else ""
         missing = fault.found == "it is missing" and bool(fault.keys)
         yield tasks.finding(
@@ -243,6 +279,23 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
         )
 
 
+def _command_for(
+    tasks: TaskList, keys: tuple[str | int, ...]
+) -> tuple[Mapping[str, Any], str] | None:
+    """An entry that has a command where a script is missing, and the script in it."""
+    if not keys or keys[-1] != "executable":
+        return None
+    index = next((one for one in range(len(tasks.entries)) if tasks.way(one) == keys[:-1]), None)
+    entry = tasks.entries[index] if index is not None else None
+    command = entry.get("command") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or "executable" in entry or not isinstance(command, str):
+        return None
+    words = command.split()
+    script = next((word for word in words if word.endswith(".py")), words[-1] if words else "")
+    folder = PurePosixPath(tasks.path).parent.name
+    return entry, script.removeprefix("./").removeprefix("src/").removeprefix(f"{folder}/")
+
+
 @rule(
     "FR107",
     "unknown-fields",
@@ -257,10 +310,14 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
 
     A misspelt key is not refused: what it should have set is just not set.
     """
+    told = {fault.keys for fault in tasks.faults()}
     for unknown in tasks.unknown_keys():
         key, known = str(unknown.keys[-1]), sorted(unknown.known)
+        as_command = _command_for(tasks, (*unknown.keys[:-1], "executable"))
+        if unknown.keys in told or (as_command and key in ("command", "source")):
+            continue  # FR106 says what to do with it
         free = [name for name in known if name not in unknown.there]
-        hint = f"remove {key!r}"
+        hint = f"remove {key!r}" + (": the server makes it" if key == "source" else "")
         if close := difflib.get_close_matches(key, free, 1, 0.7):
             hint = f"did you mean {close[0]!r}?"
         elif close := difflib.get_close_matches(key, known, 1, 0.7):
