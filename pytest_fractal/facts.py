@@ -387,10 +387,22 @@ class Part:
         """Whether its function is known to take arguments of any name."""
         return False
 
-    def schema_finding(self, *keys: str | int, expected: str, found: str, hint: str) -> Finding:
+    def schema_finding(
+        self,
+        *keys: str | int,
+        expected: str,
+        found: str,
+        hint: str,
+        severity: Severity | None = None,
+    ) -> Finding:
         """A finding at a place within its schema."""
         return self.task.finding(
-            self.keys.args_schema, *keys, expected=expected, found=found, hint=hint
+            self.keys.args_schema,
+            *keys,
+            expected=expected,
+            found=found,
+            hint=hint,
+            severity=severity,
         )
 
 

@@ -222,6 +222,20 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from value
 
 
+def depth_of(value: object) -> int:
+    """How many lists and objects of a JSON value lie within each other; 0 for a scalar."""
+    depth = 0
+    level = [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [
+            inner
+            for part in level
+            for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+    return depth
+
+
 class _Places(Mapping[Pointer, JsonPosition]):
     """Where the parts of a text stand that is known to be JSON, as Python's `json` takes it."""
 

@@ -26,8 +26,8 @@ from pytest_fractal.processes.commands import (
     make_unread,
     was_read,
 )
-from pytest_fractal.processes.tracebacks import read_crash
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.tracebacks import read_crash
 from pytest_fractal.report.model import CandidateReport
 
 Outcomes = tuple[str, str, str, str]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import Ran, Runner
 
+from pytest_fractal.generations import VERSION_1
+
 PAGE = """\
 import argparse
 import json
@@ -444,3 +446,23 @@ def test_a_script_for_a_description_is_told_what_to_write(runner: Runner) -> Non
     assert str(script) in described["command"]
     ran = runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR1,FR3")
     assert ran.status == 0, ran.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({}, []),
+        ({"version": None}, ["version"]),
+        ({"args_schema_version": None}, ["args_schema_version"]),
+        ({"version": "1", "args_schema": None, "docs_info": None, "docs_link": None}, []),
+        ({"version": ""}, ["version"]),
+        ({"__pydantic_self__": 1}, ["__pydantic_self__"]),
+        ({"self": 1}, []),
+    ],
+)
+def test_null_is_refused_where_the_server_refuses_it(
+    changes: dict[str, object], keys: list[str]
+) -> None:
+    """As `POST /api/v1/task/` of 1.4.10 answered."""
+    faults = VERSION_1.custom_faults({**entry("python3 task.py"), **changes})
+    assert [fault.keys for fault in faults] == [(key,) for key in keys]

@@ -22,7 +22,11 @@ from build import ProjectBuilder
 from uv import find_uv_bin
 
 from pytest_fractal.environments.indexes import installer_environment
-from pytest_fractal.packaging_hints.backends import Hint, packaging_hint
+from pytest_fractal.packaging_hints.backends import (
+    Hint,
+    packaging_hint,
+    packaging_hint_for_module,
+)
 
 NAME = "__FRACTAL_MANIFEST__.json"
 
@@ -737,3 +741,18 @@ def test_a_loss_without_a_visible_cause_says_what_the_backend_needs(
 @pytest.mark.parametrize("text", ["", "no toml [", SETUPTOOLS + "[tool]\nsetuptools = 1\n"])
 def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path, text: str) -> None:
     assert NAME in hint_for(tmp_path / "tree", toml(text)).text
+
+
+def test_a_module_that_hatchling_leaves_out_gets_the_lines(tmp_path: Path) -> None:
+    module = tmp_path / "my_tasks" / "tasks" / "blur.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    (tmp_path / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n\n'
+        '[project]\nname = "my-tasks"\nversion = "1"\n\n'
+        '[tool.hatch.build]\ninclude = ["my_tasks/*.py"]\n'
+    )
+    hint = packaging_hint_for_module(tmp_path, PurePosixPath("my_tasks/tasks/blur.py"))
+    assert hint is not None
+    assert "my_tasks/tasks/blur.py" in hint.text
+    assert "include" in hint.text

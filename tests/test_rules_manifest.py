@@ -279,7 +279,11 @@ def test_a_file_below_the_package_is_an_executable(tmp_path: Path, executable: s
         ("sub/", "a folder"),
         ("/task.py", "absolute"),
         ("../demo/task.py", "leads out"),
-        ("sub/../task.py", "leads out"),
+        ("sub/../task.py", "goes up"),
+        ("sub/../sub/task.py", "goes up"),
+        ("no/../task.py", "leads out"),
+        ("sub/../../demo/task.py", "leads out"),
+        ("sub/../no.py", "leads out"),
         ("a b.py", "a blank"),
         ("task.py ", "a blank"),
         ("sub\\task.py", "a backslash"),
@@ -297,6 +301,18 @@ def test_anything_else_is_no_executable(tmp_path: Path, executable: str, said: s
     (finding,) = verdict.findings
     assert finding.pointer == "/task_list/0/executable"
     assert said in finding.found
+
+
+def test_a_way_up_within_the_package_is_a_warning(tmp_path: Path) -> None:
+    manifest = changed({"executable": "sub/../task.py"})
+    (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
+    assert (verdict.outcome, verdict.findings[0].hint) == ("warn", 'write "task.py"')
+
+
+def test_a_backslash_becomes_a_slash(tmp_path: Path) -> None:
+    manifest = changed({"executable": "sub\\task.py"})
+    (verdict,) = verdicts(make_wheel(tmp_path, files=FILES, manifest=manifest), "FR110")
+    assert verdict.findings[0].hint == 'write it with /: "sub/task.py"'
 
 
 def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
@@ -323,15 +339,8 @@ NO_LEVELS: list[Any] = [None, "", "  ", 5, 0, True, False, ["well"], {}]
             ({"parallelization_level": level}, ["/meta/parallelization_level"], [])
             for level in NO_LEVELS
         ),
-        ({"cpus_per_task": 4, "mem": "4G", "time": "1:00", "extra_lines": ["#"]}, [], []),
-        (
-            {"cpus_per_task": "4", "mem": 4.5, "time": 60},
-            [],
-            ["/meta/cpus_per_task", "/meta/mem", "/meta/time"],
-        ),
-        ({"mem": True, "extra_lines": "#"}, [], ["/meta/mem", "/meta/extra_lines"]),
-        ({"extra_lines": ["#", 1]}, [], ["/meta/extra_lines"]),
-        ({"mem": None, "own": [1, {"any": None}]}, [], []),
+        ({"mem": 4.5, "extra_lines": "#"}, [], ["/meta/mem", "/meta/extra_lines"]),
+        ({"own": [1, {"any": None}]}, [], []),
     ],
 )
 def test_meta_is_an_object_with_a_level_that_is_text(
@@ -483,9 +492,9 @@ def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) ->
         (changed({"meta": {"a": [{"b": "\udc00"}]}}), [("demo_task", "/task_list/0/meta/a/0/b")]),
         (changed({"meta": {"\0": 1}}), [("demo_task", "/task_list/0/meta")]),
         (changed(args_schema_version="\0"), [(None, "/args_schema_version")]),
-        (named("a" * 200), []),
-        (named("a" * 201), [("a" * 201, "/task_list/0/name")]),
-        (named("a" * 201, "b"), [("a" * 201, "/task_list/0/name")]),
+        (named("a" * 2500), []),
+        (named("a" * 2501), [("a" * 2501, "/task_list/0/name")]),
+        (named("a" * 2501, "b"), [("a" * 2501, "/task_list/0/name")]),
     ],
 )
 def test_text_can_be_stored(
@@ -493,6 +502,87 @@ def test_text_can_be_stored(
 ) -> None:
     wheel = make_wheel(tmp_path, manifest=manifest)
     assert [(task, at) for _, task, at in broken(wheel, "FR116")] == found
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("a" * 253, "pass"),
+        ("a" * 254, "fail"),
+        (f" {'a' * 253}\n", "pass"),
+        # Letters that take more bytes in lower case, and one that takes fewer.
+        ("İ" * 84 + "a", "pass"),
+        ("İ" * 84 + "aa", "fail"),
+        ("Ⱥ" * 84, "pass"),
+        ("Ⱥ" * 85, "fail"),
+        ("\u212a" * 253, "pass"),
+        ("\u212a" * 254, "fail"),
+    ],
+)
+def test_a_name_of_version_2_fits_into_that_of_a_folder(
+    tmp_path: Path, name: str, outcome: str
+) -> None:
+    manifest = {"manifest_version": "2", "task_list": [{"name": name}]}
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR116")
+    assert verdict.outcome == outcome
+
+
+def test_a_name_of_version_1_is_only_too_long_for_one_database(tmp_path: Path) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=named("a" * 2501)), "FR116")
+    assert verdict.outcome == "warn"
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_pydantics_own_name_breaks_the_server_of_version_1_only(
+    tmp_path: Path, version: str
+) -> None:
+    key = "__pydantic_self__"
+    manifest = {**changed({key: 1}, **{key: 1}), "manifest_version": version}
+    at = [at for code, _, at in broken(make_wheel(tmp_path, manifest=manifest), "FR106")]
+    mine = [one for one in at if one and one.endswith(key)]
+    assert mine == ([f"/{key}", f"/task_list/0/{key}"] if version == "1" else [])
+
+
+def test_a_command_becomes_an_executable_in_one_finding(tmp_path: Path) -> None:
+    task = {"executable": MISSING, "command": "python3 demo/task.py", "source": "demo"}
+    wheel = make_wheel(tmp_path, manifest=changed(task))
+    ((found,), ()) = (verdict.findings for verdict in verdicts(wheel, "FR106", "FR107"))
+    assert found.pointer == "/task_list/0/command"
+    assert found.hint == (
+        'write "executable": "task.py" in its place, and remove \'source\': the server makes it'
+    )
+
+
+def test_a_source_alone_is_removed(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed({"source": "demo"}))
+    (verdict,) = verdicts(wheel, "FR107")
+    assert verdict.findings[0].hint == "remove 'source': the server makes it"
+
+
+NEW = {"executable": MISSING, "executable_non_parallel": "task.py"}
+
+
+@pytest.mark.parametrize(
+    ("version", "task", "expected"),
+    [
+        ("1", NEW, '"2"'),
+        (1, NEW, '"2"'),
+        ("2.0", NEW, '"2"'),
+        (MISSING, NEW, '"2"'),
+        ("2", {}, '"1"'),
+        ("1.0", {}, '"1"'),
+        ("3", {"executable": MISSING}, '"1" or "2"'),
+        ("3", {"executable_parallel": "task.py"}, '"1" or "2"'),
+    ],
+)
+def test_the_tasks_tell_which_version_is_meant(
+    tmp_path: Path, version: object, task: dict[str, Any], expected: str
+) -> None:
+    wheel = make_wheel(tmp_path, manifest=changed(task, manifest_version=version))
+    judged = verdicts(wheel, "FR105", "FR106", "FR107", "FR201")
+    (found,) = (one for verdict in judged for one in verdict.findings)
+    assert (found.expected, found.hint) == (expected, f'write "manifest_version": {expected}')
+    assert found.severity is None
 
 
 def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:

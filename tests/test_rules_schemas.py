@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from wheel_factory import broken, good_manifest, make_wheel, verdicts
 
+from pytest_fractal.verdicts import Outcome, Severity
+
 RESERVED: dict[str, Any] = {
     "input_paths": {"type": "array", "items": {"type": "string"}},
     "output_path": {"type": "string"},
@@ -76,8 +78,8 @@ def test_a_good_schema_passes_by_every_draft(tmp_path: Path, draft: str) -> None
         ),
         (schema({"a/b~": {"type": None}}), ["/properties/a~1b~0/type"]),
         (schema(definitions={"A": {"items": [1]}}), ["/definitions/A/items"]),
-        # By 2020-12 `items` is one schema; by 7 it may be a list.
-        (schema({"a": {"items": [{}]}}), ["/properties/a/items"]),
+        # By 7, which `pydantic_v1` stands for, `items` may be a list.
+        (schema({"a": {"items": [{}]}}), []),
         (schema({"a": {"items": [{}]}}, _schema=DRAFTS[2]), []),
         (schema({"a": {"minimum": 0, "exclusiveMinimum": True}}, _schema=DRAFTS[0]), []),
         (
@@ -100,6 +102,128 @@ def test_a_schema_is_valid_by_its_draft(
     tmp_path: Path, bad: dict[str, Any], pointers: list[str]
 ) -> None:
     assert sorted(found(tmp_path, bad, "FR202")) == [("FR202", at) for at in pointers]
+
+
+@pytest.mark.parametrize(
+    ("version", "schema_of_a", "severities"),
+    [
+        ("pydantic_v1", {"items": [{}]}, []),
+        ("pydantic_v2", {"items": [{}]}, [Severity.WARNING]),
+        ("fractal_schema_v1", {"items": [{}]}, [Severity.WARNING]),
+        ("own", {"items": [{}]}, [Severity.WARNING]),
+        ("pydantic_v1", {"prefixItems": 1}, []),
+        ("pydantic_v2", {"prefixItems": 1}, [None]),
+        ("own", {"prefixItems": 1}, [None]),
+        (None, {"type": "int"}, [None]),
+    ],
+)
+def test_without_a_declared_draft_the_version_of_the_schemas_tells_it(
+    tmp_path: Path, version: str | None, schema_of_a: dict[str, Any], severities: list[object]
+) -> None:
+    manifest = {**good_manifest(), "args_schema_version": version}
+    manifest["task_list"][0]["args_schema"] = schema({"a": schema_of_a})
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR202")
+    assert [found.severity for found in verdict.findings] == severities
+
+
+@pytest.mark.parametrize(
+    ("uri", "severities"),
+    [
+        ("http://json-schema.org/draft-07/schema#", []),
+        ("http://json-schema.org/draft-07/schema", []),
+        ("https://json-schema.org/draft-07/schema#", [Severity.WARNING]),
+        ("http://json-schema.org/draft/2020-12/schema", [Severity.WARNING]),
+        ("https://json-schema.org/draft/2020-12/schema#", []),
+        ("https://json-schema.org/draft/2025-12/schema", [None]),
+    ],
+)
+def test_a_draft_that_is_nearly_named_is_a_warning(
+    tmp_path: Path, uri: str, severities: list[object]
+) -> None:
+    manifest = good_manifest()
+    manifest["task_list"][0]["args_schema"] = schema({"a": {"default": 1}}, _schema=uri)
+    judged = verdicts(make_wheel(tmp_path, manifest=manifest), "FR202", "FR204", "FR207")
+    assert [one.severity for verdict in judged for one in verdict.findings] == severities
+
+
+def test_a_schema_is_no_deeper_than_the_server_can_tell(tmp_path: Path) -> None:
+    def outcome(levels: int) -> Outcome:
+        deep: Any = {}
+        for _ in range(levels - 4):
+            deep = [deep]
+        value = schema({"a": {"examples": deep}})
+        task = {
+            "name": "Demo task",
+            "executable_non_parallel": "task.py",
+            "args_schema_non_parallel": value,
+        }
+        manifest = {**good_manifest(), "manifest_version": "2", "task_list": [task]}
+        (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR202")
+        return verdict.outcome
+
+    assert outcome(255) is Outcome.PASS
+    assert outcome(256) is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("properties", "severities"),
+    [
+        ({"a": {"type": "integer", "default": 1}}, []),
+        # The server fills in what stands in the property itself, and is not null.
+        ({"a": {"type": "integer", "default": "1"}}, [Severity.ERROR]),
+        ({"a": {"enum": ["x"], "default": "y"}}, [Severity.ERROR]),
+        ({"a": {"type": "integer", "default": None}}, [None]),
+        ({"a": {"allOf": [{"type": "integer", "default": "1"}]}}, [None]),
+        ({"a": {"type": "object", "properties": {"b": {"type": "null", "default": 1}}}}, [None]),
+        # With one for what Fractal supplies it drops all arguments.
+        ({"metadata": {"type": "object", "default": {}}}, [Severity.ERROR]),
+        ({"metadata": {"type": "object", "default": None}}, [None]),
+        ({"input_paths": {"type": "array", "default": []}}, [Severity.ERROR]),
+    ],
+)
+def test_a_default_that_the_server_fills_in_is_an_error(
+    tmp_path: Path, properties: dict[str, Any], severities: list[object]
+) -> None:
+    manifest = good_manifest()
+    manifest["task_list"][0]["args_schema"] = schema(properties)
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR207")
+    assert [found.severity for found in verdict.findings] == severities
+
+
+def test_the_fix_of_a_null_within_a_default_names_its_place(tmp_path: Path) -> None:
+    size = {"type": "object", "properties": {"x": {"type": "integer"}}, "default": {"x": None}}
+    manifest = good_manifest()
+    manifest["task_list"][0]["args_schema"] = schema({"size": size})
+    ((found,),) = (v.findings for v in verdicts(make_wheel(tmp_path, manifest=manifest), "FR207"))
+    assert found.hint == "leave /x out of the default, or let its type be Optional"
+
+
+@pytest.mark.parametrize(
+    ("version", "value", "severity"),
+    [
+        ("1", True, None),
+        ("2", True, Severity.WARNING),
+        ("2", False, Severity.WARNING),
+        ("2", 1, None),
+    ],
+)
+def test_a_property_that_is_true_breaks_the_server_of_version_1_only(
+    tmp_path: Path, version: str, value: object, severity: object
+) -> None:
+    bad = schema({"a": value})
+    task = {
+        "1": {
+            "args_schema": bad,
+            "input_type": "Any",
+            "output_type": "Any",
+            "executable": "task.py",
+        },
+        "2": {"args_schema_non_parallel": bad, "executable_non_parallel": "task.py"},
+    }[version]
+    entry = {"name": "Demo task", **task}
+    manifest = {**good_manifest(), "manifest_version": version, "task_list": [entry]}
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR203")
+    assert [found.severity for found in verdict.findings] == [severity]
 
 
 @pytest.mark.parametrize(

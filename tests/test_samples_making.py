@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pytest_fractal.generations import VERSION_1, VERSION_2
 from pytest_fractal.samples.generated import make_arguments
 
 SCHEMAS: dict[str, Any] = {
@@ -299,3 +300,21 @@ BROKEN: list[dict[str, Any]] = [
 )
 def test_a_broken_schema_makes_something(schema: dict[str, Any]) -> None:
     assert isinstance(make_arguments(schema), dict)
+
+
+@pytest.mark.parametrize(
+    ("properties", "given", "handed_on"),
+    [
+        ({"a": {"default": 1}, "b": {}}, {}, {"a": 1}),
+        ({"a": {"default": 1}}, {"a": 2}, {"a": 2}),
+        ({"a": {"default": None}, "b": {"$ref": "#/$defs/B"}}, {"c": 3}, {"c": 3}),
+        ({"metadata": {"default": {}}, "a": {"default": 1}}, {"b": 2}, {}),
+        ({"metadata": {"default": None}}, {"b": 2}, {"b": 2}),
+    ],
+)
+def test_the_server_of_version_1_hands_defaults_on(
+    properties: dict[str, Any], given: dict[str, Any], handed_on: dict[str, Any]
+) -> None:
+    schema = {"properties": properties, "$defs": {"B": {"default": 1}}}
+    assert VERSION_1.as_handed_on(schema, given) == handed_on
+    assert VERSION_2.as_handed_on(schema, given) == given

@@ -21,6 +21,8 @@ class ModelFault:
     found: str
     coerced: bool = False
     """The server takes it all the same: it turns it into the right type, or drops it."""
+    hint: str = ""
+    """How to fix it, where that is more than to write what is expected."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ class Generation(Protocol):
     """The manifest's keys that the server reads."""
     task_keys: frozenset[str]
     """A task's keys that the server reads."""
+    executable_keys: frozenset[str]
+    """A task's keys that name a script."""
     kind_key: str | None
     """The key by which a task itself says of which kind it is."""
     type_keys: tuple[str, ...]
@@ -176,6 +180,8 @@ class Generation(Protocol):
 
     None where nothing is known of what it cannot draw.
     """
+    takes_boolean_schemas: bool
+    """Whether a property whose schema is `true` or `false` does no harm."""
     schema_tool: str
     """What generates the schemas from the tasks' functions."""
     runners: Mapping[str, str]
@@ -192,11 +198,14 @@ class Generation(Protocol):
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """Where a task outside any package is not what the server's model takes."""
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
-        """What the server cannot use in the object `meta`; the keys lead from there.
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
+        """What the server cannot use in the object `meta` of a part; the keys lead from there.
 
         One that counts only on a SLURM cluster is `coerced`.
         """
+
+    deepest: int
+    """How many lists and objects may lie within each other in `meta` or a schema."""
 
     def link_problem(self, link: str) -> str:
         """What is wrong with a `docs_link` by the server's model; empty when nothing is."""
@@ -232,6 +241,14 @@ class Generation(Protocol):
 
     reserved_shapes: Mapping[str, Mapping[str, Any]]
     """The least JSON Schema of each argument that Fractal supplies."""
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments that the server itself takes from a command's schema, as defaults."""
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The task's own arguments as the server hands them on, of those that a user gives."""
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
@@ -295,6 +312,9 @@ class Generation(Protocol):
 
     def slug(self, name: str) -> str:
         """What the server makes of a task's name where a name has to be simple."""
+
+    def name_fault(self, name: str) -> ModelFault | None:
+        """Why a name is too long for the server; None when it is not. It has no keys."""
 
     def identities(self, name: str) -> Mapping[str, str]:
         """What no two tasks may have alike: what it is called -> what this name gives."""

@@ -17,6 +17,13 @@ from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.links_v1 import problem_of_link
+from pytest_fractal.generations.meta_keys import (
+    ABOVE_ZERO,
+    AT_A_TIME,
+    SlurmReader,
+    slurm_faults,
+    whole_by_int,
+)
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -95,6 +102,16 @@ class CustomTaskModel(BaseModel):
 
 
 _COMPONENT: Final = "plate.zarr/B/03/0"
+_RESERVED: Final = frozenset({"input_paths", "output_path", "metadata", "component"})
+"""What a workflow's own arguments must not hold (`WorkflowTask.validate_args`)."""
+
+_SLURM: Final = SlurmReader(
+    whole=whole_by_int,
+    texts=("time", "gres", "constraint"),
+    turns_into_text=True,
+    batches_always=False,
+    checks_needs_gpu=False,
+)
 
 
 @dataclass(frozen=True)
@@ -122,10 +139,12 @@ class Version1:
         ("--json={arguments}",),
         ("--args-json", "{arguments}", "--out-json", "{output}"),
     )
+    executable_keys = frozenset({"executable"})
     kind_key: str | None = None
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None
+    takes_boolean_schemas = False
     schema_tool = "fractal_tasks_core.dev"
     runners: Mapping[str, str] = {"fractal-tasks-core": "fractal_tasks_core.tasks._utils"}
     bad_in_executables = r"[ \t\n\r'\"\\]"
@@ -148,12 +167,20 @@ class Version1:
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """See `Generation`."""
         yield from faults_of(ManifestModel, manifest)
+        yield from _forbidden_key(manifest, ())
+        tasks = manifest.get("task_list")
+        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+            yield from _forbidden_key(task, ("task_list", index))
         yield from _coerced(manifest)
         yield from _blank(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """See `Generation`. Blank texts are refused, where they are given at all."""
         yield from faults_of(CustomTaskModel, entry)
+        yield from _forbidden_key(entry, ())
+        for key in ("version", "args_schema_version"):
+            if isinstance(entry, dict) and key in entry and entry[key] is None:
+                yield ModelFault((key,), f"a {key}, or no such key", "null", hint="remove it")
         for key in ("name", "command", "source", "version", "args_schema_version"):
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
@@ -172,7 +199,10 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+    deepest = 900
+    """Seen to be taken; of a thousand the server's JSON reader says that it is too deep."""
+
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
         """See `Generation`. A level that is no text makes the job fail."""
         level = meta.get("parallelization_level")
         if "parallelization_level" in meta and not (isinstance(level, str) and level.strip()):
@@ -181,6 +211,16 @@ class Version1:
                 'a text such as "image", or no such key for a non-parallel task',
                 json.dumps(level),
             )
+        # The local runner reads it by its model, and runs so many components at a time.
+        at_a_time = meta.get(AT_A_TIME)
+        number = 1 if at_a_time is None else whole_by_int(at_a_time)
+        breaks = number is None or (part.is_parallel and number < 1)
+        if breaks:
+            does = "the job is done, and nothing has run" if number else "the job fails"
+            yield ModelFault((AT_A_TIME,), ABOVE_ZERO, f"{shown(at_a_time)}: {does}")
+        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+            if not (breaks and fault.keys == (AT_A_TIME,)):
+                yield fault
 
     def link_problem(self, link: str) -> str:
         """See `Generation`."""
@@ -233,6 +273,22 @@ class Version1:
         "component": {"type": "string"},
         "metadata": {"type": "object"},
     }
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The defaults of properties, but for null (`Task.default_args_from_args_schema`)."""
+        properties = schema.get("properties")
+        return {
+            name: value["default"]
+            for name, value in (properties.items() if isinstance(properties, dict) else ())
+            if isinstance(value, dict) and value.get("default") is not None
+        }
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """With what it fills in. With one that is reserved all are dropped, silently."""
+        filled = {**self.filled_in(schema), **arguments}
+        return {} if _RESERVED & filled.keys() else filled
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
@@ -364,6 +420,14 @@ class Version1:
         """
         return name.replace(" ", "_").lower().rstrip()
 
+    def name_fault(self, name: str) -> ModelFault | None:
+        """Of any length, but for PostgreSQL's index over the `source`, which ends with it."""
+        size = len(self.slug(name).encode(errors="replace"))
+        if size <= _LONGEST_SLUG:
+            return None
+        found = f"{size} bytes: a server on PostgreSQL cannot store the source that ends with it"
+        return ModelFault((), f"a name of at most {_LONGEST_SLUG} bytes", found, coerced=True)
+
     def identities(self, name: str) -> Mapping[str, str]:
         """The slug ends the `source`, which is unique in the server's database."""
         return {"slug": self.slug(name), "name": name.strip()}
@@ -399,8 +463,21 @@ def _problem_of_component(component: str) -> str:
     return ""
 
 
+_LONGEST_SLUG: Final = 2500
+"""An index takes rows of 2704 bytes, and the `source` has some more before the slug."""
+
 _LONGEST_COMPONENT: Final = 230
 """File names end at 255 bytes on all common file systems."""
+
+
+def _forbidden_key(value: Any, keys: tuple[str | int, ...]) -> Iterator[ModelFault]:
+    """What pydantic 1 calls the first argument of its models: no data may be called so."""
+    if isinstance(value, dict) and _SELF in value:
+        found = f"{_SELF!r}, which the server's library cannot take"
+        yield ModelFault((*keys, _SELF), f"no key {_SELF!r}", found, hint="rename or remove it")
+
+
+_SELF: Final = "__pydantic_self__"
 
 
 def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:

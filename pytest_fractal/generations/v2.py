@@ -18,6 +18,13 @@ from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import images
 from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.meta_keys import (
+    ABOVE_ZERO,
+    AT_A_TIME,
+    SlurmReader,
+    slurm_faults,
+    whole_by_model,
+)
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -84,6 +91,15 @@ _RESERVED: Final[Mapping[tuple[str, PartKeys], Reserved]] = {
 """What the server puts into the arguments files (`runner_functions`), and what the tasks' own
 tool refuses in a schema (fractal-task-tools 0.5.1, `FORBIDDEN_ARGUMENTS`)."""
 _NOTHING: Final = Reserved((), ())
+
+_SLURM: Final = SlurmReader(
+    whole=whole_by_model,
+    texts=("time", "gres", "gpus", "constraint", "nodelist", "exclude"),
+    turns_into_text=False,
+    batches_always=True,
+    checks_needs_gpu=True,
+    nodes_since="2.19.1",
+)
 
 
 class TaskModel(BaseModel):
@@ -156,10 +172,12 @@ class Version2:
         ("-j", "{arguments}", "--metadata-out", "{output}"),
         ("--json", "{arguments}", "--metadata-out", "{output}"),
     )
+    executable_keys = frozenset(part.executable for part in _PARTS)
     kind_key: str | None = "type"
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})
+    takes_boolean_schemas = True
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     runners: Mapping[str, str] = {"fractal-task-tools": "fractal_task_tools.task_wrapper"}
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
@@ -194,27 +212,22 @@ class Version2:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
         raise NotImplementedError
 
-    def meta_faults(self, meta: Mapping[str, Any]) -> Iterator[ModelFault]:
+    deepest = 255
+    """With more, the list of all tasks is an internal error, for everybody (pydantic)."""
+
+    def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
         """Keys are stripped, and refused if that leaves none, or twins (`valdict_keys`)."""
         yield from _key_faults(meta)
-        mem = meta.get("mem")
-        if isinstance(mem, str) and not re.fullmatch(r"\d+[MGT]?", mem):
-            yield ModelFault(
-                ("mem",),
-                "a whole number of MB, or a text such as 500M, 4G or 1T",
-                shown(mem),
-                coerced=True,
-            )
-        if meta.get("account") is not None:
-            yield ModelFault(
-                ("account",),
-                "no account, which each user's settings tell",
-                f"{shown(meta['account'])}, which ends every job on SLURM",
-                coerced=True,
-            )
-        gpu = meta.get("needs_gpu", False)
-        if not isinstance(gpu, bool) and str(gpu).lower() not in ("true", "false"):
-            yield ModelFault(("needs_gpu",), "true or false", shown(gpu), coerced=True)
+        at_a_time = meta.get(AT_A_TIME)
+        # The local runner divides by what stands here, as it is; `true` is 1 to Python.
+        is_count = isinstance(at_a_time, int) and at_a_time > 0
+        breaks = part.is_parallel and at_a_time is not None and not is_count
+        if breaks:
+            found = f"{shown(at_a_time)}: the runner divides by it, and the job fails"
+            yield ModelFault((AT_A_TIME,), ABOVE_ZERO, found)
+        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+            if not (breaks and fault.keys == (AT_A_TIME,)):
+                yield fault
 
     def link_problem(self, link: str) -> str:
         """By the `HttpUrl` of pydantic 2, which takes `http://localhost` too."""
@@ -291,6 +304,16 @@ class Version2:
         "zarr_dir": {"type": "string"},
         "init_args": {"type": "object"},
     }
+
+    def filled_in(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """None: it hands on what the user gives."""
+        return {}
+
+    def as_handed_on(
+        self, schema: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As they are."""
+        return arguments
 
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
@@ -436,6 +459,14 @@ class Version2:
         special = string.punctuation + string.whitespace
         return name.strip().lower().translate({ord(one): "_" for one in special})
 
+    def name_fault(self, name: str) -> ModelFault | None:
+        """A job's folder is called by the step's number and the slug (`task_subfolder_name`)."""
+        size = len(self.slug(name).encode(errors="replace"))
+        if size <= _LONGEST_SLUG:
+            return None
+        found = f"{size} bytes in lower case: no folder can be called so, and the job fails"
+        return ModelFault((), f"a name of at most {_LONGEST_SLUG} bytes in lower case", found)
+
     def identities(self, name: str) -> Mapping[str, str]:
         """Only the name: `T` and `t` are two tasks, and `T` and `T ` both become `T`."""
         return {"name": name.strip()}
@@ -447,6 +478,9 @@ class Version2:
 
 
 VERSION_2: Final = Version2()
+
+_LONGEST_SLUG: Final = 253
+"""File systems take 255 bytes, and the server writes `0_` before it."""
 
 _NOTHING_TO_COMPUTE: Final = RunBlocked(
     "a parallelization_list with an element at least",

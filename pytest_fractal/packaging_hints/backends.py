@@ -25,7 +25,20 @@ from pytest_fractal.packaging_hints.project_files import (
 )
 from pytest_fractal.packaging_hints.setuptools import keep_by_setuptools
 
-__all__ = ["Hint", "build_backend", "packaging_hint"]
+__all__ = ["Hint", "build_backend", "packaging_hint", "packaging_hint_for_module"]
+
+
+def packaging_hint_for_module(tree: Path, module: PurePosixPath) -> Hint | None:
+    """How to make the build backend pack a Python file; None where it is not known.
+
+    `tree` is the folder of the source, `module` the path of the file in it.
+    """
+    project = Project(tree, module)
+    name = _backend(project)
+    if name not in _BACKENDS or _BACKENDS[name] is keep_by_setuptools:
+        return None  # setuptools packs modules by the packages that it finds, not one by one
+    _BACKENDS[name](project)
+    return project.hint()
 
 
 def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:

@@ -1,4 +1,4 @@
-"""What the web client's form for arguments cannot draw, for FR209.
+"""What the tasks' own tool refuses in a schema, for FR209.
 
 Facts from fractal-task-tools 0.5.1, whose `validate_schema` refuses a schema at the first of
 these; here all of them are told, each under the code that it has there.
@@ -18,7 +18,7 @@ Keys = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class FormLimitation:
-    """One place of a schema that the form cannot draw."""
+    """One place of a schema that the tool refuses."""
 
     code: str
     """As the tasks' own tool numbers it, such as `E05`."""
@@ -28,8 +28,6 @@ class FormLimitation:
     found: str
     hint: str
     """How to write the argument's type instead, in Python."""
-    refused: bool = True
-    """Whether the tasks' own tool refuses it; else it only means to."""
 
 
 _NULL: Final = {"type": "null"}
@@ -46,7 +44,7 @@ _TAGGED: Final = (
 
 
 def form_limits(schema: Mapping[str, Any]) -> Iterator[FormLimitation]:
-    """All places that the form cannot draw, in the order of the schema.
+    """All places that the tool refuses, in the order of the schema.
 
     `schema` is a valid JSON Schema whose references resolve. What is described in
     `definitions` is looked at too, although the tool does not get that far.
@@ -64,7 +62,7 @@ def form_limits(schema: Mapping[str, Any]) -> Iterator[FormLimitation]:
 def _parts(
     schema: Any, keys: Keys, parent: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[Keys, Any, Mapping[str, Any] | None]]:
-    """Every subschema that the form draws, and the one whose `anyOf` holds it."""
+    """Every subschema that the tool looks at, and the one whose `anyOf` holds it."""
     yield keys, schema, parent
     if not isinstance(schema, dict):
         return
@@ -84,13 +82,6 @@ def _of_names(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation]
     name = schema.get("name")
     if isinstance(name, str) and name in _NAMES:
         yield FormLimitation("E01", (*keys, "name"), expected, f'"name": {json.dumps(name)}', hint)
-    properties = schema.get("properties")
-    for name in properties if isinstance(properties, dict) else ():
-        if name in _NAMES:
-            found = f"an argument called {name}"
-            yield FormLimitation(
-                "E01", (*keys, "properties", name), expected, found, hint, refused=False
-            )
 
 
 def _of_one(
@@ -243,6 +234,8 @@ def _untyped(keys: Keys, schema: Any) -> FormLimitation:
         hint = "generate the schema anew with pydantic 2, which writes tuples as `prefixItems`"
     elif isinstance(schema, dict) and ("allOf" in schema or "enum" in schema or "const" in schema):
         hint = "generate the schema anew with pydantic 2.10 or newer, which tells the type"
+    elif keys[-1:] == ("items",):
+        hint = f"say what the list holds, such as `{_name(keys)}: list[float]`"
     else:
         hint = f"give {_name(keys)} a type hint that is not `Any`: `{_name(keys)}: float`"
     return FormLimitation("E04", keys, f"one of {', '.join(_SHAPES)}", shown(schema), hint)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel, installed_path
@@ -20,9 +20,12 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.generations import GENERATIONS
-from pytest_fractal.json_text import FaultKind, shown, texts_in
-from pytest_fractal.packaging_hints.backends import packaging_hint
+from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.json_text import FaultKind, depth_of, shown, texts_in
+from pytest_fractal.packaging_hints.backends import (
+    packaging_hint,
+    packaging_hint_for_module,
+)
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -209,18 +212,40 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     generation 2 refuses the number 2.
     """
     version = manifest.value.get("manifest_version")
-    if isinstance(version, str) and version in GENERATIONS:
+    by_fields = _generation_of_fields(manifest)
+    declared = GENERATIONS.get(version) if isinstance(version, str) else None
+    if declared is not None and by_fields in (None, declared):
         return
-    meant = GENERATIONS.get(str(version)) if type(version) is int else None
+    counted = GENERATIONS.get(str(version)) if type(version) is int else None
+    meant = by_fields or counted
     there = "manifest_version" in manifest.value
     known = json.dumps(meant.version) if meant else " or ".join(map(json.dumps, GENERATIONS))
     yield manifest.finding(
         "manifest_version",
         expected=known,
-        found=shown(version) if there else "it is missing",
+        found=(shown(version) if there else "it is missing")
+        + (
+            f", and the tasks have {_listed(by_fields.executable_keys)} as in version "
+            f"{by_fields.version}"
+            if by_fields
+            else ""
+        ),
         hint=f'write "manifest_version": {known}',
-        severity=Severity.WARNING if meant and meant.takes_integer_version else None,
+        severity=Severity.WARNING
+        if counted and counted.takes_integer_version and by_fields in (None, counted)
+        else None,
     )
+
+
+def _generation_of_fields(manifest: Manifest) -> Generation | None:
+    """The one version whose keys for scripts the tasks have; None where that tells nothing."""
+    keys = {key for entry in manifest.entries if isinstance(entry, dict) for key in entry}
+    fitting = [one for one in GENERATIONS.values() if keys & one.executable_keys]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return " or ".join(sorted(keys))
 
 
 @rule(
@@ -241,18 +266,51 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
     """
     for fault in tasks.faults():
         task = tasks.task_of(fault.keys)
+        if (written := _command_for(tasks, fault.keys)) is not None:
+            entry, script = written
+            also = ", and remove 'source': the server makes it" if "source" in entry else ""
+            yield tasks.finding(
+                *fault.keys[:-1],
+                "command",
+                expected=f"'executable', the script's path below the package's folder, of the "
+                f"task {task!r}",
+                found=f"'command': {json.dumps(entry['command'])}",
+                hint=f'write "executable": {json.dumps(script)} in its place{also}',
+                task=task,
+            )
+            continue
         in_task = f" of the task {task!r}" if task else ""
         missing = fault.found == "it is missing" and bool(fault.keys)
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
-            if missing
-            else f"write {fault.expected}",
+            hint=fault.hint
+            or (
+                f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
+                if missing
+                else f"write {fault.expected}"
+            ),
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
         )
+
+
+def _command_for(
+    tasks: TaskList, keys: tuple[str | int, ...]
+) -> tuple[Mapping[str, Any], str] | None:
+    """An entry that has a command where a script is missing, and the script in it."""
+    if not keys or keys[-1] != "executable":
+        return None
+    index = next((one for one in range(len(tasks.entries)) if tasks.way(one) == keys[:-1]), None)
+    entry = tasks.entries[index] if index is not None else None
+    command = entry.get("command") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or "executable" in entry or not isinstance(command, str):
+        return None
+    words = command.split()
+    script = next((word for word in words if word.endswith(".py")), words[-1] if words else "")
+    folder = PurePosixPath(tasks.path).parent.name
+    return entry, script.removeprefix("./").removeprefix("src/").removeprefix(f"{folder}/")
 
 
 @rule(
@@ -269,10 +327,14 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
 
     A misspelt key is not refused: what it should have set is just not set.
     """
+    told = {fault.keys for fault in tasks.faults()}
     for unknown in tasks.unknown_keys():
         key, known = str(unknown.keys[-1]), sorted(unknown.known)
+        as_command = _command_for(tasks, (*unknown.keys[:-1], "executable"))
+        if unknown.keys in told or (as_command and key in ("command", "source")):
+            continue  # FR106 says what to do with it
         free = [name for name in known if name not in unknown.there]
-        hint = f"remove {key!r}"
+        hint = f"remove {key!r}" + (": the server makes it" if key == "source" else "")
         if close := difflib.get_close_matches(key, free, 1, 0.7):
             hint = f"did you mean {close[0]!r}?"
         elif close := difflib.get_close_matches(key, known, 1, 0.7):
@@ -354,17 +416,18 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
     fix="Give the path of the script relative to the package's folder, with `/`.",
     example='"executable": "my_tasks/task.py" for the file task.py in the folder my_tasks/.',
 )
-def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
+def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Finding]:
     """The executable is a relative path to a file of the wheel inside the package folder.
 
     The server joins the package's folder and this text into a command line: blanks and
     quotes split it, and a path that leads elsewhere is not part of the package. Of
-    generation 2, it also refuses the characters that mean something to a shell.
+    generation 2, it also refuses the characters that mean something to a shell. A `..` that
+    stays within the package is a warning: servers follow it.
     """
     text, wheel, package = part.executable, part.wheel, part.wheel.package
     path = PurePosixPath(text)
     inside = f"{package}/{path}"
-    found = json.dumps(text)
+    found, severity = json.dumps(text), None
     hint = "give the script's path relative to the package's folder"
     if not text.strip():
         found += ", which is empty"
@@ -373,10 +436,19 @@ def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
         character = "a blank" if bad[0].isspace() else words.get(bad[0], f"a {bad[0]}")
         found += f", which has {character}: this breaks the command line, or is refused in it"
         hint = "rename the file; best are letters, digits and underscores"
+        if bad[0] == "\\":
+            hint = f"write it with /: {json.dumps(text.replace(bad[0], '/'))}"
     elif path.is_absolute():
         found += ", which is an absolute path"
     elif ".." in path.parts:
-        found += ", which leads out of the package's folder by `..`"
+        direct = _without_dots(f"{package}/", path, wheel)
+        found += (
+            ", which leads out of the package's folder by `..`"
+            if direct is None
+            else f", which goes up by `..` to get to {direct}"
+        )
+        if direct is not None:
+            hint, severity = f"write {json.dumps(direct)}", Severity.WARNING
     elif inside in wheel.contents:
         return
     elif inside in wheel.folders or not path.parts:
@@ -384,36 +456,51 @@ def executables_in_package(part: PackagedPart) -> Iterator[Finding]:
         hint = "name the script inside it"
     else:
         found += ", which is not in the wheel"
-        scripts = [
-            file.removeprefix(f"{package}/")
-            for file in wheel.contents
-            if file.startswith(f"{package}/") and file.endswith(".py")
-        ]
-        same_name = [file for file in scripts if PurePosixPath(file).name == path.name]
-        near = same_name or difflib.get_close_matches(text, scripts, 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else "see that the file is there, and that the build takes it along"
-        )
+        hint = _hint_to_pack(bundle, inside) or _hint_to_name(text, wheel)
     yield part.task.finding(
         part.keys.executable,
         expected=f"the path of a file below {package}/ in the wheel, such as tasks/my_task.py",
         found=found,
         hint=hint,
+        severity=severity,
     )
 
 
-_SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
-    "cpus_per_task": ("a whole number", (int,)),
-    "mem": ("a whole number of MB, or a string such as 4G", (int, str)),
-    "time": ("a string such as 01:00:00", (str,)),
-    "gres": ("a string", (str,)),
-    "partition": ("a string", (str,)),
-    "constraint": ("a string", (str,)),
-    "account": ("a string", (str,)),
-    "extra_lines": ("a list of strings", (list,)),
-}
+def _without_dots(folder: str, path: PurePosixPath, wheel: Wheel) -> str | None:
+    """The path without its `..`, if it stays below the folder, and there is such a file."""
+    way: list[str] = []
+    for part in path.parts:
+        if part != "..":
+            way.append(part)
+        elif way and f"{folder}{'/'.join(way)}" in wheel.folders:
+            way.pop()
+        else:
+            return None
+    direct = "/".join(way)
+    return direct if f"{folder}{direct}" in wheel.contents else None
+
+
+def _hint_to_pack(bundle: Bundle, inside: str) -> str | None:
+    """The packaging lines for a script that lies in the source tree, and not in the wheel."""
+    for place in (inside, f"src/{inside}"):
+        if bundle.source is not None and (bundle.source / place).is_file():
+            hint = packaging_hint_for_module(bundle.source, PurePosixPath(place))
+            lost = f"{place} lies in the source tree, but the build leaves it out"
+            return f"{lost}. {hint.text}" if hint else f"{lost}: see which packages it takes along"
+    return None
+
+
+def _hint_to_name(text: str, wheel: Wheel) -> str:
+    scripts = [
+        file.removeprefix(f"{wheel.package}/")
+        for file in wheel.contents
+        if file.startswith(f"{wheel.package}/") and file.endswith(".py")
+    ]
+    name = PurePosixPath(text).name
+    same_name = [file for file in scripts if PurePosixPath(file).name == name]
+    if near := same_name or difflib.get_close_matches(text, scripts, 1):
+        return f"did you mean {near[0]!r}?"
+    return "see that the file is there, and that the build takes it along"
 
 
 @rule(
@@ -421,15 +508,17 @@ _SLURM: Final[dict[str, tuple[str, tuple[type, ...]]]] = {
     "valid-meta",
     needs=("FR106",),
     cite=(Source.META, Source.SERVER_1, Source.SERVER_2),
-    fix="Make `meta` an object; leave `parallelization_level` out for non-parallel tasks.",
+    fix="Make `meta` an object, and give each key that the finding names a value of its type.",
     example='"meta": null',
 )
 def meta(part: Part) -> Iterator[Finding]:
-    """`meta` is an object, and its `parallelization_level` a text or absent.
+    """`meta` is an object, and what the server's runners read in it is of use to them.
 
     In generation 1, with `meta` null the server collects the task, and each job with it
     stays "submitted" for ever; a level that is no text makes the job fail when it runs. In
-    generation 2 all but objects are refused.
+    generation 2 all but objects are refused. A `parallel_tasks_per_job` that is no whole
+    number above 0 makes jobs fail, or end without having run anything. What only a SLURM
+    cluster reads is a warning.
     """
     task, key = part.task, part.keys.meta
     if key not in task.entry:
@@ -443,29 +532,27 @@ def meta(part: Part) -> Iterator[Finding]:
             hint=f'write "{key}": {{}}, or leave it out',
         )
         return
-    for fault in task.generation.meta_faults(value):
+    if (depth := depth_of(value)) > task.generation.deepest:
+        yield task.finding(
+            key,
+            expected=f"lists and objects in at most {task.generation.deepest} levels",
+            found=f"{depth} levels",
+            hint="nest less: the server cannot tell of its tasks with this one among them",
+        )
+    for fault in task.generation.meta_faults(value, part.keys):
         yield task.finding(
             key,
             *fault.keys,
             expected=fault.expected,
             found=fault.found,
-            hint=f"write {fault.expected}",
+            hint=fault.hint or _to_write(fault.expected),
             severity=Severity.WARNING if fault.coerced else None,
         )
-    for name, (expected, types) in _SLURM.items():
-        given = value.get(name)
-        right = isinstance(given, types) and not isinstance(given, bool)
-        if isinstance(given, list):
-            right = right and all(isinstance(line, str) for line in given)
-        if given is not None and not right:
-            yield task.finding(
-                key,
-                name,
-                expected=expected,
-                found=shown(given),
-                hint=f"write {expected}, as SLURM needs it",
-                severity=Severity.WARNING,
-            )
+
+
+def _to_write(expected: str) -> str:
+    """The fix that is to write what is expected, or to remove what should not be there."""
+    return "remove it" if expected.startswith("no ") else f"write {expected}"
 
 
 @rule(
@@ -600,10 +687,11 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
     example='"name": "Convert\\u0000"',
 )
 def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
-    """No text holds a NUL or half a surrogate pair, and no name is over 200 characters.
+    """No text holds a NUL or half a surrogate pair, and no name is too long.
 
     JSON can spell them, a database and a file name cannot hold them: the collection
-    freezes, or a job with the task fails.
+    freezes, or a job with the task fails. In generation 2 a name is written in lower case
+    into that of a folder, and some letters take more bytes there.
     """
     for keys, text in texts_in(tasks.text.value):
         if bad := re.search("[\0\ud800-\udfff]", text):
@@ -615,23 +703,21 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                 hint=f"remove {code}",
                 task=tasks.task_of(keys),
             )
+    readers = [tasks.generation] if tasks.generation else GENERATIONS.values()
     for index, entry in enumerate(tasks.entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        size = len(name.encode(errors="replace")) if isinstance(name, str) else 0
-        if isinstance(name, str) and (len(name) > _LONGEST_NAME or size > _MOST_BYTES):
-            yield tasks.finding(
-                *tasks.way(index),
-                "name",
-                expected=f"a name of at most {_LONGEST_NAME} characters, and {_MOST_BYTES} bytes",
-                found=f"{len(name)} characters, {size} bytes",
-                hint="shorten the name, and tell the rest in docs_info",
-                task=tasks.slug(index),
-            )
-
-
-_LONGEST_NAME: Final = 200
-_MOST_BYTES: Final = 250
-"""A file system takes 255, and the server writes the number of the step before it."""
+        told = [reader.name_fault(name) for reader in readers] if isinstance(name, str) else []
+        for fault in told:
+            if fault is not None:
+                yield tasks.finding(
+                    *tasks.way(index),
+                    "name",
+                    expected=fault.expected,
+                    found=fault.found,
+                    hint="shorten the name, and tell the rest in docs_info",
+                    task=tasks.slug(index),
+                    severity=Severity.WARNING if fault.coerced else None,
+                )
 
 
 @rule(

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
-from pytest_fractal.json_text import pointer, shown
+from pytest_fractal.json_text import depth_of, pointer, shown
+from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.schema_checks.client import (
-    DRAFTS,
-    LATEST,
     OverLimit,
     lost_references,
     refusal,
@@ -25,7 +24,6 @@ from pytest_fractal.signatures.task_function import Signature, Unreadable
 from pytest_fractal.verdicts import Finding, Severity
 
 T = TypeVar("T")
-_FALLBACK: Final = "http://json-schema.org/draft-07/schema"
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
 
 
@@ -84,27 +82,45 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     example='"sigma": {"type": "float"}',
 )
 def valid_schema(part: Part) -> Iterator[Finding]:
-    """Each schema is valid by the draft that it declares, else by 2020-12 and by 7.
+    """Each schema is valid by the draft that it declares.
 
-    Clients read the schema by either draft where it does not say which one it is.
+    Where it declares none, `args_schema_version` says by which one clients read it: draft 7
+    for `pydantic_v1`, else 2020-12; by both where that says nothing. A tuple as draft 7 has
+    it, `items` that are a list, is a warning in 2020-12: no server refuses it, and the web
+    client shows no form.
     """
     schema = schema_of(part)
+    if (depth := depth_of(schema)) > part.task.generation.deepest:
+        yield part.schema_finding(
+            expected=f"lists and objects in at most {part.task.generation.deepest} levels",
+            found=f"{depth} levels",
+            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot tell of "
+            "its tasks with this one among them",
+        )
+        return
     declared = schema.get("$schema")
-    drafts = [LATEST, _FALLBACK]
+    implied = implied_dialect(part.task.schema_version)
+    dialects = [implied] if implied else [DRAFT_2020, DRAFT_7]
     if declared is not None:
-        draft = declared.rstrip("#") if isinstance(declared, str) else None
-        if draft not in DRAFTS:
+        named = named_dialect(declared)
+        is_exact = isinstance(declared, str) and declared.removesuffix("#") == named
+        if not is_exact:
             yield part.schema_finding(
                 "$schema",
-                expected="the URI of a JSON Schema draft, such as "
+                expected=named
+                or "the URI of a JSON Schema draft, such as "
                 "https://json-schema.org/draft/2020-12/schema",
                 found=shown(declared),
-                hint="write the URI of the draft, or remove $schema",
+                hint=f"write {named!r}, or remove $schema"
+                if named
+                else "write the URI of the draft, or remove $schema",
+                severity=Severity.WARNING if named else None,
             )
+        if named is None:
             return
-        drafts = [draft]
+        dialects = [named]
     seen = set()
-    for draft in drafts:
+    for draft in dialects:
         faults = _checked(schema_faults, schema, draft)
         if faults is None:
             yield part.schema_finding(
@@ -118,6 +134,16 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 continue
             seen.add(keys)
             is_type = bool(keys) and keys[-1] == "type"
+            if keys[-1:] == ("items",) and isinstance(_at(schema, keys), list) and not declared:
+                yield part.schema_finding(
+                    *keys,
+                    expected="`prefixItems`, as draft 2020-12 has it",
+                    found="`items` that are a list, which is a tuple in draft 7",
+                    hint="generate the schema anew with pydantic 2, or rename `items` to "
+                    "`prefixItems`",
+                    severity=Severity.WARNING,
+                )
+                continue
             yield part.schema_finding(
                 *keys,
                 expected=_TYPES if is_type else f"what {draft} allows here",
@@ -143,7 +169,8 @@ def object_schema(part: Part) -> Iterator[Finding]:
 
     The web client draws its form from the properties. The server collects anything else,
     and that of generation 1 answers with an internal error when the task is added to a
-    workflow.
+    workflow. That of generation 2 does not look into the schema: there a property `true` is
+    a warning.
     """
     schema = schema_of(part)
     if schema.get("type") != "object":
@@ -170,6 +197,10 @@ def object_schema(part: Part) -> Iterator[Finding]:
                 expected="a schema that is an object",
                 found=shown(value),
                 hint='write {} for "anything"' if value is True else "write an object",
+                # Schemas they are, all the same.
+                severity=Severity.WARNING
+                if isinstance(value, bool) and part.task.generation.takes_boolean_schemas
+                else None,
             )
 
 
@@ -187,7 +218,7 @@ def local_references(part: Part) -> Iterator[Finding]:
     Nothing is ever fetched: neither by the server nor by this tool.
     """
     schema = schema_of(part)
-    for keys, is_remote in _checked(lost_references, schema):
+    for keys, is_remote in _checked(lost_references, _read_by_clients(part)):
         yield part.schema_finding(
             *keys,
             "$ref",
@@ -321,7 +352,8 @@ def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:
     left = {name: value for name, value in arguments.items() if name in part.schema["properties"]}
     refused: set[str] = set()
     # What is not there is refused too, and first.
-    lenient = {key: value for key, value in part.schema.items() if key != "required"}
+    schema = _read_by_clients(part)
+    lenient = {key: value for key, value in schema.items() if key != "required"}
     while left and (refusing := _checked(refusal, lenient, left)) is not None:
         name = str(next(iter(refusing.keys), ""))
         if name not in left:
@@ -336,17 +368,34 @@ def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:
     "defaults-valid",
     severity=Severity.WARNING,
     needs=("FR202", "FR204"),
-    cite=("none: a form that is sent as it comes should be accepted",),
+    cite=(f"{Source.SERVER_1}; else none: a form that is sent as it comes should be accepted",),
     fix="Correct the default, or the schema that it breaks.",
     example='"level": {"type": "integer", "default": null}',
 )
 def defaults_valid(part: Part) -> Iterator[Finding]:
-    """Each `default` is valid under its own subschema.
+    """Each `default` is valid under its own subschema, and no reserved argument has one.
 
-    The web client fills the default in; the user who leaves it there is refused.
+    The web client fills the default in; the user who leaves it there is refused. In
+    generation 1 so does the server, for every task that is added to a workflow, and a wrong
+    default is an error. One for an argument that Fractal supplies makes it drop all
+    arguments of the task, without a word.
     """
     schema = schema_of(part)
-    for keys, refused in _checked(refused_defaults, schema):
+    filled_in = part.task.generation.filled_in(schema)
+    for name in part.reserved.all:
+        if name in filled_in:
+            yield part.schema_finding(
+                "properties",
+                name,
+                "default",
+                expected=f"no default for {name!r}, which Fractal supplies",
+                found=f"{shown(filled_in[name])}, with which the server drops all "
+                "arguments that users give",
+                hint=f"remove it: write the parameter {name!r} of the function without a default, "
+                "and generate the schema anew",
+                severity=Severity.ERROR,
+            )
+    for keys, refused in _checked(refused_defaults, _read_by_clients(part)):
         at = pointer(*refused.keys)
         yield part.schema_finding(
             *keys,
@@ -355,8 +404,20 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             found=f"{shown(_at(schema, (*keys, 'default')))}, where {f'{at}: ' if at else ''}"
             f"{shown(refused.instance)} is refused by {refused.keyword!r}: "
             f"{shown(refused.allowed)}",
-            hint="correct the default in the function, or the type of the argument",
+            hint=_without_null(at)
+            if refused.instance is None
+            else "correct the default in the function, or the type of the argument",
+            severity=Severity.ERROR
+            if keys[:1] == ("properties",) and len(keys) == 2 and keys[1] in filled_in
+            else None,
         )
+
+
+def _without_null(at: str) -> str:
+    """The fix for a null in a default, there or at a place within it."""
+    if at:
+        return f"leave {at} out of the default, or let its type be Optional"
+    return "leave the default out, or let the argument's type be Optional"
 
 
 @rule(
@@ -382,7 +443,7 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
     refusals = [
         (part, refused)
         for part, arguments in judged
-        if (refused := _checked(refusal, part.schema, arguments)) is not None
+        if (refused := _checked(refusal, _read_by_clients(part), arguments)) is not None
     ]
     if sample.expect == "failure":
         yield Note(
@@ -423,6 +484,13 @@ def _at(schema: Any, keys: tuple[str | int, ...]) -> Any:
     for key in keys:
         schema = schema[key]
     return schema
+
+
+def _read_by_clients(part: Part) -> Mapping[str, Any]:
+    """A command's schema, in the dialect by which clients read it."""
+    named = named_dialect(part.schema.get("$schema"))
+    dialect = named or implied_dialect(part.task.schema_version) or DRAFT_2020
+    return {**part.schema, "$schema": dialect}
 
 
 def schema_of(part: Part) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_fractal.facts import Part
+from pytest_fractal.rules.dialects import DRAFT_7, implied_dialect
+from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 from pytest_fractal.rules.registry import NotApplicable, Source, rule
 from pytest_fractal.rules.schemas import schema_of
@@ -16,29 +18,39 @@ from pytest_fractal.verdicts import Finding, Severity
     "web-form",
     severity=Severity.WARNING,
     needs=("FR202", "FR203", "FR204"),
-    cite=(f"{Source.TOOLS}, the restrictions E01-E22 of its validate_schema",),
+    cite=(
+        "fractal-web 1.29.6, its `FormManager`",
+        f"{Source.TOOLS}, the restrictions E01-E22 of its validate_schema",
+    ),
     fix="Change the type hint as the finding says, and generate the schema anew.",
-    example='"invert": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": null}',
+    example='"level": {"anyOf": [{"type": "integer"}, {"type": "string"}]}',
 )
 def web_form(part: Part) -> Iterator[Finding]:
     """The web client can draw a form for the arguments.
 
-    JSON Schema can say more than the form of Fractal's web client can ask for. Where
-    `args_schema_version` is `fractal_schema_v1` the tasks' own tool, fractal-task-tools,
-    refuses such a schema, and it is an error here too; for older schemas a warning.
+    JSON Schema can say more than the form of Fractal's web client can ask for: it shows an
+    error in the place of an argument, or no form at all. Where `args_schema_version` is
+    `fractal_schema_v1`, the tasks' own tool, fractal-task-tools, refuses to make some more
+    schemas, and that is an error.
     """
-    task = part.task
+    task, schema = part.task, schema_of(part)
     versions = task.generation.form_schema_versions
     if versions is None:
         raise NotApplicable("of the form for schemas of this generation no limit is known")
-    strict = task.schema_version in versions
-    for limit in form_limits(schema_of(part)):
+    refused = set()
+    for limit in form_limits(schema) if task.schema_version in versions else ():
+        refused.add(limit.keys)
         again = "" if "anew" in limit.hint else "; then generate the schema anew"
-        yield task.finding(
-            part.keys.args_schema,
+        yield part.schema_finding(
             *limit.keys,
             expected=limit.expected,
-            found=f"{limit.found} ({limit.code})",
+            found=f"{limit.found}: fractal-task-tools refuses it ({limit.code})",
             hint=limit.hint + again,
-            severity=Severity.ERROR if strict and limit.refused else Severity.WARNING,
+            severity=Severity.ERROR,
         )
+    is_draft_7 = implied_dialect(task.schema_version) == DRAFT_7
+    for place in undrawn(schema, part.reserved.all, is_draft_7=is_draft_7):
+        if place.keys not in refused:
+            yield part.schema_finding(
+                *place.keys, expected=place.expected, found=place.found, hint=place.hint
+            )

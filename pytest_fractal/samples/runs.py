@@ -143,7 +143,10 @@ def run_sample(
     task, places = sample.task, sample.places(folder)
     for name in (".", *task.generation.sample_folders):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    args = {part.keys: placed(sample.args_of(part), places) for part in task.run_parts}
+    args = {
+        part.keys: task.generation.as_handed_on(part.schema, placed(sample.args_of(part), places))
+        for part in task.run_parts
+    }
     parts = {part.keys: part for part in task.run_parts}
     executions: list[Execution] = []
 

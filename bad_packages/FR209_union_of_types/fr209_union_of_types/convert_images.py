@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fr209_nullable_boolean.command import run_fractal_task
+from fr209_union_of_types.command import run_fractal_task
 
 
-def convert_images(*, zarr_dir, plate, invert=None):
+def convert_images(*, zarr_dir, plate, level=0):
     """Convert images to OME-Zarr."""
     image = Path(zarr_dir, f"{plate}.zarr", "B", "03", "0")
     image.mkdir(parents=True, exist_ok=True)
