@@ -27,11 +27,11 @@ from pytest_fractal.files import read_regular
 
 Pointer = str
 
-MOST_LEVELS: Final = 255
-"""How deep manifests and samples may be nested.
+MOST_LEVELS: Final = 300
+"""How deep manifests and samples may be nested as a whole.
 
-fractal-server's own limit: from there on pydantic refuses to write a value as JSON
-("Maximum serialization depth exceeded"), and the list of tasks answers with an error.
+Of one field of a task the servers themselves take fewer levels (`Generation.deepest`); no
+manifest that they take has as many as this around it.
 """
 MOST_BYTES: Final = 64 * 1024 * 1024
 """How large a manifest or a sample may be: a thousand times the largest that is known."""
