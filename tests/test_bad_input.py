@@ -54,6 +54,34 @@ def test_a_wheel_that_cannot_be_read(runner: Runner, spoil: Callable[[Path], Non
     refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), "not a readable wheel")
 
 
+def a_pipe(wheel: Path) -> None:
+    wheel.unlink()
+    os.mkfifo(wheel)
+
+
+def a_folder(wheel: Path) -> None:
+    wheel.unlink()
+    wheel.mkdir()
+
+
+def a_link_to_nothing(wheel: Path) -> None:
+    wheel.unlink()
+    wheel.symlink_to("nothing.whl")
+
+
+def a_link_to_itself(wheel: Path) -> None:
+    wheel.unlink()
+    wheel.symlink_to(wheel.name)
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_folder, a_link_to_nothing, a_link_to_itself])
+def test_what_is_called_a_wheel_and_is_no_file(
+    runner: Runner, make: Callable[[Path], None]
+) -> None:
+    make(make_wheel(runner.folder))
+    refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), WHEEL)
+
+
 def refused(ran: Ran, *words: str) -> None:
     """Assert status 4, one sentence with these words, and nothing left behind."""
     assert ran.status == 4, ran.text
@@ -221,7 +249,7 @@ def test_a_python_above_requires_python_is_refused_as_the_server_does(
     make_wheel(pytester.path, extra_metadata="Requires-Python: >=3,<3.4\n")
     result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", "--fractal-select=FR002")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Requires-Python: <3.4,>=3; pip refuses to install it*"])
+    result.stdout.fnmatch_lines(["*tested-tasks requires Python <3.4,>=3, and this is *"])
 
 
 # The network

@@ -64,7 +64,6 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
         "FR001": f"nothing is built: it is judged as it is installed in {installed}",
         "FR002": f"nothing is installed: it is judged as it is in {installed}",
         "FR006": f"nothing is built: it is judged as it is installed in {installed}",
-        "FR117": "in this generation the server does not search in METADATA",
     }
     assert (candidate["name"], candidate["version"], candidate["wheel"]) == (
         "tested_tasks",
@@ -218,6 +217,33 @@ def test_a_package_that_only_pixi_installs_is_passed_over_with_the_way_out(
         assert "--fractal-environment=" in str(reasons[code])
     passed = {one.code for one in report.verdicts if one.outcome is Outcome.PASS}
     assert {"FR001", "FR101", "FR106", "FR110", "FR202", "FR206"} <= passed
+
+
+@pytest.mark.parametrize(
+    ("table", "module", "fails"),
+    [
+        ("[tool.pixi.dependencies]\nilastik-core = '*'\n", "ilastik", False),
+        ("[tool.pixi.feature.gpu.pypi-dependencies]\nx = '*'\n", "ilastik", False),
+        ("[tool.pixi.dependencies]\nilastik-core = '*'\n", "tested_tasks.lost", True),
+        ("[tool.pixi.dependencies]\npython = '3.11.*'\n", "ilastik", True),
+        ("[tool.pixi.workspace]\nchannels = []\n", "ilastik", True),
+    ],
+)
+def test_a_module_that_pixi_may_bring_is_not_checked(
+    pixi_tree: Path, table: str, module: str, fails: bool
+) -> None:
+    """But one of the package's own is missing there too."""
+    project = PIXI.replace('"pytest-fractal-not-on-any-index"', "")
+    (pixi_tree / "pyproject.toml").write_text(f"{project}\n{table}")
+    script = pixi_tree / "tested_tasks" / "invert_well.py"
+    script.write_text(f"import {module}\n{script.read_text()}")
+    (report,) = check_package(pixi_tree, select=["FR3", "FR401"], jobs=2).candidates
+    broken = {(code, found.task) for code, found in report.findings}
+    assert broken == ({("FR301", "invert_well")} if fails else set())
+    (verdict,) = (
+        one for one in report.verdicts if (one.code, one.task) == ("FR301", "invert_well")
+    )
+    assert fails or "--fractal-environment=" in str(verdict.reason)
 
 
 def test_without_pixi_the_same_package_fails(pixi_tree: Path) -> None:

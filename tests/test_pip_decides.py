@@ -297,3 +297,17 @@ def test_the_generation_says_what_an_environment_begins_with(
     made = INSTALLERS[installer](upgraded).create(tmp_path / "environment", interpreter)
     imported = subprocess.run([made.python, "-c", f"import {module}"], capture_output=True)
     assert (imported.returncode == 0) == imports, imported.stderr
+
+
+def test_a_release_for_another_python_is_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the end of a run in which other packages are judged too."""
+    index = tmp_path / "index"
+    index.mkdir()
+    Odd("Requires-Python: >=3.99\n").write(index)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    (report,) = check_package("tested-tasks==1.0", select=["FR0"], jobs=1).candidates
+    ((code, found),) = report.findings
+    assert code == "FR002"
+    assert "requires Python >=3.99" in found.found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 from wheel_factory import broken, good_manifest, make_wheel, verdicts, write_archive
 
-from pytest_fractal.environments.wheels import MANIFEST_NAME, read_wheel
+from pytest_fractal.environments.wheels import MANIFEST_LIMIT, MANIFEST_NAME, TooLarge, read_wheel
 from pytest_fractal.errors import BadInput
 
 METADATA = "demo-1.0.dist-info/METADATA"
@@ -154,3 +155,46 @@ def test_any_spelling_of_the_name_leads_to_the_same_folder(
     path = make_wheel(tmp_path, name)
     assert read_wheel(path).package == folder
     assert broken(path, "FR003", "FR004", "FR1") == []
+
+
+def test_no_more_of_a_file_is_read_than_a_limit(tmp_path: Path) -> None:
+    """A wheel of some kilobytes may hold gigabytes."""
+    wheel = make_wheel(tmp_path, manifest=b" " * (MANIFEST_LIMIT + 1))
+    assert wheel.stat().st_size < MANIFEST_LIMIT // 100
+    (verdict,) = verdicts(wheel, "FR104")
+    (found,) = verdict.findings
+    assert found.found == f"demo/{MANIFEST_NAME} has 8.0 MiB; no more than 8 MiB are read"
+    with pytest.raises(TooLarge):
+        read_wheel(wheel).read(f"demo/{MANIFEST_NAME}", 100)
+
+
+def test_a_size_that_is_not_true_is_seen(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, manifest=b" " * 100_000)
+    content = bytearray(wheel.read_bytes())
+    # The size in the archive's table, 24 bytes into the entry that ends with the name.
+    at = content.rindex(b"PK\x01\x02", 0, content.rindex(f"demo/{MANIFEST_NAME}".encode())) + 24
+    content[at : at + 4] = (10).to_bytes(4, "little")
+    wheel.write_bytes(content)
+    with pytest.raises(BadInput, match="not a readable wheel"):
+        read_wheel(wheel).read(f"demo/{MANIFEST_NAME}")
+
+
+@pytest.mark.parametrize("entry", ["/demo/x.txt", "../x.txt", "demo/../../x.txt", "//x", "a//b"])
+def test_a_path_that_leads_out_is_no_folder_below_site_packages(
+    tmp_path: Path, entry: str
+) -> None:
+    path = write_archive(
+        tmp_path / "demo-1.0-py3-none-any.whl",
+        {"demo/__init__.py": "", entry: "", METADATA: ABOUT},
+    )
+    assert read_wheel(path).folders == {"demo"}
+
+
+def test_a_manifest_that_is_twice_in_the_archive_is_told(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(wheel, "a") as archive,
+    ):
+        archive.writestr(f"demo/{MANIFEST_NAME}", "{}")
+    assert [code for code, _, _ in broken(wheel, "FR103")] == ["FR103"]

@@ -767,7 +767,7 @@ class Candidate:
         folder = self.folder / "download"
         environment = create_bare(self.folder / "download-environment", self.interpreter, pip=True)
         finished = download(environment, requirement, folder)
-        if "require a different python version" in finished.stderr:
+        if re.search("requires? a different python", finished.stderr, re.IGNORECASE):
             # Whether it installs is for FR002 to say.
             finished = download(environment, requirement, folder, "--ignore-requires-python")
         files = sorted(folder.iterdir()) if folder.is_dir() else []
