@@ -384,7 +384,7 @@ class _Reader:
         found = _called(name, self._tasks)
         if len(found) == 1:
             return found[0]
-        there = ", ".join(task.slug for task in self._tasks) or "none"
+        there = ", ".join(dict.fromkeys(task.slug for task in self._tasks)) or "none"
         if found:
             raise self._unusable(
                 "the name of one task",
