@@ -16,6 +16,7 @@ from pytest_fractal.facts import (
     Build,
     Bundle,
     Command,
+    EnvironmentUse,
     Installation,
     Manifest,
     PackagedPart,
@@ -61,6 +62,7 @@ PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
 SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
     Filled: lambda candidate, sample: candidate.filled(sample),
     Run: lambda candidate, sample: candidate.run(sample),
+    EnvironmentUse: lambda candidate, sample: candidate.environment_use(sample),
     ServerRun: lambda candidate, sample: candidate.server_run(sample),
 }
 """The facts about one sample of a task."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.snapshots import Change
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserved
 from pytest_fractal.json_text import JsonText, pointer
@@ -71,6 +72,15 @@ class Installation:
     """The installed distributions: normalised name -> version."""
     unmet: tuple[str, ...]
     """The installer's line for each requirement that is not met."""
+
+
+@dataclass(frozen=True)
+class EnvironmentUse:
+    """What a task has changed in the environment while a sample of its ran."""
+
+    script: str
+    """The path of its executable in the wheel."""
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True)

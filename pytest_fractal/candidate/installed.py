@@ -19,7 +19,7 @@ from pytest_fractal.environments.environments import Environment, unmet_requirem
 from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
+from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.rules import Rule
 
@@ -113,6 +113,8 @@ class InstalledPackage(Candidate):
         """Why nothing that is built can be judged."""
         if Build in rule.subjects or TreeBuild in rule.subjects:
             return f"nothing is built: it is judged as it is installed in {self._place}"
+        if EnvironmentUse in rule.subjects:
+            return f"{self._place} is not this run's own: others may change it meanwhile"
         return None
 
     @property

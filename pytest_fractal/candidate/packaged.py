@@ -10,6 +10,8 @@ import json
 import os
 import re
 import shlex
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -28,6 +30,7 @@ from pytest_fractal.environments.environments import (
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
+from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
     Wheel,
@@ -40,6 +43,7 @@ from pytest_fractal.facts import (
     Build,
     Bundle,
     Command,
+    EnvironmentUse,
     Installation,
     Manifest,
     PackagedPart,
@@ -81,6 +85,7 @@ WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
 """Each process reads the file itself: its content is read when it is asked for anyway."""
 ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
 INSTALLATION: Final = Fact[Installation]("install", Installation)
+SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
 PROBE: Final = Fact[Probe]("probe", Probe)
 """About each command of each task."""
 START: Final = Fact[Start]("start", Start)
@@ -112,6 +117,8 @@ class Candidate:
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self._installer: Installer = INSTALLERS[settings.installer]()
+        self._looking = threading.Lock()
+        self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
 
     @cached_property
     def interpreter(self) -> Interpreter:
@@ -232,11 +239,13 @@ class Candidate:
         """The wheel installed by its file, with its extras, and then the pins."""
         wheel = self.wheel
         environment = self.environment
-        return self.store.once(
+        installation = self.store.once(
             INSTALLATION,
             lambda: self._install(environment, wheel),
             {"environment": environment, "wheel": wheel},
         )
+        _ = self._as_installed  # before anything of it is started
+        return installation
 
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
@@ -368,6 +377,57 @@ class Candidate:
                 (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
             ),
         )
+
+    @property
+    def _as_installed(self) -> Snapshot:
+        """The environment before anything in it was started."""
+        folder, site_packages = (
+            self.environment_folder.folder,
+            self.environment_folder.site_packages,
+        )
+        own = f"{(site_packages / self.wheel.package).relative_to(folder).as_posix()}/"
+        return self.store.once(SNAPSHOT, lambda: Snapshot.taken(folder, own, (self.wheel.path,)))
+
+    def environment_use(self, sample: Sample) -> EnvironmentUse:
+        """What the task has changed in the environment while the sample ran, or it was probed.
+
+        Raises `HarnessError` when it cannot be told who has changed it.
+        """
+        task = sample.task
+        script = next((part.script for part in task.run_parts), "")
+        executions = self.run(sample).executions
+        # The command was probed before.
+        ended = max((_end(execution.start) for execution in executions), default=time.time())
+        changes = self._changes(ended)
+        if not changes:
+            return EnvironmentUse(script, ())
+        starts = list(self.starts())
+        # What probing it has shown is told once, with its first sample.
+        names = {sample.name, None} if self.samples_of(task)[0] == sample else {sample.name}
+        mine = [start for one, name, start in starts if one == task.id and name in names]
+        own: list[Change] = []
+        for change in changes:
+            by = {one for one, _, start in starts if _ran_at(start, change.at)}
+            what = f"{change.path} in the environment was {change.kind}"
+            if not by:
+                raise HarnessError(f"{what} by another process than those of the tasks")
+            if by == {task.id}:
+                if any(_ran_at(start, change.at) for start in mine):
+                    own.append(change)
+            elif task.id in by:
+                raise HarnessError(
+                    f"{what} while {', '.join(sorted(by))} ran at the same time; "
+                    "--fractal-jobs=1, without -n, tells which of them does that"
+                )
+        return EnvironmentUse(script, tuple(own))
+
+    def _changes(self, since: float) -> tuple[Change, ...]:
+        """What has changed in the environment, looked at after `since` or later."""
+        with self._looking:
+            if self._looked[0] <= since:
+                now = time.time()
+                self._looked = now, tuple(self._as_installed.changes())
+            return self._looked[1]
 
     def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
         """Start a command as Fractal does, in `folder`, which must not exist yet."""
@@ -624,6 +684,19 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
+
+
+_TICK: Final = 0.02
+"""Seconds by which the clock of a file system may lag behind."""
+
+
+def _end(start: Start) -> float:
+    """When a start had ended, in seconds since the epoch."""
+    return start.finished.started + start.finished.seconds
+
+
+def _ran_at(start: Start, moment: float) -> bool:
+    return start.finished.started - _TICK <= moment <= _end(start) + _TICK
 
 
 def _probe_fact(part: Part) -> Fact[Probe]:

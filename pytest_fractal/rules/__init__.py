@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_fractal.rules import package, manifest, schemas, web_form, command, output, server  # isort: skip  # noqa: F401
+from pytest_fractal.rules import package, manifest, schemas, web_form, command, output  # isort: skip  # noqa: F401
+from pytest_fractal.rules import environment, server  # isort: skip  # noqa: F401
 from pytest_fractal.rules.registry import REGISTRY, NotApplicable, Note, Rule
 
 __all__ = ["REGISTRY", "NotApplicable", "Note", "Rule"]
