@@ -381,11 +381,9 @@ class Candidate:
     @property
     def _as_installed(self) -> Snapshot:
         """The environment before anything in it was started."""
-        folder, site_packages = (
-            self.environment_folder.folder,
-            self.environment_folder.site_packages,
-        )
-        own = f"{(site_packages / self.wheel.package).relative_to(folder).as_posix()}/"
+        folder = self.environment_folder.folder
+        package = self.environment_folder.site_packages / self.wheel.package
+        own = f"{package.relative_to(folder).as_posix()}/"
         return self.store.once(SNAPSHOT, lambda: Snapshot.taken(folder, own, (self.wheel.path,)))
 
     def environment_use(self, sample: Sample) -> EnvironmentUse:
@@ -416,7 +414,7 @@ class Candidate:
                     own.append(change)
             elif task.id in by:
                 raise HarnessError(
-                    f"{what} while {', '.join(sorted(by))} ran at the same time; "
+                    f"{what} while {' and '.join(sorted(by))} ran at the same time; "
                     "--fractal-jobs=1, without -n, tells which of them does that"
                 )
         return EnvironmentUse(script, tuple(own))

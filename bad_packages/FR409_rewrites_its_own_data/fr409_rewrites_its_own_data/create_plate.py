@@ -1,10 +1,11 @@
 """Create the wells of a plate."""
 
-import os
-import time
+import json
 from pathlib import Path
 
-from fr405_daemon.command import run_fractal_task
+from fr409_rewrites_its_own_data.command import run_fractal_task
+
+SEEN = Path(__file__).with_name("plates.json")
 
 
 def create_plate(input_paths, output_path, metadata, plate, rows=2):
@@ -12,13 +13,7 @@ def create_plate(input_paths, output_path, metadata, plate, rows=2):
     wells = [f"{plate}_{number}" for number in range(rows)]
     for well in wells:
         Path(output_path, well).mkdir(parents=True, exist_ok=True)
-    if os.fork() == 0:
-        os.setsid()
-        if os.fork() == 0:
-            time.sleep(30)
-            Path(output_path, "late.txt").write_text("written by a daemon")
-        os._exit(0)
-    os.wait()
+    SEEN.write_text(json.dumps([*json.loads(SEEN.read_text()), plate]))
     return {"well": wells}
 
 
