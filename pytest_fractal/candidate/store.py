@@ -169,6 +169,16 @@ class Store:
         found = (self.peek(Fact[T](name, fact.type)) for name in sorted(names))
         return [value for value in found if value is not None]
 
+    def forged(self) -> list[Path]:
+        """The files of facts that are not what was written: another process has changed them."""
+        found = []
+        for file in sorted(self._sharing.folder.glob(f"*{_SUFFIX}")) if self._sharing else ():
+            try:
+                self._text(file.stem)
+            except HarnessError:
+                found.append(file)
+        return found
+
     def _ask(self, fact: Fact[T], gather: Callable[[], T], given: Mapping[str, Any]) -> _Entry[T]:
         with self._guard:
             lock = self._locks[fact.name]

@@ -60,6 +60,8 @@ class Suite:
         self.checks: dict[str, list[Check]] | None = None
         """The selected checks; None until they are known."""
         self._prepared = False
+        self._forged: list[Path] = []
+        """Facts that another process has changed; known at the end."""
         config.stash[_SUITE] = self
 
     def _take_arguments(self, alone: bool) -> dict[str, list[str]]:
@@ -240,7 +242,7 @@ class Suite:
         return None
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports that were asked for."""
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if self._worker and ended:
@@ -249,7 +251,11 @@ class Suite:
                 engine.drain()
         if self._worker or not self._prepared or self.config.option.collectonly:
             return
-        complete = ended and self._unjudged == 0
+        stores = [engine.candidate.store for engine in self.session.engines.values()]
+        self._forged = [file for store in stores for file in store.forged()]
+        if self._forged and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        complete = ended and self._unjudged == 0 and not self._forged
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
             try:
@@ -272,8 +278,15 @@ class Suite:
         """A line a task, the warnings, and where the time went."""
         if not self._prepared or self.config.option.collectonly:
             return
-        if self._unjudged:
+        if self._unjudged or self._forged:
             terminalreporter.section("fractal: incomplete")
+        if self._forged:
+            first = escape_control_chars(str(self._forged[0]))
+            terminalreporter.line(
+                f"facts of this run were changed by another process, such as {first}: "
+                "by a task, by a build, or by somebody else on this machine"
+            )
+        if self._unjudged:
             counted = sum(map(len, (self.checks or {}).values()))
             terminalreporter.line(f"{self._unjudged} of {counted} checks have no verdict")
         for report in self._reports():

@@ -1,0 +1,286 @@
+"""A candidate cannot take over its judge, and what it changes for others is noticed."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+
+from pytest_fractal.candidate.codec import decode, encode
+from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
+
+FORBIDDEN_MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "yaml", "runpy", "imp"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "import_module", "load_module"}
+OWN_MODULES = ROOT / "pytest_fractal" / "__init__.py"
+"""Imports this package's own modules, when their names are asked for."""
+
+JUDGE = [*sorted((ROOT / "pytest_fractal").rglob("*.py")), ROOT / ".github" / "action" / "run.py"]
+
+
+@pytest.mark.parametrize("file", JUDGE, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_nothing_is_unpickled_evaluated_or_imported_by_name(file: Path) -> None:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                found += [name.name for name in names]
+            case ast.ImportFrom(module=str(module), names=names):
+                found += [module, *(f"{module}.{name.name}" for name in names)]
+            case ast.Call(func=ast.Name(id=name)):
+                found += [f"{name}()"]
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
+                pass
+            case ast.Call(func=ast.Attribute(attr=name)):
+                found += [f"{name}()"]
+    calls = set() if file == OWN_MODULES else {f"{name}()" for name in FORBIDDEN_CALLS}
+    assert not calls & set(found)
+    assert not FORBIDDEN_MODULES & {name.partition(".")[0] for name in found}
+
+
+FORGER = """
+import os, pickle
+from pathlib import Path
+
+def forge():
+    run = next(p for p in Path(__file__).resolve().parents if p.name.startswith("pytest-fractal-"))
+
+    class Forged:
+        def __reduce__(self):
+            return (os.mkdir, (str(run.parent / "taken-over"),))
+
+    names = ["install", "build", "environment", "interpreter", "snapshot"]
+    for folder in [p for p in run.rglob("*") if p.name in ("facts", "package-0") and p.is_dir()]:
+        names += [path.stem for path in folder.glob("*.json")]
+        for name in names:
+            for suffix in (".pickle", ".json"):
+                place = folder / (name + suffix)
+                if folder.name == "package-0" and suffix == ".json" and not place.exists():
+                    continue
+                place.unlink(missing_ok=True)
+                place.write_bytes(pickle.dumps(Forged()))
+                (run.parent / "forged").touch()
+
+forge()
+"""
+
+
+@pytest.fixture(scope="module")
+def forging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with a task that replaces every fact in the folder of the run."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    return make_wheel(
+        tmp_path_factory.mktemp("forging"), changes={"make_wells.py": f"{FORGER}\n{script}"}
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_facts_that_a_task_forges_change_no_verdict(
+    runner: Runner, forging: Path, workers: int
+) -> None:
+    told = runner.folder / "report.json"
+    ran = runner.pytest(
+        f"--fractal-package={forging}", "-q", f"-n{workers}", f"--fractal-report={told}"
+    )
+    assert "taken-over" not in ran.left
+    report = json.loads(told.read_text())
+    broken = {
+        verdict["code"]: verdict
+        for verdict in report["candidates"][0]["verdicts"]
+        if verdict["outcome"] in ("fail", "error")
+    }
+    if workers:
+        # Facts that were known before still count; those that are read from then on do not.
+        assert "forged" in ran.left
+        assert ran.status == 1, ran.text
+        assert not report["passed"]
+        assert {verdict["outcome"] for verdict in broken.values()} <= {"error"}
+        assert "changed by another process" in ran.text
+    else:
+        # There is nothing to forge: facts are in memory alone.
+        assert ran.status == 0, ran.text
+        assert broken == {}
+    assert "Traceback" not in ran.text
+
+
+def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """Another process sees command lines, environments of its own children, and files."""
+    spy = (
+        "import os, pathlib\n"
+        "here = pathlib.Path(os.environ['TMPDIR'])\n"
+        "run = next(p for p in here.parents if p.name.startswith('pytest-fractal-'))\n"
+        "lines = [repr(dict(os.environ))]\n"
+        "for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
+        "    try: lines.append(p.read_text(errors='replace'))\n"
+        "    except OSError: pass\n"
+        "for p in run.rglob('*'):\n"
+        "    if p.is_file() and 'environment' not in p.parts:\n"
+        "        lines.append(p.read_text(errors='replace'))\n"
+        f"pathlib.Path({str(tmp_path / 'seen')!r}).write_text('\\n'.join(lines))\n"
+    )
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    wheel = make_wheel(tmp_path / "spy", changes={"make_wells.py": f"{spy}\n{script}"})
+    (runner.folder / "conftest.py").write_text(
+        "import pathlib\n"
+        "def pytest_configure(config):\n"
+        "    given = getattr(config, 'workerinput', {}).get('fractal_run')\n"
+        f"    given and pathlib.Path({str(tmp_path / 'key')!r}).write_text(given[1])\n"
+    )
+    (runner.folder / "test_one.py").write_text("def test_one(): pass\n")
+    ran = runner.pytest(".", f"--fractal-package={wheel}", "-q", "-n1", "-k", "FR303 or one")
+    assert ran.status == 0, ran.text
+    key = (tmp_path / "key").read_text()
+    assert len(key) == 64
+    assert key not in (tmp_path / "seen").read_text()
+
+
+# The environment
+
+
+HERE = "import os, pathlib, sys; here = pathlib.Path(__file__).resolve().parent\n"
+
+
+def judged(runner: Runner, line: str, *options: str) -> list[dict[str, Any]]:
+    """The verdicts on FR409 when `make_wells` begins with this line."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    wheel = make_wheel(
+        runner.folder,
+        changes={"make_wells.py": f"{HERE}{line}\n{script}", "data.txt": "0" * 100},
+    )
+    told = runner.folder / "report.json"
+    samples = OWN_TESTS / "fractal_samples"
+    ran = runner.pytest(
+        f"--fractal-package={wheel}",
+        f"--fractal-samples={samples}",
+        f"--fractal-report={told}",
+        "--fractal-select=FR409",
+        "-q",
+        *options,
+    )
+    assert ran.left == [], ran.text
+    (candidate,) = json.loads(told.read_text())["candidates"]
+    verdicts: list[dict[str, Any]] = candidate["verdicts"]
+    return verdicts
+
+
+def outcomes(verdicts: list[dict[str, Any]], task: str) -> set[str]:
+    return {verdict["outcome"] for verdict in verdicts if verdict["task"] == task}
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "found"),
+    [
+        ("(here / 'invert_well.py').write_text('')", "fail", "changed: {}/invert_well.py"),
+        ("(here / 'data.txt').unlink(missing_ok=True)", "fail", "removed: {}/data.txt"),
+        ("(here / 'new.py').write_text('')", "fail", "added: {}/new.py"),
+        ("(here.parent / 'x.pth').write_text('import os')", "fail", "added: {}/../x.pth"),
+        ("open(sys.prefix + '/pyvenv.cfg', 'a').write('a = b\\n')", "fail", "changed: pyvenv.cfg"),
+        ("open(sys.prefix + '/bin/tool', 'w').write('')", "fail", "added: bin/tool"),
+        (
+            "old = (here / 'data.txt').stat(); open(here / 'data.txt', 'r+').write('1'); "
+            "os.utime(here / 'data.txt', ns=(old.st_atime_ns, old.st_mtime_ns))",
+            "fail",
+            "changed: {}/data.txt",
+        ),
+        ("(here / 'cache.json').write_text('{}')", "warn", "added: {}/cache.json"),
+        ("(here / '__pycache__').mkdir(exist_ok=True)", "pass", ""),
+        (
+            "(here / '__pycache__').mkdir(exist_ok=True); "
+            "(here / '__pycache__' / 'x.nbi').write_text('')",
+            "pass",
+            "",
+        ),
+        ("(here / 'data.txt').read_text()", "pass", ""),
+    ],
+)
+def test_what_a_task_changes_in_its_environment_is_told(
+    runner: Runner, line: str, outcome: str, found: str
+) -> None:
+    verdicts = judged(runner, line, "--fractal-jobs=1")
+    assert outcomes(verdicts, "make_wells") - {"pass"} == {outcome} - {"pass"}
+    assert outcomes(verdicts, "invert_well") <= {"pass", "blocked", "skip"}
+    findings = [finding for verdict in verdicts for finding in verdict["findings"]]
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    package = f"lib/{version}/site-packages/tested_tasks"
+    expected = found.replace("{}/..", f"lib/{version}/site-packages").replace("{}", package)
+    assert [finding["found"] for finding in findings][:1] == ([expected] if found else [])
+    assert {finding["file"] for finding in findings} <= {"tested_tasks/make_wells.py"}
+
+
+@pytest.mark.parametrize("options", [("--fractal-jobs=2",), ("-n2",)])
+def test_a_changed_environment_is_never_passed(runner: Runner, options: tuple[str, ...]) -> None:
+    """Where tasks ran at the same time it may not be known which of them it was."""
+    verdicts = judged(runner, "(here / 'invert_well.py').write_text('')", *options)
+    assert outcomes(verdicts, "make_wells") & {"fail", "error"}
+
+
+def environment(folder: Path) -> Path:
+    """Something like an environment: a package with hashes in its RECORD, and a file without."""
+    for path, text in {
+        "lib/a/__init__.py": "a = 1\n",
+        "lib/own/task.py": "own\n",
+        "lib/a-1.dist-info/RECORD": "a/__init__.py,sha256=PLACE,6\n",
+        "bin/python": "",
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    digest = hashlib.sha256(b"a = 1\n").digest()
+    hashed = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    record = folder / "lib/a-1.dist-info/RECORD"
+    record.write_text(record.read_text().replace("PLACE", hashed))
+    return folder
+
+
+def test_a_file_that_others_link_is_not_changed_by_that(tmp_path: Path) -> None:
+    """Installers link files from their caches: each new environment changes the inode."""
+    folder = environment(tmp_path / "environment")
+    for name in ("lib/a/__init__.py", "lib/own/task.py"):
+        os.link(folder / name, tmp_path / name.replace("/", "-"))
+    before = Snapshot.taken(folder, "lib/own/")
+    for name in ("lib/a/__init__.py", "lib/own/task.py"):
+        os.link(folder / name, tmp_path / f"{name.replace('/', '-')}-again")
+    assert list(before.changes()) == []
+
+
+@pytest.mark.parametrize("name", ["lib/a/__init__.py", "lib/own/task.py"])
+def test_a_linked_file_is_known_by_its_hash(tmp_path: Path, name: str) -> None:
+    folder = environment(tmp_path / "environment")
+    os.link(folder / name, tmp_path / "cache")
+    before = Snapshot.taken(folder, "lib/own/")
+    seen = (folder / name).stat()
+    with (folder / name).open("r+") as file:
+        file.write("b")
+    os.utime(folder / name, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    (change,) = before.changes()
+    assert (change.path, change.kind) == (name, ChangeKind.CHANGED)
+
+
+def test_a_snapshot_can_be_handed_to_another_process(tmp_path: Path) -> None:
+    folder = environment(tmp_path / "environment")
+    (tmp_path / "x.whl").touch()
+    before = Snapshot.taken(folder, "lib/own/", (tmp_path / "x.whl", tmp_path / "not there"))
+    again = decode(Snapshot, encode(before))
+    assert again == before
+    assert list(again.changes()) == []
+    (tmp_path / "x.whl").write_text("changed")
+    assert [change.path for change in again.changes()] == [str(tmp_path / "x.whl")]
+
+
+def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
+    folder = environment(tmp_path / "environment")
+    os.mkfifo(folder / "lib/own/pipe")
+    (folder / "lib/own/loop").symlink_to(folder)
+    (folder / "lib/own/gone").symlink_to("nowhere")
+    before = Snapshot.taken(folder, "lib/own/")
+    assert list(before.changes()) == []
+    (folder / "lib/own/gone").unlink()
+    assert [change.kind for change in before.changes()] == [ChangeKind.REMOVED]
