@@ -1,0 +1,297 @@
+"""However a run ends: its reports say no more than was judged, and the next one clears up."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import OWN_TESTS, Runner, make_wheel
+
+from pytest_fractal.processes.supervisor import descendants
+from pytest_fractal.session import Session, remove_left_runs, remove_tree
+from pytest_fractal.settings import Settings
+
+LIMIT = 90.0
+
+
+@pytest.fixture(scope="module")
+def endless_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel whose first task reads its arguments, and then takes very long."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    slow = script.replace("    if number", "    import time; time.sleep(600)\n    if number")
+    assert slow != script
+    return make_wheel(tmp_path_factory.mktemp("endless"), changes={"make_wells.py": slow})
+
+
+def until(seen: Callable[[], object]) -> Any:
+    """What is seen in the end; it must be within the limit."""
+    started = time.monotonic()
+    while not (found := seen()):
+        assert time.monotonic() - started < LIMIT, "it is never seen"
+        time.sleep(0.05)
+    return found
+
+
+def sleeps(process: subprocess.Popen[str]) -> bool:
+    """Whether a task has begun to take long."""
+    lines = [_command_line(pid) for pid in descendants(process.pid)]
+    return any("make_wells.py" in line and "supervisor.py" not in line for line in lines)
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def reports(folder: Path) -> list[Path]:
+    return [folder / f"report{suffix}" for suffix in (".json", ".badge.json", ".html", ".md")]
+
+
+def says_no_more_than_was_judged(folder: Path) -> None:
+    """None of the reports that were written calls the run complete, or passed."""
+    report, badge, page, summary = reports(folder)
+    if report.exists():
+        told = json.loads(report.read_text())
+        assert (told["complete"], told["passed"]) == (False, False)
+    if badge.exists():
+        assert json.loads(badge.read_text())["message"] == "not judged"
+    if page.exists():
+        assert "interrupted" in page.read_text()
+    if summary.exists():
+        assert "interrupted" in summary.read_text()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_second_interrupt(
+    runner: Runner, endless_wheel: Path, workers: int, pause: float
+) -> None:
+    asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
+    process = runner.start(
+        *runner.argv(f"--fractal-package={endless_wheel}", f"-n{workers}", *asked)
+    )
+    until(lambda: sleeps(process))
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(pause)
+    ran = runner.finish(process)
+    assert ran.status not in (0, 1), ran.text
+    says_no_more_than_was_judged(runner.folder)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Those of pytest-xdist, which get their code by a pipe."""
+    return [
+        pid for pid in descendants(process.pid) if "sys.stdin.readline()" in _command_line(pid)
+    ]
+
+
+def test_a_worker_that_is_killed(runner: Runner, endless_wheel: Path) -> None:
+    """The check that it was making has no verdict, also where another worker makes the rest."""
+    asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
+    process = runner.start(
+        *runner.argv(
+            f"--fractal-package={endless_wheel}",
+            "-n1",
+            "--fractal-timeout=3",
+            "--max-worker-restart=0",
+            *asked,
+        )
+    )
+    (worker,) = until(lambda: workers_of(process))
+    until(lambda: sleeps(process))
+    os.kill(worker, signal.SIGKILL)
+    ran = runner.finish(process)
+    assert ran.status not in (0, 5), ran.text
+    assert "have no verdict" in ran.out
+    for path in reports(runner.folder):
+        assert path.exists()
+    says_no_more_than_was_judged(runner.folder)
+
+
+def test_a_run_that_stops_at_the_first_failure_is_not_complete(
+    runner: Runner, broken_wheel: Path
+) -> None:
+    told = runner.folder / "report.json"
+    ran = runner.pytest(f"--fractal-package={broken_wheel}", "-x", f"--fractal-report={told}")
+    assert ran.status == 1
+    assert json.loads(told.read_text())["complete"] is False
+    whole = runner.pytest(f"--fractal-package={broken_wheel}", f"--fractal-report={told}")
+    assert whole.status == 1
+    assert json.loads(told.read_text())["complete"] is True
+    assert "have no verdict" not in whole.text
+
+
+# The files of reports
+
+
+def test_a_report_that_names_a_folder_is_one_sentence(runner: Runner, good_wheel: Path) -> None:
+    (runner.folder / "report.json").mkdir()
+    ran = runner.pytest(f"--fractal-package={good_wheel}", "--fractal-report=report.json")
+    assert ran.status == 4
+    assert "report.json: this is a folder; a report is written to a file" in ran.text
+    assert "Traceback" not in ran.text
+
+
+def test_the_folder_of_a_report_is_made(runner: Runner, good_wheel: Path) -> None:
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}", "--fractal-select=FR1", "--fractal-report=a/b/report.md"
+    )
+    assert ran.status == 0, ran.text
+    assert (runner.folder / "a" / "b" / "report.md").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(runner: Runner, good_wheel: Path) -> None:
+    (runner.folder / "file").touch()
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}", "--fractal-select=FR1", "--fractal-report=file/r.json"
+    )
+    assert ran.status in (3, 4), ran.text
+    assert "file/r.json: the report cannot be written: " in ran.text
+    assert "INTERNALERROR" not in ran.text
+
+
+# What killed runs leave
+
+
+def test_what_a_killed_run_has_left_is_removed_by_the_next(
+    runner: Runner, endless_wheel: Path, good_wheel: Path
+) -> None:
+    process = runner.start(*runner.argv(f"--fractal-package={endless_wheel}"))
+    until(lambda: sleeps(process))
+    inside = list(descendants(process.pid))
+    process.kill()
+    process.communicate()
+    for pid in inside:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    assert len(runner.left()) == 1
+    ran = runner.pytest(f"--fractal-package={good_wheel}", "--fractal-select=FR1", "-q")
+    assert ran.status == 0, ran.text
+    assert ran.left == []
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def run_folder(temporary: Path, name: str = "left") -> Path:
+    folder = temporary / f"pytest-fractal-{name}"
+    (folder / "package-0").mkdir(parents=True)
+    (folder / "lock").touch()
+    return folder
+
+
+def test_a_folder_whose_run_goes_on_is_left_alone(temporary: Path, tmp_path: Path) -> None:
+    session = Session([], Settings(), tmp_path)
+    try:
+        other = Session([], Settings(), tmp_path)
+        assert other.folder != session.folder
+        other.close()
+        assert session.folder.is_dir()
+        assert not other.folder.exists()
+    finally:
+        session.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_that_is_to_be_kept_is_left_alone(temporary: Path, tmp_path: Path) -> None:
+    session = Session([], Settings(keep=True), tmp_path)
+    session.close()
+    remove_left_runs()
+    assert session.folder.is_dir()
+
+
+def test_folders_that_are_no_runs_are_left_alone(temporary: Path) -> None:
+    left = run_folder(temporary)
+    (temporary / "pytest-fractal-elsewhere").mkdir()
+    (temporary / "theirs").mkdir()
+    (temporary / "theirs" / "lock").touch()
+    (temporary / "pytest-fractal-link").symlink_to(temporary / "theirs")
+    (temporary / "pytest-fractal-file").touch()
+    piped = run_folder(temporary, "pipe")
+    (piped / "lock").unlink()
+    os.mkfifo(piped / "lock")
+    remove_left_runs()
+    assert not left.exists()
+    assert sorted(path.name for path in temporary.iterdir()) == [
+        "pytest-fractal-elsewhere",
+        "pytest-fractal-file",
+        "pytest-fractal-link",
+        "pytest-fractal-pipe",
+        "theirs",
+    ]
+    assert (temporary / "theirs" / "lock").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_left_alone(temporary: Path) -> None:
+    folder = run_folder(temporary)
+    os.chown(folder, 65534, 65534)
+    remove_left_runs()
+    assert folder.is_dir()
+
+
+def test_a_lock_that_a_child_holds_too_counts(temporary: Path) -> None:
+    """The kernel keeps it for as long as one of those lives that have it."""
+    folder = run_folder(temporary)
+    with (folder / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()])
+    remove_left_runs()
+    assert folder.is_dir()
+    child.kill()
+    child.wait()
+    remove_left_runs()
+    assert not folder.exists()
+
+
+# Removing
+
+
+def deep(folder: Path, levels: int) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for level in range(levels):
+        os.mkdir(name := f"level-{level}", dir_fd=here)
+        with os.fdopen(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here), "w"):
+            pass
+        further = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = further
+    os.close(here)
+
+
+def test_folders_of_any_depth_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    deep(tmp_path / "run", 3000)
+    remove_tree(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_read_only_is_removed_and_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    folder = tmp_path / "run" / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path / "mine")
+    (folder / "file").touch()
+    for path in (folder, folder.parent, tmp_path / "run"):
+        path.chmod(0)
+    remove_tree(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert (tmp_path / "mine" / "file").exists()
