@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import tempfile
 
 
 class BadInput(Exception):
@@ -26,7 +27,8 @@ def machine_fault(error: OSError) -> str:
     file = f": {error.filename}" if error.filename else ""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return f"the disk is full{file}"
+            # Of a copy, the error names what was read.
+            return f"the disk is full; the run writes below {tempfile.gettempdir()} (TMPDIR)"
         case errno.EMFILE | errno.ENFILE:
             return f"too many files are open{file}"
         case None:

@@ -97,7 +97,7 @@ def refused(ran: Ran, *words: str) -> None:
         (["--fractal-pin=numpy"], "numpy: a pin has the form name==version"),
         (["--fractal-pin=numpy>=1"], "numpy>=1: a pin has the form name==version"),
         (["--fractal-report=report.txt"], "report.txt: the suffix tells the format"),
-        (["--fractal-report=nope/report.json"], "nope/report.json: its folder does not exist"),
+        (["--fractal-report=folder.json"], "folder.json: this is a folder; a report is written"),
         (["--fractal-explain=FR999"], "FR999: no rule has this code"),
         (["-o", "fractal_timeout=soon"], "fractal_timeout: could not convert"),
         (["-o", "fractal_jobs=many"], "fractal_jobs: invalid literal"),
@@ -117,6 +117,7 @@ def test_what_was_typed_is_of_no_use(
     make_wheel(pytester.path)
     make_wheel(pytester.path / "copy")
     (pytester.path / "empty").mkdir()
+    (pytester.path / "folder.json").mkdir()
     (pytester.path / "archive.tar.gz").touch()
     result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
     assert result.ret == 4
