@@ -9,6 +9,7 @@ from typing import Final
 from pytest_fractal.environments.snapshots import Change, ChangeKind
 from pytest_fractal.facts import EnvironmentUse
 from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.samples.runs import Run
 from pytest_fractal.verdicts import Finding, Severity
 
 _CODE: Final = frozenset({".py", ".pyc", ".pth", ".so", ".pyd", ".dylib", ".egg-link"})
@@ -22,7 +23,7 @@ _CODE: Final = frozenset({".py", ".pyc", ".pth", ".so", ".pyd", ".dylib", ".egg-
     fix="Write results to the paths that the task is given, caches below the user's home.",
     example='Path(__file__).with_name("cache.json").write_text(...) in a task.',
 )
-def leaves_environment_alone(use: EnvironmentUse) -> Iterator[Finding]:
+def leaves_environment_alone(_run: Run, use: EnvironmentUse) -> Iterator[Finding]:
     """A task changes nothing in the environment that it is installed in.
 
     The server makes one environment a package, which all its tasks, jobs and users share:
