@@ -74,7 +74,7 @@ def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
     store. Nothing is run on a sample that cannot be used; all others are judged.
     """
     if not samples.samples and not samples.problems:
-        raise NotApplicable("there are no samples, see FR407")
+        raise NotChecked("there are no samples, see FR407")
     for problem in samples.problems:
         yield Finding(
             problem.expected,
