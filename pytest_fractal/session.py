@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,9 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.processes.processes import Watch
+from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
+from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Verdict
@@ -57,6 +58,9 @@ class Session:
             if anchor in anchors[:number]:
                 raise BadInput(f"{specs[number].text}: this package was given twice")
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pytest-fractal-")).resolve()
+        self.sandbox = Sandbox(self.folder, settings.sandbox, _readable(specs, settings))
+        set_up(self.sandbox)
+        self._watch = Watch(self.sandbox.mark, self.folder, settings.keep) if self._owner else None
         self._hold = (
             _hold(self.folder / "servers") if self._owner and settings.server is not None else None
         )
@@ -143,6 +147,9 @@ class Session:
             engine.close()
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
+        if self._watch is not None:
+            self._watch.close()
+        take_down(self.sandbox)
 
 
 def _hold(folder: Path) -> Lease:
@@ -151,12 +158,15 @@ def _hold(folder: Path) -> Lease:
     return Lease(folder)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with everything in it, also what a task has made read-only."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for path, folders, _ in os.walk(folder):
-            for name in [".", *folders]:
-                if not (Path(path) / name).is_symlink():
-                    (Path(path) / name).chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+def _readable(specs: Sequence[PackageSpec], settings: Settings) -> Iterator[Path]:
+    """What the candidates' processes read beside their own folders."""
+    for path in (settings.samples, settings.environment):
+        if path is not None:
+            yield path
+    for spec in specs:
+        if spec.path is not None:
+            yield spec.path
+            if spec.kind == "source":
+                # A build may look at the repository around the project.
+                above = (spec.path, *spec.path.parents)
+                yield from [place for place in above if (place / ".git").exists()][:1]

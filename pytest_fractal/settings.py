@@ -16,6 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pytest_fractal.environments.building import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.environments.environments import INSTALLERS, InstallerName
 from pytest_fractal.errors import BadInput
+from pytest_fractal.processes.sandbox import Mode, check_mode
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import no_such_rule
@@ -189,6 +190,8 @@ class Settings:
     """The version of fractal-server to ask; "" for the one known good, None for none."""
     database: str | None = None
     """Where fractal-server 2.x is given a database: a URL of PostgreSQL's."""
+    sandbox: Mode = "auto"
+    """Whether walls stand around the candidate's processes: where they can, or must, or not."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():
@@ -210,6 +213,7 @@ class Settings:
                 )
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
+        check_mode(self.sandbox)
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise BadInput(f"a time limit of {self.timeout:g} s is of no use; give more than 0")
         if self.jobs < 0:

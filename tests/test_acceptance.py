@@ -391,9 +391,7 @@ def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
     listed.stdout.fnmatch_lines(["FR301  E  starts *", "FR304  W  *"])
     told = suite("--fractal-explain=fr301", package=False)
     assert told.ret == 0
-    told.stdout.fnmatch_lines(
-        ["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"]
-    )
+    told.stdout.fnmatch_lines(["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"])
 
 
 # The ini file

@@ -25,12 +25,16 @@ from pytest_fractal.environments.environments import Environment, Installer
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished, last_lines
+from pytest_fractal.processes.variables import build_variables, git_variables
 
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py")
 """One of these makes a folder a project that can be built (PEP 517)."""
 
 BUILD_LIMIT: Final = 3600.0
 """Seconds after which a backend is given up."""
+
+_ANSWER_LIMIT: Final = 10_000_000
+"""Bytes of what a hook answers: requirements, or the name of a file."""
 
 _LEFT_OUT: Final = frozenset(
     {
@@ -190,21 +194,11 @@ def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
     """What git prints; nothing where it fails or is not there, as it then will for the backend."""
     try:
         finished = subprocess.run(
-            ["git", *arguments], cwd=folder, env=_environment(), input=given, capture_output=True
+            ["git", *arguments], cwd=folder, env=git_variables(), input=given, capture_output=True
         )
     except OSError:
         return b""
     return finished.stdout
-
-
-def _environment() -> dict[str, str]:
-    """The caller's variables, less those that point Python or git to another place."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON")
-        and name not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # of a git hook
-    }
 
 
 class _Failed(Exception):
@@ -256,14 +250,28 @@ class _Project:
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
         """Run one hook of the backend; `build` looks at the result itself."""
-        path = os.pathsep.join([str(self._environment.scripts), os.environ.get("PATH", "")])
-        self._last = processes.run(
-            cmd,
-            cwd=Path(cwd or "."),
-            env={**_environment(), "PATH": path, **(extra_environ or {})},
-            timeout=BUILD_LIMIT,
-            log=self._environment.log,
-        )
+        scratch = self._environment.folder.with_name("build-home")
+        scratch.mkdir(exist_ok=True)
+        env = build_variables(scratch)
+        path = os.pathsep.join([str(self._environment.scripts), env.get("PATH", os.defpath)])
+        *hook, folder = cmd
+        # The folder in which the hook is told what to do, and answers: in the run's own.
+        control, asked = Path(folder), scratch / Path(folder).name
+        shutil.move(control, asked)
+        try:
+            self._last = processes.run(
+                [*hook, asked],
+                cwd=Path(cwd or "."),
+                env={**env, "PATH": path, **(extra_environ or {})},
+                timeout=BUILD_LIMIT,
+                room=scratch,
+                log=self._environment.log,
+            )
+        finally:
+            control.mkdir()
+        answer = asked / "output.json"
+        if answer.is_file() and answer.stat().st_size <= _ANSWER_LIMIT:  # a pipe would block
+            shutil.copyfile(answer, control / answer.name)
         if self._last.timed_out:
             raise HarnessError(f"the build was given up after {BUILD_LIMIT:.0f} s")
         if self._last.returncode:

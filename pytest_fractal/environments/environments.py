@@ -182,8 +182,9 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
     finished = processes.run(
         [*_uv(), "pip", "check", "--python", environment.python],
         cwd=environment.folder,
-        env=installer_environment("uv"),
+        env=installer_environment("uv", _home(environment.log)),
         timeout=INSTALL_LIMIT,
+        room=environment.folder,
     )
     lines = finished.stderr.splitlines()
     return tuple(line.strip() for line in lines if line.startswith("The package"))
@@ -240,8 +241,9 @@ def _installing(argv: Sequence[str | Path], installer: InstallerName, log: Path)
     finished = processes.run(
         argv,
         cwd=Path(sys.prefix),
-        env=installer_environment(installer),
+        env=installer_environment(installer, _home(log)),
         timeout=INSTALL_LIMIT,
+        room=log.parent,
         log=log,
     )
     if finished.returncode and (lost := _NO_NETWORK.search(finished.stderr)):
@@ -250,6 +252,13 @@ def _installing(argv: Sequence[str | Path], installer: InstallerName, log: Path)
             "look at the network, the proxy and the index settings of pip and uv"
         )
     return finished
+
+
+def _home(log: Path) -> Path:
+    """The home of installers, beside their log: they run code of what they build."""
+    folder = log.with_suffix(".home")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _checked(argv: Sequence[str | Path], complaint: str) -> None:

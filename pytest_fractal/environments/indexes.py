@@ -28,6 +28,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.processes.variables import caller, installer_variables
 
 TARGET_OVERRIDES: Final = frozenset(
     {
@@ -92,16 +93,31 @@ class _Settings:
         return _Settings(**kept)
 
 
-def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
-    """All variables for a process of the installer: ours, and the settings that cross over.
+def installer_environment(
+    installer: Literal["uv", "pip"], scratch: Path | None = None
+) -> dict[str, str]:
+    """All variables for a process of the installer: its own, and the settings that cross over.
 
     The user's own setting for the installer always wins over one for the other.
     Variables that would lead the installer astray are left out: where it installs to
-    is ours to choose. Raises `BadInput` for a configuration file that cannot be read.
+    is ours to choose. With a folder `scratch`, which must exist, it has its home there: the
+    code of dependencies runs within it. Raises `BadInput` for a configuration file that
+    cannot be read.
     """
+    foreign = "PIP_" if installer == "uv" else "UV_"
     environment = {
-        name: value for name, value in os.environ.items() if name not in TARGET_OVERRIDES
+        name: value
+        for name, value in installer_variables(scratch).items()
+        if name not in TARGET_OVERRIDES and not name.startswith(foreign)
     }
+    told = environment | _crossing(installer)
+    if any(told.get(f"{name}_KEYRING_PROVIDER") == "subprocess" for name in ("UV", "PIP")):
+        told["HOME"] = str(Path.home())  # where the keyring's own login is
+    return told
+
+
+def _crossing(installer: Literal["uv", "pip"]) -> dict[str, str]:
+    """The settings that this installer would not find by itself."""
     pip_options = _pip_options()
     pip, uv = _pip_settings(pip_options), _uv_settings()
     if installer == "uv":
@@ -110,13 +126,13 @@ def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
             # All indexes count and the best version wins, as it does with pip and so on
             # the server; uv by itself looks no further than the first that has the package.
             crossing["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-        return environment | crossing
+        return crossing
     # pip runs in the candidate's environment, where it would not see the site's file;
     # and a file's `user` or `target` cannot be taken back by a variable. So what the
     # files say comes as variables, and pip is told to read no file.
     own = {_pip_variable(name): value for name, value in pip_options.items()}
     own = {name: value for name, value in own.items() if name not in TARGET_OVERRIDES}
-    return environment | _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
+    return _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
 
 
 # --- pip ---------------------------------------------------------------------------------
@@ -139,7 +155,7 @@ def _pip_options() -> dict[str, str]:
                 merged.setdefault(section, {})[_option(name)] = value
     variables = {
         _option(name.removeprefix("PIP_")): value
-        for name, value in os.environ.items()
+        for name, value in caller.items()
         if name.startswith("PIP_") and name != "PIP_CONFIG_FILE"
     }
     layers = (merged.get("global", {}), merged.get("install", {}), variables)
@@ -148,7 +164,7 @@ def _pip_options() -> dict[str, str]:
 
 def _pip_files() -> Iterator[Path]:
     """pip's configuration files, the weakest first."""
-    own = os.environ.get("PIP_CONFIG_FILE")
+    own = caller.get("PIP_CONFIG_FILE")
     if own == os.devnull:
         return
     home = Path.home()
@@ -228,9 +244,9 @@ def _uv_files() -> Iterator[dict[str, Any]]:
     A project's own file (`[tool.uv]`) says how that project is developed, and is for
     the uv that runs there.
     """
-    own = os.environ.get("UV_CONFIG_FILE")
+    own = caller.get("UV_CONFIG_FILE")
     files = [Path(own)] if own else []
-    if not own and os.environ.get("UV_NO_CONFIG", "").lower() not in _TRUE:
+    if not own and caller.get("UV_NO_CONFIG", "").lower() not in _TRUE:
         system = [folder / "uv" / "uv.toml" for folder in (*_config_folders(), Path("/etc"))]
         files = [_config_home() / "uv" / "uv.toml", *filter(Path.is_file, system)][:2]
     for file in files:
@@ -274,7 +290,7 @@ def _uv_settings() -> _Settings:
         return tuple(value for file in files for value in file.get(name, ()))
 
     def words(name: str, separator: str | None = None) -> list[str]:
-        return [word for word in os.environ.get(name, "").split(separator) if word.strip()]
+        return [word for word in caller.get(name, "").split(separator) if word.strip()]
 
     indexes = [index for file in files for index in file["index"]]
     flat = [index["url"] for index in indexes if index.get("format") == "flat"]
@@ -355,7 +371,7 @@ def _with_login(index: Mapping[str, Any]) -> str:
     """The URL of an index, with the login that uv takes from variables of the index's name."""
     url = str(index["url"])
     variable = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", str(index.get("name", "")).upper())
-    user, password = (os.environ.get(f"{variable}_{part}") for part in ("USERNAME", "PASSWORD"))
+    user, password = (caller.get(f"{variable}_{part}") for part in ("USERNAME", "PASSWORD"))
     parts = urlsplit(url)
     if (user or password) and parts.netloc and "@" not in parts.netloc:
         login = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password else "")
@@ -368,16 +384,16 @@ def _with_login(index: Mapping[str, Any]) -> str:
 
 def _variable(*names: str) -> str | None:
     """The first of these variables that is set and not empty."""
-    return next(filter(None, map(os.environ.get, names)), None)
+    return next(filter(None, map(caller.get, names)), None)
 
 
 def _config_home() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    return Path(caller.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
 
 
 def _config_folders() -> list[Path]:
     """The system's folders for configuration, by the XDG base directory specification."""
-    folders = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    folders = caller.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     return [Path(folder) for folder in folders.split(os.pathsep) if folder]
 
 
@@ -398,12 +414,12 @@ def _locations(texts: Any, folder: Path | None = None) -> tuple[str, ...]:
 
 def _proxies(settings: _Settings) -> dict[str, str]:
     """Both installers heed the usual proxy variables; where the user has set one, they stand."""
-    if any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXIES):
+    if any(caller.get(name) or caller.get(name.lower()) for name in _PROXIES):
         return {}
     variables = {
         "HTTP_PROXY": settings.http_proxy,
         "HTTPS_PROXY": settings.https_proxy,
-        "NO_PROXY": os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or settings.no_proxy,
+        "NO_PROXY": caller.get("NO_PROXY") or caller.get("no_proxy") or settings.no_proxy,
     }
     proxies = {name: value for name, value in variables.items() if value}
     # Some libraries know the one spelling only, some the other.

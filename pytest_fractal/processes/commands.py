@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.processes import Finished, clean_environment
+from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.sandbox import paths_named
+from pytest_fractal.processes.variables import task_variables
 
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
@@ -190,9 +192,10 @@ def start_command(
     finished = executor.run(
         [*command, *(_filled(word, names) for word in options)],
         cwd=work,
-        env=clean_environment(scratch) | dict(variables),
+        env=task_variables(scratch) | dict(variables),
         timeout=timeout,
-        supervision=folder / "left.json",
+        room=folder,
+        named=paths_named(content),
     )
     read = was_read(arguments, before) if keeps_access_times(folder) else None
     written = None

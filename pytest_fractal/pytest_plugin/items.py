@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -16,6 +17,9 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput
+from pytest_fractal.processes.supervisor import hide
+from pytest_fractal.processes.variables import keep_back, kept_back
+from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
 from pytest_fractal.pytest_plugin.progress import progress, with_output
 from pytest_fractal.pytest_plugin.status_line import LiveLine
 from pytest_fractal.report import formats, text
@@ -28,6 +32,7 @@ from pytest_fractal.verdicts import Outcome, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_folder"
+_SETTINGS_KEY: Final = "fractal_settings"
 _VERDICT: Final = TypeAdapter(Verdict)
 
 
@@ -116,6 +121,7 @@ class Suite:
         worker = getattr(config, "workerinput", None)
         self._worker = worker is not None
         self.config = config
+        keep_back(worker[_SETTINGS_KEY] if worker else {})
         self.session = Session(
             specs,
             settings,
@@ -125,7 +131,9 @@ class Suite:
             number=int(worker["workerid"].removeprefix("gw")) if worker else 0,
         )
         config.add_cleanup(self.session.close)
+        hide()
         _end_as_by_ctrl_c(config)
+        self._log: JobLog | None = None
         self._wanted = self._take_arguments(alone)
         # By what it is about: a plugin may run an item again.
         self._verdicts: dict[str, dict[Key, Verdict]] = {
@@ -170,7 +178,7 @@ class Suite:
         try:
             self.session.prepare(live.begins)
         except BadInput as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(without_commands(str(error))) from None
         finally:
             live.line.hide()
         if live.line.visible:
@@ -179,7 +187,8 @@ class Suite:
             checks = {check.name for check in self.session.engines[anchor].plan()}
             for name in wanted:
                 if name not in checks:
-                    raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
+                    said = f"{anchor}::{name}: there is no such check"
+                    raise pytest.UsageError(without_commands(said))
         self._prepared = True
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
@@ -199,11 +208,19 @@ class Suite:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker where this run keeps its facts."""
         node.workerinput[_WORKER_KEY] = str(self.session.folder)
+        node.workerinput[_SETTINGS_KEY] = kept_back()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """From now on, nothing of the candidate's is a command to the runner of a CI job."""
+        if JobLog.is_read() and not self._worker:
+            self._log = JobLog(self.config)
 
     def pytest_report_header(self) -> list[str]:
         """Build, and say what is judged."""
         self.prepare()
         lines = [line for report in self._reports() for line in text.header_lines(report)]
+        lines.append(f"fractal: {self.session.sandbox.told}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
@@ -324,9 +341,9 @@ class Suite:
                 lines += [f"kept: {report.folder}", *text.repeat_lines(report)]
             for line in lines:
                 terminalreporter.line(escape_control_chars(line))
-            if os.environ.get("GITHUB_ACTIONS") == "true":
+            if self._log is not None:
                 for line in workflow_commands(report, self.session.settings.strict):
-                    terminalreporter.line(line)
+                    self._log.command(line)
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():
@@ -334,15 +351,15 @@ class Suite:
 
 
 def _end_as_by_ctrl_c(config: pytest.Config) -> None:
-    """Let SIGTERM end this run as Ctrl-C does: a cancelled CI job leaves nothing behind either."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+    """Let SIGTERM and SIGHUP end this run as Ctrl-C does: nothing is left behind either."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+            config.add_cleanup(functools.partial(_restore, number))
 
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    config.add_cleanup(restore)
+def _restore(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_DFL)
 
 
 class Live:

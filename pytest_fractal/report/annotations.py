@@ -30,7 +30,7 @@ def _command(candidate: CandidateReport, one: ToFix) -> str:
         place = found.place
         if (file := in_repository(candidate, place)) is not None and place is not None:
             properties = {"file": file, "line": place.line, "col": place.column}
-        message = f"expected: {found.expected}\nfound: {found.found}\nmend: {found.hint}"
+        message = f"expected: {found.expected}\nfound: {found.found}\nfix: {found.hint}"
         if verdict.code in REGISTRY:
             message += f"\nsee: {REGISTRY[verdict.code].page}"
     properties["title"] = f"{verdict.code} {verdict.rule}{about}"
