@@ -1,15 +1,12 @@
 """Starting a task's command, and seeing what it did with its arguments file.
 
 Whether a command reads its arguments is seen on the file itself, so it works for any
-language and argument parser. The file gets an access time that is older than its
-modification time; under `relatime`, Linux's default, the next read of its content
-moves the access time, while a mere `stat` or `exists` does not. Where the file system
-keeps no access times this is found out beforehand, and `Start.read` stays unknown.
+language and argument parser (`reading.py`). Where it cannot be seen, `Start.read` stays
+unknown.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +18,13 @@ from typing import Final
 
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.reading import ReadWatch
 from pytest_fractal.processes.sandbox import paths_named
 from pytest_fractal.processes.variables import task_variables
 
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
 
-_DAY_NS: Final = 24 * 3600 * 10**9
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
 _DIFFERS: Final = re.compile(r"\b[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{4,})+\b|\w*\d\w*")
@@ -187,7 +184,7 @@ def start_command(
     scratch.mkdir()
     arguments, output = folder / "arguments.json", folder / "output.json"
     arguments.write_bytes(content)
-    before = make_unread(arguments)
+    watch = ReadWatch(arguments)
     names = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     finished = executor.run(
         [*command, *(_filled(word, names) for word in options)],
@@ -197,7 +194,7 @@ def start_command(
         room=folder,
         named=paths_named(content),
     )
-    read = was_read(arguments, before) if keeps_access_times(folder) else None
+    read = watch.was_read()
     written = None
     if output.is_file():  # a pipe would be waited for
         with suppress(OSError):
@@ -210,34 +207,6 @@ def start_command(
 
 def _work(folder: Path) -> Path:
     return folder / "work"
-
-
-def make_unread(path: Path) -> int:
-    """Give a file an access time older than its modification; returns it, in nanoseconds."""
-    modified = path.stat().st_mtime_ns
-    accessed = modified - _DAY_NS
-    os.utime(path, ns=(accessed, modified))
-    # Some file systems keep fewer digits than they are given.
-    return path.stat().st_atime_ns
-
-
-def was_read(path: Path, before: int) -> bool:
-    """Whether the content of a file was read since `make_unread` returned `before`."""
-    try:
-        return path.stat().st_atime_ns != before
-    except OSError:
-        return True  # moved or deleted: whoever does that has seen it
-
-
-def keeps_access_times(folder: Path) -> bool:
-    """Whether the file system of `folder` shows that a file was read."""
-    trial = folder / ".access-time"
-    trial.write_bytes(b"?")
-    before = make_unread(trial)
-    trial.read_bytes()
-    seen = was_read(trial, before)
-    trial.unlink()
-    return seen
 
 
 def read_crash(stderr: str) -> Crash | None:
