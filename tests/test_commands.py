@@ -18,9 +18,8 @@ import pytest
 from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
-from pytest_fractal.processes.commands import (
-    read_crash,
-)
+from pytest_fractal.processes.commands import read_crash
+from pytest_fractal.processes.reading import ReadWatch
 from pytest_fractal.report.model import CandidateReport
 
 Outcomes = tuple[str, str, str, str]
