@@ -18,11 +18,12 @@ from typing import Final, Literal, Protocol
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.environments.interpreters import Interpreter
+from pytest_fractal.environments.logins import InstallerStart, installer_start
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.variables import basic_variables, build_variables
 
 InstallerName = Literal["uv", "pip"]
 
@@ -109,10 +110,8 @@ class UvInstaller:
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
-        return _installing(
-            [*_uv(), "pip", "install", "--python", environment.python, "--", *requirements],
-            "uv",
-            environment.log,
+        return _uv_pip(
+            ["install", "--python", environment.python, "--", *requirements], environment.log
         )
 
 
@@ -123,22 +122,14 @@ class PipInstaller:
         """See `Installer`."""
         _checked([interpreter.path, "-I", "-m", "venv", folder], "an environment cannot be made")
         environment = Environment(folder, interpreter)
-        upgraded = _installing(
-            [environment.python, "-m", "pip", "install", "--upgrade", "pip"],
-            "pip",
-            environment.log,
-        )
+        upgraded = _pip(environment, ["install", "--upgrade", "pip"])
         if upgraded.returncode:
             raise HarnessError(f"pip cannot be upgraded: {_reason(upgraded)}")
         return environment
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
-        return _installing(
-            [environment.python, "-m", "pip", "install", "--no-input", *requirements],
-            "pip",
-            environment.log,
-        )
+        return _pip(environment, ["install", "--no-input", *requirements])
 
 
 INSTALLERS: Final[Mapping[InstallerName, type[Installer]]] = {
@@ -182,7 +173,7 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
     finished = processes.run(
         [*_uv(), "pip", "check", "--python", environment.python],
         cwd=environment.folder,
-        env=installer_environment("uv", _home(environment.log)),
+        env=build_variables(_home(environment.log)),
         timeout=INSTALL_LIMIT,
         room=environment.folder,
     )
@@ -192,20 +183,8 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
 
 def download(environment: Environment, requirement: str, folder: Path) -> Finished:
     """Fetch the file of a requirement, without what it depends on, as the server does."""
-    return _installing(
-        [
-            environment.python,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--no-input",
-            "--dest",
-            folder,
-            requirement,
-        ],
-        "pip",
-        environment.log,
+    return _pip(
+        environment, ["download", "--no-deps", "--no-input", "--dest", folder, requirement]
     )
 
 
@@ -214,19 +193,8 @@ def check_index(environment: Environment, requirement: str) -> None:
 
     pip says of an index that does not answer what it says of one that has nothing.
     """
-    _installing(
-        [
-            *_uv(),
-            "pip",
-            "install",
-            "--dry-run",
-            "--no-deps",
-            "--python",
-            environment.python,
-            "--",
-            requirement,
-        ],
-        "uv",
+    _uv_pip(
+        ["install", "--dry-run", "--no-deps", "--python", environment.python, "--", requirement],
         environment.log,
     )
 
@@ -237,13 +205,24 @@ def _uv() -> list[str]:
     return [str(find_uv_bin())]
 
 
-def _installing(argv: Sequence[str | Path], installer: InstallerName, log: Path) -> Finished:
+def _uv_pip(arguments: Sequence[str | Path], log: Path) -> Finished:
+    start = installer_start("uv", _home(log))
+    return _installing([*_uv(), *start.options, "pip", *arguments], start, log)
+
+
+def _pip(environment: Environment, arguments: Sequence[str | Path]) -> Finished:
+    start = installer_start("pip", _home(environment.log))
+    return _installing([*start.pip(environment.python), *arguments], start, environment.log)
+
+
+def _installing(argv: Sequence[str | Path], start: InstallerStart, log: Path) -> Finished:
     finished = processes.run(
         argv,
         cwd=Path(sys.prefix),
-        env=installer_environment(installer, _home(log)),
+        env=start.variables,
         timeout=INSTALL_LIMIT,
         room=log.parent,
+        private=start.private,
         log=log,
     )
     if finished.returncode and (lost := _NO_NETWORK.search(finished.stderr)):
@@ -263,7 +242,7 @@ def _home(log: Path) -> Path:
 
 def _checked(argv: Sequence[str | Path], complaint: str) -> None:
     finished = processes.run(
-        argv, cwd=Path(sys.prefix), env=installer_environment("pip"), timeout=INSTALL_LIMIT
+        argv, cwd=Path(sys.prefix), env=basic_variables(), timeout=INSTALL_LIMIT
     )
     if finished.returncode:
         raise HarnessError(f"{complaint}: {_reason(finished)}")

@@ -59,11 +59,11 @@ _TRUE: Final = frozenset({"1", "y", "yes", "t", "true", "on"})
 _PROXIES: Final = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 
 # uv has no variable for `no-index`. A default index that holds nothing does the same.
-_EMPTY_INDEX: Final = "file:///no-index"
+EMPTY_INDEX: Final = "file:///no-index"
 
 
 @dataclass(frozen=True)
-class _Settings:
+class IndexSettings:
     """What a user has set, for one of the installers; empty or None where it is not set."""
 
     index: str | None = None
@@ -81,7 +81,7 @@ class _Settings:
     retries: str | None = None
     keyring: str | None = None
 
-    def without(self, own: _Settings) -> _Settings:
+    def without(self, own: IndexSettings) -> IndexSettings:
         """These settings, less those for whose purpose the user has set `own` ones."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         kept = {name: value for name, value in values.items() if not getattr(own, name)}
@@ -90,7 +90,7 @@ class _Settings:
         if own.no_index:
             for name in ("index", "extra"):
                 kept.pop(name, None)
-        return _Settings(**kept)
+        return IndexSettings(**kept)
 
 
 def installer_environment(
@@ -111,9 +111,33 @@ def installer_environment(
         if name not in TARGET_OVERRIDES and not name.startswith(foreign)
     }
     told = environment | _crossing(installer)
+    if installer == "pip":
+        # Its `~` is still the user's home.
+        told |= {
+            name: re.sub(r"(?<!\S)~(?=/|\s|$)", str(Path.home()), value)
+            for name, value in told.items()
+            if name.startswith("PIP_")
+        }
     if any(told.get(f"{name}_KEYRING_PROVIDER") == "subprocess" for name in ("UV", "PIP")):
         told["HOME"] = str(Path.home())  # where the keyring's own login is
     return told
+
+
+def merged_settings(installer: Literal["uv", "pip"]) -> IndexSettings:
+    """What comes out for an installer: the user's own settings for it, and what crosses over."""
+    pip, uv = _pip_settings(_pip_options()), _uv_settings()
+    own, other = (uv, pip) if installer == "uv" else (pip, uv)
+    crossing = other.without(own)
+    links = tuple(filter(_readable_by_uv, crossing.find_links))
+    merged = {f.name: getattr(own, f.name) or getattr(crossing, f.name) for f in fields(own)}
+    if installer == "uv" and not own.find_links:
+        merged["find_links"] = links
+    return IndexSettings(**merged)
+
+
+def uv_tables() -> list[dict[str, Any]]:
+    """uv's configuration files of the user and of the system as they are, the strongest first."""
+    return [table for table, _ in _uv_configurations()]
 
 
 def _crossing(installer: Literal["uv", "pip"]) -> dict[str, str]:
@@ -184,7 +208,7 @@ def _pip_files() -> Iterator[Path]:
         yield Path(own)
 
 
-def _pip_settings(options: Mapping[str, str]) -> _Settings:
+def _pip_settings(options: Mapping[str, str]) -> IndexSettings:
     def words(name: str) -> tuple[str, ...]:
         return tuple(options.get(name, "").split())
 
@@ -192,7 +216,7 @@ def _pip_settings(options: Mapping[str, str]) -> _Settings:
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
     keyring = options.get("keyring-provider")
-    return _Settings(
+    return IndexSettings(
         index=_location(options.get("index-url")),
         extra=_locations(words("extra-index-url")),
         find_links=_locations(words("find-links")),
@@ -208,7 +232,7 @@ def _pip_settings(options: Mapping[str, str]) -> _Settings:
     )
 
 
-def _for_pip(settings: _Settings) -> dict[str, str]:
+def _for_pip(settings: IndexSettings) -> dict[str, str]:
     variables = {
         "PIP_INDEX_URL": settings.index,
         "PIP_EXTRA_INDEX_URL": " ".join(settings.extra),
@@ -239,7 +263,13 @@ def _pip_variable(option: str) -> str:
 
 
 def _uv_files() -> Iterator[dict[str, Any]]:
-    """uv's configuration files of the user and of the system, the strongest first.
+    """uv's configuration files of the user and of the system, the strongest first."""
+    for table, folder in _uv_configurations():
+        yield _resolved(table, folder)
+
+
+def _uv_configurations() -> Iterator[tuple[dict[str, Any], Path]]:
+    """The same files as they are, and where they lie.
 
     A project's own file (`[tool.uv]`) says how that project is developed, and is for
     the uv that runs there.
@@ -258,7 +288,7 @@ def _uv_files() -> Iterator[dict[str, Any]]:
             raise BadInput(
                 f"uv's configuration file {file} cannot be read{_line(error)}"
             ) from None
-        yield _resolved(table, file.parent)
+        yield table, file.parent
 
 
 def _resolved(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -280,7 +310,7 @@ def _uv_index_strategy() -> bool:
     return bool(_variable("UV_INDEX_STRATEGY")) or any(file.get(name) for file in _uv_files())
 
 
-def _uv_settings() -> _Settings:
+def _uv_settings() -> IndexSettings:
     files = list(_uv_files())
 
     def option(name: str) -> str | None:
@@ -300,7 +330,7 @@ def _uv_settings() -> _Settings:
         *(_with_login(index) for index in simple if index.get("default")),
         option("index-url"),
     ]
-    return _Settings(
+    return IndexSettings(
         index=defaults[0],
         extra=_unique(
             *map(_named, words("UV_INDEX")),
@@ -324,11 +354,11 @@ def _uv_settings() -> _Settings:
     )
 
 
-def _for_uv(settings: _Settings) -> dict[str, str]:
+def _for_uv(settings: IndexSettings) -> dict[str, str]:
     certificates = settings.certificates
     folder = bool(certificates) and Path(str(certificates)).is_dir()
     variables = {
-        "UV_DEFAULT_INDEX": _EMPTY_INDEX if settings.no_index else settings.index,
+        "UV_DEFAULT_INDEX": EMPTY_INDEX if settings.no_index else settings.index,
         "UV_INDEX": "" if settings.no_index else " ".join(settings.extra),
         "UV_FIND_LINKS": ",".join(filter(_readable_by_uv, settings.find_links)),
         "UV_INSECURE_HOST": " ".join(settings.trusted_hosts),
@@ -412,7 +442,7 @@ def _locations(texts: Any, folder: Path | None = None) -> tuple[str, ...]:
     return tuple(filter(None, (_location(text, folder) for text in texts)))
 
 
-def _proxies(settings: _Settings) -> dict[str, str]:
+def _proxies(settings: IndexSettings) -> dict[str, str]:
     """Both installers heed the usual proxy variables; where the user has set one, they stand."""
     if any(caller.get(name) or caller.get(name.lower()) for name in _PROXIES):
         return {}

@@ -32,6 +32,9 @@ from pytest_fractal.processes.variables import MARK, basic_variables
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
 
+PRIVATE: Final = "{private}"
+"""In a command: the file from which it reads what nobody else may know."""
+
 _PATIENCE: Final = 10.0
 """Seconds in which a supervisor ends what it is told to end."""
 
@@ -152,6 +155,7 @@ def run(
     stopper: Canceller | None = None,
     room: Path | None = None,
     named: Iterable[Path] = (),
+    private: bytes = b"",
     log: Path | None = None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
@@ -164,11 +168,16 @@ def run(
     program that cannot be started gives status 127 (not there) or 126 (not executable), as a
     shell would, with the reason as its standard error. Raises `HarnessError` when the walls
     cannot be set up.
+
+    The word `PRIVATE` in the command is replaced by the name of a file that can be read once,
+    and holds what is `private`: that is in no variable, and in no file that stays.
     """
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
     supervision = _Supervision(room, named) if room else None
+    if supervision and private:
+        command = supervision.hand_over(command, private)
     try:
         process = _Process(
             supervision.around(command, cwd, env) if supervision else command,
@@ -215,7 +224,9 @@ def run(
     stdout, stderr = (reader.text() for reader in readers)
     seen = supervision.seen if supervision else _Seen()
     if process.walled and seen.status is None and (trouble := _WALLS.search(stderr)):
-        raise HarnessError(f"the sandbox cannot be set up: {trouble[1]} (--fractal-sandbox=off)")
+        raise HarnessError(
+            f"the sandbox cannot be set up: {trouble[1]}; --fractal-sandbox=off goes without"
+        )
     returncode = process.returncode if seen.status is None else seen.status
     if process.walled and seen.status is None and returncode > _BY_SIGNAL:
         returncode = _BY_SIGNAL - returncode
@@ -266,6 +277,15 @@ class _Supervision:
         self.mark = f"{run}.{os.getpid()}.{next(self._numbers)}"
         self._ours, self._theirs = socket.socketpair()
         self._line = b""
+        self._private: int | None = None
+
+    def hand_over(self, command: Sequence[str], private: bytes) -> tuple[str, ...]:
+        """Let the command read this, once, from a pipe; returns it with the pipe's name."""
+        self._private, filled = os.pipe()
+        os.write(filled, private)  # less than a pipe holds
+        os.close(filled)
+        name = f"/dev/fd/{self._private}"
+        return tuple(name if word == PRIVATE else word for word in command)
 
     @property
     def walled(self) -> bool:
@@ -275,7 +295,8 @@ class _Supervision:
     @property
     def passed(self) -> tuple[int, ...]:
         """The descriptors that the supervisor inherits."""
-        return (self._theirs.fileno(),)
+        handed = () if self._private is None else (self._private,)
+        return (self._theirs.fileno(), *handed)
 
     @property
     def told(self) -> bool:
@@ -284,14 +305,17 @@ class _Supervision:
 
     def around(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Sequence[str]:
         """The command that runs another one within supervisor and walls."""
-        inner = [sys.executable, "-I", "-S", supervisor.__file__, *map(str, self.passed), *command]
+        passed = ",".join(map(str, self.passed))
+        inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
         if self.sandbox is None:
             return inner
         return self.sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
 
     def begun(self) -> None:
-        """Leave the supervisor's end of the socket to it."""
+        """Leave to the supervisor what it has inherited."""
         self._theirs.close()
+        if self._private is not None:
+            os.close(self._private)
 
     def wait(self) -> None:
         """Wait until it has told how the command ended, or has ended itself."""

@@ -126,7 +126,7 @@ class Sandbox:
         view.cover(own / "facts")
         for private in (*_PRIVATE, *(() if installs else _SETTINGS)):
             view.cover(Path(private))
-        copying = ["--setenv", "UV_LINK_MODE", "copy"] if installs else []
+        copying = ["--setenv", "UV_LINK_MODE", "copy"] if "UV_CACHE_DIR" in env else []
         return [*_base(), *view.options(), *copying, "--chdir", str(cwd), "--", *argv]
 
 
@@ -186,8 +186,10 @@ class _View:
 
     def show(self, path: Path, *, write: bool = False) -> None:
         """Let a file or folder be seen: where it is, and where a link to it is."""
+        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+            return  # the walls have their own
         real = self._follow(path)
-        if real != Path("/") and real not in (_home(), *_home().parents) and _exists(real):
+        if real not in (_home(), *_home().parents) and _exists(real):
             self._shown[real] = self._shown.get(real, False) or write
 
     def cover(self, path: Path) -> None:

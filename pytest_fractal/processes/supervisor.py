@@ -6,14 +6,15 @@ orphans are handed (`PR_SET_CHILD_SUBREAPER`), so every process that the command
 is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, and the
 process group of the command is all that is ended.
 
-Usage: python supervisor.py CHANNEL COMMAND...
+Usage: python supervisor.py CHANNEL[,HANDED] COMMAND...
        python supervisor.py --while-locked WANTED ALIVE COMMAND...
 
-CHANNEL is the number of an open descriptor: a socket whose other end is the caller's. There
-the supervisor writes a line with a JSON object when all is over: `status`, how the command ended;
-`ended`, the time in nanoseconds; `lingered`, whether a process of the command's was alive
-then; `left`, the command line of each that did not end soon by itself. All of them are
-killed, also when SIGTERM comes first, or the caller ends, by whatever signal.
+CHANNEL is the number of an open descriptor: a socket whose other end is the caller's; HANDED
+that of another one, which the command inherits. On the socket the supervisor writes a line
+with a JSON object when all is over: `status`, how the command ended; `ended`, the time in
+nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
+command line of each that did not end soon by itself. All of them are killed, also when
+SIGTERM comes first, or the caller ends, by whatever signal.
 
 It is two processes, one the parent of the other: a command may kill either of them, and the
 other one ends what it has started. It imports little, for it is started every time.
@@ -248,11 +249,11 @@ def tell(channel: int, seen: dict[str, object]) -> None:
         os.write(channel, json.dumps(seen).encode() + b"\n")
 
 
-def supervise(channel: int, command: list[str]) -> NoReturn:
+def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
     """Run a command to its end, tell of it, and end what it has left; never returns."""
     try:
         # A group of its own: a command may signal its group, and must not meet us there.
-        process = subprocess.Popen(command, process_group=0)
+        process = subprocess.Popen(command, process_group=0, pass_fds=handed)
     except (OSError, ValueError) as error:
         sys.stderr.write(str(error))
         sys.stderr.flush()
@@ -279,7 +280,7 @@ def main() -> NoReturn:
     """Run the command of the arguments; never returns."""
     if sys.argv[1] == "--while-locked":
         keep(sys.argv[2], sys.argv[3], sys.argv[4:])
-    channel, command = int(sys.argv[1]), sys.argv[2:]
+    (channel, *handed), command = map(int, sys.argv[1].split(",")), sys.argv[2:]
     os.set_inheritable(channel, False)
     signal.signal(signal.SIGTERM, stopped)
     adopt_orphans()
@@ -290,7 +291,7 @@ def main() -> NoReturn:
         os.close(above)
         adopt_orphans()
         when_closed(below, lambda: stopped(signal.SIGKILL, None))
-        supervise(channel, command)
+        supervise(channel, handed, command)
     os.close(below)
 
     def end(number: int = signal.SIGKILL, _: object = None) -> None:
