@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
+from pytest_fractal.processes.sandbox import around
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.samples.runs import Filled, Run, TaskSamples
 
@@ -80,6 +82,15 @@ class CustomTasks(Candidate):
             return tuple(shlex.split(part.script))
         except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
             return (part.script,)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The usual ones; and a script may read what lies beside it."""
+        if (walls := around(self.folder)) is not None:
+            for task in self.tasks:
+                words = [Path(word) for part in task.parts for word in self.argv(part)]
+                walls.share(word.parent for word in words if word.is_absolute() and word.is_file())
+        return super().variables
 
     def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""
