@@ -23,6 +23,7 @@ from pytest_fractal.environments.logins import InstallerStart, installer_start
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.sandbox import around
 from pytest_fractal.processes.variables import basic_variables, build_variables
 
 InstallerName = Literal["uv", "pip"]
@@ -38,6 +39,12 @@ _NO_NETWORK: Final = re.compile(
     r"|read timed out|connection reset by peer|network connectivity is disabled",
     re.IGNORECASE,
 )
+
+
+_SEEDS: Final = frozenset({"pip", "setuptools", "wheel"})
+"""What a fresh environment holds."""
+_PLANNED: Final = re.compile(r"^ \+ ([\w.-]+==[\w.!+-]+)$", re.MULTILINE)
+"""A package in uv's plan, other than one whose file or URL was named."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,22 @@ class UvInstaller:
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """See `Installer`."""
-        return _uv_pip(
-            ["install", "--python", environment.python, "--", *requirements], environment.log
+        wanted: list[str | Path] = ["--python", environment.python, "--", *requirements]
+        walls = around(environment.folder)
+        if walls is None or not walls.stands or not _SEEDS.issuperset(environment.versions()):
+            return _uv_pip(["install", *wanted], environment.log)
+        # Within walls uv has to copy what it otherwise links from its cache, which takes
+        # several times as long. So code of others runs there alone, in making the plan; and
+        # where wheels are all that the plan needs, they are unpacked outside.
+        plan = _uv_pip(["install", "--dry-run", *wanted], environment.log)
+        if plan.returncode:
+            return plan
+        pins = _home(environment.log) / "plan.txt"
+        pins.write_text("".join(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr)))
+        wheels_alone = ["--no-build", "--constraint", pins]
+        finished = _uv_pip(["install", *wheels_alone, *wanted], environment.log, walled=False)
+        return (
+            finished if not finished.returncode else _uv_pip(["install", *wanted], environment.log)
         )
 
 
@@ -205,9 +226,9 @@ def _uv() -> list[str]:
     return [str(find_uv_bin())]
 
 
-def _uv_pip(arguments: Sequence[str | Path], log: Path) -> Finished:
+def _uv_pip(arguments: Sequence[str | Path], log: Path, *, walled: bool = True) -> Finished:
     start = installer_start("uv", _home(log))
-    return _installing([*_uv(), *start.options, "pip", *arguments], start, log)
+    return _installing([*_uv(), *start.options, "pip", *arguments], start, log, walled=walled)
 
 
 def _pip(environment: Environment, arguments: Sequence[str | Path]) -> Finished:
@@ -215,13 +236,17 @@ def _pip(environment: Environment, arguments: Sequence[str | Path]) -> Finished:
     return _installing([*start.pip(environment.python), *arguments], start, environment.log)
 
 
-def _installing(argv: Sequence[str | Path], start: InstallerStart, log: Path) -> Finished:
+def _installing(
+    argv: Sequence[str | Path], start: InstallerStart, log: Path, *, walled: bool = True
+) -> Finished:
     finished = processes.run(
         argv,
         cwd=Path(sys.prefix),
         env=start.variables,
         timeout=INSTALL_LIMIT,
         room=log.parent,
+        walled=walled,
+        named=start.places,
         private=start.private,
         log=log,
     )

@@ -22,6 +22,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 from pytest_fractal.environments.indexes import (
     EMPTY_INDEX,
@@ -70,6 +71,8 @@ class InstallerStart:
     """Of uv: to be put before its command."""
     private: bytes = b""
     """What only the installer is told."""
+    places: tuple[Path, ...] = ()
+    """The folders and files of packages that this names."""
 
     def pip(self, python: Path) -> list[str | Path]:
         """The beginning of a command line of pip's, with the pip that `python` has."""
@@ -94,12 +97,14 @@ def installer_start(installer: Literal["uv", "pip"], scratch: Path) -> Installer
         for name, value in variables.items()
         if not _PLACES.fullmatch(name) and not (PROXY.fullmatch(name) and "@" in value)
     }
+    files = (urlsplit(url).path for url in _urls(settings) if url.startswith("file:"))
+    places = tuple(Path(url2pathname(path)) for path in files)
     if installer == "pip":
         options = [*_pip_options(settings), *(("--proxy", own) if own else ())]
         private = {"options": options, "proxies": proxies}
-        return InstallerStart(kept, (), json.dumps(private).encode())
+        return InstallerStart(kept, (), json.dumps(private).encode(), places)
     table = _uv_table(settings, proxies, tables)
-    return InstallerStart(kept, ("--config-file", PRIVATE), _toml(table).encode())
+    return InstallerStart(kept, ("--config-file", PRIVATE), _toml(table).encode(), places)
 
 
 def _urls(settings: IndexSettings) -> Iterable[str]:

@@ -155,6 +155,7 @@ def run(
     stopper: Canceller | None = None,
     room: Path | None = None,
     named: Iterable[Path] = (),
+    walled: bool = True,
     private: bytes = b"",
     log: Path | None = None,
 ) -> Finished:
@@ -163,11 +164,11 @@ def run(
     When it returns, no process of the command's group is alive. Whatever runs code of the
     candidate's is given a `room`: the folder of the run below which it is at home. Then no
     process of the command's is alive at all, what it had left running is told, and where the
-    run has walls it sees and writes nothing but what it needs (`sandbox`), such as what is
-    `named` in its arguments. What it prints is added to the file `log` as well, as it comes. A
-    program that cannot be started gives status 127 (not there) or 126 (not executable), as a
-    shell would, with the reason as its standard error. Raises `HarnessError` when the walls
-    cannot be set up.
+    run has walls, and it is not to be without them, it sees and writes nothing but what it
+    needs (`sandbox`), such as what is `named` in its arguments. What it prints is added to the
+    file `log` as well, as it comes. A program that cannot be started gives status 127 (not
+    there) or 126 (not executable), as a shell would, with the reason as its standard error.
+    Raises `HarnessError` when the walls cannot be set up.
 
     The word `PRIVATE` in the command is replaced by the name of a file that can be read once,
     and holds what is `private`: that is in no variable, and in no file that stays.
@@ -175,7 +176,7 @@ def run(
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
-    supervision = _Supervision(room, named) if room else None
+    supervision = _Supervision(room, named, walled) if room else None
     if supervision and private:
         command = supervision.hand_over(command, private)
     try:
@@ -269,12 +270,12 @@ class _Supervision:
 
     _numbers = itertools.count()
 
-    def __init__(self, room: Path, named: Iterable[Path]) -> None:
+    def __init__(self, room: Path, named: Iterable[Path], walled: bool) -> None:
         self._room = room
         self._named = named
-        self.sandbox = sandbox.around(room)
-        run = self.sandbox.mark if self.sandbox else "alone"
-        self.mark = f"{run}.{os.getpid()}.{next(self._numbers)}"
+        run = sandbox.around(room)
+        self._sandbox = run if run is not None and run.stands and walled else None
+        self.mark = f"{run.mark if run else 'alone'}.{os.getpid()}.{next(self._numbers)}"
         self._ours, self._theirs = socket.socketpair()
         self._line = b""
         self._private: int | None = None
@@ -290,7 +291,7 @@ class _Supervision:
     @property
     def walled(self) -> bool:
         """Whether there are walls around it."""
-        return self.sandbox is not None and self.sandbox.stands
+        return self._sandbox is not None
 
     @property
     def passed(self) -> tuple[int, ...]:
@@ -307,9 +308,9 @@ class _Supervision:
         """The command that runs another one within supervisor and walls."""
         passed = ",".join(map(str, self.passed))
         inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
-        if self.sandbox is None:
+        if self._sandbox is None:
             return inner
-        return self.sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
+        return self._sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
 
     def begun(self) -> None:
         """Leave to the supervisor what it has inherited."""

@@ -97,12 +97,10 @@ class Sandbox:
         env: Mapping[str, str],
         named: Iterable[Path] = (),
     ) -> list[str]:
-        """The command that runs another one within the walls; the same one if there are none.
+        """The command that runs another one within the walls, which must stand.
 
         `room` is a folder of the candidate's, and `named` what its arguments name.
         """
-        if not self.stands:
-            return list(argv)
         own = self.folder / room.relative_to(self.folder).parts[0]
         view = _View()
         installs = "UV_CACHE_DIR" in env or "PIP_CACHE_DIR" in env
@@ -112,7 +110,7 @@ class Sandbox:
             view.show(path)
             if (path / ".git" / "config").is_file():
                 view.cover(path / ".git" / "config")  # logins of the remote
-        for path in filter(_may_be_named, named):
+        for path in named:
             view.show(path)
         for path in _paths_in(argv, env):
             view.show(path)
@@ -157,7 +155,10 @@ def around(room: Path) -> Sandbox | None:
 
 
 def paths_named(content: bytes) -> list[Path]:
-    """The absolute paths in a JSON text that are there, or the folders they would be made in."""
+    """The absolute paths in a JSON text that are there, or the folders they would be made in.
+
+    None that is hidden, or the system's: whoever writes the arguments may want to see secrets.
+    """
     try:
         waiting: list[Any] = [json.loads(content)]
     except (ValueError, RecursionError):
@@ -173,7 +174,7 @@ def paths_named(content: bytes) -> list[Path]:
             path = Path(os.path.normpath(value))
             places = (path, path.parent)
             found |= dict.fromkeys([one for one in places if _exists(one)][:1])
-    return list(found)
+    return list(filter(_may_be_named, found))
 
 
 class _View:

@@ -213,7 +213,7 @@ class Suite:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """From now on, nothing of the candidate's is a command to the runner of a CI job."""
-        if JobLog.is_read() and not self._worker:
+        if JobLog.is_read() and self.config.pluginmanager.has_plugin("terminalreporter"):
             self._log = JobLog(self.config)
 
     def pytest_report_header(self) -> list[str]:
