@@ -129,11 +129,12 @@ class UvInstaller:
             return plan
         pins = _home(environment.log) / "plan.txt"
         pins.write_text("".join(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr)))
-        wheels_alone = ["--no-build", "--constraint", pins]
-        finished = _uv_pip(["install", *wheels_alone, *wanted], environment.log, walled=False)
-        return (
-            finished if not finished.returncode else _uv_pip(["install", *wanted], environment.log)
+        finished = _uv_pip(
+            ["install", "--no-build", "--constraint", pins, *wanted], environment.log, walled=False
         )
+        if finished.returncode:
+            return _uv_pip(["install", *wanted], environment.log)
+        return finished
 
 
 class PipInstaller:
