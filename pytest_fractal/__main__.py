@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 # All else is imported once the current folder is off the path.
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 _USAGE = """usage: pytest-fractal PACKAGE [PACKAGE ...] [options]
 
@@ -22,13 +23,12 @@ The options are those of pytest; of this plugin there are:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the hermetic command; returns the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     _forget_folder()
-    import tempfile
-    from pathlib import Path
-
+    if _HANDED_OVER not in os.environ:
+        _start_anew()
+    given = _handed_over()
     import pytest
 
     packages, others = _split(given)
@@ -38,42 +38,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not packages and not any(one.startswith(_NEED_NO_PACKAGE) for one in given):
         print(_USAGE + _options(), file=sys.stderr)
         return 4
-    # An empty configuration: the one of the folder belongs to the candidate.
-    with tempfile.TemporaryDirectory(prefix="pytest-fractal-") as folder:
-        configuration = Path(folder, "pytest.ini")
-        configuration.write_text("[pytest]\n")
-        foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-        # The second keeps the folder off the path of xdist's workers too.
-        own = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONSAFEPATH")
-        before = {name: os.environ.pop(name) for name in (*foreign, *own) if name in os.environ}
-        os.environ |= dict.fromkeys(own, "1")
-        try:
-            return int(
-                pytest.main(
-                    [
-                        f"--config-file={configuration}",
-                        f"--rootdir={Path.cwd()}",
-                        "--noconftest",
-                        "-p",
-                        "pytest_fractal.plugin",
-                        *(["-p", "xdist.plugin"] if _wants_workers(others) else []),
-                        "-p",
-                        "no:cacheprovider",
-                        *(f"--fractal-package={package}" for package in packages),
-                        *others,
-                    ]
-                )
-            )
-        finally:
-            for name in own:
-                del os.environ[name]
-            os.environ |= before
+    return int(
+        pytest.main(
+            [
+                # An empty configuration: the one of the folder belongs to the candidate.
+                f"--config-file={os.path.join(os.path.dirname(__file__), 'hermetic.ini')}",
+                f"--rootdir={os.getcwd()}",
+                "--noconftest",
+                "-p",
+                "pytest_fractal.plugin",
+                *(["-p", "xdist.plugin"] if _wants_workers(others) else []),
+                "-p",
+                "no:cacheprovider",
+                *(f"--fractal-package={package}" for package in packages),
+                *others,
+            ]
+        )
+    )
+
+
+_HANDED_OVER = "PYTEST_FRACTAL_HANDED_OVER"
+
+
+def _start_anew() -> NoReturn:
+    """Start this command again, by `exec`, with nothing that it does not need.
+
+    What a process was started with, variables and command line, can be read by others of the
+    same user, and so by those of the candidate. Therefore it is started with variables that
+    are harmless (`command_variables`). What installers must know of the rest comes through a
+    file without a name, and stays in memory; so do the arguments, for a URL of a database may
+    hold a password.
+    """
+    import json
+    import re
+    import tempfile
+
+    from pytest_fractal.processes.variables import command_variables, kept_back
+
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        json.dump([sys.argv[1:], kept_back()], file)
+        file.seek(0)
+        os.set_inheritable(file.fileno(), True)
+        own = {
+            _HANDED_OVER: str(file.fileno()),
+            # No plugin that happens to be installed, in the workers of xdist neither; and no
+            # folder on the path in which the command was called.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONSAFEPATH": "1",
+        }
+        shown = [re.sub(r"://[^/@\s]+@", "://***@", word) for word in sys.orig_argv[1:]]
+        os.execve(sys.executable, [sys.executable, *shown], command_variables() | own)
+
+
+def _handed_over() -> list[str]:
+    """The arguments; and the settings are known from now on."""
+    import json
+
+    from pytest_fractal.processes.supervisor import hide
+    from pytest_fractal.processes.variables import keep_back
+
+    hide()
+    with os.fdopen(int(os.environ.pop(_HANDED_OVER)), encoding="utf-8") as file:
+        arguments, settings = json.load(file)
+    keep_back(settings)
+    return [str(argument) for argument in arguments]
 
 
 def _forget_folder() -> None:
     """`python -m` puts the current folder first on the path: its modules are the candidate's."""
     # Only the first entry is that one: an editable installation may be the same folder.
-    if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109
+    if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
 
 

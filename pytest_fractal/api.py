@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.generations import Call, CallResult
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.processes import last_lines
+from pytest_fractal.processes.sandbox import Mode, around, paths_named
 from pytest_fractal.report.model import Report
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.samples.generated import make_arguments
@@ -46,6 +48,7 @@ def check_package(
     samples: str | Path | None = None,
     server: str | bool = False,
     environment: str | Path | None = None,
+    sandbox: Mode = "auto",
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
@@ -54,7 +57,7 @@ def check_package(
     `build_timeout` for each step of its build, `jobs` is how many commands run at the same
     time (0: one a core). `server` is True for the fractal-server that is known to be good,
     or its version; `environment` is the folder of an existing environment, in which the
-    package is judged as it is installed.
+    package is judged as it is installed. `sandbox` is auto, required or off.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -72,6 +75,7 @@ def check_package(
         jobs=jobs,
         keep=keep,
         samples=Path(samples) if samples is not None else None,
+        sandbox=sandbox,
         server=None if server is False else "" if server is True else server,
     )
     here = Path.cwd()
@@ -237,6 +241,9 @@ class Package:
     ) -> Start:
         task, made = part.task, make_arguments(part.schema)
         values = task.generation.reserved_values(task.kind, part.keys, folder / "data", made)
+        if (walls := around(folder)) is not None:
+            # What a test names it may have written to, such as a folder of its own.
+            walls.share(paths_named(json.dumps([reserved, args]).encode()), write=True)
         return self._candidate.launch(part, {**values, **reserved, **args}, folder / name)
 
 

@@ -136,6 +136,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=None,
     )
+    option(
+        "sandbox",
+        "hide home, other processes and all other files from the package: where bubblewrap "
+        "works (auto, the default), required, or off",
+        metavar="auto|required|off",
+    )
     option("rules", "print the table of rules and exit", ini=None, action="store_true")
     option(
         "explain",
@@ -202,7 +208,9 @@ def pytest_configure(config: pytest.Config) -> None:
         alone = named_here and config.args_source is not config.ArgsSource.ARGS
         suite = Suite(config, specs, _settings(config), alone)
     except BadInput as error:
-        raise pytest.UsageError(str(error)) from None
+        from pytest_fractal.pytest_plugin.job_log import without_commands
+
+        raise pytest.UsageError(without_commands(str(error))) from None
     config.pluginmanager.register(suite, "fractal-suite")
 
 
@@ -266,6 +274,7 @@ def _settings(config: pytest.Config) -> Settings:
         keep=bool(given("keep")),
         server="" if server == "default" else server,
         database=given("database") or None,
+        sandbox=given("sandbox") or "auto",
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )

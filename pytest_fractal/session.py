@@ -6,10 +6,9 @@ import contextlib
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,9 @@ from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
 from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.processes.processes import Watch
+from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
+from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.report.model import CandidateReport, candidate_report
 from pytest_fractal.settings import PackageSpec, Settings
 from pytest_fractal.verdicts import Verdict
@@ -88,6 +90,9 @@ class Session:
             shared = SharedRun(self._begin(), secrets.token_bytes(32))
         self._shared = shared
         self.folder = shared.folder
+        self.sandbox = Sandbox(self.folder, settings.sandbox, _readable(specs, settings))
+        set_up(self.sandbox)
+        self._watch = Watch(self.sandbox.mark, self.folder, settings.keep) if self._owner else None
         self._hold = (
             _hold(self.folder / "servers") if self._owner and settings.server is not None else None
         )
@@ -198,6 +203,9 @@ class Session:
             engine.close()
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
+        if self._watch is not None:
+            self._watch.close()
+        take_down(self.sandbox)
         if self._lock is not None:
             os.close(self._lock)  # last: until then nobody else removes the folder
             self._lock = None
@@ -229,50 +237,15 @@ def _hold(folder: Path) -> Lease:
     return Lease(folder)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with everything in it, also what a task has made read-only, or so deep
-    that its paths are longer than the system takes. What cannot be removed is left.
-    """
-    with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, ignore_errors=True)
-    if os.path.lexists(folder):
-        with contextlib.suppress(OSError):
-            _flatten(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flatten(folder: Path) -> None:
-    """Empty a folder from the top: what lies deeper is moved up, one level at a time."""
-    top = _opened_folder(folder)
-    try:
-        number = 0
-        waiting = [entry.name for entry in os.scandir(top) if entry.is_dir(follow_symlinks=False)]
-        while waiting:
-            name = waiting.pop()
-            with contextlib.suppress(OSError):
-                here = _opened_folder(Path(name), top)
-                try:
-                    for entry in list(os.scandir(here)):
-                        if entry.is_dir(follow_symlinks=False):
-                            number += 1
-                            waiting.append(moved := f".pytest-fractal-removes-{number}")
-                            os.chmod(entry.name, 0o700, dir_fd=here)
-                            os.rename(entry.name, moved, src_dir_fd=here, dst_dir_fd=top)
-                        else:
-                            os.unlink(entry.name, dir_fd=here)
-                finally:
-                    os.close(here)
-                os.rmdir(name, dir_fd=top)
-    finally:
-        os.close(top)
-
-
-def _opened_folder(path: Path, within: int | None = None) -> int:
-    """A descriptor of a folder in which everything may be changed; a link is not followed."""
-    if within is None:
-        path.chmod(0o700)
-    else:
-        with contextlib.suppress(OSError):
-            os.chmod(path, 0o700, dir_fd=within)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, dir_fd=within)
+def _readable(specs: Sequence[PackageSpec], settings: Settings) -> Iterator[Path]:
+    """What the candidates' processes read beside their own folders."""
+    for path in (settings.samples, settings.environment):
+        if path is not None:
+            yield path
+    for spec in specs:
+        if spec.path is not None:
+            yield spec.path
+            if spec.kind == "source":
+                # A build may look at the repository around the project.
+                above = (spec.path, *spec.path.parents)
+                yield from [place for place in above if (place / ".git").exists()][:1]

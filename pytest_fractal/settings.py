@@ -17,6 +17,7 @@ from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import INSTALLERS, InstallerName
 from pytest_fractal.environments.project_table import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.errors import BadInput
+from pytest_fractal.processes.sandbox import Mode, check_mode
 from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import no_such_rule
@@ -192,6 +193,8 @@ class Settings:
     """The version of fractal-server to ask; "" for the one known good, None for none."""
     database: str | None = None
     """Where fractal-server 2.x is given a database: a URL of PostgreSQL's."""
+    sandbox: Mode = "auto"
+    """Whether walls stand around the candidate's processes: where they can, or must, or not."""
 
     def __post_init__(self) -> None:
         if self.samples is not None and not self.samples.is_dir():
@@ -216,6 +219,7 @@ class Settings:
         for limit in (self.timeout, self.build_timeout):
             if not (limit > 0 and math.isfinite(limit)):
                 raise BadInput(f"a time limit of {limit:g} s is of no use; give more than 0")
+        check_mode(self.sandbox)
         if self.jobs < 0:
             raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
         for pin in self.pins:

@@ -562,7 +562,10 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing(
     wheel = make_wheel(tmp_path / "slow", changes={"invert_well.py": script})
     process = runner.start(
         *runner.argv(
-            f"--fractal-package={wheel}", "-n", str(workers), "--fractal-report=report.json"
+            f"--fractal-package={wheel}",
+            *("-n", str(workers)),
+            "--fractal-report=report.json",
+            "--fractal-sandbox=off",  # so that it can tell that it has begun
         )
     )
     deadline = time.monotonic() + 60

@@ -19,14 +19,11 @@ import pytest
 from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
-from pytest_fractal.processes import commands
 from pytest_fractal.processes.commands import (
     Start,
-    keeps_access_times,
-    make_unread,
-    was_read,
 )
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.reading import ReadWatch
 from pytest_fractal.processes.tracebacks import read_crash
 from pytest_fractal.report.model import CandidateReport
 
@@ -1595,22 +1592,22 @@ BLIND: Mapping[str, Outcomes] = {
     # Does not tell any two contents apart.
     "accepts_everything": NOT_READING,
 }
-"""What is judged otherwise where the file system keeps no access times."""
+"""What is judged otherwise where no read can be seen."""
 
 
 @pytest.fixture(scope="module")
-def without_access_times(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
+def blind(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "keeps_access_times", lambda _: False)
+        patch.setattr(ReadWatch, "was_read", lambda _: None)
         return judged(tmp_path_factory.mktemp("blind"), PLAIN)
 
 
 @named(PLAIN)
-def test_without_access_times_only_commands_that_fail_early_get_away(
-    without_access_times: CandidateReport, kind: Kind
+def test_where_no_read_is_seen_only_commands_that_fail_early_get_away(
+    blind: CandidateReport, kind: Kind
 ) -> None:
-    blind = BLIND.get(kind.name)
-    check(without_access_times, replace(kind, outcomes=blind, says="") if blind else kind)
+    other = BLIND.get(kind.name)
+    check(blind, replace(kind, outcomes=other, says="") if other else kind)
 
 
 def starts_of(report: CandidateReport, task: str) -> int:
@@ -1682,33 +1679,6 @@ def run(function):
     for kind in kinds:
         check(report, kind)
     assert len(report.runs) == len(kinds) + 1
-
-
-def test_a_read_shows_in_the_access_time_and_a_look_does_not(tmp_path: Path) -> None:
-    if not keeps_access_times(tmp_path):
-        pytest.skip("this file system keeps no access times")
-    file = tmp_path / "arguments.json"
-    file.write_text("{}")
-    before = make_unread(file)
-    assert file.exists()
-    assert file.stat().st_size == 2
-    file.open().close()
-    assert not was_read(file, before)
-    file.read_text()
-    assert was_read(file, before)
-
-
-def test_a_file_that_is_gone_was_read(tmp_path: Path) -> None:
-    file = tmp_path / "arguments.json"
-    file.write_text("{}")
-    before = make_unread(file)
-    file.unlink()
-    assert was_read(file, before)
-
-
-def test_the_trial_of_access_times_leaves_nothing(tmp_path: Path) -> None:
-    keeps_access_times(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ import pytest
 from conftest import OWN_TESTS, Runner, make_wheel
 
 from pytest_fractal.processes.supervisor import descendants
-from pytest_fractal.session import Session, remove_left_runs, remove_tree
+from pytest_fractal.processes.watcher import remove_tree
+from pytest_fractal.session import Session, remove_left_runs
 from pytest_fractal.settings import Settings
 
 LIMIT = 90.0

@@ -16,7 +16,8 @@ import pytest
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.executors import LocalExecutor
-from pytest_fractal.processes.processes import KEPT_BYTES, Canceller, Finished, clean_environment
+from pytest_fractal.processes.processes import KEPT_BYTES, Canceller, Finished
+from pytest_fractal.processes.variables import task_variables
 
 LONG = 600.0
 """Seconds that no test waits for: who does not end before is ended by the time limit."""
@@ -24,12 +25,12 @@ LONG = 600.0
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    return clean_environment(tmp_path)
+    return task_variables(tmp_path)
 
 
 def run_python(code: str, folder: Path, timeout: float = LONG) -> Finished:
     return processes.run(
-        [sys.executable, "-c", code], cwd=folder, env=clean_environment(folder), timeout=timeout
+        [sys.executable, "-c", code], cwd=folder, env=task_variables(folder), timeout=timeout
     )
 
 
@@ -165,7 +166,7 @@ def test_secrets_of_the_caller_stay_behind(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     # Python itself sets some: look at what `env` was given.
     given = processes.run(
-        ["/usr/bin/env"], cwd=tmp_path, env=clean_environment(tmp_path), timeout=LONG
+        ["/usr/bin/env"], cwd=tmp_path, env=task_variables(tmp_path), timeout=LONG
     ).stdout
     seen = dict(line.split("=", 1) for line in given.splitlines())
     assert "hush-hush" not in given
@@ -237,7 +238,7 @@ def test_closing_an_executor_ends_what_runs_and_refuses_more(
             cwd=tmp_path,
             env=env,
             timeout=LONG,
-            supervision=tmp_path / "seen.json",
+            room=tmp_path,
         )
 
     with ThreadPoolExecutor() as threads:
@@ -265,7 +266,7 @@ def test_closing_an_executor_lets_those_who_wait_for_a_slot_go(
             cwd=tmp_path,
             env=env,
             timeout=LONG,
-            supervision=tmp_path / "seen.json",
+            room=tmp_path,
         )
 
     with ThreadPoolExecutor(3) as threads:
@@ -302,7 +303,7 @@ os.rename(own / "here", own / "done")
             cwd=tmp_path,
             env=env,
             timeout=60,
-            supervision=tmp_path / str(number) / "seen.json",
+            room=tmp_path / str(number),
         )
 
     with ThreadPoolExecutor(8) as threads:

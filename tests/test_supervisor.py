@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_fractal.processes import processes
-from pytest_fractal.processes.processes import Canceller, Finished, clean_environment
+from pytest_fractal.processes.processes import Canceller, Finished
+from pytest_fractal.processes.variables import task_variables
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="seen in /proc alone")
 
@@ -103,10 +104,10 @@ def run(
     return processes.run(
         [sys.executable, "-I", "-S", "-c", STAY + program],
         cwd=folder,
-        env=clean_environment(folder),
+        env=task_variables(folder),
         timeout=timeout,
         stopper=stopper,
-        supervision=folder / "seen.json",
+        room=folder,
     )
 
 
@@ -227,9 +228,9 @@ def test_a_command_that_cannot_be_started(
     finished = processes.run(
         command,
         cwd=tmp_path,
-        env=clean_environment(tmp_path),
+        env=task_variables(tmp_path),
         timeout=60,
-        supervision=tmp_path / "seen.json",
+        room=tmp_path,
     )
     assert finished.returncode == status
     assert told in finished.stderr

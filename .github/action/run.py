@@ -291,11 +291,34 @@ def _complain(sentence: str) -> None:
     _summarise(f"### pytest-fractal has judged nothing\n\n`{code}`\n")
 
 
+def _start_anew() -> None:
+    """Start this script again, by `exec`, with an environment that holds nothing.
+
+    Whatever it is started with can be read by all processes of the same user, as long as it
+    runs, and so by the package that is judged. Back in the second start, the job's variables
+    come from a file without a name.
+    """
+    if (handed := os.environ.get(_HANDED_OVER)) is not None:
+        with os.fdopen(int(handed), encoding="utf-8") as file:
+            os.environ.update(json.load(file))
+        del os.environ[_HANDED_OVER]
+        return
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        json.dump(dict(os.environ), file)
+        file.seek(0)
+        os.set_inheritable(file.fileno(), True)
+        argv = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, argv, {_HANDED_OVER: str(file.fileno())})
+
+
+_HANDED_OVER: Final = "PYTEST_FRACTAL_JOB"
+
 STEPS: Final = {"plan": plan, "install": install, "check": check}
 
 
 def main() -> int:
     """Run the step that the command line names; returns the exit status."""
+    _start_anew()
     try:
         return STEPS[sys.argv[1]]()
     except Refused as error:

@@ -27,6 +27,7 @@ from pytest_fractal.facts import (
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
 from pytest_fractal.processes.probing import UNKNOWN, Probe
+from pytest_fractal.processes.sandbox import around
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 
@@ -111,6 +112,15 @@ class CustomTasks(Candidate):
         if first.finished.returncode and not first.read:
             return Probe(part.task.generation.flags, first, reads=False)
         return super()._probe(part, argv)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The usual ones; and a script may read what lies beside it."""
+        if (walls := around(self.folder)) is not None:
+            for task in self.tasks:
+                words = [Path(word) for part in task.parts for word in self.argv(part)]
+                walls.share(word.parent for word in words if word.is_absolute() and word.is_file())
+        return super().variables
 
     def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""

@@ -16,12 +16,18 @@ from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candida
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment, unmet_requirements
-from pytest_fractal.environments.installed import InstalledWheel, find_environment, find_installed
+from pytest_fractal.environments.installed import (
+    InstalledWheel,
+    editable_sources,
+    find_environment,
+    find_installed,
+)
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.project_table import BadTable, read_project_table
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.files import FILE_LIMIT, read_regular
+from pytest_fractal.processes.sandbox import around
 from pytest_fractal.rules import NotApplicable, NotChecked, Rule, Skipped
 
 _WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
@@ -108,8 +114,10 @@ class InstalledPackage(Candidate):
     @property
     def variables(self) -> Mapping[str, str]:
         """So that nothing is written there, and its programs are found first."""
+        if (walls := around(self.folder)) is not None:
+            walls.share([self.package_root, *editable_sources(self.environment)])
         path = f"{self.environment.scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return {"PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
+        return {**super().variables, "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
     def unsupported_reason(self, rule: Rule) -> Skipped | None:
         """Why nothing that is built can be judged."""

@@ -386,7 +386,10 @@ class Candidate:
     @property
     def variables(self) -> Mapping[str, str]:
         """What its commands see in their environment besides the usual."""
-        return {}
+        # One home for all: what they download there is not downloaded again by the next.
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        return {"HOME": str(home)}
 
     def unsupported_reason(self, rule: Rule) -> Skipped | None:
         """Why a rule cannot be asked of this candidate; None when it can."""

@@ -19,7 +19,7 @@ from pytest_fractal.environments import backend_hook
 from pytest_fractal.environments.environments import Environment, Installer
 from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
 from pytest_fractal.environments.project_table import BadTable, read_build_system
-from pytest_fractal.environments.repositories import has_repository, without_local_variables
+from pytest_fractal.environments.repositories import has_repository
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.environments.weather import machine_fault
@@ -28,6 +28,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import is_regular, read_regular
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished, last_lines
+from pytest_fractal.processes.variables import build_variables
 
 BUILD_LIMIT: Final = 3600.0
 """Seconds after which a hook of a backend is given up: compiling takes long on some machines."""
@@ -110,13 +111,6 @@ def _unpack(sdist: Path, folder: Path) -> Path:
     return tree
 
 
-def _environment() -> dict[str, str]:
-    """The caller's variables, less those that point Python or git to another place."""
-    return without_local_variables(
-        {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    )
-
-
 class _Failed(Exception):
     def __init__(self, stage: Stage, message: str, timed_out: bool = False) -> None:
         super().__init__(message)
@@ -189,7 +183,7 @@ class _Project:
             cwd=self._tree,
             env=self._variables(),
             timeout=self._limit,
-            supervision=result.with_suffix(".supervision"),
+            room=self._folder,
             log=self._environment.log,
         )
         if finished.timed_out:
@@ -202,7 +196,9 @@ class _Project:
             raise _Failed(kind, f"{hook} ended without a result") from None
 
     def _variables(self) -> dict[str, str]:
-        variables = _environment()
+        home = self._folder / "home"
+        home.mkdir(exist_ok=True)
+        variables = build_variables(home)
         paths = [str(self._environment.scripts), variables.get("PATH", "")]
         return variables | {
             "PATH": os.pathsep.join(filter(None, paths)),

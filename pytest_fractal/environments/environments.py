@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.environments.indexes import has_index, installer_environment
+from pytest_fractal.environments.indexes import has_index
 from pytest_fractal.environments.install_errors import (
     FailureKind,
     explain,
@@ -32,10 +32,13 @@ from pytest_fractal.environments.install_errors import (
     machine_fault,
 )
 from pytest_fractal.environments.interpreters import Interpreter
+from pytest_fractal.environments.logins import InstallerStart, installer_start
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.sandbox import around
+from pytest_fractal.processes.variables import basic_variables, build_variables, caller
 
 InstallerName = Literal["uv", "pip"]
 
@@ -49,6 +52,8 @@ _NOT_FOUND: Final = re.compile(
     r"Because (?P<name>\S+) was not found in the package registry"
     r"|No matching distribution found for (?P<requirement>[^\n]+)"
 )
+_PLANNED: Final = re.compile(r"^ \+ (\S+==\S+)$", re.MULTILINE)
+"""What `uv pip install --dry-run` says that it would install."""
 _UNMET: Final = re.compile(r"The package `[^`]+` requires `[^`]+`, but .+")
 
 
@@ -290,8 +295,9 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
     finished = processes.run(
         [*_uv(), "pip", "check", "--python", environment.python],
         cwd=_workplace(environment),
-        env=_variables("uv", environment),
+        env=build_variables(_home(environment)),
         timeout=INSTALL_LIMIT,
+        room=environment.folder.parent,
     )
     if fault := machine_fault(finished, "uv"):
         raise HarnessError(fault)
@@ -304,7 +310,7 @@ def run_pip(environment: Environment, *words: str) -> Finished:
 
     Raises `HarnessError` when the machine is to blame for its failure.
     """
-    return _installing([environment.python, "-m", "pip", *words], "pip", environment)
+    return _pip(environment, words)
 
 
 def _pip_would_refuse(environment: Environment) -> bool:
@@ -335,16 +341,16 @@ def _pip_would_refuse(environment: Environment) -> bool:
 
 def download(environment: Environment, requirement: str, folder: Path, *options: str) -> Finished:
     """Fetch the file of a requirement, without what it depends on, as the server does."""
-    return _installing(
-        [
-            environment.python,
-            *("-m", "pip", "download", "--no-deps", "--no-input", *options, "--dest"),
-            folder,
-            requirement,
-        ],
-        "pip",
-        environment,
-    )
+    words: list[str | Path] = [
+        "download",
+        "--no-deps",
+        "--no-input",
+        *options,
+        "--dest",
+        folder,
+        requirement,
+    ]
+    return _pip(environment, words)
 
 
 def check_index(environment: Environment, requirement: str) -> Finished:
@@ -363,9 +369,30 @@ def _uv() -> list[str]:
 
 
 def _uv_install(environment: Environment, *words: str) -> Finished:
-    return _installing(
-        [*_uv(), "pip", "install", "--python", environment.python, *words], "uv", environment
-    )
+    """Install with uv.
+
+    Within walls uv has to copy what it otherwise links from its cache, which takes several
+    times as long. So code of others runs there alone, in making the plan; and where wheels
+    are all that the plan needs, they are unpacked outside.
+    """
+    wanted: tuple[str | Path, ...] = ("--python", environment.python, *words)
+    walls = around(environment.folder)
+    if walls is None or not walls.stands or "--dry-run" in words:
+        return _uv_pip(environment, "install", *wanted)
+    plan = _uv_pip(environment, "install", "--dry-run", *wanted)
+    if plan.returncode:
+        return plan
+    pins = _home(environment) / "plan.txt"
+    pins.write_text("".join(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr)))
+    fixed: tuple[str | Path, ...] = ("install", "--no-build", "--constraint", pins, *wanted)
+    finished = _uv_pip(environment, *fixed, walled=False)
+    return _uv_pip(environment, "install", *wanted) if finished.returncode else finished
+
+
+def _uv_pip(environment: Environment, *words: str | Path, walled: bool = True) -> Finished:
+    start = installer_start("uv", _home(environment))
+    argv = [*_uv(), *start.options, "pip", *words]
+    return _installing(argv, start, "uv", environment, walled=walled)
 
 
 def _whole(finished: Finished) -> Finished:
@@ -378,25 +405,34 @@ def _whole(finished: Finished) -> Finished:
 
 
 def _pip_install(environment: Environment, *words: str, limit: float | None = None) -> Finished:
-    return _installing(
-        [environment.python, "-m", "pip", "install", "--no-input", *words],
-        "pip",
-        environment,
-        limit,
-    )
+    return _pip(environment, ["install", "--no-input", *words], limit)
+
+
+def _pip(
+    environment: Environment, words: Sequence[str | Path], limit: float | None = None
+) -> Finished:
+    start = installer_start("pip", _home(environment))
+    return _installing([*start.pip(environment.python), *words], start, "pip", environment, limit)
 
 
 def _installing(
     argv: Sequence[str | Path],
+    start: InstallerStart,
     installer: InstallerName,
     environment: Environment,
     limit: float | None = None,
+    *,
+    walled: bool = True,
 ) -> Finished:
     finished = processes.run(
         argv,
         cwd=_workplace(environment),
-        env=_variables(installer, environment),
+        env=_with_own(start.variables, installer, environment),
         timeout=limit or INSTALL_LIMIT,
+        room=environment.folder.parent,
+        walled=walled,
+        named=start.places,
+        private=start.private,
         log=environment.log,
     )
     if limit is not None and finished.timed_out:
@@ -434,17 +470,27 @@ def _workplace(environment: Environment) -> Path:
     return folder
 
 
-def _variables(installer: InstallerName, environment: Environment) -> dict[str, str]:
-    variables = installer_environment(installer)
+def _home(environment: Environment) -> Path:
+    """The home of installers: they run code of what they build."""
+    folder = environment.folder.with_name(f"{environment.folder.name}-home")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _with_own(
+    variables: Mapping[str, str], installer: InstallerName, environment: Environment
+) -> dict[str, str]:
+    """The variables of an installer, with what this machine makes necessary."""
     if installer == "pip":
-        variables["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    elif not variables.get("UV_CACHE_DIR") and not _is_writable(_uv_cache()):
-        variables["UV_CACHE_DIR"] = str(_workplace(environment) / "cache")
-    return variables
+        return {**variables, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    cache = variables.get("UV_CACHE_DIR")
+    if not _is_writable(Path(cache) if cache else _uv_cache()):
+        return {**variables, "UV_CACHE_DIR": str(_workplace(environment) / "cache")}
+    return dict(variables)
 
 
 def _uv_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uv"
+    return Path(caller.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "uv"
 
 
 def _is_writable(folder: Path) -> bool:
@@ -460,7 +506,7 @@ def _checked(argv: Sequence[str | Path], environment: Environment, complaint: st
     finished = processes.run(
         argv,
         cwd=_workplace(environment),
-        env=_variables("pip", environment),
+        env=basic_variables(),
         timeout=INSTALL_LIMIT,
     )
     if finished.returncode:

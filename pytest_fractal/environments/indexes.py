@@ -28,6 +28,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.processes.variables import caller, installer_variables
 
 TARGET_OVERRIDES: Final = frozenset(
     {
@@ -58,11 +59,11 @@ _TRUE: Final = frozenset({"1", "y", "yes", "t", "true", "on"})
 _PROXIES: Final = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 
 # uv has no variable for `no-index`. A default index that holds nothing does the same.
-_EMPTY_INDEX: Final = "file:///no-index"
+EMPTY_INDEX: Final = "file:///no-index"
 
 
 @dataclass(frozen=True)
-class _Settings:
+class IndexSettings:
     """What a user has set, for one of the installers; empty or None where it is not set."""
 
     index: str | None = None
@@ -80,7 +81,7 @@ class _Settings:
     retries: str | None = None
     keyring: str | None = None
 
-    def without(self, own: _Settings) -> _Settings:
+    def without(self, own: IndexSettings) -> IndexSettings:
         """These settings, less those for whose purpose the user has set `own` ones."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         kept = {name: value for name, value in values.items() if not getattr(own, name)}
@@ -89,19 +90,58 @@ class _Settings:
         if own.no_index:
             for name in ("index", "extra"):
                 kept.pop(name, None)
-        return _Settings(**kept)
+        return IndexSettings(**kept)
 
 
-def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
-    """All variables for a process of the installer: ours, and the settings that cross over.
+def installer_environment(
+    installer: Literal["uv", "pip"], scratch: Path | None = None
+) -> dict[str, str]:
+    """All variables for a process of the installer: its own, and the settings that cross over.
 
     The user's own setting for the installer always wins over one for the other.
     Variables that would lead the installer astray are left out: where it installs to
-    is ours to choose. Raises `BadInput` for a configuration file that cannot be read.
+    is ours to choose. With a folder `scratch`, which must exist, it has its home there: the
+    code of dependencies runs within it. Raises `BadInput` for a configuration file that
+    cannot be read.
     """
+    foreign = "PIP_" if installer == "uv" else "UV_"
     environment = {
-        name: value for name, value in os.environ.items() if name not in TARGET_OVERRIDES
+        name: value
+        for name, value in installer_variables(scratch).items()
+        if name not in TARGET_OVERRIDES and not name.startswith(foreign)
     }
+    told = environment | _crossing(installer)
+    if installer == "pip":
+        # Its `~` is still the user's home.
+        told |= {
+            name: re.sub(r"(?<!\S)~(?=/|\s|$)", str(Path.home()), value)
+            for name, value in told.items()
+            if name.startswith("PIP_")
+        }
+    if any(told.get(f"{name}_KEYRING_PROVIDER") == "subprocess" for name in ("UV", "PIP")):
+        told["HOME"] = str(Path.home())  # where the keyring's own login is
+    return told
+
+
+def merged_settings(installer: Literal["uv", "pip"]) -> IndexSettings:
+    """What comes out for an installer: the user's own settings for it, and what crosses over."""
+    pip, uv = _pip_settings(_pip_options()), _uv_settings()
+    own, other = (uv, pip) if installer == "uv" else (pip, uv)
+    crossing = other.without(own)
+    links = tuple(filter(_readable_by_uv, crossing.find_links))
+    merged = {f.name: getattr(own, f.name) or getattr(crossing, f.name) for f in fields(own)}
+    if installer == "uv" and not own.find_links:
+        merged["find_links"] = links
+    return IndexSettings(**merged)
+
+
+def uv_tables() -> list[dict[str, Any]]:
+    """uv's configuration files of the user and of the system as they are, the strongest first."""
+    return [table for table, _ in _uv_configurations()]
+
+
+def _crossing(installer: Literal["uv", "pip"]) -> dict[str, str]:
+    """The settings that this installer would not find by itself."""
     pip_options = _pip_options()
     pip, uv = _pip_settings(pip_options), _uv_settings()
     if installer == "uv":
@@ -110,13 +150,13 @@ def installer_environment(installer: Literal["uv", "pip"]) -> dict[str, str]:
             # All indexes count and the best version wins, as it does with pip and so on
             # the server; uv by itself looks no further than the first that has the package.
             crossing["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-        return environment | crossing
+        return crossing
     # pip runs in the candidate's environment, where it would not see the site's file;
     # and a file's `user` or `target` cannot be taken back by a variable. So what the
     # files say comes as variables, and pip is told to read no file.
     own = {_pip_variable(name): value for name, value in pip_options.items()}
     own = {name: value for name, value in own.items() if name not in TARGET_OVERRIDES}
-    return environment | _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
+    return _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
 
 
 def has_index() -> bool:
@@ -144,7 +184,7 @@ def _pip_options() -> dict[str, str]:
                 merged.setdefault(section, {})[_option(name)] = value
     variables = {
         _option(name.removeprefix("PIP_")): value
-        for name, value in os.environ.items()
+        for name, value in caller.items()
         if name.startswith("PIP_") and name != "PIP_CONFIG_FILE"
     }
     layers = (merged.get("global", {}), merged.get("install", {}), variables)
@@ -153,7 +193,7 @@ def _pip_options() -> dict[str, str]:
 
 def _pip_files() -> Iterator[Path]:
     """pip's configuration files, the weakest first."""
-    own = os.environ.get("PIP_CONFIG_FILE")
+    own = caller.get("PIP_CONFIG_FILE")
     if own == os.devnull:
         return
     home = Path.home()
@@ -173,7 +213,7 @@ def _pip_files() -> Iterator[Path]:
         yield Path(own)
 
 
-def _pip_settings(options: Mapping[str, str]) -> _Settings:
+def _pip_settings(options: Mapping[str, str]) -> IndexSettings:
     def words(name: str) -> tuple[str, ...]:
         return tuple(options.get(name, "").split())
 
@@ -181,7 +221,7 @@ def _pip_settings(options: Mapping[str, str]) -> _Settings:
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
     keyring = options.get("keyring-provider")
-    return _Settings(
+    return IndexSettings(
         index=_location(options.get("index-url")),
         extra=_locations(words("extra-index-url")),
         find_links=_locations(words("find-links")),
@@ -197,7 +237,7 @@ def _pip_settings(options: Mapping[str, str]) -> _Settings:
     )
 
 
-def _for_pip(settings: _Settings) -> dict[str, str]:
+def _for_pip(settings: IndexSettings) -> dict[str, str]:
     variables = {
         "PIP_INDEX_URL": settings.index,
         "PIP_EXTRA_INDEX_URL": " ".join(settings.extra),
@@ -228,14 +268,20 @@ def _pip_variable(option: str) -> str:
 
 
 def _uv_files() -> Iterator[dict[str, Any]]:
-    """uv's configuration files of the user and of the system, the strongest first.
+    """uv's configuration files of the user and of the system, the strongest first."""
+    for table, folder in _uv_configurations():
+        yield _resolved(table, folder)
+
+
+def _uv_configurations() -> Iterator[tuple[dict[str, Any], Path]]:
+    """The same files as they are, and where they lie.
 
     A project's own file (`[tool.uv]`) says how that project is developed, and is for
     the uv that runs there.
     """
-    own = os.environ.get("UV_CONFIG_FILE")
+    own = caller.get("UV_CONFIG_FILE")
     files = [Path(own)] if own else []
-    if not own and os.environ.get("UV_NO_CONFIG", "").lower() not in _TRUE:
+    if not own and caller.get("UV_NO_CONFIG", "").lower() not in _TRUE:
         system = [folder / "uv" / "uv.toml" for folder in (*_config_folders(), Path("/etc"))]
         files = [_config_home() / "uv" / "uv.toml", *filter(Path.is_file, system)][:2]
     for file in files:
@@ -247,7 +293,7 @@ def _uv_files() -> Iterator[dict[str, Any]]:
             raise BadInput(
                 f"uv's configuration file {file} cannot be read{_line(error)}"
             ) from None
-        yield _resolved(table, file.parent)
+        yield table, file.parent
 
 
 def _resolved(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -269,7 +315,7 @@ def _uv_index_strategy() -> bool:
     return bool(_variable("UV_INDEX_STRATEGY")) or any(file.get(name) for file in _uv_files())
 
 
-def _uv_settings() -> _Settings:
+def _uv_settings() -> IndexSettings:
     files = list(_uv_files())
 
     def option(name: str) -> str | None:
@@ -279,7 +325,7 @@ def _uv_settings() -> _Settings:
         return tuple(value for file in files for value in file.get(name, ()))
 
     def words(name: str, separator: str | None = None) -> list[str]:
-        return [word for word in os.environ.get(name, "").split(separator) if word.strip()]
+        return [word for word in caller.get(name, "").split(separator) if word.strip()]
 
     indexes = [index for file in files for index in file["index"]]
     flat = [index["url"] for index in indexes if index.get("format") == "flat"]
@@ -289,7 +335,7 @@ def _uv_settings() -> _Settings:
         *(_with_login(index) for index in simple if index.get("default")),
         option("index-url"),
     ]
-    return _Settings(
+    return IndexSettings(
         index=defaults[0],
         extra=_unique(
             *map(_named, words("UV_INDEX")),
@@ -313,11 +359,11 @@ def _uv_settings() -> _Settings:
     )
 
 
-def _for_uv(settings: _Settings) -> dict[str, str]:
+def _for_uv(settings: IndexSettings) -> dict[str, str]:
     certificates = settings.certificates
     folder = bool(certificates) and Path(str(certificates)).is_dir()
     variables = {
-        "UV_DEFAULT_INDEX": _EMPTY_INDEX if settings.no_index else settings.index,
+        "UV_DEFAULT_INDEX": EMPTY_INDEX if settings.no_index else settings.index,
         "UV_INDEX": "" if settings.no_index else " ".join(settings.extra),
         "UV_FIND_LINKS": ",".join(filter(_readable_by_uv, settings.find_links)),
         "UV_INSECURE_HOST": " ".join(settings.trusted_hosts),
@@ -360,7 +406,7 @@ def _with_login(index: Mapping[str, Any]) -> str:
     """The URL of an index, with the login that uv takes from variables of the index's name."""
     url = str(index["url"])
     variable = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", str(index.get("name", "")).upper())
-    user, password = (os.environ.get(f"{variable}_{part}") for part in ("USERNAME", "PASSWORD"))
+    user, password = (caller.get(f"{variable}_{part}") for part in ("USERNAME", "PASSWORD"))
     parts = urlsplit(url)
     if (user or password) and parts.netloc and "@" not in parts.netloc:
         login = quote(user or "", safe="") + (f":{quote(password, safe='')}" if password else "")
@@ -373,16 +419,16 @@ def _with_login(index: Mapping[str, Any]) -> str:
 
 def _variable(*names: str) -> str | None:
     """The first of these variables that is set and not empty."""
-    return next(filter(None, map(os.environ.get, names)), None)
+    return next(filter(None, map(caller.get, names)), None)
 
 
 def _config_home() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    return Path(caller.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
 
 
 def _config_folders() -> list[Path]:
     """The system's folders for configuration, by the XDG base directory specification."""
-    folders = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    folders = caller.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     return [Path(folder) for folder in folders.split(os.pathsep) if folder]
 
 
@@ -401,14 +447,14 @@ def _locations(texts: Any, folder: Path | None = None) -> tuple[str, ...]:
     return tuple(filter(None, (_location(text, folder) for text in texts)))
 
 
-def _proxies(settings: _Settings) -> dict[str, str]:
+def _proxies(settings: IndexSettings) -> dict[str, str]:
     """Both installers heed the usual proxy variables; where the user has set one, they stand."""
-    if any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXIES):
+    if any(caller.get(name) or caller.get(name.lower()) for name in _PROXIES):
         return {}
     variables = {
         "HTTP_PROXY": settings.http_proxy,
         "HTTPS_PROXY": settings.https_proxy,
-        "NO_PROXY": os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or settings.no_proxy,
+        "NO_PROXY": caller.get("NO_PROXY") or caller.get("no_proxy") or settings.no_proxy,
     }
     proxies = {name: value for name, value in variables.items() if value}
     # Some libraries know the one spelling only, some the other.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -23,6 +24,7 @@ from pytest_fractal.environments.wheels import READ_LIMIT, Wheel, check_size, in
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import MEBIBYTE, read_regular
 from pytest_fractal.processes import processes
+from pytest_fractal.processes.variables import basic_variables
 
 _LIMIT: Final = 1024 * MEBIBYTE
 """The largest installed file that is read."""
@@ -113,6 +115,16 @@ def find_installed(environment: Environment, wanted: Requirement) -> InstalledWh
     )
 
 
+def editable_sources(environment: Environment) -> tuple[Path, ...]:
+    """The source trees that packages of an environment are imported from."""
+    found = []
+    for distribution in distributions(path=[str(environment.site_packages)]):
+        if _is_editable(distribution, []):
+            url = json.loads(distribution.read_text("direct_url.json") or "{}").get("url", "")
+            found.append(Path(url2pathname(urlsplit(str(url)).path)))
+    return tuple(found)
+
+
 def _is_editable(distribution: Distribution, recorded: list[str]) -> bool:
     try:
         told = json.loads(distribution.read_text("direct_url.json") or "{}")
@@ -127,7 +139,7 @@ def _package_root(environment: Environment, package: str) -> Path | None:
     finished = processes.run(
         [environment.python, "-I", "-B", "-c", _SEARCH, package],
         cwd=environment.folder,
-        env=os.environ,
+        env=basic_variables(),
         timeout=60,
     )
     try:

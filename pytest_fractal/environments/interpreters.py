@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.processes import processes
+from pytest_fractal.processes.variables import caller, interpreter_variables
 
 _VERSION: Final = re.compile(r"(?:python)?(\d+(?:\.\d+){0,2})")
 
@@ -127,7 +128,7 @@ def _in_path(name: str) -> Iterator[Path]:
 
 
 def _pyenv_root() -> Path:
-    return Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    return Path(caller.get("PYENV_ROOT") or "~/.pyenv").expanduser()
 
 
 def _pyenv_versions() -> dict[Version, Path]:
@@ -151,7 +152,7 @@ def _uv_python(wanted: str) -> Iterator[Path]:
             *("--python-preference", "only-managed", "--no-python-downloads", wanted),
         ],
         cwd=Path.cwd(),
-        env=os.environ,
+        env=interpreter_variables(),
         timeout=_START_TIMEOUT,
     )
     if finished.returncode == 0:
@@ -169,7 +170,7 @@ def _probe(executable: Path) -> Interpreter | str:
     finished = processes.run(
         [executable, "-I", "-B", "-c", _PROBE],
         cwd=Path.cwd(),
-        env=os.environ,
+        env=interpreter_variables(),
         timeout=_START_TIMEOUT,
     )
     if finished.returncode != 0 or finished.timed_out:

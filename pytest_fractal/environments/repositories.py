@@ -12,34 +12,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from pytest_fractal.processes.variables import git_variables
 
 _OF_ALL: Final = ("config", "packed-refs", "refs", "reftable", "shallow", "info")
 """What the worktrees of a repository share, less its objects, hooks and logs."""
 _OF_ONE: Final = ("HEAD", "index", "config.worktree")
 """What each worktree has of its own."""
 
-LOCAL_VARIABLES: Final = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_DIR",
-        "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
-)
-"""Variables that point git to one repository, as in a hook of git's
-(`git rev-parse --local-env-vars`)."""
 
 _SETTINGS: Final = """
 [core]
@@ -105,11 +89,6 @@ def assume_unchanged(folder: Path, paths: Iterable[str]) -> None:
         _git(folder, "update-index", "-z", "--assume-unchanged", "--stdin", given=given)
 
 
-def without_local_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which git finds the repository by the folder where it runs."""
-    return {name: value for name, value in variables.items() if name not in LOCAL_VARIABLES}
-
-
 def _folders(place: Path) -> tuple[Path, Path] | None:
     """The git folder of a worktree, and the one that all worktrees share."""
     own = place / ".git"
@@ -148,7 +127,7 @@ def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
         finished = subprocess.run(
             ["git", *arguments],
             cwd=folder,
-            env=without_local_variables(os.environ),
+            env=git_variables(),
             input=given,
             capture_output=True,
         )

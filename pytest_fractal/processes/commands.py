@@ -1,10 +1,8 @@
 """Starting a task's command, and seeing what it did with its arguments file.
 
 Whether a command reads its arguments is seen on the file itself, so it works for any
-language and argument parser. The file gets an access time that is older than its
-modification time; under `relatime`, Linux's default, the next read of its content
-moves the access time, while a mere `stat` or `exists` does not. Where the file system
-keeps no access times this is found out beforehand, and `Start.read` stays unknown.
+language and argument parser (`reading.py`). Where it cannot be seen, `Start.read` stays
+unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +21,9 @@ from typing import Final
 
 from pytest_fractal.files import FILE_LIMIT, NotRegular, TooLarge, read_regular
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.processes import Finished, clean_environment
+from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.reading import ReadWatch
+from pytest_fractal.processes.sandbox import paths_named
 from pytest_fractal.processes.tracebacks import (
     Crash,
     ExitSignature,
@@ -34,6 +34,7 @@ from pytest_fractal.processes.tracebacks import (
     without_differences,
     words_of,
 )
+from pytest_fractal.processes.variables import task_variables
 from pytest_fractal.signatures.control_flow import is_caught
 
 _LONGEST_SOURCE: Final = 2**20
@@ -44,7 +45,6 @@ _SHORT: Final = Path("/tmp")
 _LONGEST: Final = 50
 """Bytes in a path below which temporary files, and sockets among them, have room for their own:
 of the 104 of macOS, Python's `multiprocessing` takes 32."""
-_DAY_NS: Final = 24 * 3600 * 10**9
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
 
@@ -160,20 +160,21 @@ def start_command(
     temporary = _temporary(scratch or folder)
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
-    before = make_unread(arguments)
+    watch = ReadWatch(arguments)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     try:
         finished = executor.run(
             [*command, *(_filled(word, paths) for word in options)],
             cwd=work,
-            env=clean_environment(temporary) | dict(variables),
+            env=task_variables(temporary) | dict(variables),
             timeout=timeout,
-            supervision=folder / "left.json",
+            room=folder,
+            named=paths_named(content),
         )
     finally:
         if temporary.parent == _SHORT:
             shutil.rmtree(temporary, ignore_errors=True)
-    read = was_read(arguments, before) if keeps_access_times(folder) else None
+    read = watch.was_read()
     written, obstacle = _output(output)
     return Start(finished, read, written, str(arguments), str(output), obstacle)
 
@@ -205,34 +206,6 @@ def _temporary(base: Path) -> Path:
 
 def _work(folder: Path) -> Path:
     return folder / "work"
-
-
-def make_unread(path: Path) -> int:
-    """Give a file an access time older than its modification; returns it, in nanoseconds."""
-    modified = path.stat().st_mtime_ns
-    accessed = modified - _DAY_NS
-    os.utime(path, ns=(accessed, modified))
-    # Some file systems keep fewer digits than they are given.
-    return path.stat().st_atime_ns
-
-
-def was_read(path: Path, before: int) -> bool:
-    """Whether the content of a file was read since `make_unread` returned `before`."""
-    try:
-        return path.stat().st_atime_ns != before
-    except OSError:
-        return True  # moved or deleted: whoever does that has seen it
-
-
-def keeps_access_times(folder: Path) -> bool:
-    """Whether the file system of `folder` shows that a file was read."""
-    trial = folder / ".access-time"
-    trial.write_bytes(b"?")
-    before = make_unread(trial)
-    trial.read_bytes()
-    seen = was_read(trial, before)
-    trial.unlink()
-    return seen
 
 
 def _filled(word: str, names: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,8 @@ class Executor(Protocol):
         cwd: Path,
         env: Mapping[str, str],
         timeout: float,
-        supervision: Path,
+        room: Path,
+        named: Iterable[Path] = (),
     ) -> Finished:
         """Run one command to its end, as `processes.run` does."""
 
@@ -54,9 +55,12 @@ class LocalExecutor:
         cwd: Path,
         env: Mapping[str, str],
         timeout: float,
-        supervision: Path,
+        room: Path,
+        named: Iterable[Path] = (),
     ) -> Finished:
         """Run one command, when a slot is free, to its end or its time limit in seconds.
+
+        `room` and `named` mean what they mean to `processes.run`.
 
         Raises `HarnessError` after `close()`.
         """
@@ -68,7 +72,8 @@ class LocalExecutor:
                 env=env,
                 timeout=timeout,
                 stopper=self._stopper,
-                supervision=supervision,
+                room=room,
+                named=named,
             )
         self._check_open()
         return finished

@@ -8,56 +8,39 @@ prints, but only the first and last part is kept.
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
+
+from pydantic import TypeAdapter
 
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.processes import supervisor
+from pytest_fractal.processes import sandbox, supervisor, watcher
 from pytest_fractal.processes.logs import add_to_log
+from pytest_fractal.processes.variables import MARK, basic_variables
 
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
+
+PRIVATE: Final = "{private}"
+"""In a command: the file from which it reads what nobody else may know."""
 
 _PATIENCE: Final = 10.0
 """Seconds in which a supervisor ends what it is told to end."""
 
 _GRACE: Final = 0.5
 """Seconds to wait for the output of processes that a command has left behind."""
-
-PASSED_VARIABLES: Final = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "DYLD_FALLBACK_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES",
-        "CUDA_HOME",
-        "CUDA_PATH",
-        "OMP_NUM_THREADS",
-    }
-)
-"""The caller's variables that a command may see, beside `LC_*`.
-
-A list of what is let through, not of what is held back: a CI job's environment is
-full of tokens whose names nobody can foresee.
-"""
 
 
 @dataclass(frozen=True)
@@ -96,30 +79,24 @@ class Finished:
         return f"exit status {self.returncode}"
 
 
-def clean_environment(scratch: Path) -> dict[str, str]:
-    """The environment for a command of the candidate's: the caller's, less its secrets.
-
-    Index and proxy settings, tokens and `PYTHON*` variables stay behind; temporary
-    files go below `scratch`, which must exist.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in PASSED_VARIABLES or name.startswith("LC_")
-    }
-    return kept | {"TMPDIR": str(scratch)}
-
-
 class _Process(subprocess.Popen[bytes]):
-    """A process with a group of its own, maybe under a supervisor."""
+    """A process with a group of its own, maybe under a supervisor, maybe within walls."""
 
     supervised = False
+    walled = False
 
     def end(self) -> None:
         """End it with everything that it has started."""
-        if self.supervised:
-            # The supervisor ends what has left the group, and then itself.
+        if self.walled:
+            # The kernel ends all that is within the walls when the first process there ends;
+            # the one around them ends after that.
+            within = [pid for pid, seen in supervisor.living().items() if seen.parent == self.pid]
+            supervisor.signal_each(within, os.kill, signal.SIGKILL)
+        elif self.supervised:
+            # The supervisor ends what has left the group, and then itself. It may be stopped.
             self.terminate()
+            self.send_signal(signal.SIGCONT)
+        if self.supervised:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.wait(_PATIENCE)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -179,36 +156,53 @@ def run(
     env: Mapping[str, str],
     timeout: float | None,
     stopper: Canceller | None = None,
-    supervision: Path | None = None,
+    room: Path | None = None,
+    named: Iterable[Path] = (),
+    walled: bool = True,
+    private: bytes = b"",
     log: Path | None = None,
 ) -> Finished:
     """Run one command to its end, or to the time limit of `timeout` seconds.
 
-    When it returns, no process of the command's group is alive. With a file for the
-    `supervision` no process of the command's is alive at all, and what it had left
-    running is told. What it prints is added to the file `log` as well, as it comes. A
-    program that cannot be started gives status 127 (not there) or 126 (not executable),
-    as a shell would, with the reason as its standard error.
+    When it returns, no process of the command's group is alive. Whatever runs code of the
+    candidate's is given a `room`: the folder of the run below which it is at home. Then no
+    process of the command's is alive at all, what it had left running is told, and where the
+    run has walls, and it is not to be without them, it sees and writes nothing but what it
+    needs (`sandbox`), such as what is `named` in its arguments. What it prints is added to the
+    file `log` as well, as it comes. A program that cannot be started gives status 127 (not
+    there) or 126 (not executable), as a shell would, with the reason as its standard error.
+    Raises `HarnessError` when the walls cannot be set up.
+
+    The word `PRIVATE` in the command is replaced by the name of a file that can be read once,
+    and holds what is `private`: that is in no variable, and in no file that stays.
     """
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
+    supervision = _Supervision(room, named, walled) if room else None
+    if supervision and private:
+        command = supervision.hand_over(command, private)
     try:
         process = _Process(
-            [*_supervisor(supervision), *command] if supervision else command,
+            supervision.around(command, cwd, env) if supervision else command,
             cwd=cwd,
-            env=dict(env),
+            env=env if supervision is None else {**env, MARK: supervision.mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            pass_fds=supervision.passed if supervision else (),
         )
     except OSError as error:
         status = 127 if isinstance(error, FileNotFoundError) else 126
         return Finished(command, status, "", str(error), 0.0, started=epoch)
     except ValueError as error:  # a NUL in an argument
         return Finished(command, 126, "", str(error), 0.0, started=epoch)
+    finally:
+        if supervision:
+            supervision.begun()
     process.supervised = supervision is not None
+    process.walled = supervision is not None and supervision.walled
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [_Reader(process.stdout, log), _Reader(process.stderr, log)]
@@ -217,44 +211,145 @@ def run(
     try:
         with stopper.watching(process):
             # Not wait(timeout), which looks every 50 ms whether the process has ended.
-            waiter = threading.Thread(target=process.wait, daemon=True)
+            wait = supervision.wait if supervision else process.wait
+            waiter = threading.Thread(target=wait, daemon=True)
             waiter.start()
             waiter.join(timeout)
             timed_out = waiter.is_alive()
     finally:
         # Also on an interrupt: nothing of the candidate's survives the run.
         seconds = time.monotonic() - started
+        if supervision and supervision.told:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
         process.end()
+        if supervision:
+            supervision.close()
     stdout, stderr = (reader.text() for reader in readers)
-    returncode = -signal.SIGKILL if timed_out else process.returncode
-    seen = _seen(supervision) if supervision else {}
+    seen = supervision.seen if supervision else _Seen()
+    if process.walled and seen.status is None and (trouble := _WALLS.search(stderr)):
+        raise HarnessError(
+            f"the sandbox cannot be set up: {trouble[1]}; --fractal-sandbox=off goes without"
+        )
+    returncode = process.returncode if seen.status is None else seen.status
+    if process.walled and seen.status is None and returncode > _BY_SIGNAL:
+        returncode = _BY_SIGNAL - returncode
     return Finished(
         command,
-        returncode,
+        -signal.SIGKILL if timed_out else returncode,
         stdout,
         stderr,
         seconds,
         timed_out,
         epoch,
-        tuple(seen.get("left", ())),
-        tuple(seen.get("working", ())),
-        seen.get("ended"),
-        seen.get("lingered", False),
+        seen.left,
+        seen.working,
+        seen.ended,
+        seen.lingered,
     )
 
 
-def _supervisor(report: Path) -> tuple[str, ...]:
-    """The command that runs another one and tells in `report` what it leaves behind."""
-    return (sys.executable, "-I", "-S", supervisor.__file__, str(report))
+_BY_SIGNAL: Final = 128
+"""What bubblewrap, like a shell, adds to the number of a signal."""
+_WALLS: Final = re.compile(r"\Abwrap: (.+)")
 
 
-def _seen(report: Path) -> Mapping[str, Any]:
-    """What the supervisor has told; nothing when the time was up before the command ended."""
-    try:
-        seen: Mapping[str, Any] = json.loads(report.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return seen
+@dataclass(frozen=True)
+class _Seen:
+    """What a supervisor has told; nothing when it was ended before the command."""
+
+    status: int | None = None
+    ended: int | None = None
+    lingered: bool = False
+    left: tuple[str, ...] = ()
+    working: tuple[str, ...] = ()
+
+
+class _Supervision:
+    """The supervisor around one process, and the socket to it.
+
+    The socket is the one thing that it writes to: nothing of what it tells is a file, which
+    the candidate's processes could write. As soon as the other end of it is closed, however
+    this process may end, the supervisor ends everything.
+    """
+
+    _numbers = itertools.count()
+
+    def __init__(self, room: Path, named: Iterable[Path], walled: bool) -> None:
+        self._room = room
+        self._named = named
+        run = sandbox.around(room)
+        self._sandbox = run if run is not None and run.stands and walled else None
+        self.mark = f"{run.mark if run else 'alone'}.{os.getpid()}.{next(self._numbers)}"
+        self._ours, self._theirs = socket.socketpair()
+        self._line = b""
+        self._private: int | None = None
+
+    def hand_over(self, command: Sequence[str], private: bytes) -> tuple[str, ...]:
+        """Let the command read this, once, from a pipe; returns it with the pipe's name."""
+        self._private, filled = os.pipe()
+        os.write(filled, private)  # less than a pipe holds
+        os.close(filled)
+        name = f"/dev/fd/{self._private}"
+        return tuple(name if word == PRIVATE else word for word in command)
+
+    @property
+    def walled(self) -> bool:
+        """Whether there are walls around it."""
+        return self._sandbox is not None
+
+    @property
+    def passed(self) -> tuple[int, ...]:
+        """The descriptors that the supervisor inherits."""
+        handed = () if self._private is None else (self._private,)
+        return (self._theirs.fileno(), *handed)
+
+    @property
+    def told(self) -> bool:
+        """Whether all is over."""
+        return self._line.endswith(b"\n")
+
+    def around(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Sequence[str]:
+        """The command that runs another one within supervisor and walls."""
+        passed = ",".join(map(str, self.passed))
+        inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
+        if self._sandbox is None:
+            return inner
+        return self._sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
+
+    def begun(self) -> None:
+        """Leave to the supervisor what it has inherited."""
+        self._theirs.close()
+        if self._private is not None:
+            os.close(self._private)
+
+    def wait(self) -> None:
+        """Wait until it has told how the command ended, or has ended itself."""
+        with contextlib.suppress(OSError):
+            while not self.told and len(self._line) < KEPT_BYTES:
+                if not (chunk := self._ours.recv(65536)):
+                    return
+                self._line += chunk
+
+    def close(self) -> None:
+        """End what a supervisor has left that was itself killed."""
+        if not self.told:
+            self._ours.settimeout(_PATIENCE)  # one half of it may be at work yet
+            self.wait()
+        self._ours.close()
+        if not self.told:
+            supervisor.kill_marked(f"{MARK}={self.mark}\0")
+
+    @property
+    def seen(self) -> _Seen:
+        """What it has told."""
+        try:
+            return _SEEN.validate_json(self._line)
+        except ValueError:
+            return _Seen()
+
+
+_SEEN: Final = TypeAdapter(_Seen)
 
 
 class _Reader:
@@ -302,6 +397,33 @@ class _Reader:
             tail = b"".join(self._tail)
             head = bytes(self._head)
         return head.decode(errors="replace") + middle + tail.decode(errors="replace")
+
+
+class Watch:
+    """A watcher beside this process, which answers for a run (`watcher.py`).
+
+    However this process ends, no process with the `mark` of the run is left, nor the run's
+    `folder` unless it is to be kept.
+    """
+
+    def __init__(self, mark: str, folder: Path, keep: bool) -> None:
+        self._watcher = subprocess.Popen(
+            [
+                *(sys.executable, "-I", "-S", watcher.__file__),
+                *(f"{MARK}={mark}.", folder, str(int(keep))),
+            ],
+            env=basic_variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """Tell it that the run is over, and wait until it has seen to that."""
+        assert self._watcher.stdin is not None
+        self._watcher.stdin.close()
+        self._watcher.wait()
 
 
 def last_lines(text: str, count: int = 15) -> str:

@@ -4,16 +4,20 @@ A process group ends with its members, but a daemon leaves the group: it forks t
 begins a session of its own. On Linux this supervisor makes itself the one to whom such
 orphans are handed (`PR_SET_CHILD_SUBREAPER`), so every process that the command has left
 is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, and the
-process group is all that is ended.
+process group of the command is all that is ended.
 
-Usage: python supervisor.py REPORT COMMAND...
+Usage: python supervisor.py CHANNEL[,HANDED] COMMAND...
        python supervisor.py --while-locked WANTED ALIVE COMMAND...
 
-Ends as the command ended, and writes to the file REPORT a JSON object: `ended`, the time
-in nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
-command line of each that did not end soon by itself; `working`, of those the ones that did
-something meanwhile. All of them are killed, also when SIGTERM comes first. It imports little,
-for it is started every time.
+CHANNEL is the number of an open descriptor: a socket whose other end is the caller's; HANDED
+that of another one, which the command inherits. On the socket the supervisor writes a line
+with a JSON object when all is over: `status`, how the command ended; `ended`, the time in
+nanoseconds; `lingered`, whether a process of the command's was alive then; `left`, the
+command line of each that did not end soon by itself. All of them are killed, also when
+SIGTERM comes first, or the caller ends, by whatever signal.
+
+It is two processes, one the parent of the other: a command may kill either of them, and the
+other one ends what it has started. It imports little, for it is started every time.
 
 In the second form it keeps a server alive: for as long as some process holds a lock
 (`flock`) on the file WANTED, however that process may end. Then it interrupts the command,
@@ -26,8 +30,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Collection
+from typing import NamedTuple, NoReturn
 
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 SETTLING = 1.0
 """Seconds for a child that is just ending: it waits for a pipe to be closed, or clears up."""
@@ -37,33 +45,66 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 """Python's own helpers, which end by themselves when the process that they serve has ended."""
 HELPERS_SETTLING = 20.0
 """Seconds for those: on a busy machine it may take them long."""
+TOLD = 50
+"""How many of the processes that were left are told, each by so many letters times ten."""
+SWEEPING = 10.0
+"""Seconds after which processes that start others faster than they can be ended are given up."""
+
+_groups: list[int] = []
+"""The process groups of the commands that were started here."""
+
+
+def control(option: int, value: int) -> None:
+    """Ask something of the kernel for this process (`prctl`), where it can be asked."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
     """Become the parent of every orphan among the descendants, where the system can do that."""
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    control(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def descendants(root: int | None = None) -> dict[int, str]:
-    """The living processes below one, or below this: pid -> command line. Empty without /proc."""
-    parents = {}
+def hide() -> None:
+    """Keep other processes of this user, unless it is root, out of this one's memory.
+
+    Its environment, too, and its open files.
+    """
+    control(PR_SET_DUMPABLE, 0)
+
+
+class Seen(NamedTuple):
+    """One living process."""
+
+    parent: int
+    group: int
+
+
+def living() -> dict[int, Seen]:
+    """All living processes, by number. Empty without /proc."""
+    found = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", errors="replace") as file:
-                    state, parent = file.read().rpartition(")")[2].split()[:2]
+                    state, parent, group = file.read().rpartition(")")[2].split()[:3]
             except (OSError, ValueError):
                 continue
             if state not in "ZX":
-                parents[int(name)] = int(parent)
-    found: dict[int, str] = {}
+                found[int(name)] = Seen(int(parent), int(group))
+    return found
+
+
+def descendants(root: int | None = None) -> dict[int, Seen]:
+    """The living processes below one, or below this, by number. Empty without /proc."""
+    everything = living()
+    found: dict[int, Seen] = {}
     new = {root or os.getpid()}
     while new:
-        new = {pid for pid, parent in parents.items() if parent in new and pid not in found}
-        found |= {pid: command_line(pid) for pid in new}
+        new = {pid for pid, seen in everything.items() if seen.parent in new and pid not in found}
+        found |= {pid: everything[pid] for pid in new}
     return found
 
 
@@ -71,18 +112,63 @@ def command_line(pid: int) -> str:
     """What the process was started as, as a person would type it."""
     words: list[str] = []
     with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        words = file.read().decode(errors="replace").split("\0")
+        words = file.read(4096).decode(errors="replace").split("\0")
     return " ".join(words).strip() or f"process {pid}"
 
 
 def kill_all() -> None:
     """End every descendant, and those that they start meanwhile."""
-    while alive := descendants():
-        for pid in alive:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        reap()
-        time.sleep(0.001)
+    if not os.path.isdir("/proc"):
+        signal_each(_groups, os.killpg, signal.SIGKILL)
+    own = os.getpgrp()
+    while descendants():
+        # A whole group at once: no member of it can start another one meanwhile.
+        _end(descendants, lambda seen: {one.group for one in seen.values()} - {own})
+
+
+def kill_marked(variable: str) -> None:
+    """End every process whose environment began with a variable that begins like this.
+
+    Such were started by a supervisor that has been killed. Without /proc none is found.
+    """
+    began = time.monotonic()
+    while marked(variable) and time.monotonic() - began < SWEEPING:
+        _end(lambda: marked(variable), lambda _: set())
+
+
+def _end(
+    find: Callable[[], dict[int, Seen]], groups: Callable[[dict[int, Seen]], Collection[int]]
+) -> None:
+    """Stop all that is found until nothing new is, and then kill it."""
+    stopped: set[int] = set()
+    while (seen := find()).keys() - stopped:
+        signal_each(groups(seen), os.killpg, signal.SIGSTOP)
+        signal_each(seen.keys() - stopped, os.kill, signal.SIGSTOP)
+        stopped |= seen.keys()
+    signal_each(groups(seen), os.killpg, signal.SIGKILL)
+    signal_each(stopped, os.kill, signal.SIGKILL)
+    reap()
+    time.sleep(0.001)
+
+
+def signal_each(
+    numbers: Collection[int], send: Callable[[int, int], None], number: signal.Signals
+) -> None:
+    """Send a signal to processes or to groups, of which some may be gone."""
+    for one in numbers:
+        with contextlib.suppress(OSError):
+            send(one, number)
+
+
+def marked(variable: str) -> dict[int, Seen]:
+    """The other living processes that were started with a variable that begins like this."""
+    wanted = variable.encode()
+    found = {}
+    for pid, seen in living().items():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if pid != os.getpid() and (b"\0" + file.read()).find(b"\0" + wanted) >= 0:
+                found[pid] = seen
+    return found
 
 
 def reap() -> None:
@@ -92,9 +178,9 @@ def reap() -> None:
             pass
 
 
-def patience(left: dict[int, str]) -> float:
+def patience(left: Collection[int]) -> float:
     """How long to wait for these processes to end by themselves, in seconds."""
-    helpers = all(any(name in line for name in HELPERS) for line in left.values())
+    helpers = all(any(name in command_line(pid) for name in HELPERS) for pid in left)
     return HELPERS_SETTLING if helpers else SETTLING
 
 
@@ -123,16 +209,42 @@ def stopped(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
-def keep(wanted: str, alive: str, command: list[str]) -> None:
+def when_closed(descriptor: int, end: Callable[[], None]) -> None:
+    """Call `end` as soon as nobody holds the other end of a pipe or socket any more."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(descriptor, 4096):
+                pass
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_by(status: int) -> NoReturn:
+    """End as a process has ended, whose status is negative for a signal."""
+    if status < 0:
+        # End by the same signal, so that the status tells it; but leave no second core.
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):  # SIGKILL needs no leave
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def keep(wanted: str, alive: str, command: list[str]) -> NoReturn:
     """Run a server until nobody holds the lock on `wanted` any more; never returns."""
     import fcntl
-    import threading
 
     own = os.open(alive, os.O_RDWR | os.O_CREAT)
     fcntl.flock(own, fcntl.LOCK_EX)
     held = os.open(wanted, os.O_RDONLY)
     adopt_orphans()
+    hide()
     process = subprocess.Popen(command, process_group=0)
+    _groups.append(process.pid)
 
     def watch() -> None:
         # The kernel gives the lock away when its holder has ended, even by SIGKILL.
@@ -152,24 +264,28 @@ def keep(wanted: str, alive: str, command: list[str]) -> None:
     os._exit(status if status >= 0 else 128 - status)
 
 
-def main() -> None:
-    """Run the command of the arguments; never returns."""
-    if sys.argv[1] == "--while-locked":
-        keep(sys.argv[2], sys.argv[3], sys.argv[4:])
-    report, command = sys.argv[1], sys.argv[2:]
-    adopt_orphans()
-    signal.signal(signal.SIGTERM, stopped)
+def tell(channel: int, seen: dict[str, object]) -> None:
+    """Write a line to the caller, unless it has ended."""
+    with contextlib.suppress(OSError):
+        os.write(channel, json.dumps(seen).encode() + b"\n")
+
+
+def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
+    """Run a command to its end, tell of it, and end what it has left; never returns."""
     try:
         # A group of its own: a command may signal its group, and must not meet us there.
-        process = subprocess.Popen(command, process_group=0)
+        process = subprocess.Popen(command, process_group=0, pass_fds=handed)
     except (OSError, ValueError) as error:
         sys.stderr.write(str(error))
         sys.stderr.flush()
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        status = 127 if isinstance(error, FileNotFoundError) else 126
+        tell(channel, {"status": status})
+        os._exit(status)
+    _groups.append(process.pid)
     status = process.wait()
     ended, started = time.time_ns(), time.monotonic()
     left = descendants()
-    seen: dict[str, object] = {"ended": ended, "lingered": bool(left)}
+    lingered = bool(left)
     before: dict[int, tuple[str, int]] = {}
     while left and time.monotonic() - started < patience(left):
         time.sleep(0.01)
@@ -178,19 +294,57 @@ def main() -> None:
         if not before and time.monotonic() - started > SETTLING / 2:
             # Not from the beginning: it takes a process a moment to start.
             before = {pid: activity(pid) for pid in left}
-    working = [line for pid, line in left.items() if is_working(pid, before.get(pid))]
+    working = [pid for pid in left if is_working(pid, before.get(pid))]
+    told, at_work = (
+        sorted(command_line(pid)[: 10 * TOLD] for pid in list(some)[:TOLD])
+        for some in (left, working)
+    )
     kill_all()
-    with open(report, "w") as file:
-        json.dump({**seen, "left": sorted(left.values()), "working": sorted(working)}, file)
-    if status < 0:
-        # End by the same signal, so that the status tells it; but leave no second core.
-        import resource
+    seen = {
+        "status": status,
+        "ended": ended,
+        "lingered": lingered,
+        "left": told,
+        "working": at_work,
+    }
+    tell(channel, seen)
+    end_by(status)
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(OSError):  # SIGKILL needs no leave
-            signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    os._exit(status)
+
+def main() -> NoReturn:
+    """Run the command of the arguments; never returns."""
+    if sys.argv[1] == "--while-locked":
+        keep(sys.argv[2], sys.argv[3], sys.argv[4:])
+    (channel, *handed), command = map(int, sys.argv[1].split(",")), sys.argv[2:]
+    os.set_inheritable(channel, False)
+    signal.signal(signal.SIGTERM, stopped)
+    adopt_orphans()
+    hide()
+    below, above = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(above)
+        adopt_orphans()
+        when_closed(below, lambda: stopped(signal.SIGKILL, None))
+        supervise(channel, handed, command)
+    os.close(below)
+
+    def end(number: int = signal.SIGKILL, _: object = None) -> None:
+        kill_all()
+        if not os.path.isdir("/proc"):
+            os.close(above)  # the other one knows the command's group
+            os.waitpid(child, 0)
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    when_closed(channel, end)
+    try:
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except ChildProcessError:  # `end` was there first, and will end this
+        time.sleep(SWEEPING)
+        os._exit(1)
+    kill_all()
+    end_by(status)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -16,7 +17,10 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.processes.supervisor import hide
+from pytest_fractal.processes.variables import keep_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
+from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
 from pytest_fractal.pytest_plugin.progress import progress, with_output
 from pytest_fractal.pytest_plugin.status_line import LiveLine
 from pytest_fractal.pytest_plugin.summary import Summary
@@ -29,6 +33,7 @@ from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_run"
+_SETTINGS_KEY: Final = "fractal_settings"
 _VERDICT: Final = TypeAdapter(Verdict)
 
 _TestStatus = tuple[str, str, tuple[str, Mapping[str, bool]]]
@@ -52,6 +57,7 @@ class Suite:
         worker = getattr(config, "workerinput", None)
         self._worker = worker is not None
         self.config = config
+        keep_back(worker[_SETTINGS_KEY] if worker else {})
         self.session = Session(
             specs,
             settings,
@@ -61,7 +67,9 @@ class Suite:
             number=int(worker["workerid"].removeprefix("gw")) if worker else 0,
         )
         config.add_cleanup(self.session.close)
+        hide()
         _end_as_by_ctrl_c(config)
+        self._log: JobLog | None = None
         self._wanted = self._take_arguments(alone)
         # By what it is about: a plugin may run an item again.
         self._verdicts: dict[str, dict[Key, Verdict]] = {
@@ -111,7 +119,7 @@ class Suite:
             self.session.prepare(live.begins)
             plans = {anchor: engine.plan() for anchor, engine in self.session.engines.items()}
         except BadInput as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(without_commands(str(error))) from None
         except Exception as error:
             # Before there are checks to carry a verdict, one sentence ends the run.
             pytest.exit(escape_control_chars(failure(error)), pytest.ExitCode.INTERNAL_ERROR)
@@ -123,7 +131,8 @@ class Suite:
             checks = {check.name for check in plans[anchor]}
             for name in wanted:
                 if name not in checks:
-                    raise pytest.UsageError(f"{anchor}::{name}: there is no such check")
+                    said = f"{anchor}::{name}: there is no such check"
+                    raise pytest.UsageError(without_commands(said))
         self._prepared = True
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
@@ -148,10 +157,18 @@ class Suite:
         shared = self.session.share_facts()
         node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """From now on, nothing of the candidate's is a command to the runner of a CI job."""
+        if JobLog.is_read() and self.config.pluginmanager.has_plugin("terminalreporter"):
+            self._log = JobLog(self.config)
+            self._summary.command = self._log.command
+
     def pytest_report_header(self) -> list[str]:
         """Build, and say what is judged."""
         self.prepare()
         lines = [line for report in self._reports() for line in text.header_lines(report)]
+        lines.append(f"fractal: {self.session.sandbox.told}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
@@ -324,15 +341,15 @@ def _shared_run(told: Sequence[str]) -> SharedRun:
 
 
 def _end_as_by_ctrl_c(config: pytest.Config) -> None:
-    """Let SIGTERM end this run as Ctrl-C does: a cancelled CI job leaves nothing behind either."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
+    """Let SIGTERM and SIGHUP end this run as Ctrl-C does: nothing is left behind either."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+            config.add_cleanup(functools.partial(_restore, number))
 
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    config.add_cleanup(restore)
+def _restore(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_DFL)
 
 
 class Live:

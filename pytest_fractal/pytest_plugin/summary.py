@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 
 import pytest
@@ -28,6 +27,8 @@ class Summary:
         self._ask = reports
         self._is_complete = is_complete
         self._strict = strict
+        self.command: Callable[[str], None] | None = None
+        """Prints a command to the runner of a CI job, where there is one."""
         self._ours: dict[str, list[pytest.TestReport]] = {}
 
     def _reports(self) -> Sequence[CandidateReport]:
@@ -62,9 +63,9 @@ class Summary:
             if report.folder:
                 for told in (f"kept: {report.folder}", *text.repeat_lines(report)):
                     writer.line(escape_control_chars(told))
-            if os.environ.get("GITHUB_ACTIONS") == "true":
-                for command in workflow_commands(report, self._strict):
-                    writer.line(command)
+            if self.command is not None:
+                for line_of_runner in workflow_commands(report, self._strict):
+                    self.command(line_of_runner)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(

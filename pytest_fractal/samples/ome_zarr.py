@@ -7,7 +7,6 @@ of its own: it takes seconds to import, starts threads, and warns.
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes.processes import last_lines, run
+from pytest_fractal.processes.variables import command_variables
 
 if TYPE_CHECKING:
     import numpy
@@ -54,7 +54,7 @@ def make_ome_zarr(folder: Path) -> Path:
     finished = run(
         [sys.executable, "-P", "-W", "ignore", "-m", __name__, folder],
         cwd=folder,
-        env=os.environ,
+        env=command_variables(),
         timeout=600,
     )
     if finished.returncode:

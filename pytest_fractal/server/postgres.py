@@ -21,7 +21,8 @@ from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.processes import processes
-from pytest_fractal.processes.processes import clean_environment, last_lines
+from pytest_fractal.processes.processes import last_lines
+from pytest_fractal.processes.variables import caller, task_variables
 from pytest_fractal.server import process
 
 _USER: Final = "fractal"
@@ -103,7 +104,7 @@ def parse_url(url: str) -> Database:
     """
     parts = urlsplit(url)
     try:
-        port = parts.port or int(os.environ.get("PGPORT") or 5432)
+        port = parts.port or int(caller.get("PGPORT") or 5432)
     except ValueError:
         port = 0
     if parts.scheme not in ("postgresql", "postgres") or not port:
@@ -111,16 +112,16 @@ def parse_url(url: str) -> Database:
             "--fractal-database: this is no URL of PostgreSQL's, "
             "postgresql://user:password@host:port/name"
         )
-    user = unquote(parts.username or "") or os.environ.get("PGUSER") or os.environ.get("USER", "")
+    user = unquote(parts.username or "") or caller.get("PGUSER") or caller.get("USER", "")
     return Database(
         parse_qs(parts.query).get("host", [""])[0]
         or unquote(parts.hostname or "")
-        or os.environ.get("PGHOST")
+        or caller.get("PGHOST")
         or "localhost",
         port,
         user,
         unquote(parts.path.removeprefix("/")) or user,
-        unquote(parts.password or "") or os.environ.get("PGPASSWORD", ""),
+        unquote(parts.password or "") or caller.get("PGPASSWORD", ""),
     )
 
 
@@ -146,7 +147,7 @@ def own_database(at: Database, python: Path, hold: Path) -> Database:
         return [str(python), "-I", "-c", script, text], env
 
     argv, env = statement(f"CREATE DATABASE {name}")
-    finished = processes.run(argv, cwd=hold, env=clean_environment(hold) | env, timeout=_LIMIT)
+    finished = processes.run(argv, cwd=hold, env=task_variables(hold) | env, timeout=_LIMIT)
     if finished.returncode:
         reason = last_lines(finished.stderr, 1)
         raise HarnessError(f"no database can be made on {at.host}:{at.port}: {reason}")
@@ -189,7 +190,7 @@ class Cluster:
         # short.
         self.folder = Path(tempfile.mkdtemp(prefix="pytest-fractal-pg-"))
         process.at_last(hold, ["rm", "-rf", str(self.folder)], {})
-        self._env = clean_environment(self.folder) | {"LC_ALL": "C"}
+        self._env = task_variables(self.folder) | {"LC_ALL": "C"}
 
     def create(self, template: Path | None = None) -> None:
         """Make the files of a cluster, or copy them from `template`."""

@@ -26,8 +26,9 @@ from filelock import FileLock, Timeout
 
 from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.errors import HarnessError
-from pytest_fractal.processes import supervisor
-from pytest_fractal.processes.processes import cancellable_sleep, clean_environment, last_lines
+from pytest_fractal.processes import sandbox, supervisor, watcher
+from pytest_fractal.processes.processes import cancellable_sleep, last_lines
+from pytest_fractal.processes.variables import MARK, task_variables
 
 START_LIMIT: Final = 120.0
 """Seconds in which a server must be up: it takes three to four, on a busy machine more."""
@@ -59,27 +60,16 @@ class Lease:
                     time.sleep(0.02)
         for supervising in _started.values():
             supervising.poll()  # those of this process have a parent to tell
-        for file in self._folder.glob(f"*{_LAST}"):
-            argv, env = json.loads(file.read_text())
-            subprocess.run(
-                argv,
-                env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=_STOP_LIMIT,
-                check=False,
-            )
+        watcher.finish(str(self._folder))
 
 
 _WANTED: Final = "wanted"
 _ALIVE: Final = ".alive"
-_LAST: Final = ".last"
 
 
 def at_last(hold: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
     """Have a command run when the hold of a folder is released, after the servers have ended."""
-    file = hold / f"{secrets.token_hex(8)}{_LAST}"
+    file = hold / f"{secrets.token_hex(8)}{watcher.AT_LAST}"
     file.touch(0o600)
     file.write_text(json.dumps([list(argv), dict(env)]))
 
@@ -155,7 +145,7 @@ def start(
                 *map(str, argv),
             ],
             cwd=folder,
-            env=dict(env),
+            env={**env, MARK: f"{run.mark if (run := sandbox.around(hold)) else name}."},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -210,6 +200,6 @@ def server_variables(scratch: Path) -> dict[str, str]:
     """The environment of a server: what a command may see, and what its pip needs to know."""
     scratch.mkdir(parents=True, exist_ok=True)
     pip = installer_environment("pip")
-    return clean_environment(scratch) | {
+    return task_variables(scratch) | {
         name: value for name, value in pip.items() if _INSTALLING.fullmatch(name)
     }

@@ -1,0 +1,113 @@
+"""Ends what a run has left when the run itself was killed. Started as a script of its own.
+
+Usage: python watcher.py MARK FOLDER KEEP, with a pipe as standard input.
+
+The other end of the pipe is held by the process that answers for the run, and by nobody
+else: the kernel closes it, however that process may end. Then the supervisors, which watch
+pipes of their own, end what they have started. The watcher waits for that, ends every process
+that still has a MARK of the run in its environment, has done what was left to be done at
+last, and removes the FOLDER unless KEEP is 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import supervisor  # type: ignore[import-not-found]
+else:
+    from pytest_fractal.processes import supervisor
+
+PATIENCE = 15.0
+"""Seconds in which the supervisors end what they have started."""
+AT_LAST = ".last"
+"""The suffix of files that tell of a command to be run when all processes have ended."""
+LIMIT = 30.0
+"""Seconds for each of those."""
+
+
+def main() -> None:
+    """Wait for the end of the run, and see to it that nothing is left."""
+    mark, folder, keep = sys.argv[1], sys.argv[2], sys.argv[3] == "1"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    os.chdir("/")
+    supervisor.hide()
+    while os.read(0, 4096):
+        pass
+    began = time.monotonic()
+    while supervisor.marked(mark) and time.monotonic() - began < PATIENCE:
+        time.sleep(0.05)
+    supervisor.kill_marked(mark)
+    finish(os.path.join(folder, "servers"))
+    if not keep:
+        remove_tree(folder)
+
+
+def finish(hold: str) -> None:
+    """Run the commands that were to be run at last, each of them once."""
+    names = os.listdir(hold) if os.path.isdir(hold) else []
+    for name in sorted(names):
+        if name.endswith(AT_LAST):
+            path = os.path.join(hold, name)
+            with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+                with open(path, encoding="utf-8") as file:
+                    argv, env = json.load(file)
+                os.unlink(path)
+                subprocess.run(
+                    argv,
+                    env={"PATH": os.environ.get("PATH", os.defpath), **env},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=LIMIT,
+                    check=False,
+                )
+
+
+def remove_tree(folder: str | os.PathLike[str]) -> None:
+    """Remove a folder with everything in it: read-only folders, and thousands in each other.
+
+    What cannot be removed stays. Each folder found is moved up to the top before it is looked
+    into, so that no path grows too long, and nothing recurses.
+    """
+    top = os.fspath(folder)
+    waiting = [top]
+    number = 0
+    while waiting:
+        here = waiting.pop()
+        try:
+            os.chmod(here, 0o700)
+            names = os.listdir(here)
+        except OSError:
+            continue
+        for name in names:
+            path = os.path.join(here, name)
+            with contextlib.suppress(OSError):
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    os.unlink(path)
+                elif here == top:
+                    waiting.append(path)
+                else:
+                    os.chmod(path, 0o700)  # else it may not be moved
+                    number += 1
+                    moved = os.path.join(top, f".removing-{os.getpid()}-{number}")
+                    os.rename(path, moved)
+                    waiting.append(moved)
+        if here != top:
+            with contextlib.suppress(OSError):
+                os.rmdir(here)
+    with contextlib.suppress(OSError):
+        os.rmdir(top)
+
+
+if __name__ == "__main__":
+    main()
