@@ -583,6 +583,7 @@ time.sleep(600)
             "--fractal-samples=samples",
             "--fractal-select=FR401[once]",
             f"--fractal-jobs={jobs}",
+            "--fractal-sandbox=off",  # so that the daemon can say who it is
         )
     )
     pid = int(note.read_text())  # waits for the daemon

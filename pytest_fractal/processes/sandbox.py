@@ -127,7 +127,8 @@ class Sandbox:
         for private in (*_PRIVATE, *(() if installs else _SETTINGS)):
             view.cover(Path(private))
         copying = ["--setenv", "UV_LINK_MODE", "copy"] if "UV_CACHE_DIR" in env else []
-        return [*_base(), *view.options(), *copying, "--chdir", str(cwd), "--", *argv]
+        last = ["--remount-ro", "/", *copying, "--chdir", str(cwd)]
+        return [*_base(), *view.options(), *last, "--", *argv]
 
 
 def check_mode(mode: str) -> None:

@@ -1,0 +1,139 @@
+"""What a process sees within the walls, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Runner
+
+from pytest_fractal.processes import processes, sandbox
+from pytest_fractal.processes.sandbox import Sandbox, paths_named, set_up, take_down
+from pytest_fractal.processes.variables import task_variables
+
+needs_walls = pytest.mark.skipif(
+    bool(sandbox._obstacle()), reason=f"no walls: {sandbox._obstacle()}"
+)
+
+LOOK = """
+import json, os, sys
+def can(path, mode):
+    try:
+        with open(path, mode):
+            return True
+    except OSError:
+        return False
+print(json.dumps({
+    "read": [path for path in sys.argv[1:] if can(path, "rb")],
+    "write": [path for path in sys.argv[1:] if can(path, "r+b")],
+    "processes": len([name for name in os.listdir("/proc") if name.isdigit()]),
+    "here": os.getcwd(),
+    "root": can("/written", "wb"),
+}))
+"""
+
+
+@pytest.fixture
+def walls(tmp_path: Path) -> Iterator[Sandbox]:
+    """Walls around a run with a candidate, its facts, and another candidate."""
+    run = tmp_path / "pytest-fractal-run"
+    for name in ("package-0/facts/fact", "package-0/work/own", "package-1/other", "servers/hold"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text("x")
+    around = Sandbox(run, "auto", [tmp_path / "readable"])
+    set_up(around)
+    yield around
+    take_down(around)
+
+
+def look(walls: Sandbox, *paths: Path, named: list[Path] | None = None) -> dict[str, Any]:
+    room = walls.folder / "package-0" / "work"
+    # Not by their whole paths: what a command line names is shown.
+    asked = [os.path.relpath(path, room) for path in paths]
+    finished = processes.run(
+        [sys.executable, "-I", "-S", "-c", LOOK, *asked],
+        cwd=room,
+        env=task_variables(room),
+        timeout=60,
+        room=room,
+        named=named or [],
+    )
+    assert finished.returncode == 0, finished.stderr
+    told: dict[str, Any] = json.loads(finished.stdout)
+    for key in ("read", "write"):
+        told[key] = {Path(os.path.normpath(room / path)) for path in told[key]}
+    return told
+
+
+@needs_walls
+def test_only_what_is_needed_is_seen(walls: Sandbox, tmp_path: Path) -> None:
+    run = walls.folder
+    own, fact = run / "package-0/work/own", run / "package-0/facts/fact"
+    hidden = [fact, run / "package-1/other", run / "servers/hold", tmp_path / "file"]
+    shown = [tmp_path / "readable/data", tmp_path / "named/data"]
+    for path in (*hidden, *shown):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    home = Path.home() / f".pytest-fractal-trial-{os.getpid()}"
+    home.write_text("x")
+    try:
+        told = look(walls, own, home, *hidden, *shown, named=[tmp_path / "named"])
+    finally:
+        home.unlink()
+    assert told["read"] == {own, *shown}
+    assert told["write"] == {own}
+    assert told["processes"] <= 6
+    assert not told["root"]
+    assert told["here"] == str(own.parent)
+    assert fact.read_text() == "x"
+
+
+@needs_walls
+def test_what_a_test_shares_can_be_written(walls: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "of the test" / "file"
+    file.parent.mkdir()
+    file.write_text("x")
+    assert look(walls, file)["read"] == set()
+    walls.share([file.parent], write=True)
+    assert look(walls, file)["write"] == {file}
+
+
+@needs_walls
+def test_a_link_is_seen_where_it_is_and_where_it_leads(walls: Sandbox, tmp_path: Path) -> None:
+    file, link = tmp_path / "real" / "file", tmp_path / "link"
+    file.parent.mkdir()
+    file.write_text("x")
+    link.symlink_to(file.parent)
+    assert look(walls, file, link / "file", named=[link / "file"])["read"] == {file, link / "file"}
+
+
+def test_arguments_let_nothing_hidden_be_seen(tmp_path: Path) -> None:
+    seen, hidden = tmp_path / "data", tmp_path / ".ssh"
+    seen.mkdir()
+    hidden.mkdir()
+    (hidden / "key").write_text("x")
+    (tmp_path / "harmless").symlink_to(hidden / "key")
+    arguments = {
+        "zarr_url": f"{seen}/new.zarr",
+        "more": [{"a": str(hidden / "key")}, str(tmp_path / "harmless"), "/etc/passwd"],
+        "text": "/no/such/folder/at all",
+        "nul": "/\0",
+    }
+    assert paths_named(json.dumps(arguments).encode()) == [seen]
+    assert paths_named(b"no json") == []
+
+
+def test_the_header_says_which_walls_stand(runner: Runner, good_wheel: Path) -> None:
+    arguments = (good_wheel, "--fractal-select=FR101")
+    off = runner.hermetic(*arguments, "--fractal-sandbox=off").out
+    assert "sees only variables that it needs, but all files (--fractal-sandbox=off)" in off
+    told = runner.hermetic(*arguments).out
+    if sandbox._obstacle():
+        assert f"but all files ({sandbox._obstacle()})" in told
+    else:
+        assert "home, other processes and all other files are hidden from the package" in told
