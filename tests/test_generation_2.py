@@ -560,10 +560,11 @@ def played(
 
 BEFORE = Dataset("/data", (Image("/data/a"), Image("/data/b", types={"raw": True})))
 NOTHING_TO_COMPUTE: tuple[Any, ...] = (MISSING, None, {}, {"parallelization_list": []})
+NOTHING_IDS = ["no file", "null", "{}", "empty list"]
 NO_IMAGE: tuple[Any, ...] = (None, {}, {"image_list_updates": []})
 
 
-@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=str)
+@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=NOTHING_IDS)
 def test_an_init_part_that_hands_on_nothing_has_changed_all_its_images(written: Any) -> None:
     """The server updates them with the task's `output_types`, and filters by those."""
     ended, batches = played(COMPOUND, BEFORE, [written], output_types={"raw": False})
@@ -576,7 +577,7 @@ def test_an_init_part_that_hands_on_nothing_has_changed_all_its_images(written: 
     assert ended.state.inputs({"raw": True}) == ()
 
 
-@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=str)
+@pytest.mark.parametrize("written", NOTHING_TO_COMPUTE, ids=NOTHING_IDS)
 def test_one_of_a_converter_changes_no_image_and_filters_all_the_same(written: Any) -> None:
     ended, _ = played(CONVERTER_COMPOUND, BEFORE, [written], output_types={"raw": True})
     assert isinstance(ended.state, Dataset)
