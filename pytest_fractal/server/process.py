@@ -199,7 +199,7 @@ def locked(path: Path) -> Iterator[None]:
 def server_variables(scratch: Path) -> dict[str, str]:
     """The environment of a server: what a command may see, and what its pip needs to know."""
     scratch.mkdir(parents=True, exist_ok=True)
-    pip = installer_environment("pip")
+    pip = installer_environment("pip", scratch)
     return task_variables(scratch) | {
         name: value for name, value in pip.items() if _INSTALLING.fullmatch(name)
     }
