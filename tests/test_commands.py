@@ -609,7 +609,12 @@ PLAIN = [
         "import os\nos.environ['OF_NOBODY']\n" + USUAL,
         "(kinds/missing_variable.py, line 2) | the environment variable 'OF_NOBODY'",
     ),
-    Kind("sched", NOT_STARTING, "import sched.nothing\n" + USUAL, "hides the module 'sched'"),
+    Kind(
+        "sched",
+        NOT_STARTING,
+        "import sched.nothing\n" + USUAL,
+        "sched.py takes the place of the module 'sched'",
+    ),
     Kind("missing_name", NOT_STARTING, "from kinds.helper import nothing\n" + USUAL, "nothing"),
     Kind(
         "attribute_error_in_module",
@@ -625,7 +630,7 @@ PLAIN = [
         "colorsys",
         NOT_STARTING,
         "from colorsys import rgb_to_hls\n" + USUAL,
-        "named like a module",
+        "colorsys.py takes the place of the module 'colorsys'",
     ),
     Kind("segfault_at_import", NOT_STARTING, "import kinds.crashing\n" + USUAL, "SIGSEGV"),
     Kind(
@@ -687,6 +692,7 @@ PLAIN = [
         NOT_READING,
         FUNCTION + PARSE + "raise RuntimeError('no GPU')\n",
         "no GPU",
+        "warn",
     ),
     Kind(
         "no_gpu_after_reading",
@@ -787,7 +793,7 @@ PLAIN = [
     ),
     Kind(
         "waits_for_an_answer",
-        GOOD,
+        ALL_ALIKE,
         FUNCTION
         + PARSE
         + dedent("""
@@ -1586,14 +1592,12 @@ def test_a_command_that_hangs_is_told_where(hanging: CandidateReport, kind: Kind
 BLIND: Mapping[str, Outcomes] = {
     # Fails otherwise than with an impossible option: is trusted to have read.
     "argparse_wants_another_option_too": GOOD,
-    "argparse_json_text_not_file": GOOD,
+    "argparse_json_text_not_file": ALL_ALIKE,
     "argparse_j_is_a_number": GOOD,
     "only_checks_existence_and_fails": GOOD,
-    "reads_a_fixed_name": GOOD,
-    "no_gpu_after_parsing": GOOD,
-    "reads_standard_input": GOOD,
-    # Does not tell any two contents apart.
-    "accepts_everything": NOT_READING,
+    "reads_a_fixed_name": ALL_ALIKE,
+    "no_gpu_after_parsing": ALL_ALIKE,
+    "reads_standard_input": ALL_ALIKE,
 }
 """What is judged otherwise where the file system keeps no access times."""
 

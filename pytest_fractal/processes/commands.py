@@ -4,7 +4,8 @@ Whether a command reads its arguments is seen on the file itself, so it works fo
 language and argument parser. The file gets an access time that is older than its
 modification time; under `relatime`, Linux's default, the next read of its content
 moves the access time, while a mere `stat` or `exists` does not. Where the file system
-keeps no access times this is found out beforehand, and `Start.read` stays unknown.
+keeps no access times this is found out beforehand, and the file is watched instead; what
+the watch does not see leaves `Start.read` unknown.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.processes.executors import Executor
+from pytest_fractal.processes.file_watch import FileWatch
 from pytest_fractal.processes.processes import Finished, clean_environment
 from pytest_fractal.signatures.control_flow import is_caught
 
@@ -219,6 +221,7 @@ def start_command(
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
     before = make_unread(arguments)
+    watch = None if keeps_access_times(folder) else FileWatch(arguments)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     finished = executor.run(
         [*command, *(_filled(word, paths) for word in options)],
@@ -227,7 +230,8 @@ def start_command(
         timeout=timeout,
         supervision=folder / "left.json",
     )
-    read = was_read(arguments, before) if keeps_access_times(folder) else None
+    # A read that is not seen by the watch may have been one by way of `mmap`.
+    read = was_read(arguments, before) if watch is None else watch.saw_a_read() or None
     written = None
     if output.is_file():  # a pipe would be waited for
         with suppress(OSError):
