@@ -6,6 +6,7 @@ plugins that happen to be installed have no say.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-_USAGE = """usage: pytest-fractal PACKAGE [PACKAGE ...] [options]
+_USAGE = """usage: pytest-fractal [PACKAGE ...] [options]
 
-Judge Fractal task packages: folders, wheels, or requirements such as name==1.2.
+Judge Fractal task packages: folders, wheels, or requirements such as name==1.2; without
+one, the folder in which it is called.
 The options are those of pytest; of this plugin there are:
 
 """
@@ -31,13 +33,17 @@ def main() -> int:
     given = _handed_over()
     import pytest
 
-    packages, others = _split(given)
     if given in (["-h"], ["--help"]):
         print(_USAGE + _options())
         return 0
+    if given in (["-V"], ["--version"]):
+        from importlib.metadata import version
+
+        print(f"pytest-fractal {version('pytest-fractal')} (pytest {pytest.__version__})")
+        return 0
+    packages, others = _split(given)
     if not packages and not any(one.startswith(_NEED_NO_PACKAGE) for one in given):
-        print(_USAGE + _options(), file=sys.stderr)
-        return 4
+        packages = ["."]
     return int(
         pytest.main(
             [
@@ -111,45 +117,11 @@ def _forget_folder() -> None:
         del sys.path[0]
 
 
-_WITH_VALUE = frozenset(
-    {
-        "-k",
-        "-m",
-        "-n",
-        "-o",
-        "-p",
-        "-r",
-        "-W",
-        "-c",
-        "--tb",
-        "--maxfail",
-        "--durations",
-        "--junit-xml",
-        "--junitxml",
-        "--color",
-        "--dist",
-        "--verbosity",
-        "--basetemp",
-        "--capture",
-        "--numprocesses",
-        "--deselect",
-        "--override-ini",
-        "--show-capture",
-        "--durations-min",
-        "--junit-prefix",
-        "--pythonwarnings",
-        "--log-level",
-    }
-)
-
-
 _NEED_NO_PACKAGE = (
     "--fractal-package",
     "--fractal-task",
     "--fractal-rules",
     "--fractal-explain",
-    "--version",
-    "-V",
     "--help",
     "-h",
     "--markers",
@@ -158,19 +130,17 @@ _NEED_NO_PACKAGE = (
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The packages, and the options with their values."""
+    """The packages, and the options with their values; pytest's parser says which those are."""
+    takes_value = _options_with_value(_wants_workers(arguments))
     packages: list[str] = []
     others: list[str] = []
     value_follows = False
     for argument in arguments:
-        if argument == "--fractal-server" and not value_follows:
-            argument += "="  # else pytest would take the next one for its version
-        if value_follows or argument.startswith("-"):
+        if value_follows or (argument.startswith("-") and argument != "-"):
+            if argument == "--fractal-server" and not value_follows:
+                argument += "="  # else pytest would take the next one for its version
             others.append(argument)
-            own = argument.startswith("--fractal-") and "=" not in argument
-            value_follows = not value_follows and (
-                argument in _WITH_VALUE or (own and argument not in _FLAGS)
-            )
+            value_follows = not value_follows and _awaits_value(argument, takes_value)
         elif "::" in argument:
             others.append(argument)
         else:
@@ -178,7 +148,24 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return packages, others
 
 
-_FLAGS = frozenset({"--fractal-strict", "--fractal-keep", "--fractal-rules"})
+def _options_with_value(with_workers: bool) -> frozenset[str]:
+    """The options of pytest, of this plugin and of xdist that take the next word."""
+    from _pytest.config import get_config
+
+    config = get_config()
+    for plugin in ("pytest_fractal.plugin", *(["xdist.plugin"] if with_workers else [])):
+        with contextlib.suppress(ImportError):
+            config.pluginmanager.import_plugin(plugin)
+    actions = config._parser.optparser._option_string_actions
+    return frozenset(name for name, action in actions.items() if action.nargs is None)
+
+
+def _awaits_value(argument: str, takes_value: frozenset[str]) -> bool:
+    """Whether the next word belongs to this one: `--tb`, `-k`, or `-qk`, but not `-kx`."""
+    if argument.startswith("--"):
+        return "=" not in argument and argument in takes_value
+    first = next((n for n, one in enumerate(argument[1:], 1) if f"-{one}" in takes_value), None)
+    return first is not None and first == len(argument) - 1
 
 
 def _wants_workers(arguments: Sequence[str]) -> bool:

@@ -199,14 +199,17 @@ def pytest_configure(config: pytest.Config) -> None:
             packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
         if not packages and not tasks:
             return
-        from pytest_fractal.pytest_plugin.suite import Suite
+        from pytest_fractal.pytest_plugin.suite import Scope, Suite
         from pytest_fractal.settings import parse_package, parse_task
 
         folder = config.invocation_params.dir if named_here else config.rootpath
         specs = [parse_package(package, folder) for package in packages]
         specs += [parse_task(task, folder) for task in tasks]
-        alone = named_here and config.args_source is not config.ArgsSource.ARGS
-        suite = Suite(config, specs, _settings(config), alone)
+        has_paths = config.args_source is config.ArgsSource.ARGS
+        scope = Scope.SUITE_ALONE if named_here else Scope.BESIDE_TESTS
+        if has_paths:
+            scope = Scope.BESIDE_TESTS if named_here else Scope.FIXTURES_ONLY
+        suite = Suite(config, specs, _settings(config), scope)
     except BadInput as error:
         from pytest_fractal.pytest_plugin.job_log import without_commands
 

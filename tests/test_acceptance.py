@@ -432,6 +432,22 @@ def test_a_package_in_the_ini_file_is_judged_beside_the_tests(
     pytester.runpytest_subprocess("-n2").assert_outcomes(passed=2)
 
 
+def test_a_path_on_the_command_line_runs_that_alone(pytester: pytest.Pytester) -> None:
+    """As an editor runs one test: with a package in the ini file, nothing is built for it."""
+    make_wheel(pytester.path)
+    pytester.makeini(f"[pytest]\nfractal_package = {WHEEL}\nfractal_select = FR101\n")
+    test = pytester.makepyfile(
+        test_one="""
+        def test_of_the_author(): pass
+        def test_with_the_package(fractal_package): assert fractal_package.tasks
+        """
+    )
+    alone = pytester.runpytest_inprocess(f"{test.name}::test_of_the_author")
+    alone.assert_outcomes(passed=1)
+    assert "fractal:" not in alone.stdout.str()
+    pytester.runpytest_inprocess(test).assert_outcomes(passed=2)
+
+
 def test_every_option_has_an_ini_twin(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

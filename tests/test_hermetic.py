@@ -6,10 +6,13 @@ import os
 import re
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from conftest import OWN_TESTS, Runner, make_wheel
+
+from pytest_fractal.__main__ import _split
 
 HOSTILE = {
     "pytest.ini": "[pytest]\naddopts = -k nothing --no-such-option\n",
@@ -109,16 +112,42 @@ def test_node_ids_and_several_packages_work(runner: Runner) -> None:
 
 
 def test_usage_and_questions(runner: Runner) -> None:
-    """Without a package there is nothing to judge: that is an error, and says how to call it."""
-    for arguments, status in ([], 4), (["--help"], 0):
-        ran = runner.hermetic(*arguments)
-        assert ran.status == status
-        assert "usage: pytest-fractal PACKAGE" in ran.text
-        assert "--fractal-select" in ran.text
+    """Without a package it is the folder in which it is called."""
+    ran = runner.hermetic("--help")
+    assert ran.status == 0
+    assert "usage: pytest-fractal [PACKAGE ...]" in ran.text
+    assert "--fractal-select" in ran.text
+    assert runner.hermetic("--version").out.startswith(
+        f"pytest-fractal {version('pytest-fractal')}"
+    )
     assert "FR301" in runner.hermetic("--fractal-rules").out
     assert "FR301 command-starts" in runner.hermetic("--fractal-explain", "FR301").out
     ran = runner.hermetic("no-such-folder/")
     assert (ran.status, ran.text.strip()) == (4, "ERROR: no-such-folder/: no such folder")
     ran = runner.hermetic("-q")
-    assert ran.status == 4
-    assert "usage: pytest-fractal PACKAGE" in ran.text
+    assert (ran.status, ran.text.startswith("ERROR: .: this folder is no Python project")) == (
+        4,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "packages"),
+    [
+        (["--log-file", "x", "."], ["."]),
+        (["-qk", "command-starts", "."], ["."]),
+        (["-kx", "."], ["."]),
+        (["-n", "2", "a", "--tb", "no", "b"], ["a", "b"]),
+        (["--fractal-select", "FR1", "dist/x.whl"], ["dist/x.whl"]),
+        (["--fractal-server", "."], ["."]),
+        ([".", "x.whl::has-docs[blur]"], ["."]),
+    ],
+)
+def test_pytests_own_parser_says_which_words_are_packages(
+    words: list[str], packages: list[str]
+) -> None:
+    found, others = _split(words)
+    assert found == packages
+    assert [word for word in words if word not in packages] == [
+        word.removesuffix("=") for word in others
+    ]

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,11 +49,22 @@ _SKIPS: Final[Mapping[SkipKind, _TestStatus]] = {
 }
 
 
+class Scope(Enum):
+    """What a run is about, besides the node ids on its command line."""
+
+    SUITE_ALONE = auto()
+    """The packages, without the author's own tests: those may need what is not there."""
+    BESIDE_TESTS = auto()
+    FIXTURES_ONLY = auto()
+    """Paths of tests were given, and the packages stand in the ini file: as an editor does that
+    runs one test. They are judged no more than fixtures ask for."""
+
+
 class Suite:
     """The hooks of a run that has candidates; registered when there are some."""
 
     def __init__(
-        self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, alone: bool
+        self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, scope: Scope
     ) -> None:
         worker = getattr(config, "workerinput", None)
         self._worker = worker is not None
@@ -70,7 +82,7 @@ class Suite:
         hide()
         _end_as_by_ctrl_c(config)
         self._log: JobLog | None = None
-        self._wanted = self._take_arguments(alone)
+        self._wanted = self._take_arguments(scope)
         # By what it is about: a plugin may run an item again.
         self._verdicts: dict[str, dict[Key, Verdict]] = {
             anchor: {} for anchor in self.session.engines
@@ -85,7 +97,7 @@ class Suite:
         self._summary = Summary(self._judged, self._is_complete, settings.strict)
         config.pluginmanager.register(self._summary, "fractal-summary")
 
-    def _take_arguments(self, alone: bool) -> dict[str, list[str]]:
+    def _take_arguments(self, scope: Scope) -> dict[str, list[str]]:
         """Take the node ids of ours off the command line; pytest knows no such files.
 
         This happens in every worker too: xdist hands each the original command line.
@@ -105,14 +117,16 @@ class Suite:
         if ours:
             config.args[:] = others
             return ours
-        if alone:
+        if scope is Scope.FIXTURES_ONLY:
+            return {}
+        if scope is Scope.SUITE_ALONE:
             config.args[:] = []
             config.args_source = config.ArgsSource.ARGS
         return {anchor: [] for anchor in self.session.engines}
 
     def prepare(self) -> None:
         """Learn the tasks; building can take long, so a terminal shows what is being done."""
-        if self._prepared:
+        if self._prepared or not self._wanted:
             return
         live = Live(self, None if self._worker else _terminal(self.config))
         try:
@@ -156,6 +170,7 @@ class Suite:
         """
         shared = self.session.share_facts()
         node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
+        node.workerinput[_SETTINGS_KEY] = kept_back()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -167,6 +182,8 @@ class Suite:
     def pytest_report_header(self) -> list[str]:
         """Build, and say what is judged."""
         self.prepare()
+        if not self._prepared:
+            return []
         lines = [line for report in self._reports() for line in text.header_lines(report)]
         lines.append(f"fractal: {self.session.sandbox.told}")
         return list(map(escape_control_chars, lines))
