@@ -117,18 +117,15 @@ def test_usage_and_questions(runner: Runner) -> None:
     assert ran.status == 0
     assert "usage: pytest-fractal [PACKAGE ...]" in ran.text
     assert "--fractal-select" in ran.text
-    assert runner.hermetic("--version").out.startswith(
-        f"pytest-fractal {version('pytest-fractal')}"
-    )
+    told = runner.hermetic("--version").out
+    assert told.startswith(f"pytest-fractal {version('pytest-fractal')} (pytest ")
     assert "FR301" in runner.hermetic("--fractal-rules").out
     assert "FR301 command-starts" in runner.hermetic("--fractal-explain", "FR301").out
     ran = runner.hermetic("no-such-folder/")
     assert (ran.status, ran.text.strip()) == (4, "ERROR: no-such-folder/: no such folder")
     ran = runner.hermetic("-q")
-    assert (ran.status, ran.text.startswith("ERROR: .: this folder is no Python project")) == (
-        4,
-        True,
-    )
+    assert ran.status == 4
+    assert ran.text.startswith("ERROR: .: this folder is no Python project")
 
 
 @pytest.mark.parametrize(
