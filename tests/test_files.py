@@ -143,14 +143,15 @@ def test_what_is_no_file_is_no_wheel(tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_a_sample_that_is_no_file_is_one_sentence(runner: Runner, what: str) -> None:
+def test_a_sample_that_is_no_file_is_a_finding(runner: Runner, what: str) -> None:
     wheel = make_wheel(runner.folder)
     samples = runner.folder / "samples"
     samples.mkdir()
     OTHERS[what](samples / "first.json")
     ran = runner.pytest(f"--fractal-package={wheel}", f"--fractal-samples={samples}", "-q")
-    assert ran.status == 4, ran.text
-    assert f"first.json: cannot be read: it is {what}, not a file" in ran.text
+    assert ran.status == 1, ran.text
+    assert "error[FR400] sample-is-usable" in ran.text
+    assert f"it cannot be read: it is {what}, not a file" in ran.text
     assert "Traceback" not in ran.text
     assert ran.left == []
 

@@ -518,4 +518,8 @@ def test_a_schema_that_no_validator_can_follow_breaks_the_rule(tmp_path: Path) -
     deep: dict[str, Any] = {}
     for _ in range(120):
         deep = {"type": "object", "properties": {"a": deep}}
-    assert found(tmp_path, schema({"a": deep}), "FR202") == [("FR202", "")]
+    assert found(
+        tmp_path,
+        schema({"a": deep}, _schema="https://json-schema.org/draft/2020-12/schema"),
+        "FR202",
+    ) == [("FR202", "")]

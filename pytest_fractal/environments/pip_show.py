@@ -35,7 +35,7 @@ class PipShow:
     """The lines about the package, as they are also without `--files`."""
     files: tuple[str, ...]
     """The paths of its files below site-packages, by RECORD."""
-    strange: frozenset[str] = frozenset()
+    strange: tuple[str, ...] = ()
     """The lines in `about` that METADATA does not explain: something else has printed them."""
     failure: str | None = None
     """The last words of a `pip show` that failed; both servers then give up."""
@@ -59,7 +59,8 @@ def run_pip_show(environment: Environment, wheel: Wheel) -> PipShow:
     shown = finished.stdout.replace(str(environment.site_packages), LOCATION).split("\n")
     last = max((at for at, line in enumerate(shown) if line == _FILES), default=len(shown))
     about, files = shown[:last], [line.strip() for line in shown[last + 1 :]]
-    strange = frozenset(about) - frozenset(expected_pip_show(wheel).about)
+    expected = expected_pip_show(wheel).about
+    strange = tuple(line for line in about if line not in expected)
     return PipShow(tuple(about), tuple(filter(None, files)), strange)
 
 

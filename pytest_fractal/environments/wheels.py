@@ -25,8 +25,6 @@ MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 READ_LIMIT: Final = 64 * 2**20
 """How many bytes of one file in a wheel are read: modules have some kilobytes."""
 
-MANIFEST_LIMIT: Final = 8 * 2**20
-"""How many bytes of a manifest are read: the place of everything in it takes far more memory."""
 
 _LONGEST_PATH: Final = 4096
 """In bytes, on Linux."""

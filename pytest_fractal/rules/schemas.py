@@ -218,7 +218,7 @@ def local_references(part: Part) -> Iterator[Finding]:
     Nothing is ever fetched: neither by the server nor by this tool.
     """
     schema = schema_of(part)
-    for keys, is_remote in _checked(lost_references, _read_by_clients(part)):
+    for keys, is_remote in _checked(lost_references, _exact(schema)):
         yield part.schema_finding(
             *keys,
             "$ref",
@@ -352,9 +352,11 @@ def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:
     left = {name: value for name, value in arguments.items() if name in part.schema["properties"]}
     refused: set[str] = set()
     # What is not there is refused too, and first.
-    schema = _read_by_clients(part)
+    schema = _exact(part.schema)
     lenient = {key: value for key, value in schema.items() if key != "required"}
-    while left and (refusing := _checked(refusal, lenient, left)) is not None:
+    while (
+        left and (refusing := _checked(refusal, lenient, left, _implied_draft(part))) is not None
+    ):
         name = str(next(iter(refusing.keys), ""))
         if name not in left:
             return frozenset(arguments)
@@ -395,7 +397,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 "and generate the schema anew",
                 severity=Severity.ERROR,
             )
-    for keys, refused in _checked(refused_defaults, _read_by_clients(part)):
+    for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
         at = pointer(*refused.keys)
         yield part.schema_finding(
             *keys,
@@ -443,7 +445,8 @@ def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
     refusals = [
         (part, refused)
         for part, arguments in judged
-        if (refused := _checked(refusal, _read_by_clients(part), arguments)) is not None
+        if (refused := _checked(refusal, _exact(part.schema), arguments, _implied_draft(part)))
+        is not None
     ]
     if sample.expect == "failure":
         yield Note(
@@ -486,11 +489,15 @@ def _at(schema: Any, keys: tuple[str | int, ...]) -> Any:
     return schema
 
 
-def _read_by_clients(part: Part) -> Mapping[str, Any]:
-    """A command's schema, in the dialect by which clients read it."""
-    named = named_dialect(part.schema.get("$schema"))
-    dialect = named or implied_dialect(part.task.schema_version) or DRAFT_2020
-    return {**part.schema, "$schema": dialect}
+def _implied_draft(part: Part) -> str:
+    """The draft by which clients read a command's schema that names none."""
+    return implied_dialect(part.task.schema_version) or DRAFT_2020
+
+
+def _exact(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema that names its draft by the right URI, where what it names is nearly one."""
+    named = named_dialect(schema.get("$schema"))
+    return {**schema, "$schema": named} if named else schema
 
 
 def schema_of(part: Part) -> Mapping[str, Any]:

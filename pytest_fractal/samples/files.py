@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from pytest_fractal.facts import Part, Task
-from pytest_fractal.json_text import JsonText, pointer, read_json, shown, texts_in
+from pytest_fractal.files import read_regular
+from pytest_fractal.json_text import (
+    MOST_BYTES,
+    MOST_LEVELS,
+    JsonText,
+    pointer,
+    read_json,
+    shown,
+    texts_in,
+)
 from pytest_fractal.samples.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
@@ -227,9 +236,9 @@ class _Reader:
 
     def _read(self) -> None:
         try:
-            self._text = read_json(self._file.read_bytes())
+            self._text = read_json(read_regular(self._file, MOST_BYTES), MOST_LEVELS)
         except OSError as error:
-            found = f"a file that cannot be read: {error.strerror}"
+            found = f"it cannot be read: {error.strerror}"
             raise self._unusable(
                 "a JSON file", found, "write a sample there, or rename it"
             ) from None

@@ -83,14 +83,25 @@ def lost_references(schema: Mapping[str, Any]) -> list[tuple[Keys, bool]]:
     return [(tuple(keys), remote) for keys, remote in _HELPER.ask("references", schema)]
 
 
-def refused_defaults(schema: Mapping[str, Any]) -> list[tuple[Keys, Refusal]]:
-    """The ways to each part of a valid schema that refuses its own `default`, and why."""
-    return [(tuple(keys), _refusal(told)) for keys, told in _HELPER.ask("defaults", schema)]
+def refused_defaults(
+    schema: Mapping[str, Any], draft: str | None = None
+) -> list[tuple[Keys, Refusal]]:
+    """The ways to each part of a valid schema that refuses its own `default`, and why.
+
+    `draft`, of `DRAFTS`, is that of a schema that names none; 2020-12 without it.
+    """
+    refused = _HELPER.ask("defaults", schema, draft)
+    return [(tuple(keys), _refusal(told)) for keys, told in refused]
 
 
-def refusal(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Refusal | None:
-    """The best reason why a schema refuses these arguments; None when it allows them."""
-    told = _HELPER.ask("refusal", schema, arguments)
+def refusal(
+    schema: Mapping[str, Any], arguments: Mapping[str, Any], draft: str | None = None
+) -> Refusal | None:
+    """The best reason why a schema refuses these arguments; None when it allows them.
+
+    `draft` as for `refused_defaults`.
+    """
+    told = _HELPER.ask("refusal", schema, arguments, draft)
     return None if told is None else _refusal(told)
 
 

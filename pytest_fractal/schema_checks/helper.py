@@ -95,10 +95,13 @@ class _Schema:
             registry = registry.crawl()
         return base, registry
 
-    def validator(self, keys: Keys) -> Validator:
-        """What validates by the part of the schema to which the keys lead."""
+    def validator(self, keys: Keys, draft_name: str | None) -> Validator:
+        """What validates by the part of the schema to which the keys lead.
+
+        `draft_name` is the URI of the draft where the schema names none.
+        """
         base, registry = self._registered
-        declared = self.schema.get("$schema")
+        declared = self.schema.get("$schema", draft_name)
         draft = _DRAFTS.get(declared.rstrip("#") if isinstance(declared, str) else _LATEST)
         reference = base + _fragment(keys) if keys else base
         return (draft or _DRAFTS[_LATEST])({"$ref": reference}, registry=registry)
@@ -234,22 +237,22 @@ def _references(schema: _Schema) -> list[list[Any]]:
     return found
 
 
-def _defaults(schema: _Schema) -> list[list[Any]]:
+def _defaults(schema: _Schema, draft: str | None = None) -> list[list[Any]]:
     """The defaults that their own schemas refuse: keys of the schema that has it, and why."""
     found = []
     for keys, inner in _subschemas(schema.schema):
         if "default" in inner:
             with _not_understood():
-                errors = schema.validator(keys).iter_errors(inner["default"])
+                errors = schema.validator(keys, draft).iter_errors(inner["default"])
                 if (error := next(iter(errors), None)) is not None:
                     found.append([list(keys), _told(error)])
     return found
 
 
-def _refusal(schema: _Schema, arguments: Any) -> list[Any] | None:
+def _refusal(schema: _Schema, arguments: Any, draft: str | None = None) -> list[Any] | None:
     """The best reason why the schema refuses these arguments; None when it does not."""
     with _not_understood():
-        error = best_match(schema.validator(()).iter_errors(arguments))
+        error = best_match(schema.validator((), draft).iter_errors(arguments))
         return None if error is None else _told(error)
     return None
 
