@@ -17,6 +17,7 @@ from wheel_factory import broken, candidate_of, good_manifest, make_wheel, verdi
 
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import HarnessError
+from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.schema_checks.client import OverLimit, first_match, refusal
@@ -47,6 +48,7 @@ def manifest(argument: Any, definitions: Mapping[str, Any] = {}) -> dict[str, An
     schema["properties"]["a"] = argument
     schema["required"].append("a")
     schema["$defs"] = dict(definitions)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return made
 
 
@@ -165,7 +167,7 @@ def test_chains_of_references_are_followed_to_their_end() -> None:
 def test_a_pattern_that_goes_back_and_forth_is_no_hindrance_to_planning(tmp_path: Path) -> None:
     made = manifest({"type": "string", "pattern": ENDLESS, "minLength": 200})
     wheel = make_wheel(tmp_path, manifest=made)
-    assert [one.outcome for one in verdicts(wheel, "FR407")] == [Outcome.WARN]
+    assert [one.outcome for one in verdicts(wheel, "FR407")] == [Outcome.PASS]
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -181,7 +183,7 @@ def test_a_manifest_that_is_nested_too_deeply_is_one_finding(
 
 def test_a_default_that_is_nested_as_deeply_as_allowed_is_judged(tmp_path: Path) -> None:
     deep: Any = 1
-    for _ in range(MOST_LEVELS - 7):
+    for _ in range(VERSION_1.deepest - 5):
         deep = [deep]
     wheel = make_wheel(tmp_path, manifest=json.dumps(manifest({"type": "array", "default": deep})))
     assert {code for code, _, _ in broken(wheel, "FR1", "FR2")} == {"FR206"}
@@ -203,7 +205,9 @@ def test_a_fault_of_ours_while_planning_is_one_sentence(
 
     candidate = candidate_of(make_wheel(tmp_path))
     monkeypatch.setattr(type(candidate), "samples_of", fail)
-    with pytest.raises(HarnessError, match="planning the checks: ZeroDivisionError: a mis"):
+    with pytest.raises(
+        HarnessError, match="ZeroDivisionError: a mistake .while planning the checks"
+    ):
         Engine(candidate).plan()
 
 

@@ -7,7 +7,9 @@ changes is a file of the source tree.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.project_table import PROJECT_FILES
@@ -42,24 +44,37 @@ def excerpt_of(candidate: Candidate, found: Finding) -> tuple[tuple[int, str], .
     """The line of a finding and the one before it, each with its number; empty if unknown."""
     if found.file is None or found.line is None:
         return ()
-    text = _text_of(candidate, found.file)
-    lines = text.splitlines() if text is not None else []
+    lines = _lines_of(candidate, found.file)
     if not 0 < found.line <= len(lines):
         return ()
     first = max(found.line - 1, 1)
     return tuple((number, lines[number - 1][:_WIDEST]) for number in range(first, found.line + 1))
 
 
-def _text_of(candidate: Candidate, file: str) -> str | None:
-    """A file of the source tree or of the wheel; None for one that is not there or is huge."""
+def _lines_of(candidate: Candidate, file: str) -> tuple[str, ...]:
+    """The lines of a file of the source tree, or of the wheel's manifest; none of a huge one."""
     listed = candidate.task_list
-    content: bytes | None = None
     if candidate.home is not None and (path := candidate.home / file).is_file():
-        if path.stat().st_size <= _LARGEST:
-            content = read_regular(path, _LARGEST)
-    elif candidate.has_wheel and listed is not None and file == listed.path:
-        content = candidate.wheel.read(file)
-    return None if content is None else content[:_LARGEST].decode(errors="replace")
+        return _read_lines(path, path.stat().st_mtime_ns)
+    if candidate.has_wheel and listed is not None and file == listed.path:
+        if candidate not in _MANIFESTS:
+            content = candidate.wheel.read(file)[:_LARGEST]
+            _MANIFESTS[candidate] = tuple(content.decode(errors="replace").splitlines())
+        return _MANIFESTS[candidate]
+    return ()
+
+
+_MANIFESTS: WeakKeyDictionary[Candidate, tuple[str, ...]] = WeakKeyDictionary()
+"""The lines of the manifests in wheels, which many findings may be about."""
+
+
+@lru_cache(8)
+def _read_lines(path: Path, _: int) -> tuple[str, ...]:
+    """The lines of a file as it was when it was last changed, at this time."""
+    try:
+        return tuple(read_regular(path, _LARGEST).decode(errors="replace").splitlines())
+    except OSError:
+        return ()
 
 
 def _own_file(candidate: Candidate, file: str | None) -> str | None:

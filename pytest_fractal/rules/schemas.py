@@ -15,6 +15,7 @@ from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.schema_checks.client import (
     OverLimit,
+    Refusal,
     lost_references,
     refusal,
     refused_defaults,
@@ -487,6 +488,10 @@ def _at(schema: Any, keys: tuple[str | int, ...]) -> Any:
     for key in keys:
         schema = schema[key]
     return schema
+
+
+def _refused(part: Part, arguments: Mapping[str, Any]) -> Refusal | None:
+    return _checked(refusal, _exact(part.schema), arguments, _implied_draft(part))
 
 
 def _implied_draft(part: Part) -> str:
