@@ -205,9 +205,7 @@ def test_a_fault_of_ours_while_planning_is_one_sentence(
 
     candidate = candidate_of(make_wheel(tmp_path))
     monkeypatch.setattr(type(candidate), "samples_of", fail)
-    with pytest.raises(
-        HarnessError, match="ZeroDivisionError: a mistake .while planning the checks"
-    ):
+    with pytest.raises(HarnessError, match="ZeroDivisionError: a mistake"):
         Engine(candidate).plan()
 
 
