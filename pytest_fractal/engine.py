@@ -29,11 +29,11 @@ from pytest_fractal.facts import (
     Validation,
 )
 from pytest_fractal.processes.processes import Canceller, bind_canceller
-from pytest_fractal.rules import REGISTRY, Note, Rule, Skipped
+from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Skipped, Verdict
 
 PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Build: lambda candidate: candidate.build,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Severity(StrEnum):
@@ -45,6 +46,24 @@ class SkipKind(StrEnum):
     """Something that it takes is missing, such as a sample: the rule may be broken."""
     IGNORED = "ignored"
     """The user ignores the rule."""
+
+
+class Skipped(Exception):
+    """Raised where a rule is not judged; the message is the reason."""
+
+    kind: ClassVar[SkipKind]
+
+
+class NotApplicable(Skipped):
+    """The rule says nothing about such a package, task or sample."""
+
+    kind = SkipKind.NOT_APPLICABLE
+
+
+class NotChecked(Skipped):
+    """Something is missing that it takes to judge: a sample, an environment, a readable source."""
+
+    kind = SkipKind.NOT_CHECKED
 
 
 class Status(StrEnum):

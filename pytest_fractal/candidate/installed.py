@@ -28,7 +28,8 @@ from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.processes.sandbox import around
-from pytest_fractal.rules import NotApplicable, NotChecked, Rule, Skipped
+from pytest_fractal.rules import Rule
+from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 _WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
 

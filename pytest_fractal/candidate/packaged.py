@@ -69,7 +69,7 @@ from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
-from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
+from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
@@ -89,6 +89,7 @@ from pytest_fractal.samples.runs import (
 )
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.verdicts import NotChecked, Skipped
 
 if TYPE_CHECKING:
     from pytest_fractal.server.servers import Server, ServerRelease

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
-from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Skipped, Source, rule
+from pytest_fractal.rules.registry import Note, Source, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
 _LONGEST_EXAMPLE: Final = 2000
 

@@ -8,11 +8,11 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Severity, SkipKind
+from pytest_fractal.verdicts import Finding, Severity, Skipped
 
 if TYPE_CHECKING:
     from pytest_fractal.samples.files import Sample
@@ -23,24 +23,6 @@ DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-frac
 _DECIDE_COLLECTION: Final = ("FR0", "FR1", "FR201")
 
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
-
-
-class Skipped(Exception):
-    """Raised by a rule that does not judge; the message is the reason."""
-
-    kind: ClassVar[SkipKind]
-
-
-class NotApplicable(Skipped):
-    """The rule says nothing about such a package, task or sample."""
-
-    kind = SkipKind.NOT_APPLICABLE
-
-
-class NotChecked(Skipped):
-    """Something is missing that it takes to judge: a sample, an environment, a readable source."""
-
-    kind = SkipKind.NOT_CHECKED
 
 
 class Note(str):

@@ -10,7 +10,7 @@ from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
 from pytest_fractal.json_text import depth_of, pointer, shown
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
-from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
+from pytest_fractal.rules.registry import Note, Source, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.schema_checks.client import (
@@ -21,7 +21,7 @@ from pytest_fractal.schema_checks.client import (
     schema_faults,
 )
 from pytest_fractal.signatures.task_function import Signature, Unreadable
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
 
 T = TypeVar("T")
 _TYPES: Final = "array, boolean, integer, null, number, object or string"

@@ -8,20 +8,12 @@ from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import (
-    REGISTRY,
-    NotApplicable,
-    NotChecked,
-    Note,
-    Skipped,
-    Source,
-    rule,
-)
+from pytest_fractal.rules.registry import REGISTRY, Note, Source, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
 from pytest_fractal.server.facts import Collection, ListedTask, ServerResponse, ServerRun
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
 
 def _is_whole(sample: Sample) -> Skipped | None:
