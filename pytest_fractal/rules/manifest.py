@@ -26,7 +26,8 @@ from pytest_fractal.packaging_hints.backends import (
     packaging_hint,
     packaging_hint_for_module,
 )
-from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
-from pytest_fractal.rules.registry import Note, Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal

@@ -11,7 +11,8 @@ from packaging.version import InvalidVersion, Version
 from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Installation, TreeBuild
-from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
 from pytest_fractal.json_text import depth_of, pointer, shown
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
-from pytest_fractal.rules.registry import Note, Source, rule
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 from pytest_fractal.samples.runs import Filled
 from pytest_fractal.schema_checks.client import (

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import REGISTRY, Note, Source, rule
+from pytest_fractal.rules.registry import REGISTRY, Note, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences

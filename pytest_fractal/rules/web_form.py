@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_fractal.facts import Part
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, implied_dialect
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
-from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.rules.schemas import schema_of
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
