@@ -22,12 +22,13 @@ from pytest_fractal.candidate.store import Sharing
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.processes.processes import Watch
 from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
 from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.report.model import CandidateReport, candidate_report
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Verdict
 
 if TYPE_CHECKING:

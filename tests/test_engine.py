@@ -17,10 +17,12 @@ from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Manifest, Part, Task
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import rule
-from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.selection import parse_codes
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Finding, NotApplicable, Outcome, Severity, Verdict
 
 Declare = Callable[..., None]

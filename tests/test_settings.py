@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.package_spec import PackageSpec, parse_package
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.settings import (
-    CodePattern,
-    PackageSpec,
-    Settings,
-    parse_codes,
-    parse_ignores,
-    parse_package,
-)
+from pytest_fractal.selection import CodePattern, parse_codes, parse_ignores
+from pytest_fractal.settings import Settings
 
 
 @pytest.fixture

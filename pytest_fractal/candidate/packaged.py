@@ -62,6 +62,7 @@ from pytest_fractal.facts import (
 from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.packaging_hints.backends import build_backend
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
@@ -88,7 +89,7 @@ from pytest_fractal.samples.runs import (
     run_sample,
 )
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import NotChecked, Skipped
 
 if TYPE_CHECKING:

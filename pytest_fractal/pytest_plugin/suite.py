@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.supervisor import hide
 from pytest_fractal.processes.variables import keep_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
@@ -28,7 +29,7 @@ from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import escape_control_chars
 from pytest_fractal.session import Session, SharedRun
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()

@@ -12,8 +12,8 @@ from pytest_fractal.engine import Engine, is_about_samples
 from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.samples.runs import Run
+from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.comparing import moved
-from pytest_fractal.settings import parse_codes
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
