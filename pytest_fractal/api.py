@@ -128,8 +128,8 @@ class Package:
     """
 
     def __init__(self, candidate: Candidate) -> None:
-        if (failure := candidate.build.built.failure) is not None:
-            raise BadInput(f"{candidate.spec.text}: there is no wheel: {failure.message}")
+        if (reason := candidate.no_wheel) is not None:
+            raise BadInput(f"{candidate.spec.text}: there is no wheel: {reason}")
         self._candidate = candidate
 
     @property
@@ -170,13 +170,13 @@ class Package:
     @property
     def server(self) -> PackageServer:
         """A server that has collected the package. Raises `BadInput` when it does not."""
-        collected = self._candidate.collection.collected
+        collected = self._candidate.on_server.collection.collected
         if collected.outcome != "done":
             raise BadInput(
                 f"{collected.server} does not collect {self._candidate.spec.text} "
                 f"({collected.outcome}, {collected.status}): {collected.said}"
             )
-        return PackageServer(self._candidate.server, collected)
+        return PackageServer(self._candidate.on_server.server, collected)
 
     def run(
         self,

@@ -31,6 +31,11 @@ class PackageSpec:
     extras: tuple[str, ...]
 
     @property
+    def option(self) -> str:
+        """The option that takes it: `package` or `task`."""
+        return "task" if self.kind == "task" else "package"
+
+    @property
     def tree(self) -> Path | None:
         """The source tree that it names; None for anything else."""
         return self.path if self.kind == "source" else None

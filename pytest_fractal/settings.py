@@ -14,7 +14,6 @@ from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import INSTALLERS, InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.processes.sandbox import Mode, check_mode
-from pytest_fractal.report.formats import format_of
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.selection import CodePattern
 
@@ -80,10 +79,6 @@ class Settings:
             for pattern in self.select:
                 if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
                     raise BadInput(f"{pattern.code} is only judged with --fractal-server")
-        for report in self.reports:
-            format_of(report)
-            if report.is_dir():
-                raise BadInput(f"{report}: this is a folder; a report is written to a file")
 
     @property
     def width(self) -> int:

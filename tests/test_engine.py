@@ -19,7 +19,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
-from pytest_fractal.rules import REGISTRY
+from pytest_fractal.rules import Rule
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.settings import Settings
@@ -30,10 +30,14 @@ Judged = dict[tuple[str, str | None], Verdict]
 
 
 @pytest.fixture
-def declare() -> Iterator[Declare]:
-    """Empties the registry, and then declares a rule: its code, its judgement, its needs."""
-    before = dict(REGISTRY)
-    REGISTRY.clear()
+def rules() -> dict[str, Rule]:
+    """The rules that the engine is given."""
+    return {}
+
+
+@pytest.fixture
+def declare(rules: dict[str, Rule]) -> Declare:
+    """Declares a rule: its code, its judgement, its needs."""
 
     def declare(
         code: str,
@@ -57,15 +61,14 @@ def declare() -> Iterator[Declare]:
             cite=("t",),
             fix="m",
             example="e",
+            registry=rules,
         )(judge)
 
-    yield declare
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    return declare
 
 
 @pytest.fixture
-def engine_with(tmp_path: Path) -> Callable[..., Engine]:
+def engine_with(tmp_path: Path, rules: dict[str, Rule]) -> Callable[..., Engine]:
     """An engine for a wheel with the tasks `first` and `second`."""
 
     def engine_with(manifest: object = None, **options: Any) -> Engine:
@@ -75,7 +78,8 @@ def engine_with(tmp_path: Path) -> Callable[..., Engine]:
             manifest["task_list"] = [{**task, "name": "First"}, {**task, "name": "Second"}]
         wheel = make_wheel(tmp_path, manifest=manifest)
         spec = parse_package(str(wheel), tmp_path)
-        return Engine(Candidate(spec, Settings(**options), tmp_path / "facts", LocalExecutor(1)))
+        candidate = Candidate(spec, Settings(**options), tmp_path / "facts", LocalExecutor(1))
+        return Engine(candidate, rules)
 
     return engine_with
 

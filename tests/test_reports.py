@@ -273,6 +273,15 @@ def test_an_unknown_suffix_is_refused_with_those_that_there_are(name: str) -> No
     assert ("--junit-xml" in str(refused.value)) == name.endswith(".xml")
 
 
+def test_a_report_is_refused_where_none_can_be_written(tmp_path: Path) -> None:
+    (folder := tmp_path / "folder.json").mkdir()
+    with pytest.raises(BadInput, match="this is a folder"):
+        formats.check_file(folder)
+    with pytest.raises(BadInput, match=r"suffix.*\.json"):
+        formats.check_file(tmp_path / "report.txt")
+    formats.check_file(tmp_path / "report.json")
+
+
 def sarif(report: Report) -> dict[str, Any]:
     log: dict[str, Any] = json.loads(formats.FORMATS[".sarif"].render(report))
     return log

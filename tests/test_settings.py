@@ -241,7 +241,6 @@ def test_what_is_no_pin_is_refused(pin: str) -> None:
         ({"timeout": math.inf}, "time limit"),
         ({"timeout": math.nan}, "time limit"),
         ({"jobs": -1}, "jobs"),
-        ({"reports": (Path("report.txt"),)}, r"suffix.*\.json"),
     ],
 )
 def test_options_of_no_use_are_refused(options: dict[str, Any], reason: str) -> None:

@@ -14,7 +14,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
 from pytest_fractal.candidate.store import Fact
-from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import (
     InstalledWheel,
@@ -28,7 +27,6 @@ from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.processes.sandbox import around
-from pytest_fractal.rules import Rule
 from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 _WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
@@ -62,14 +60,28 @@ class InstalledPackage(Candidate):
         return self.environment_folder.interpreter
 
     @property
-    def build(self) -> Build:
-        """There is none."""
-        return Build("installed", self.spec.text, Built(None), None)
+    def installs(self) -> bool:
+        """False: it is there already."""
+        return False
 
     @property
-    def tree_build(self) -> TreeBuild:
-        """There is none."""
-        return TreeBuild(None, None, self.wheel, None)
+    def wheel_stage(self) -> str | None:
+        """None: nothing is built."""
+        return None
+
+    @property
+    def preparing(self) -> str:
+        """See `Candidate`."""
+        return "reading"
+
+    def prepare(self) -> None:
+        """Look for the environment."""
+        _ = self.interpreter
+
+    @property
+    def no_wheel(self) -> str | None:
+        """None: what is installed stands for it."""
+        return None
 
     @property
     def has_wheel(self) -> bool:
@@ -120,17 +132,22 @@ class InstalledPackage(Candidate):
         path = f"{self.environment.scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {**super().variables, "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
-    def unsupported_reason(self, rule: Rule) -> Skipped | None:
-        """Why nothing that is built can be judged."""
-        if Build in rule.subjects or TreeBuild in rule.subjects:
+    def lacking(self, fact: type[Any]) -> Skipped | None:
+        """Why facts about a build, or about changes in the environment, cannot be gathered."""
+        if fact in (Build, TreeBuild):
             return NotApplicable(
                 f"nothing is built: it is judged as it is installed in {self._place}"
             )
-        if EnvironmentUse in rule.subjects:
+        if fact is EnvironmentUse:
             return NotChecked(
                 f"{self._place} is not this run's own: others may change it meanwhile"
             )
         return None
+
+    @property
+    def _lacks_pixi(self) -> bool:
+        """False: whatever pixi brings has been installed."""
+        return False
 
     @property
     def _wanted(self) -> Requirement:

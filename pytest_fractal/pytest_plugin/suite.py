@@ -55,6 +55,8 @@ class Suite:
     def __init__(
         self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, alone: bool
     ) -> None:
+        for path in settings.reports:
+            formats.check_file(path)
         worker = getattr(config, "workerinput", None)
         self._worker = worker is not None
         self.config = config
@@ -225,13 +227,12 @@ class Suite:
         checks = [item for item in items if isinstance(item, CheckItem)]
         if self.config.option.collectonly:
             return []
-        specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
-        there = self.session.settings.environment is not None
-        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
+        candidates = {item._engine.candidate for item in checks if item.check.needs_process}
+        waiting = {candidate.spec.text for candidate in candidates if candidate.installs}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
-            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            f"fractal: asking fractal-server {one.on_server.release.version} about {one.spec.text}"
             for one in candidates
         )
 

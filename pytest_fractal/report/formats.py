@@ -42,6 +42,13 @@ def format_of(path: Path) -> Format:
     raise BadInput(f"{path}: the suffix tells the format, one of {listed}{also}")
 
 
+def check_file(path: Path) -> None:
+    """Raise `BadInput` when no report can be written to `path`: wrong suffix, or a folder."""
+    format_of(path)
+    if path.is_dir():
+        raise BadInput(f"{path}: this is a folder; a report is written to a file")
+
+
 def write(report: Report, path: Path) -> None:
     """Write the report to `path` in UTF-8, in the format of its suffix; replaces it at once.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pytest_fractal.facts import Manifest
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import REGISTRY, Note, rule
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
@@ -44,7 +44,7 @@ _TELL: Final = (
 @rule(
     "FR901",
     "server-collects",
-    needs=tuple(code for code, known in REGISTRY.items() if known.decides_collection),
+    needs=(lambda known: known.decides_collection,),
     cite=(Source.PACKAGE, Source.SERVER_1, Source.SERVER_2),
     fix="Fix what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
@@ -81,11 +81,7 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "server-runs",
     needs=(
         "FR901",
-        *(
-            code
-            for code, known in REGISTRY.items()
-            if code.startswith("FR4") and known.severity is Severity.ERROR
-        ),
+        lambda known: known.code.startswith("FR4") and known.severity is Severity.ERROR,
     ),
     cite=(Source.COMMAND_LINE, Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
     fix="Let the task depend on nothing but its arguments and what lies at its paths.",
