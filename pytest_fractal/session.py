@@ -150,7 +150,7 @@ class Session:
         for engine in self.engines.values():
             candidate = engine.candidate
             text = candidate.spec.text
-            progress(candidate, f"{candidate.preparing} {text}")
+            progress(candidate, f"{candidate.wheel_source.doing} {text}")
             candidate.prepare()
             # Bad input is reported before anything is judged.
             _ = candidate.samples

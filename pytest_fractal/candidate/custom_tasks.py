@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_fractal.candidate.packaged import START, Candidate
+from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import (
@@ -42,28 +43,9 @@ class CustomTasks(Candidate):
         return {}  # it is asked to collect wheels
 
     @property
-    def installs(self) -> bool:
-        """False: the commands are there already."""
-        return False
-
-    @property
-    def wheel_stage(self) -> str | None:
-        """None: nothing is built."""
-        return None
-
-    @property
-    def preparing(self) -> str:
-        """See `Candidate`."""
-        return "reading"
-
-    def prepare(self) -> None:
-        """Look for the interpreter."""
-        _ = self.interpreter
-
-    @property
-    def no_wheel(self) -> str | None:
-        """None: no wheel is needed."""
-        return None
+    def wheel_source(self) -> WheelSource:
+        """Nothing is built or installed."""
+        return NO_WHEEL
 
     @property
     def has_wheel(self) -> bool:

@@ -14,6 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
 from pytest_fractal.candidate.store import Fact
+from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import (
     InstalledWheel,
@@ -60,28 +61,9 @@ class InstalledPackage(Candidate):
         return self.environment_folder.interpreter
 
     @property
-    def installs(self) -> bool:
-        """False: it is there already."""
-        return False
-
-    @property
-    def wheel_stage(self) -> str | None:
-        """None: nothing is built."""
-        return None
-
-    @property
-    def preparing(self) -> str:
-        """See `Candidate`."""
-        return "reading"
-
-    def prepare(self) -> None:
-        """Look for the environment."""
-        _ = self.interpreter
-
-    @property
-    def no_wheel(self) -> str | None:
-        """None: what is installed stands for it."""
-        return None
+    def wheel_source(self) -> WheelSource:
+        """Nothing is built or installed."""
+        return NO_WHEEL
 
     @property
     def has_wheel(self) -> bool:

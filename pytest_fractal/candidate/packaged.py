@@ -204,37 +204,27 @@ class Candidate:
     @property
     def build(self) -> Build:
         """How the wheel comes about: built, fetched, or given."""
-        built = self.store.once(BUILD, lambda: self._wheel_source.get(self._workshop))
-        return Build(self.spec.kind, self.spec.text, built, self.spec.tree)
-
-    @property
-    def _wheel_source(self) -> WheelSource:
-        return WHEEL_SOURCES[self.spec.kind]
-
-    @property
-    def _workshop(self) -> Workshop:
-        return Workshop(
+        get = self.wheel_source.get
+        assert get is not None, "without a wheel to get, no rule asks how it came about"
+        workshop = Workshop(
             self.spec,
             self.folder,
             self.interpreter,
             self._build_environment,
             self.settings.build_timeout,
         )
+        built = self.store.once(BUILD, lambda: get(workshop))
+        return Build(self.spec.kind, self.spec.text, built, self.spec.tree)
+
+    @property
+    def wheel_source(self) -> WheelSource:
+        """Where the wheel comes from."""
+        return WHEEL_SOURCES[self.spec.kind]
 
     @property
     def installs(self) -> bool:
         """Whether this run installs it, into an environment of its own."""
-        return True
-
-    @property
-    def wheel_stage(self) -> str | None:
-        """What getting the wheel is called among the stages of a run; None for no stage."""
-        return self._wheel_source.stage
-
-    @property
-    def preparing(self) -> str:
-        """What `prepare` does, in a word."""
-        return self._wheel_source.doing
+        return self.wheel_source.get is not None
 
     def prepare(self) -> None:
         """Look for the interpreter, and for what an index is asked for.
@@ -242,7 +232,7 @@ class Candidate:
         Raises `BadInput` when either is not there.
         """
         _ = self.interpreter
-        if self._wheel_source.from_index:
+        if self.wheel_source.from_index:
             try:
                 _ = self.build
             except HarnessError as error:
@@ -252,7 +242,7 @@ class Candidate:
     @property
     def no_wheel(self) -> str | None:
         """Why no wheel could be built or fetched; None where there is one, or need be none."""
-        failure = self.build.built.failure
+        failure = self.build.built.failure if self.installs else None
         return None if failure is None else failure.message
 
     @property

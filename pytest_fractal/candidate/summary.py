@@ -36,9 +36,10 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         python, commands = None, {}
     runs = tuple(_runs(candidate))
     spans = {key: span for key in _STAGES if (span := candidate.store.span(key)) is not None}
-    if candidate.wheel_stage is None:
+    getting = candidate.wheel_source.stage
+    if getting is None:
         spans.pop("build", None)
-    names = {**_STAGES, "build": candidate.wheel_stage or ""}
+    names = {**_STAGES, "build": getting or ""}
     stages = tuple(
         Stage(names[key], span.started, round(span.seconds, 3)) for key, span in spans.items()
     )

@@ -41,8 +41,9 @@ class Workshop:
 class WheelSource:
     """One way to get a wheel."""
 
-    get: Callable[[Workshop], Built]
-    """Raises `BadInput` for an argument of no use, and `HarnessError`."""
+    get: Callable[[Workshop], Built] | None
+    """Raises `BadInput` for an argument of no use, and `HarnessError`; None where there is no
+    wheel to get, nor to install."""
     doing: str
     """What is being done meanwhile: `building`."""
     stage: str | None
@@ -96,6 +97,9 @@ def fetch(workshop: Workshop) -> Built:
         return Built(None, BuildFailure("wheel", f"the index has only {files[0].name}"))
     return Built(files[0])
 
+
+NO_WHEEL: Final = WheelSource(None, "reading", None)
+"""Of what is installed already, or is no package."""
 
 WHEEL_SOURCES: Final[Mapping[str, WheelSource]] = {
     "source": WheelSource(build, "building", "build"),
