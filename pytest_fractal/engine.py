@@ -160,7 +160,7 @@ class Engine:
         blockers: dict[Key, Verdict] = {}
         for needed in self._needed(check):
             for root in _roots(self._judged(needed), task):
-                if rule.asks_server and self._is_ignored(root):
+                if rule.asks_server and self.is_ignored(root):
                     continue  # whoever does not believe a rule asks the server
                 blockers[root.code, root.task, root.sample] = root
         if blockers:
@@ -208,7 +208,8 @@ class Engine:
             outcome = Outcome.WARN if Severity.WARNING in weights else Outcome.PASS
         return self._verdict(check, outcome, findings=findings, reason=reason)
 
-    def _is_ignored(self, verdict: Verdict) -> bool:
+    def is_ignored(self, verdict: Verdict) -> bool:
+        """Whether the user ignores the rule of a verdict, for its task."""
         rule, settings = self._registry[verdict.code], self.candidate.settings
         task = next((one for one in self.candidate.tasks if one.id == verdict.task), None)
         return settings.ignored(rule, *_names(task)) is not None

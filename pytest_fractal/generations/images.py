@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
 
 MAX_UNITS: Final = 20_000
 """The longest `parallelization_list`, identical elements counted once."""
@@ -379,13 +379,18 @@ def _unit_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
 def _unknown(value: Mapping[str, Any], keys: Keys, known: tuple[str, ...]) -> Iterator[ModelFault]:
     for key in value:
         if key not in known:
-            yield ModelFault((*keys, key), f"no key but {', '.join(known)}", json.dumps(key))
+            yield ModelFault(
+                (*keys, key),
+                f"no key but {', '.join(known)}",
+                json.dumps(key),
+                kind=ModelFaultKind.UNWANTED,
+            )
 
 
 def _url_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
     expected = "an absolute path"
     if value is _MISSING:
-        yield ModelFault(keys, "this required field", "it is missing")
+        yield ModelFault(keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING)
     elif not isinstance(value, str):
         yield _fault(keys, expected, value)
     elif not _is_storable(value):

@@ -31,6 +31,7 @@ from pytest_fractal.generations.protocol import (
     ExecutionResult,
     Misreading,
     ModelFault,
+    ModelFaultKind,
     PartKeys,
     Reserved,
     RunBlocked,
@@ -638,13 +639,17 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
             continue
         if (meta := task.get(part.meta, {})) != {}:
             yield ModelFault(
-                (part.meta,), f"no {part.meta}, or {{}}, without {part.executable}", shown(meta)
+                (part.meta,),
+                f"no {part.meta}, or {{}}, without {part.executable}",
+                shown(meta),
+                kind=ModelFaultKind.UNWANTED,
             )
         if isinstance(schema := task.get(part.args_schema), dict):
             yield ModelFault(
                 (part.args_schema,),
                 f"no {part.args_schema} without {part.executable}",
                 shown(schema),
+                kind=ModelFaultKind.UNWANTED,
             )
     for part in _PARTS:
         schema = task.get(part.args_schema)

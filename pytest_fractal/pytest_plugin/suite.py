@@ -141,13 +141,8 @@ class Suite:
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
-        settings = self.session.settings
         return any(
-            (anchor, root.code, root.task, root.sample) in self._selected
-            or any(
-                root.code.startswith(pattern.code) and pattern.task in (None, root.task)
-                for pattern in settings.ignore
-            )
+            (anchor, *root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
         )
 

@@ -281,17 +281,11 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
             )
             continue
         in_task = f" of the task {task!r}" if task else ""
-        missing = fault.found == "it is missing" and bool(fault.keys)
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=fault.hint
-            or (
-                f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
-                if missing
-                else f"write {fault.expected}"
-            ),
+            hint=fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
         )
@@ -546,14 +540,9 @@ def meta(part: Part) -> Iterator[Finding]:
             *fault.keys,
             expected=fault.expected,
             found=fault.found,
-            hint=fault.hint or _to_write(fault.expected),
+            hint=fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
         )
-
-
-def _to_write(expected: str) -> str:
-    """The fix that is to write what is expected, or to remove what should not be there."""
-    return "remove it" if expected.startswith("no ") else f"write {expected}"
 
 
 @rule(

@@ -354,7 +354,7 @@ def output_model(run: Run) -> Iterator[Finding]:
                 execution,
                 f"{fault.expected}, at {pointer(*fault.keys) or 'the root'} of the output",
                 fault.found,
-                f"write {fault.expected}; {_AGAIN}",
+                f"{fault.fix}; {_AGAIN}",
                 Severity.WARNING if fault.coerced else None,
             )
 

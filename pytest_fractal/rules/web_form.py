@@ -41,12 +41,12 @@ def web_form(part: Part) -> Iterator[Finding]:
     refused = set()
     for limit in form_limits(schema) if task.schema_version in versions else ():
         refused.add(limit.keys)
-        again = "" if "anew" in limit.hint else "; then generate the schema anew"
+        then = "; then generate the schema anew" if limit.is_in_code else ""
         yield part.schema_finding(
             *limit.keys,
             expected=limit.expected,
             found=f"{limit.found}: fractal-task-tools refuses it ({limit.code})",
-            hint=limit.hint + again,
+            hint=limit.hint + then,
             severity=Severity.ERROR,
         )
     is_draft_7 = implied_dialect(task.schema_version) == DRAFT_7
