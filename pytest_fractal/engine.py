@@ -19,7 +19,17 @@ from pytest_fractal.rules.subjects import SCOPES, Scope
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.facts import Collection
-from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Skipped, Verdict
+from pytest_fractal.verdicts import (
+    Finding,
+    Ignored,
+    NotApplicable,
+    NotChecked,
+    Outcome,
+    Severity,
+    SkipKind,
+    Skipped,
+    Verdict,
+)
 
 AHEAD: Final[tuple[type[Any], ...]] = (
     Command,
@@ -139,7 +149,7 @@ class Engine:
         """The verdict on one check; that of a rule which is ignored is `skip`."""
         reason = self.candidate.settings.ignored(check.rule, *_names(check.task))
         if reason is not None:
-            return self._skip(check, SkipKind.IGNORED, reason)
+            return self._skip(check, Ignored(reason))
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:
@@ -151,56 +161,40 @@ class Engine:
         return self._verdicts[check.key]
 
     def _judge(self, check: Check) -> Verdict:
-        rule, task, sample = check.rule, check.task, check.sample
-        if sample is not None and (nothing := rule.skip_reason(sample)):
-            return self._skip(check, nothing.kind, str(nothing))
-        for subject in rule.subjects:
-            if (why := self.candidate.lacking(subject)) is not None:
-                return self._skip(check, why.kind, str(why))
-        blockers: dict[Key, Verdict] = {}
-        for needed in self._needed(check):
-            for root in _roots(self._judged(needed), task):
-                if rule.asks_server and self.is_ignored(root):
-                    continue  # whoever does not believe a rule asks the server
-                blockers[root.code, root.task, root.sample] = root
-        if blockers:
-            broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
+        rule, task = check.rule, check.task
+        if (why_not := self._skip_reason(check)) is not None:
+            return self._skip(check, why_not)
+        if blockers := self._blockers(check):
+            broken = ", ".join(dict.fromkeys(root.code for root in blockers))
             return self._verdict(
-                check,
-                Outcome.BLOCKED,
-                reason=f"blocked by {broken}",
-                blockers=tuple(blockers.values()),
+                check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
             )
         if rule.scope is not Scope.PACKAGE and task is None:
-            return self._skip(check, SkipKind.NOT_CHECKED, "there is no task")
-        told: list[Finding | Note] = []
-        skipped: list[str] = []
-        kinds: set[SkipKind] = set()
+            return self._skip(check, NotChecked("there is no task"))
+        said: list[Finding | Note] = []
+        skipped: list[Skipped] = []
         parts = _parts(rule, task)
         try:
             for part in parts:
                 try:
-                    facts = [self._fact(kind, part, task, sample) for kind in rule.subjects]
-                    told += rule.judge(*facts)
-                except Skipped as why_not:
-                    which = f"{part.keys.name}: " if part and len(parts) > 1 else ""
-                    skipped.append(f"{which}{why_not}")
-                    kinds.add(why_not.kind)
+                    facts = [self._fact(kind, part, task, check.sample) for kind in rule.subjects]
+                    said += rule.judge(*facts)
+                except Skipped as why:
+                    skipped.append(why.of(part.keys.name) if part and len(parts) > 1 else why)
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
             return self._verdict(check, Outcome.ERROR, reason=failure(error))
+        if not parts:
+            none_runs = NotApplicable("the server runs no command of the task, see FR115")
+            return self._skip(check, none_runs)
         if len(skipped) == len(parts):
-            told_why = "; ".join(skipped) or "the server runs no command of the task, see FR115"
-            kind = SkipKind.NOT_APPLICABLE
-            if SkipKind.NOT_CHECKED in kinds:
-                kind = SkipKind.NOT_CHECKED
-            return self._skip(check, kind, told_why)
+            return self._skip(check, *skipped)
         findings = tuple(
-            self._completed(one, rule, task) for one in told if isinstance(one, Finding)
+            self._completed(found, rule, task) for found in said if isinstance(found, Finding)
         )
-        notes = [one for one in told if isinstance(one, Note)]
-        reason = "; ".join([*notes, *skipped]) or None
+        notes = [note for note in said if isinstance(note, Note)]
+        reason = "; ".join(map(str, [*notes, *skipped])) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
@@ -208,10 +202,27 @@ class Engine:
             outcome = Outcome.WARN if Severity.WARNING in weights else Outcome.PASS
         return self._verdict(check, outcome, findings=findings, reason=reason)
 
+    def _skip_reason(self, check: Check) -> Skipped | None:
+        """Why the rule says nothing here, whatever else is broken; None when it may."""
+        if check.sample is not None and (nothing := check.rule.skip_reason(check.sample)):
+            return nothing
+        lacking = map(self.candidate.lacking, check.rule.subjects)
+        return next((why for why in lacking if why is not None), None)
+
+    def _blockers(self, check: Check) -> tuple[Verdict, ...]:
+        """The failed verdicts for which the rule cannot be judged."""
+        blockers: dict[Key, Verdict] = {}
+        for needed in self._needed(check):
+            for root in _roots(self._judged(needed), check.task):
+                if check.rule.asks_server and self.is_ignored(root):
+                    continue  # whoever does not believe a rule asks the server
+                blockers[root.key] = root
+        return tuple(blockers.values())
+
     def is_ignored(self, verdict: Verdict) -> bool:
         """Whether the user ignores the rule of a verdict, for its task."""
         rule, settings = self._registry[verdict.code], self.candidate.settings
-        task = next((one for one in self.candidate.tasks if one.id == verdict.task), None)
+        task = next((task for task in self.candidate.tasks if task.id == verdict.task), None)
         return settings.ignored(rule, *_names(task)) is not None
 
     def _needed(self, check: Check) -> Iterator[Check]:
@@ -275,8 +286,15 @@ class Engine:
         known = replace(found, file=file, task=about, place=place)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
-    def _skip(self, check: Check, kind: SkipKind, reason: str) -> Verdict:
-        return replace(self._verdict(check, Outcome.SKIP, reason=reason), skip=kind)
+    def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
+        """The verdict where none of the parts is judged: not checked, if that is so of one."""
+        kinds = [why.kind for why in reasons]
+        verdict = self._verdict(check, Outcome.SKIP, reason="; ".join(map(str, reasons)))
+        return replace(
+            verdict,
+            skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
+            cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
+        )
 
     def _verdict(
         self,

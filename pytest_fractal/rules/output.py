@@ -364,8 +364,8 @@ def _succeeded(run: Run) -> None:
     if run.sample.made and not run.succeeded:
         said = run.executions[0].start.output_tail.splitlines() if run.executions else []
         raise NotChecked(
-            "the task has no sample, and arguments made from its schema did not do"
-            + (f": {run.readable(said[0].strip())}" if said else "")
+            "the task has no sample, and arguments made from its schema did not do",
+            run.readable(said[0].strip()) if said else "",
         )
 
 

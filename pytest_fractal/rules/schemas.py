@@ -341,7 +341,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             hint=mismatch.hint,
         )
     if untold and not mismatches:
-        raise NotChecked(f"the function's signature cannot be told: {untold}")
+        raise NotChecked("the function's signature cannot be told", str(untold))
 
 
 def _property(name: str) -> str:
