@@ -14,6 +14,7 @@ import pytest
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.pytest_plugin import fixtures
+from pytest_fractal.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from pytest_fractal.settings import Settings
@@ -123,8 +124,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "report",
-        "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
-        ".badge.json; may be repeated",
+        f"write a report, in the format of the suffix: {', '.join(FORMATS)}; may be repeated",
         ini="linelist",
         metavar="FILE",
         **many,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.rules.registry import Rule, rule
+from pytest_fractal.rules.registry import GROUPS, Rule, rule
 from pytest_fractal.rules.subjects import SCOPES
 from pytest_fractal.verdicts import Finding
 
@@ -18,6 +18,7 @@ RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
 @RULES
 def test_a_rule_explains_itself(rule: Rule) -> None:
     assert re.fullmatch(r"FR\d{3}", rule.code)
+    assert rule.group in GROUPS
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
     assert re.fullmatch(r"[A-Z`].+\.", rule.title), "one sentence, in one line"
     assert len(rule.rationale) > 30

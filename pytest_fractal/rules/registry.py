@@ -23,6 +23,16 @@ DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-frac
 
 _DECIDE_COLLECTION: Final = ("FR0", "FR1", "FR201")
 
+GROUPS: Final = {
+    "FR0": "The package",
+    "FR1": "The manifest",
+    "FR2": "The JSON Schemas",
+    "FR3": "The command",
+    "FR4": "Runs and what they write",
+    "FR9": "The real server",
+}
+"""What rules are about, by how their codes begin."""
+
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
 
 
@@ -69,6 +79,11 @@ class Rule:
         if Scope.SAMPLE in scopes:
             return Scope.SAMPLE
         return Scope.TASK if scopes & {Scope.TASK, Scope.PART} else Scope.PACKAGE
+
+    @property
+    def group(self) -> str:
+        """How the codes of its group begin: a key of `GROUPS`."""
+        return self.code[:3]
 
     @property
     def page(self) -> str:
