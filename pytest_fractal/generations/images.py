@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
+from pytest_fractal.json_text import shown
 
 MAX_UNITS: Final = 20_000
 """The longest `parallelization_list`, identical elements counted once."""
@@ -382,7 +383,7 @@ def _unknown(value: Mapping[str, Any], keys: Keys, known: tuple[str, ...]) -> It
             yield ModelFault(
                 (*keys, key),
                 f"no key but {', '.join(known)}",
-                json.dumps(key),
+                shown(key),
                 kind=ModelFaultKind.UNWANTED,
             )
 
@@ -414,12 +415,12 @@ def _named(
     for name, one in value.items():
         here = (*keys, name)
         if not name.strip():
-            yield ModelFault(here, "a name that is not blank", json.dumps(name))
+            yield ModelFault(here, "a name that is not blank", shown(name))
         elif name.strip() in seen:
-            found = f"{json.dumps(name)}, which differs from another by blanks alone"
+            found = f"{shown(name)}, which differs from another by blanks alone"
             yield ModelFault(here, "each name once", found)
         elif not _is_storable(name):
-            yield ModelFault(here, _STORABLE, json.dumps(name))
+            yield ModelFault(here, _STORABLE, shown(name))
         seen.add(name.strip())
         yield from faults(one, here)
 
@@ -457,8 +458,7 @@ def _is_storable(text: str) -> bool:
 
 
 def _fault(keys: Keys, expected: str, found: Any) -> ModelFault:
-    text = json.dumps(found)
-    return ModelFault(keys, expected, text if len(text) <= 200 else f"{text[:200]}...")
+    return ModelFault(keys, expected, shown(found, 200))
 
 
 def _frozen(value: Any) -> Any:

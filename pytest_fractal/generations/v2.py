@@ -672,7 +672,7 @@ def _key_faults(value: Mapping[str, Any]) -> Iterator[ModelFault]:
     for key in value:
         bare = key.strip()
         if not bare:
-            yield ModelFault((key,), "a key that is not blank", json.dumps(key))
+            yield ModelFault((key,), "a key that is not blank", shown(key))
         elif bare in seen:
             yield ModelFault(
                 (key,), "keys that differ by more than blanks", f"{json.dumps(key)} again"

@@ -275,7 +275,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
                 "command",
                 expected=f"'executable', the script's path below the package's folder, of the "
                 f"task {task!r}",
-                found=f"'command': {json.dumps(entry['command'])}",
+                found=f"'command': {shown(entry['command'])}",
                 hint=f'write "executable": {json.dumps(script)} in its place{also}',
                 task=task,
             )
@@ -567,14 +567,14 @@ def task_types(task: Task) -> Iterator[Finding]:
             yield task.finding(
                 key,
                 expected='a type such as "image" or "zarr", or "Any"',
-                found=json.dumps(value),
+                found=shown(value),
                 hint='write "Any" where no check is wanted',
             )
         elif value.strip().lower() == "any" and value.strip() != "Any":
             yield task.finding(
                 key,
                 expected='"Any", if no check is meant',
-                found=json.dumps(value),
+                found=shown(value),
                 hint='write "Any": the word counts with this case only',
                 severity=Severity.WARNING,
             )
@@ -624,7 +624,7 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
         yield task.finding(
             "docs_link",
             expected="a URL such as https://example.org/docs, or null",
-            found=f"{json.dumps(link)[:120]}, {problem}",
+            found=f"{shown(link)}, {problem}",
             hint="write the whole URL, or leave docs_link out",
         )
 

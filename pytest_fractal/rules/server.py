@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
+from pytest_fractal.json_text import shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.output import is_the_authors
 from pytest_fractal.rules.registry import Note, rule
@@ -163,7 +164,4 @@ def _at(difference: Difference) -> str:
 
 
 def _short(value: Any) -> str:
-    if value is MISSING:
-        return "nothing"
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return "nothing" if value is MISSING else shown(value, 200)
