@@ -77,11 +77,11 @@ from pytest_fractal.samples.ome_zarr import (
     missing_extra,
 )
 from pytest_fractal.samples.runs import (
-    Filled,
     FirstSample,
     PackageSamples,
+    ResolvedArguments,
     Run,
-    filled_arguments,
+    resolve_arguments,
     run_sample,
 )
 from pytest_fractal.server.facts import Collection, ServerRun
@@ -174,7 +174,7 @@ class Candidate:
             Task: lambda task: task,
             Part: lambda part: part,
             Command: self.command,
-            Filled: self.filled,
+            ResolvedArguments: self.resolved_arguments,
             Run: self.run,
         }
 
@@ -595,13 +595,13 @@ class Candidate:
             self.located(str(folder)) if folder else None,
         )
 
-    def filled(self, sample: Sample) -> Filled:
+    def resolved_arguments(self, sample: Sample) -> ResolvedArguments:
         """A sample with every argument that its task is given."""
         folder = self.sample_folder(sample)
-        return Filled(
+        return ResolvedArguments(
             sample,
             tuple(
-                (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
+                (part, resolve_arguments(sample, folder, part)) for part in sample.task.run_parts
             ),
         )
 

@@ -40,7 +40,7 @@ from pytest_fractal.generations.protocol import (
 )
 from pytest_fractal.json_text import shown
 
-Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NonBlankStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
 
 Kind = Literal[
@@ -114,7 +114,7 @@ class TaskModel(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Filled
+    name: NonBlankStr
     executable_non_parallel: str | None = None
     executable_parallel: str | None = None
     input_types: Any = None
@@ -125,9 +125,9 @@ class TaskModel(BaseModel):
     args_schema_parallel: dict[str, Any] | None = None
     docs_info: str | None = None
     docs_link: Any = None
-    category: Filled | None = None
-    modality: Filled | None = None
-    tags: list[Filled] = []
+    category: NonBlankStr | None = None
+    modality: NonBlankStr | None = None
+    tags: list[NonBlankStr] = []
     type: Kind | None = None
 
 
@@ -143,7 +143,7 @@ class ManifestModel(BaseModel):
     task_list: list[TaskModel]
     has_args_schemas: bool = False
     args_schema_version: str | None = None
-    authors: Filled | None = None
+    authors: NonBlankStr | None = None
 
 
 _BOOLEAN: Final = TypeAdapter(bool)

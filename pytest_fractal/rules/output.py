@@ -12,7 +12,7 @@ from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, sh
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
+from pytest_fractal.samples.runs import Execution, PackageSamples, ResolvedArguments, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal
 from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
@@ -269,13 +269,13 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     example='{"task": "Blur", "args": {"sigma": -1}, "expect": "failure"}, and the task takes it.',
     skip_reason=_expects_failure,
 )
-def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Note]:
+def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
 
     Such a sample shows that a mistake is told before hours of computing.
     """
     by = []
-    for part, arguments in filled.parts:
+    for part, arguments in resolved.parts:
         with suppress(OverLimit):
             if refused := refusal(part.schema, arguments):
                 by.append(f"by the schema ({refused.message[:120]})")

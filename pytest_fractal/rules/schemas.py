@@ -13,7 +13,7 @@ from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, 
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
-from pytest_fractal.samples.runs import Filled
+from pytest_fractal.samples.runs import ResolvedArguments
 from pytest_fractal.schema_checks.client import (
     OverLimit,
     lost_references,
@@ -429,14 +429,14 @@ def _without_null(at: str) -> str:
     fix="Generate the schema anew, or correct the sample.",
     example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
 )
-def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
+def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note]:
     """Every sample, with what Fractal supplies filled in, is valid by the task's schema.
 
     The web client checks arguments by the schema before it sends them: what the schema
     refuses cannot be run, however well the command would take it.
     """
-    sample = filled.sample
-    judged = [(part, arguments) for part, arguments in filled.parts if part.has_schema]
+    sample = resolved.sample
+    judged = [(part, arguments) for part, arguments in resolved.parts if part.has_schema]
     if not judged:
         raise NotApplicable("the task has no args_schema, see FR201")
     if sample.made:

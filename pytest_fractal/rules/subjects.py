@@ -23,7 +23,7 @@ from pytest_fractal.facts import (
     TreeBuild,
     Validation,
 )
-from pytest_fractal.samples.runs import Filled, PackageSamples, Run
+from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 
 
@@ -55,6 +55,6 @@ SCOPES: Final[Mapping[type[Any], Scope]] = {
     ),
     **dict.fromkeys((Task, PackagedTask), Scope.TASK),
     **dict.fromkeys((Part, PackagedPart, Command, Validation), Scope.PART),
-    **dict.fromkeys((Filled, Run, EnvironmentUse, ServerRun), Scope.SAMPLE),
+    **dict.fromkeys((ResolvedArguments, Run, EnvironmentUse, ServerRun), Scope.SAMPLE),
 }
 """All types of facts. The candidate's table of providers says how each is gathered."""
