@@ -17,16 +17,9 @@ import kept_findings
 from pytest_fractal.report.text import verdict_text
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.observed import Observation, observations
+from pytest_fractal.rules.registry import GROUPS
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
-GROUPS: Final = {
-    "FR0": "The package",
-    "FR1": "The manifest",
-    "FR2": "The JSON Schemas",
-    "FR3": "The command",
-    "FR4": "Runs and what they write",
-    "FR9": "The real server",
-}
 _BARE_ADDRESS: Final = re.compile(r"(?<!<)https?://[^ >]+")
 _AROUND: Final = 5
 """How many lines of a file are shown before and after the one that is meant."""
@@ -44,7 +37,7 @@ def generated() -> Mapping[str, str]:
 
 
 def _grouped() -> Iterator[tuple[str, list[Rule]]]:
-    for prefix, rules in groupby(REGISTRY.values(), lambda rule: rule.code[:3]):
+    for prefix, rules in groupby(REGISTRY.values(), lambda rule: rule.group):
         yield prefix, list(rules)
 
 

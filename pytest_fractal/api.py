@@ -15,6 +15,7 @@ from pytest_fractal.environments.environments import Environment, InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.generations import Call, CallResult
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.sandbox import Mode, around, paths_named
@@ -22,9 +23,10 @@ from pytest_fractal.report.model import Report
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.runs import call_result, drive
+from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
-from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_fractal.server.client import Client
@@ -126,8 +128,8 @@ class Package:
     """
 
     def __init__(self, candidate: Candidate) -> None:
-        if (failure := candidate.build.built.failure) is not None:
-            raise BadInput(f"{candidate.spec.text}: there is no wheel: {failure.message}")
+        if (reason := candidate.no_wheel) is not None:
+            raise BadInput(f"{candidate.spec.text}: there is no wheel: {reason}")
         self._candidate = candidate
 
     @property
@@ -168,13 +170,13 @@ class Package:
     @property
     def server(self) -> PackageServer:
         """A server that has collected the package. Raises `BadInput` when it does not."""
-        collected = self._candidate.collection.collected
+        collected = self._candidate.on_server.collection.collected
         if collected.outcome != "done":
             raise BadInput(
                 f"{collected.server} does not collect {self._candidate.spec.text} "
                 f"({collected.outcome}, {collected.status}): {collected.said}"
             )
-        return PackageServer(self._candidate.server, collected)
+        return PackageServer(self._candidate.on_server.server, collected)
 
     def run(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -11,65 +11,35 @@ from typing import Any, Final
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.pip_show import PipShow
-from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
-from pytest_fractal.facts import (
-    Build,
-    Bundle,
-    Command,
-    EnvironmentUse,
-    Installation,
-    Manifest,
-    PackagedPart,
-    PackagedTask,
-    Part,
-    Task,
-    TaskList,
-    TreeBuild,
-    Validation,
-)
+from pytest_fractal.facts import Build, Command, Installation, Part, Task, TreeBuild
 from pytest_fractal.processes.processes import Canceller, bind_canceller
-from pytest_fractal.rules import REGISTRY, Note, Rule, Skipped
+from pytest_fractal.rules import REGISTRY, Note, Rule
+from pytest_fractal.rules.subjects import SCOPES, Scope
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Filled, PackageSamples, Run
-from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Verdict
+from pytest_fractal.samples.runs import Run
+from pytest_fractal.server.facts import Collection
+from pytest_fractal.verdicts import (
+    Finding,
+    Ignored,
+    NotApplicable,
+    NotChecked,
+    Outcome,
+    Severity,
+    SkipKind,
+    Skipped,
+    Verdict,
+)
 
-PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
-    Build: lambda candidate: candidate.build,
-    TreeBuild: lambda candidate: candidate.tree_build,
-    Wheel: lambda candidate: candidate.wheel,
-    Bundle: lambda candidate: candidate.bundle,
-    Installation: lambda candidate: candidate.installation,
-    Manifest: lambda candidate: candidate.task_list,
-    PipShow: lambda candidate: candidate.pip_show,
-    TaskList: lambda candidate: candidate.task_list,
-    PackageSamples: lambda candidate: candidate.package_samples,
-    Collection: lambda candidate: candidate.collection,
-}
-"""The facts about a package that a rule may ask for by the type of its parameter."""
-
-TASK_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Task], Any]]] = {
-    Task: lambda _, task: task,
-    PackagedTask: lambda _, task: task,
-}
-"""The facts about one task."""
-
-PART_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Part], Any]]] = {
-    Part: lambda _, part: part,
-    PackagedPart: lambda _, part: part,
-    Command: lambda candidate, part: candidate.command(part),
-    Validation: lambda candidate, part: candidate.validation(part),
-}
-"""The facts about one command of a task. All of them are judged in one verdict on the task."""
-
-SAMPLE_FACTS: Final[Mapping[type[Any], Callable[[Candidate, Sample], Any]]] = {
-    Filled: lambda candidate, sample: candidate.filled(sample),
-    Run: lambda candidate, sample: candidate.run(sample),
-    EnvironmentUse: lambda candidate, sample: candidate.environment_use(sample),
-    ServerRun: lambda candidate, sample: candidate.server_run(sample),
-}
-"""The facts about one sample of a task."""
+AHEAD: Final[tuple[type[Any], ...]] = (
+    Command,
+    Installation,
+    PipShow,
+    Run,
+    TreeBuild,
+    Collection,
+)
+"""The facts that take their time, in the order in which gathering them begins."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +77,17 @@ Key = tuple[str, str | None, str | None]
 """Code, task and sample: what there is one verdict for."""
 
 
-def is_about_samples(rule: Rule) -> bool:
-    """Whether the rule is judged for each sample of each task."""
-    return any(subject in SAMPLE_FACTS for subject in rule.subjects)
-
-
-def is_about_tasks(rule: Rule) -> bool:
-    """Whether the rule is judged for each task, or once for the package."""
-    return any(
-        subject in facts
-        for subject in rule.subjects
-        for facts in (TASK_FACTS, PART_FACTS, SAMPLE_FACTS)
-    )
-
-
 class Engine:
-    """Judges one candidate. Verdicts are made when they are asked for, and then kept."""
+    """Judges one candidate by rules. Verdicts are made when they are asked for, and then kept."""
 
-    def __init__(self, candidate: Candidate) -> None:
+    def __init__(self, candidate: Candidate, rules: Mapping[str, Rule] = REGISTRY) -> None:
         self.candidate = candidate
+        self._registry = rules
+        self.rules = tuple(
+            rule for rule in rules.values() if candidate.providers.keys() >= {*rule.subjects}
+        )
+        """The rules that apply to such a candidate: all their facts are known of it."""
+        candidate.is_wanted = self._is_wanted
         self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._stopper = Canceller()
@@ -142,9 +104,9 @@ class Engine:
     def _plan(self) -> list[Check]:
         settings, tasks = self.candidate.settings, self.candidate.tasks
         checks: list[Check] = []
-        for rule in self.candidate.rules:
+        for rule in self.rules:
             # Without a list of tasks there is one check, to tell that it is blocked.
-            subjects = (tasks or (None,)) if is_about_tasks(rule) else (None,)
+            subjects = (None,) if rule.scope is Scope.PACKAGE else (tasks or (None,))
             checks += [
                 Check(rule, task, sample)
                 for task in subjects
@@ -154,7 +116,7 @@ class Engine:
         return checks
 
     def _samples(self, rule: Rule, task: Task | None) -> Sequence[Sample | None]:
-        if task is None or not is_about_samples(rule):
+        if task is None or rule.scope is not Scope.SAMPLE:
             return (None,)
         return self.candidate.samples_of(task)
 
@@ -164,30 +126,12 @@ class Engine:
         `share` is the part of the tasks at which to begin: workers that begin at different
         ones do not wait for each other.
         """
-        tasks = {
-            check.task.id: check.task for check in checks if check.task and check.needs_process
-        }
-        wants_tree = any(TreeBuild in check.rule.subjects for check in checks)
-        wants_environment = any(Installation in check.rule.subjects for check in checks)
         self._pool = ThreadPoolExecutor(
             width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
         )
-        if tasks or wants_environment:
-            # The first installs, the others wait for it: one thread for that is enough.
-            first = int(len(tasks) * share)
-            for task in (*list(tasks.values())[first:], *list(tasks.values())[:first]):
-                self._pool.submit(self._judged, Check(REGISTRY["FR303"], task))
-            self._pool.submit(self._judged, Check(REGISTRY["FR002"]))
-            self._pool.submit(self._judged, Check(REGISTRY["FR117"]))
-        samples = {
-            check.key[1:]: check for check in checks if check.sample and Run in check.rule.subjects
-        }
-        for check in samples.values():
+        # The first one installs, the others wait for it.
+        for check in _first_of_each(list(checks), share):
             self._pool.submit(self._judged, check)
-        if wants_tree:
-            self._pool.submit(self._judged, Check(REGISTRY["FR006"]))
-        if any(check.rule.asks_server for check in checks):
-            self._pool.submit(self._judged, Check(REGISTRY["FR901"]))
 
     def drain(self) -> None:
         """Finish what is being gathered ahead, and begin nothing more of it."""
@@ -205,7 +149,7 @@ class Engine:
         """The verdict on one check; that of a rule which is ignored is `skip`."""
         reason = self.candidate.settings.ignored(check.rule, *_names(check.task))
         if reason is not None:
-            return self._skip(check, SkipKind.IGNORED, reason)
+            return self._skip(check, Ignored(reason))
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:
@@ -217,55 +161,40 @@ class Engine:
         return self._verdicts[check.key]
 
     def _judge(self, check: Check) -> Verdict:
-        rule, task, sample = check.rule, check.task, check.sample
-        if sample is not None and (nothing := rule.skip_reason(sample)):
-            return self._skip(check, nothing.kind, str(nothing))
-        if (why := self.candidate.unsupported_reason(rule)) is not None:
-            return self._skip(check, why.kind, str(why))
-        blockers: dict[Key, Verdict] = {}
-        for needed in self._needed(check):
-            for root in _roots(self._judged(needed), task):
-                if rule.asks_server and self._is_ignored(root):
-                    continue  # whoever does not believe a rule asks the server
-                blockers[root.code, root.task, root.sample] = root
-        if blockers:
-            broken = ", ".join(dict.fromkeys(root.code for root in blockers.values()))
+        rule, task = check.rule, check.task
+        if (why_not := self._skip_reason(check)) is not None:
+            return self._skip(check, why_not)
+        if blockers := self._blockers(check):
+            broken = ", ".join(dict.fromkeys(root.code for root in blockers))
             return self._verdict(
-                check,
-                Outcome.BLOCKED,
-                reason=f"blocked by {broken}",
-                blockers=tuple(blockers.values()),
+                check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
             )
-        if is_about_tasks(rule) and task is None:
-            return self._skip(check, SkipKind.NOT_CHECKED, "there is no task")
-        told: list[Finding | Note] = []
-        skipped: list[str] = []
-        kinds: set[SkipKind] = set()
+        if rule.scope is not Scope.PACKAGE and task is None:
+            return self._skip(check, NotChecked("there is no task"))
+        said: list[Finding | Note] = []
+        skipped: list[Skipped] = []
         parts = _parts(rule, task)
         try:
             for part in parts:
                 try:
-                    facts = [self._fact(one, part, task, sample) for one in rule.subjects]
-                    told += rule.judge(*facts)
-                except Skipped as why_not:
-                    which = f"{part.keys.name}: " if part and len(parts) > 1 else ""
-                    skipped.append(f"{which}{why_not}")
-                    kinds.add(why_not.kind)
+                    facts = [self._fact(kind, part, task, check.sample) for kind in rule.subjects]
+                    said += rule.judge(*facts)
+                except Skipped as why:
+                    skipped.append(why.of(part.keys.name) if part and len(parts) > 1 else why)
         except (BadInput, HarnessError) as error:
             return self._verdict(check, Outcome.ERROR, reason=str(error))
         except Exception as error:
             return self._verdict(check, Outcome.ERROR, reason=failure(error))
+        if not parts:
+            none_runs = NotApplicable("the server runs no command of the task, see FR115")
+            return self._skip(check, none_runs)
         if len(skipped) == len(parts):
-            told_why = "; ".join(skipped) or "the server runs no command of the task, see FR115"
-            kind = SkipKind.NOT_APPLICABLE
-            if SkipKind.NOT_CHECKED in kinds:
-                kind = SkipKind.NOT_CHECKED
-            return self._skip(check, kind, told_why)
+            return self._skip(check, *skipped)
         findings = tuple(
-            self._completed(one, rule, task) for one in told if isinstance(one, Finding)
+            self._completed(found, rule, task) for found in said if isinstance(found, Finding)
         )
-        notes = [one for one in told if isinstance(one, Note)]
-        reason = "; ".join([*notes, *skipped]) or None
+        notes = [note for note in said if isinstance(note, Note)]
+        reason = "; ".join(map(str, [*notes, *skipped])) or None
         weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
@@ -273,9 +202,27 @@ class Engine:
             outcome = Outcome.WARN if Severity.WARNING in weights else Outcome.PASS
         return self._verdict(check, outcome, findings=findings, reason=reason)
 
-    def _is_ignored(self, verdict: Verdict) -> bool:
-        rule, settings = REGISTRY[verdict.code], self.candidate.settings
-        task = next((one for one in self.candidate.tasks if one.id == verdict.task), None)
+    def _skip_reason(self, check: Check) -> Skipped | None:
+        """Why the rule says nothing here, whatever else is broken; None when it may."""
+        if check.sample is not None and (nothing := check.rule.skip_reason(check.sample)):
+            return nothing
+        lacking = map(self.candidate.lacking, check.rule.subjects)
+        return next((why for why in lacking if why is not None), None)
+
+    def _blockers(self, check: Check) -> tuple[Verdict, ...]:
+        """The failed verdicts for which the rule cannot be judged."""
+        blockers: dict[Key, Verdict] = {}
+        for needed in self._needed(check):
+            for root in _roots(self._judged(needed), check.task):
+                if check.rule.asks_server and self.is_ignored(root):
+                    continue  # whoever does not believe a rule asks the server
+                blockers[root.key] = root
+        return tuple(blockers.values())
+
+    def is_ignored(self, verdict: Verdict) -> bool:
+        """Whether the user ignores the rule of a verdict, for its task."""
+        rule, settings = self._registry[verdict.code], self.candidate.settings
+        task = next((task for task in self.candidate.tasks if task.id == verdict.task), None)
         return settings.ignored(rule, *_names(task)) is not None
 
     def _needed(self, check: Check) -> Iterator[Check]:
@@ -285,26 +232,26 @@ class Engine:
             self._needs[code] = tuple(dict.fromkeys(self._prerequisites(check.rule)))
         for needed in self._needs[code]:
             # A rule about the package waits for those about tasks, for every task.
-            whole = is_about_tasks(needed) and not is_about_tasks(check.rule)
+            whole = needed.scope is not Scope.PACKAGE and check.rule.scope is Scope.PACKAGE
             for task in self.candidate.tasks if whole else (check.task,):
                 yield Check(
                     needed,
-                    task if is_about_tasks(needed) else None,
-                    check.sample if is_about_samples(needed) else None,
+                    None if needed.scope is Scope.PACKAGE else task,
+                    check.sample if needed.scope is Scope.SAMPLE else None,
                 )
         if check.sample and not check.sample.is_usable:
-            yield Check(REGISTRY["FR400"])
+            yield Check(self._registry["FR400"])  # it says what is wrong with the file
         if check.sample and check.sample.previous and Run in check.rule.subjects:
             # The server goes no further when a step of a workflow breaks.
             before = check.sample.previous
-            for rule in self.candidate.rules:
+            for rule in self.rules:
                 if Run in rule.subjects and rule.severity is Severity.ERROR:
                     yield Check(rule, before.task, before)
 
     def _prerequisites(self, rule: Rule) -> Iterator[Rule]:
-        """The rules that it needs; for one that cannot be asked here, those which that needs."""
-        for needed in map(REGISTRY.__getitem__, rule.needs):
-            if needed in self.candidate.rules:
+        """The rules that it needs; for one that does not apply here, those which that needs."""
+        for needed in map(self._registry.__getitem__, rule.needs):
+            if needed in self.rules:
                 yield needed
             else:
                 yield from self._prerequisites(needed)
@@ -312,14 +259,24 @@ class Engine:
     def _fact(
         self, subject: type[Any], part: Part | None, task: Task | None, sample: Sample | None
     ) -> Any:
-        if subject in PACKAGE_FACTS:
-            return PACKAGE_FACTS[subject](self.candidate)
-        if subject in PART_FACTS and part is not None:
-            return PART_FACTS[subject](self.candidate, part)
-        if subject in TASK_FACTS and task is not None:
-            return TASK_FACTS[subject](self.candidate, task)
-        assert sample is not None
-        return SAMPLE_FACTS[subject](self.candidate, sample)
+        gather = self.candidate.providers[subject]
+        match SCOPES[subject]:
+            case Scope.PACKAGE:
+                return gather()
+            case Scope.TASK:
+                return gather(task)
+            case Scope.PART:
+                return gather(part)
+            case Scope.SAMPLE:
+                return gather(sample)
+
+    def _is_wanted(self, facts: Set[type[Any]], task: Task | None) -> bool:
+        """Whether a rule that is selected takes one of these facts."""
+        settings = self.candidate.settings
+        return any(
+            not facts.isdisjoint(rule.subjects) and settings.selects(rule, *_names(task))
+            for rule in self.rules
+        )
 
     def _completed(self, found: Finding, rule: Rule, task: Task | None) -> Finding:
         file = self.candidate.located(found.file) if found.file else None
@@ -329,8 +286,15 @@ class Engine:
         known = replace(found, file=file, task=about, place=place)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
-    def _skip(self, check: Check, kind: SkipKind, reason: str) -> Verdict:
-        return replace(self._verdict(check, Outcome.SKIP, reason=reason), skip=kind)
+    def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
+        """The verdict where none of the parts is judged: not checked, if that is so of one."""
+        kinds = [why.kind for why in reasons]
+        verdict = self._verdict(check, Outcome.SKIP, reason="; ".join(map(str, reasons)))
+        return replace(
+            verdict,
+            skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
+            cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
+        )
 
     def _verdict(
         self,
@@ -347,9 +311,31 @@ class Engine:
 
 def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:
     """The commands on which a rule is judged one after the other; None alone if on none."""
-    if task is None or not any(subject in PART_FACTS for subject in rule.subjects):
+    if task is None or all(SCOPES[subject] is not Scope.PART for subject in rule.subjects):
         return (None,)
     return task.run_parts if Command in rule.subjects else task.parts
+
+
+def _first_of_each(checks: Sequence[Check], share: float) -> Sequence[Check]:
+    """The first check that needs each of the facts that take their time.
+
+    Tasks are in an order that begins at a `share` of them.
+    """
+    tasks = [*dict.fromkeys(check.task.id for check in checks if check.task)]
+    first = int(len(tasks) * share)
+    order = {task: (number - first) % len(tasks) for number, task in enumerate(tasks)}
+    found: dict[tuple[Any, ...], Check] = {}
+    for fact in AHEAD:
+        needing = [
+            check
+            for check in checks
+            if fact in check.rule.subjects
+            and not (check.sample and check.rule.skip_reason(check.sample))
+        ]
+        needing.sort(key=lambda check: order[check.task.id] if check.task else 0)
+        for check in needing:
+            found.setdefault((fact, *check.key[1:]), check)
+    return [*{check.key: check for check in found.values()}.values()]
 
 
 def _roots(verdict: Verdict, task: Task | None) -> tuple[Verdict, ...]:

@@ -95,8 +95,8 @@ def pointer(*keys: str | int) -> Pointer:
     return "".join(f"/{escape(str(key))}" for key in keys)
 
 
-def shown(value: Any) -> str:
-    """A value as JSON, cut where it is long; also one that is nested too deeply to be written."""
+def shown(value: Any, most: int = _LONGEST_SHOWN) -> str:
+    """A value as JSON, cut to `most` characters; also one that is nested too deeply to write."""
     try:
         text = json.dumps(value, default=str)
     except (RecursionError, ValueError):
@@ -105,7 +105,7 @@ def shown(value: Any) -> str:
         return kinds.get(type(value), "a value") + (
             " that is nested too deeply" if isinstance(value, list | dict) else ""
         )
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def read_json(content: bytes, most_levels: int | None = None) -> JsonText:

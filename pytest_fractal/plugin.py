@@ -14,6 +14,7 @@ import pytest
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.pytest_plugin import fixtures
+from pytest_fractal.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from pytest_fractal.settings import Settings
@@ -123,8 +124,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     option(
         "report",
-        "write a report, in the format of the suffix: .json, .html, .md, .sarif, .svg or "
-        ".badge.json; may be repeated",
+        f"write a report, in the format of the suffix: {', '.join(FORMATS)}; may be repeated",
         ini="linelist",
         metavar="FILE",
         **many,
@@ -199,8 +199,8 @@ def pytest_configure(config: pytest.Config) -> None:
             packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
         if not packages and not tasks:
             return
+        from pytest_fractal.package_spec import parse_package, parse_task
         from pytest_fractal.pytest_plugin.suite import Scope, Suite
-        from pytest_fractal.settings import parse_package, parse_task
 
         folder = config.invocation_params.dir if named_here else config.rootpath
         specs = [parse_package(package, folder) for package in packages]
@@ -239,7 +239,8 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
 def _settings(config: pytest.Config) -> Settings:
     from pytest_fractal.environments.building import BUILD_LIMIT
-    from pytest_fractal.settings import Settings, parse_codes, parse_ignores
+    from pytest_fractal.selection import parse_codes, parse_ignores
+    from pytest_fractal.settings import Settings
 
     def given(name: str) -> Any:
         value = getattr(config.option, f"fractal_{name}")

@@ -19,15 +19,18 @@ from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.installed import InstalledPackage
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.store import Sharing
+from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.processes.processes import Watch
 from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
 from pytest_fractal.processes.watcher import remove_tree
-from pytest_fractal.report.model import CandidateReport, candidate_report
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.server.facts import Collection
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -147,31 +150,18 @@ class Session:
         for engine in self.engines.values():
             candidate = engine.candidate
             text = candidate.spec.text
-            doing = {
-                "task": "reading",
-                "source": "building",
-                "requirement": "fetching",
-                "wheel": "reading",
-            }
-            there = self.settings.environment is not None
-            progress(candidate, f"{'reading' if there else doing[candidate.spec.kind]} {text}")
-            _ = candidate.interpreter
-            if candidate.spec.kind == "requirement":
-                try:
-                    _ = candidate.build
-                except HarnessError as error:
-                    sentence = " ".join(str(error).split())
-                    raise BadInput(f"{text}: {sentence}") from None
-            # Bad input is told before anything is judged.
+            progress(candidate, f"{candidate.wheel_source.doing} {text}")
+            candidate.prepare()
+            # Bad input is reported before anything is judged.
             _ = candidate.samples
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
-            if self.settings.server is not None and candidate.spec.kind != "task":
-                edition = candidate.edition
-                edition.check_database(self.settings.database)
-                progress(candidate, f"installing fractal-server {edition.version}")
+            if Collection in candidate.providers:
+                release = candidate.on_server.release
+                release.check_database(self.settings.database)
+                progress(candidate, f"installing fractal-server {release.version}")
                 with contextlib.suppress(HarnessError):  # the verdicts tell
-                    edition.environment()
+                    release.environment()
             name = canonicalize_name(candidate.wheel.distribution)
             if name in names:
                 raise BadInput(
@@ -245,7 +235,7 @@ def _readable(specs: Sequence[PackageSpec], settings: Settings) -> Iterator[Path
     for spec in specs:
         if spec.path is not None:
             yield spec.path
-            if spec.kind == "source":
+            if spec.tree is not None:
                 # A build may look at the repository around the project.
-                above = (spec.path, *spec.path.parents)
+                above = (spec.tree, *spec.tree.parents)
                 yield from [place for place in above if (place / ".git").exists()][:1]

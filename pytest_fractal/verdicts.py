@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 
 class Severity(StrEnum):
@@ -45,6 +46,40 @@ class SkipKind(StrEnum):
     """Something that it takes is missing, such as a sample: the rule may be broken."""
     IGNORED = "ignored"
     """The user ignores the rule."""
+
+
+class Skipped(Exception):
+    """Raised where a rule is not judged. The message is the reason, with its details if any."""
+
+    kind: ClassVar[SkipKind]
+
+    def __init__(self, reason: str, details: str = "") -> None:
+        super().__init__(f"{reason}: {details}" if details else reason)
+        self.reason = reason
+
+    def of(self, part: str) -> Skipped:
+        """The same of one part of a task alone; `reason` stays as it is."""
+        named = type(self)(f"{part}: {self}")
+        named.reason = self.reason
+        return named
+
+
+class NotApplicable(Skipped):
+    """The rule says nothing about such a package, task or sample."""
+
+    kind = SkipKind.NOT_APPLICABLE
+
+
+class NotChecked(Skipped):
+    """Something is missing that it takes to judge: a sample, an environment, a readable source."""
+
+    kind = SkipKind.NOT_CHECKED
+
+
+class Ignored(Skipped):
+    """The user ignores the rule; the message is the user's reason."""
+
+    kind = SkipKind.IGNORED
 
 
 class Status(StrEnum):
@@ -135,6 +170,8 @@ class Verdict:
     sample: str | None = None
     skip: SkipKind | None = None
     """For `skip`: of which kind it is."""
+    cause: str = field(default="", compare=False)
+    """For `skip`: the reason less its details; verdicts of one cause are listed together."""
     seconds: float = field(default=0.0, compare=False)
 
     @property

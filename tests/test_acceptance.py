@@ -286,7 +286,7 @@ def test_failed_first_and_stop_at_the_first(suite: Pytest) -> None:
 
 def test_a_pasted_node_id_of_a_folder_and_of_a_requirement(pytester: pytest.Pytester) -> None:
     """A folder's ids begin with its project file, a requirement's with its text."""
-    from pytest_fractal.settings import parse_package
+    from pytest_fractal.package_spec import parse_package
 
     project = pytester.path / "project"
     project.mkdir()

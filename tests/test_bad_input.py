@@ -14,7 +14,7 @@ from conftest import OWN_TESTS, Ran, Runner, make_wheel
 
 from pytest_fractal import BadInput, HarnessError
 from pytest_fractal.candidate.store import Fact, Store
-from pytest_fractal.settings import parse_package
+from pytest_fractal.package_spec import parse_package
 
 WHEEL = "tested_tasks-1.0-py3-none-any.whl"
 

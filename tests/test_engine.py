@@ -17,21 +17,37 @@ from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Manifest, Part, Task
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
-from pytest_fractal.rules import REGISTRY, NotApplicable
+from pytest_fractal.report.conclusion import conclusion
+from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.rules import Rule
 from pytest_fractal.rules.registry import rule
-from pytest_fractal.settings import Settings, parse_codes, parse_package
-from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
+from pytest_fractal.selection import parse_codes
+from pytest_fractal.settings import Settings
+from pytest_fractal.verdicts import (
+    Finding,
+    NotApplicable,
+    NotChecked,
+    Outcome,
+    Severity,
+    SkipKind,
+    Verdict,
+)
 
 Declare = Callable[..., None]
 Judged = dict[tuple[str, str | None], Verdict]
 
 
 @pytest.fixture
-def declare() -> Iterator[Declare]:
-    """Empties the registry, and then declares a rule: its code, its judgement, its needs."""
-    before = dict(REGISTRY)
-    REGISTRY.clear()
+def rules() -> dict[str, Rule]:
+    """The rules that the engine is given."""
+    return {}
+
+
+@pytest.fixture
+def declare(rules: dict[str, Rule]) -> Declare:
+    """Declares a rule: its code, its judgement, its needs."""
 
     def declare(
         code: str,
@@ -55,15 +71,14 @@ def declare() -> Iterator[Declare]:
             cite=("t",),
             fix="m",
             example="e",
+            registry=rules,
         )(judge)
 
-    yield declare
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    return declare
 
 
 @pytest.fixture
-def engine_with(tmp_path: Path) -> Callable[..., Engine]:
+def engine_with(tmp_path: Path, rules: dict[str, Rule]) -> Callable[..., Engine]:
     """An engine for a wheel with the tasks `first` and `second`."""
 
     def engine_with(manifest: object = None, **options: Any) -> Engine:
@@ -73,7 +88,8 @@ def engine_with(tmp_path: Path) -> Callable[..., Engine]:
             manifest["task_list"] = [{**task, "name": "First"}, {**task, "name": "Second"}]
         wheel = make_wheel(tmp_path, manifest=manifest)
         spec = parse_package(str(wheel), tmp_path)
-        return Engine(Candidate(spec, Settings(**options), tmp_path / "facts", LocalExecutor(1)))
+        candidate = Candidate(spec, Settings(**options), tmp_path / "facts", LocalExecutor(1))
+        return Engine(candidate, rules)
 
     return engine_with
 
@@ -371,3 +387,23 @@ def test_checks_can_be_asked_for_in_any_order(
         Outcome.BLOCKED,
         Outcome.FAIL,
     ]
+
+
+def test_a_skip_keeps_its_reason_apart_from_its_details(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", NotChecked("it cannot be told", "line 3: a star"))
+    declare("FR102")
+    judged = judge_all(engine_with(ignore=parse_codes("FR102: by hand: until 2.0")))
+    verdict = judged["FR101", None]
+    assert (verdict.skip, verdict.cause) == (SkipKind.NOT_CHECKED, "it cannot be told")
+    assert verdict.reason == "it cannot be told: line 3: a star"
+    ignored = judged["FR102", None]
+    assert (ignored.skip, ignored.cause) == (SkipKind.IGNORED, "by hand: until 2.0")
+    said = conclusion(report_on(*judged.values()), strict=False, complete=True)
+    assert said.not_checked == ["FR101: it cannot be told"]
+    assert said.ignored == ["FR102: by hand: until 2.0"]
+
+
+def report_on(*verdicts: Verdict) -> CandidateReport:
+    return CandidateReport("demo", "1", "demo", "1", None, None, (), verdicts, (), {})

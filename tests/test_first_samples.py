@@ -13,10 +13,11 @@ from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import to_fix
-from pytest_fractal.settings import Settings, parse_package
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome
 
 

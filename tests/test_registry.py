@@ -7,14 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_fractal.engine import (
-    PACKAGE_FACTS,
-    PART_FACTS,
-    SAMPLE_FACTS,
-    TASK_FACTS,
-)
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.rules.registry import Rule, rule
+from pytest_fractal.rules.registry import GROUPS, Rule, rule
+from pytest_fractal.rules.subjects import SCOPES
 from pytest_fractal.verdicts import Finding
 
 RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
@@ -23,6 +18,7 @@ RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
 @RULES
 def test_a_rule_explains_itself(rule: Rule) -> None:
     assert re.fullmatch(r"FR\d{3}", rule.code)
+    assert rule.group in GROUPS
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
     assert re.fullmatch(r"[A-Z`].+\.", rule.title), "one sentence, in one line"
     assert len(rule.rationale) > 30
@@ -33,9 +29,9 @@ def test_a_rule_explains_itself(rule: Rule) -> None:
 
 
 @RULES
-def test_a_rule_asks_for_facts_that_the_engine_has(rule: Rule) -> None:
+def test_a_rule_takes_facts_of_known_types(rule: Rule) -> None:
     assert rule.subjects
-    assert set(rule.subjects) <= {*PACKAGE_FACTS, *TASK_FACTS, *PART_FACTS, *SAMPLE_FACTS}
+    assert set(rule.subjects) <= set(SCOPES)
 
 
 @RULES
@@ -68,3 +64,26 @@ def test_a_code_or_name_that_is_taken_is_refused(code: str, name: str) -> None:
     with pytest.raises(ValueError, match="two rules"):
         rule(code, name, cite=("none",), fix="Nothing.", example="-")(judge)
     assert before == REGISTRY
+
+
+def test_a_rule_may_need_each_of_a_kind_also_those_that_are_declared_later() -> None:
+    def judge() -> Iterator[Finding]:
+        """A rule of the tests."""
+        yield from ()
+
+    declared: dict[str, Rule] = {}
+    for code, needs in (("FR901", ("FR001", lambda one: one.code > "FR901")), ("FR902", ())):
+        declare = rule(
+            code,
+            f"rule-{code}",
+            needs=needs,
+            cite=("none",),
+            fix="Nothing.",
+            example="-",
+            registry=declared,
+        )
+        declare(judge)
+    assert declared["FR901"].needs == ("FR001", "FR902")
+    assert REGISTRY["FR901"].needs == tuple(
+        code for code, known in REGISTRY.items() if known.decides_collection
+    )

@@ -273,6 +273,23 @@ def test_an_unknown_suffix_is_refused_with_those_that_there_are(name: str) -> No
     assert ("--junit-xml" in str(refused.value)) == name.endswith(".xml")
 
 
+def test_the_action_writes_a_report_in_each_format() -> None:
+    source = (ROOT / ".github" / "action" / "run.py").read_text("utf-8")
+    listed = re.search(r"^REPORTS: Final = \((.+)\)$", source, re.MULTILINE)
+    assert listed is not None
+    names = re.findall(r'"(.+?)"', f'{listed[1]}, "report.json", "summary.md"')
+    assert {formats.format_of(Path(name)) for name in names} == set(formats.FORMATS.values())
+
+
+def test_a_report_is_refused_where_none_can_be_written(tmp_path: Path) -> None:
+    (folder := tmp_path / "folder.json").mkdir()
+    with pytest.raises(BadInput, match="this is a folder"):
+        formats.check_file(folder)
+    with pytest.raises(BadInput, match=r"suffix.*\.json"):
+        formats.check_file(tmp_path / "report.txt")
+    formats.check_file(tmp_path / "report.json")
+
+
 def sarif(report: Report) -> dict[str, Any]:
     log: dict[str, Any] = json.loads(formats.FORMATS[".sarif"].render(report))
     return log

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.package_spec import PackageSpec, parse_package
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.settings import (
-    CodePattern,
-    PackageSpec,
-    Settings,
-    parse_codes,
-    parse_ignores,
-    parse_package,
-)
+from pytest_fractal.selection import CodePattern, parse_codes, parse_ignores
+from pytest_fractal.settings import Settings
 
 
 @pytest.fixture
@@ -246,7 +241,6 @@ def test_what_is_no_pin_is_refused(pin: str) -> None:
         ({"timeout": math.inf}, "time limit"),
         ({"timeout": math.nan}, "time limit"),
         ({"jobs": -1}, "jobs"),
-        ({"reports": (Path("report.txt"),)}, r"suffix.*\.json"),
     ],
 )
 def test_options_of_no_use_are_refused(options: dict[str, Any], reason: str) -> None:

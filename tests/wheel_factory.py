@@ -13,8 +13,10 @@ from packaging.utils import canonicalize_name
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
-from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.selection import parse_codes
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome, Verdict
 
 TASK_SOURCE = '''\

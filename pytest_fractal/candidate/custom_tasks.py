@@ -6,18 +6,16 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pytest_fractal.candidate.packaged import START, Candidate
-from pytest_fractal.environments.building import Built
+from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import (
-    Build,
-    Command,
     CustomTaskList,
     Installation,
     Part,
@@ -28,11 +26,6 @@ from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
 from pytest_fractal.processes.probing import UNKNOWN, Probe
 from pytest_fractal.processes.sandbox import around
-from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.samples.runs import Filled, PackageSamples, Run
-
-_KNOWN = frozenset({TaskList, Task, Part, Command, PackageSamples, Filled, Run})
-"""The facts that there are without a wheel."""
 
 
 class CustomTasks(Candidate):
@@ -42,24 +35,26 @@ class CustomTasks(Candidate):
     Nothing is built or installed: the commands are there already.
     """
 
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules that need no wheel."""
-        return tuple(rule for rule in REGISTRY.values() if _KNOWN.issuperset(rule.subjects))
+    def _own_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        """What there is without a wheel."""
+        return self._common_providers()
+
+    def _server_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        return {}  # it is asked to collect wheels
 
     @property
-    def build(self) -> Build:
-        """There is none."""
-        return Build(self.spec.kind, self.spec.text, Built(None), None)
+    def wheel_source(self) -> WheelSource:
+        """Nothing is built or installed."""
+        return NO_WHEEL
 
     @property
     def has_wheel(self) -> bool:
-        """There is none."""
+        """False: the tasks are outside any package."""
         return False
 
     @cached_property
     def wheel(self) -> Wheel:
-        """There is none. Raises `BadInput`."""
+        """Raises `BadInput`: the tasks are outside any package."""
         raise BadInput(f"{self.spec.text}: tasks outside any package have no wheel")
 
     @property
@@ -67,6 +62,13 @@ class CustomTasks(Candidate):
         """The folder of the file."""
         assert self.spec.path is not None
         return self.spec.path.parent
+
+    def own_file(self, file: str) -> str | None:
+        """See `Candidate`: the file of the tasks itself, or one beside it."""
+        if file == self.task_list.path:
+            assert self.spec.path is not None
+            return self.spec.path.name
+        return super().own_file(file)
 
     @cached_property
     def task_list(self) -> TaskList:

@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
 from pytest_fractal.candidate.store import Fact
-from pytest_fractal.environments.building import Built
+from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.environments import Environment, unmet_requirements
 from pytest_fractal.environments.installed import (
     InstalledWheel,
@@ -28,7 +28,7 @@ from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Build, Bundle, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.files import FILE_LIMIT, read_regular
 from pytest_fractal.processes.sandbox import around
-from pytest_fractal.rules import NotApplicable, NotChecked, Rule, Skipped
+from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 _WHEEL: Final = Fact[InstalledWheel]("wheel", InstalledWheel, shared=False)
 
@@ -61,14 +61,9 @@ class InstalledPackage(Candidate):
         return self.environment_folder.interpreter
 
     @property
-    def build(self) -> Build:
-        """There is none."""
-        return Build("installed", self.spec.text, Built(None), None)
-
-    @property
-    def tree_build(self) -> TreeBuild:
-        """There is none."""
-        return TreeBuild(None, None, self.wheel, None)
+    def wheel_source(self) -> WheelSource:
+        """Nothing is built or installed."""
+        return NO_WHEEL
 
     @property
     def has_wheel(self) -> bool:
@@ -119,17 +114,22 @@ class InstalledPackage(Candidate):
         path = f"{self.environment.scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {**super().variables, "PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
-    def unsupported_reason(self, rule: Rule) -> Skipped | None:
-        """Why nothing that is built can be judged."""
-        if Build in rule.subjects or TreeBuild in rule.subjects:
+    def lacking(self, fact: type[Any]) -> Skipped | None:
+        """Why facts about a build, or about changes in the environment, cannot be gathered."""
+        if fact in (Build, TreeBuild):
             return NotApplicable(
                 f"nothing is built: it is judged as it is installed in {self._place}"
             )
-        if EnvironmentUse in rule.subjects:
+        if fact is EnvironmentUse:
             return NotChecked(
                 f"{self._place} is not this run's own: others may change it meanwhile"
             )
         return None
+
+    @property
+    def _lacks_pixi(self) -> bool:
+        """False: whatever pixi brings has been installed."""
+        return False
 
     @property
     def _wanted(self) -> Requirement:

@@ -78,13 +78,7 @@ def _read_lines(path: Path, _: int) -> tuple[str, ...]:
 
 
 def _own_file(candidate: Candidate, file: str | None) -> str | None:
-    if file is None:
-        return None
-    listed = candidate.task_list
-    if candidate.spec.kind == "task" and listed is not None and file == listed.path:
-        assert candidate.spec.path is not None
-        return candidate.spec.path.name
-    return candidate.in_tree(file)
+    return None if file is None else candidate.own_file(file)
 
 
 def _of_task(candidate: Candidate, slug: str | None) -> SourceLocation | None:

@@ -12,22 +12,20 @@ import re
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.store import Fact, Store
-from pytest_fractal.environments import building
-from pytest_fractal.environments.building import BuildFailure, Built
+from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
+from pytest_fractal.environments.building import Built, build_from_tree
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
     Installer,
-    check_index,
     create_bare,
-    download,
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
@@ -39,7 +37,6 @@ from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
     Wheel,
-    check_whole,
     installed_path,
     read_wheel,
 )
@@ -62,6 +59,7 @@ from pytest_fractal.facts import (
 from pytest_fractal.files import kind_of, open_regular
 from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.packaging_hints.backends import build_backend
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
 from pytest_fractal.processes.executors import Executor
@@ -69,7 +67,6 @@ from pytest_fractal.processes.probing import Probe, probe_command
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
-from pytest_fractal.rules import REGISTRY, NotChecked, Rule, Skipped
 from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
@@ -80,18 +77,19 @@ from pytest_fractal.samples.ome_zarr import (
     missing_extra,
 )
 from pytest_fractal.samples.runs import (
-    Filled,
     FirstSample,
     PackageSamples,
+    ResolvedArguments,
     Run,
-    filled_arguments,
+    resolve_arguments,
     run_sample,
 )
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.settings import Settings
+from pytest_fractal.verdicts import NotChecked, Skipped
 
 if TYPE_CHECKING:
-    from pytest_fractal.server.servers import Server, ServerRelease
+    from pytest_fractal.candidate.on_server import OnServer
 
 INTERPRETER: Final = Fact[Interpreter]("interpreter", Interpreter)
 BUILD: Final = Fact[Built]("build", Built)
@@ -109,7 +107,6 @@ START: Final = Fact[Start]("start", Start)
 """About each start of a command to probe it."""
 RUN: Final = Fact[Run]("run", Run)
 """About each sample, as is the next."""
-SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
 SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
 
 SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
@@ -138,9 +135,56 @@ class Candidate:
         """Where commands keep their temporary files: a short path, as sockets need."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
+        self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True
+        """Whether a rule that is selected takes facts of these types; said by the engine."""
         self._looking = threading.Lock()
         self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
         self._made_samples: dict[str, Sample] = {}
+
+    @cached_property
+    def providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        """How each fact that rules may take is gathered, by its type.
+
+        What a rule takes that is not here does not exist of such a candidate, and the rule
+        does not apply. Each is called with what it is about: a task, a part or a sample.
+        """
+        return {**self._own_providers(), **self._server_providers()}
+
+    def _own_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        return {
+            Build: lambda: self.build,
+            TreeBuild: lambda: self.tree_build,
+            Wheel: lambda: self.wheel,
+            Bundle: lambda: self.bundle,
+            Installation: lambda: self.installation,
+            PipShow: lambda: self.pip_show,
+            Manifest: lambda: self.manifest,
+            PackagedTask: lambda task: task,
+            PackagedPart: lambda part: part,
+            Validation: self.validation,
+            EnvironmentUse: self.environment_use,
+            **self._common_providers(),
+        }
+
+    def _common_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        """Those of every candidate."""
+        return {
+            TaskList: lambda: self.task_list,
+            PackageSamples: lambda: self.package_samples,
+            Task: lambda task: task,
+            Part: lambda part: part,
+            Command: self.command,
+            ResolvedArguments: self.resolved_arguments,
+            Run: self.run,
+        }
+
+    def _server_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
+        if self.settings.server is None:
+            return {}
+        return {
+            Collection: lambda: self.on_server.collection,
+            ServerRun: lambda sample: self.on_server.run(sample),
+        }
 
     @cached_property
     def interpreter(self) -> Interpreter:
@@ -160,17 +204,46 @@ class Candidate:
     @property
     def build(self) -> Build:
         """How the wheel comes about: built, fetched, or given."""
-        gather: Callable[[], Built]
-        match self.spec.kind:
-            case "source":
-                gather = self._build_release
-            case "wheel":
-                gather = self._given
-            case "requirement":
-                gather = self._fetch
-        built = self.store.once(BUILD, gather)
-        source = self.spec.path if self.spec.kind == "source" else None
-        return Build(self.spec.kind, self.spec.text, built, source)
+        get = self.wheel_source.get
+        assert get is not None, "without a wheel to get, no rule asks how it came about"
+        workshop = Workshop(
+            self.spec,
+            self.folder,
+            self.interpreter,
+            self._build_environment,
+            self.settings.build_timeout,
+        )
+        built = self.store.once(BUILD, lambda: get(workshop))
+        return Build(self.spec.kind, self.spec.text, built, self.spec.tree)
+
+    @property
+    def wheel_source(self) -> WheelSource:
+        """Where the wheel comes from."""
+        return WHEEL_SOURCES[self.spec.kind]
+
+    @property
+    def installs(self) -> bool:
+        """Whether this run installs it, into an environment of its own."""
+        return self.wheel_source.get is not None
+
+    def prepare(self) -> None:
+        """Look for the interpreter, and for what an index is asked for.
+
+        Raises `BadInput` when either is not there.
+        """
+        _ = self.interpreter
+        if self.wheel_source.from_index:
+            try:
+                _ = self.build
+            except HarnessError as error:
+                sentence = " ".join(str(error).split())
+                raise BadInput(f"{self.spec.text}: {sentence}") from None
+
+    @property
+    def no_wheel(self) -> str | None:
+        """Why no wheel could be built or fetched; None where there is one, or need be none."""
+        failure = self.build.built.failure if self.installs else None
+        return None if failure is None else failure.message
 
     @property
     def has_wheel(self) -> bool:
@@ -188,11 +261,12 @@ class Candidate:
     @property
     def tree_build(self) -> TreeBuild:
         """The wheel built straight from the source tree."""
-        if self.spec.kind != "source":
+        tree = self.spec.tree
+        if tree is None:
             return TreeBuild(None, None, self.wheel, None)
         built = self.store.once(TREE_BUILD, self._build_from_tree)
         tree_wheel = read_wheel(built.wheel) if built.wheel else None
-        return TreeBuild(self.spec.path, built, self.wheel, tree_wheel)
+        return TreeBuild(tree, built, self.wheel, tree_wheel)
 
     @cached_property
     def wheel(self) -> Wheel:
@@ -200,12 +274,6 @@ class Candidate:
         path = self.build.built.wheel
         assert path is not None, "no rule asks for the wheel of a broken build"
         return self.store.once(WHEEL, lambda: read_wheel(path))
-
-    @cached_property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules that can be asked of it."""
-        asked = self.settings.server is not None
-        return tuple(rule for rule in REGISTRY.values() if asked or not rule.asks_server)
 
     @property
     def task_list(self) -> TaskList | None:
@@ -258,7 +326,7 @@ class Candidate:
     @property
     def bundle(self) -> Bundle:
         """The wheel beside its source tree."""
-        source = self.spec.path if self.spec.kind == "source" else None
+        source = self.spec.tree
         return Bundle(self.wheel, source, _manifests_below(source) if source else ())
 
     @property
@@ -295,7 +363,7 @@ class Candidate:
         it cannot be, or where no rule that was selected needs an installation.
         """
         wheel = self.wheel
-        if not self._installs:
+        if not self.is_wanted({Installation, Command, Run}, None):
             return expected_pip_show(wheel)
         try:
             installation = self.installation
@@ -304,14 +372,6 @@ class Candidate:
         if installation.finished is None or installation.finished.returncode:
             return expected_pip_show(wheel)
         return self.store.once(PIP_SHOW, lambda: run_pip_show(installation.environment, wheel))
-
-    @property
-    def _installs(self) -> bool:
-        return any(
-            not {Installation, Command, Run}.isdisjoint(rule.subjects)
-            and self.settings.selects(rule)
-            for rule in self.rules
-        )
 
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
@@ -333,12 +393,8 @@ class Candidate:
         """
         unknown = Validation((), {}, command_started=False)
         task = part.task
-        starts = (
-            rule for rule in self.rules if Command in rule.subjects and part in task.run_parts
-        )
-        if self._needs_pixi or not any(
-            self.settings.selects(rule, task.id, task.slug) for rule in starts
-        ):
+        is_started = part in task.run_parts and self.is_wanted({Command}, task)
+        if self._needs_pixi or not is_started:
             return unknown
         try:
             installation = self._installed()
@@ -391,10 +447,9 @@ class Candidate:
         home.mkdir(exist_ok=True)
         return {"HOME": str(home)}
 
-    def unsupported_reason(self, rule: Rule) -> Skipped | None:
-        """Why a rule cannot be asked of this candidate; None when it can."""
-        needs_installation = {Installation, Command, Run} & {*rule.subjects}
-        if (needs_installation or rule.asks_server) and self._needs_pixi:
+    def lacking(self, fact: type[Any]) -> Skipped | None:
+        """Why facts of a type in `providers` cannot be gathered here; None when they can."""
+        if fact in _NEED_INSTALLATION and self._needs_pixi:
             return NotChecked(_PIXI)
         return None
 
@@ -407,10 +462,8 @@ class Candidate:
     @cached_property
     def _lacks_pixi(self) -> bool:
         """Whether pixi would bring more to its environment than is there."""
-        if self.spec.kind != "source" or self.settings.environment is not None:
-            return False
-        assert self.spec.path is not None
-        return bool(brought_by_pixi(self.spec.path, self.wheel.distribution))
+        tree = self.spec.tree
+        return tree is not None and bool(brought_by_pixi(tree, self.wheel.distribution))
 
     @cached_property
     def _needs_pixi(self) -> bool:
@@ -426,7 +479,7 @@ class Candidate:
     @property
     def home(self) -> Path | None:
         """The author's folder; None for a wheel or a requirement."""
-        return self.spec.path if self.spec.kind == "source" else None
+        return self.spec.tree
 
     @property
     def samples_folder(self) -> Path | None:
@@ -447,10 +500,11 @@ class Candidate:
         folders there for two packages, and refuses to build; but leaves out `tests`.
         """
         beside, in_tests = SAMPLE_FOLDERS
-        if self.spec.kind != "source" or self.home is None or not self.has_wheel:
+        tree = self.spec.tree
+        if tree is None or not self.has_wheel:
             return beside
-        is_flat = (self.home / self.wheel.package).is_dir()
-        return in_tests if is_flat and build_backend(self.home) == "setuptools" else beside
+        is_flat = (tree / self.wheel.package).is_dir()
+        return in_tests if is_flat and build_backend(tree) == "setuptools" else beside
 
     @cached_property
     def sample_files(self) -> SampleFiles:
@@ -541,13 +595,13 @@ class Candidate:
             self.located(str(folder)) if folder else None,
         )
 
-    def filled(self, sample: Sample) -> Filled:
+    def resolved_arguments(self, sample: Sample) -> ResolvedArguments:
         """A sample with every argument that its task is given."""
         folder = self.sample_folder(sample)
-        return Filled(
+        return ResolvedArguments(
             sample,
             tuple(
-                (part, filled_arguments(sample, folder, part)) for part in sample.task.run_parts
+                (part, resolve_arguments(sample, folder, part)) for part in sample.task.run_parts
             ),
         )
 
@@ -638,8 +692,9 @@ class Candidate:
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
         return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
 
-    def _run_again(self, sample: Sample, folder: Path) -> Run:
-        previous = self._run_again(sample.previous, folder) if sample.previous else None
+    def run_again(self, sample: Sample, folder: Path) -> Run:
+        """Run a sample, and the steps before it, once more in a `folder` that is its `{tmp}`."""
+        previous = self.run_again(sample.previous, folder) if sample.previous else None
         return self._run(sample, previous, folder)
 
     def place_data(self, sample: Sample, folder: Path) -> None:
@@ -654,46 +709,12 @@ class Candidate:
             return self.folder / "made" / sample.task.id
         return self.folder / "samples" / sample.workflow
 
-    @property
-    def edition(self) -> ServerRelease:
-        """The fractal-server to ask. Raises `BadInput` when it takes no such manifest."""
-        from pytest_fractal.server.servers import ServerRelease
+    @cached_property
+    def on_server(self) -> OnServer:
+        """What a real server does with it, for a run that asks one."""
+        from pytest_fractal.candidate.on_server import OnServer  # as heavy as a client
 
-        listed = self.task_list
-        generation = listed.generation.version if listed and listed.generation else None
-        return ServerRelease.chosen(self.settings.server or "", generation)
-
-    @property
-    def server(self) -> Server:
-        """A running server of this candidate's own, which ends with the run."""
-        release = self.edition
-        return self.store.once(
-            Fact("server", release.kind),
-            lambda: release.start(self.folder / "server", self.servers, self.settings.database),
-        )
-
-    @property
-    def collection(self) -> Collection:
-        """What the server made of the wheel."""
-        from pytest_fractal.server import asking
-
-        server = self.server
-        return self.store.once(
-            Fact("collection", Collection), lambda: asking.collection(server, self)
-        )
-
-    def server_run(self, sample: Sample) -> ServerRun:
-        """What came of running a sample, or the workflow that ends with it, on the server."""
-        from pytest_fractal.server import asking
-
-        server, collected, here = self.server, self.collection.collected, self.run(sample)
-
-        def gather() -> ServerRun:
-            return asking.server_run(
-                server, self, collected, here, lambda place: self._run_again(sample, place)
-            )
-
-        return self.store.once(SERVER_RUN.of(sample.task.id, sample.name), gather)
+        return OnServer(self)
 
     def starts(self) -> Iterator[tuple[str, str | None, Start]]:
         """All process starts until now, each with the id of its task and its sample, if any."""
@@ -733,6 +754,10 @@ class Candidate:
             return str(Path(file).relative_to(self.home))
         return file if Path(file).is_absolute() else self.in_tree(file) or file
 
+    def own_file(self, file: str) -> str | None:
+        """The file of the author's that a finding about `file` is shown at; None for none."""
+        return self.in_tree(file)
+
     def in_tree(self, file: str) -> str | None:
         """A path in the wheel, or on disk, relative to the author's folder; None if not there."""
         if self.home is None:
@@ -742,52 +767,16 @@ class Candidate:
                 return Path(os.path.relpath(self.home / place, self.home)).as_posix()
         return None
 
-    def _build_release(self) -> Built:
-        return self._built(building.build_release, self.folder / "build")
-
     def _build_from_tree(self) -> Built:
-        return self._built(building.build_from_tree, self.folder / "tree-build")
+        tree, folder = self.spec.tree, self.folder / "tree-build"
+        assert tree is not None
+        limit = self.settings.build_timeout
+        return build_from_tree(tree, folder, self._build_environment(), INSTALLERS["uv"](), limit)
 
-    def _built(self, build: Callable[..., Built], folder: Path) -> Built:
-        assert self.spec.path is not None
-        # Both builds in one environment: the requirements of the same project are there then.
-        environment, limit = self._build_environment, self.settings.build_timeout
-        return build(self.spec.path, folder, environment, INSTALLERS["uv"](), limit)
-
-    @property
     def _build_environment(self) -> Environment:
+        """That of both builds, so the requirements of the project are installed once."""
         folder = self.folder / "build-environment"
         return self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
-
-    def _given(self) -> Built:
-        assert self.spec.path is not None
-        check_whole(self.spec.path)
-        return Built(self.spec.path)
-
-    def _fetch(self) -> Built:
-        requirement = self.spec.requirement
-        assert requirement is not None
-        folder = self.folder / "download"
-        environment = create_bare(self.folder / "download-environment", self.interpreter, pip=True)
-        finished = download(environment, requirement, folder)
-        if re.search("requires? a different python", finished.stderr, re.IGNORECASE):
-            # Whether it installs is for FR002 to say.
-            finished = download(environment, requirement, folder, "--ignore-requires-python")
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        if finished.returncode or not files:
-            said = check_index(environment, requirement).stderr
-            if "no wheels with a matching" in said:
-                return Built(None, BuildFailure("wheel", last_lines(said, 4)))
-            said = finished.stderr or finished.stdout
-            errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-            reason = " ".join(error.removeprefix("ERROR: ") for error in errors[-2:])
-            raise BadInput(
-                f"{self.spec.text}: the package index has nothing for this: "
-                f"{reason or last_lines(said, 2)}"
-            )
-        if files[0].suffix != ".whl":
-            return Built(None, BuildFailure("wheel", f"the index has only {files[0].name}"))
-        return Built(files[0])
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
         finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
@@ -854,6 +843,8 @@ class Candidate:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+
+_NEED_INSTALLATION: Final = frozenset({Installation, Command, Run, Collection, ServerRun})
 
 _PIXI: Final = (
     "the package installs only through pixi, which is not run here; install it by `pixi install` "

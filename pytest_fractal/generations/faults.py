@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
 from pytest_fractal.json_text import shown
 
 _EXPECTED: Final = {
@@ -35,7 +35,9 @@ def faults_of(model: type[BaseModel], value: Any) -> Iterator[ModelFault]:
 def _fault(detail: ErrorDetails) -> ModelFault:
     keys = tuple(detail["loc"])
     if detail["type"] == "missing":
-        return ModelFault(keys, "this required field", "it is missing")
+        return ModelFault(
+            keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING
+        )
     if detail["type"] == "literal_error":
         expected = detail["msg"].removeprefix("Input should be ").replace("'", '"')
     else:

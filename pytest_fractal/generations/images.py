@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
+from pytest_fractal.json_text import shown
 
 MAX_UNITS: Final = 20_000
 """The longest `parallelization_list`, identical elements counted once."""
@@ -379,13 +380,18 @@ def _unit_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
 def _unknown(value: Mapping[str, Any], keys: Keys, known: tuple[str, ...]) -> Iterator[ModelFault]:
     for key in value:
         if key not in known:
-            yield ModelFault((*keys, key), f"no key but {', '.join(known)}", json.dumps(key))
+            yield ModelFault(
+                (*keys, key),
+                f"no key but {', '.join(known)}",
+                shown(key),
+                kind=ModelFaultKind.UNWANTED,
+            )
 
 
 def _url_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
     expected = "an absolute path"
     if value is _MISSING:
-        yield ModelFault(keys, "this required field", "it is missing")
+        yield ModelFault(keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING)
     elif not isinstance(value, str):
         yield _fault(keys, expected, value)
     elif not _is_storable(value):
@@ -409,12 +415,12 @@ def _named(
     for name, one in value.items():
         here = (*keys, name)
         if not name.strip():
-            yield ModelFault(here, "a name that is not blank", json.dumps(name))
+            yield ModelFault(here, "a name that is not blank", shown(name))
         elif name.strip() in seen:
-            found = f"{json.dumps(name)}, which differs from another by blanks alone"
+            found = f"{shown(name)}, which differs from another by blanks alone"
             yield ModelFault(here, "each name once", found)
         elif not _is_storable(name):
-            yield ModelFault(here, _STORABLE, json.dumps(name))
+            yield ModelFault(here, _STORABLE, shown(name))
         seen.add(name.strip())
         yield from faults(one, here)
 
@@ -452,8 +458,7 @@ def _is_storable(text: str) -> bool:
 
 
 def _fault(keys: Keys, expected: str, found: Any) -> ModelFault:
-    text = json.dumps(found)
-    return ModelFault(keys, expected, text if len(text) <= 200 else f"{text[:200]}...")
+    return ModelFault(keys, expected, shown(found, 200))
 
 
 def _frozen(value: Any) -> Any:

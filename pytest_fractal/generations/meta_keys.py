@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pytest_fractal.generations.protocol import ModelFault
+from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
 from pytest_fractal.json_text import shown
 
 AT_A_TIME: Final = "parallel_tasks_per_job"
@@ -48,8 +48,14 @@ def slurm_faults(
     """What makes jobs fail on a SLURM cluster. All are `coerced`: a local runner takes them."""
     batches = is_parallel or reader.batches_always
 
-    def fault(key: str, expected: str, why: str = _FAILS) -> ModelFault:
-        return ModelFault((key,), expected, f"{shown(meta[key])}: {why}", coerced=True)
+    def fault(
+        key: str,
+        expected: str,
+        why: str = _FAILS,
+        kind: ModelFaultKind = ModelFaultKind.WRONG,
+    ) -> ModelFault:
+        found = f"{shown(meta[key])}: {why}"
+        return ModelFault((key,), expected, found, coerced=True, kind=kind)
 
     if "cpus_per_task" in meta and (whole_by_int(meta["cpus_per_task"]) or 0) < 1:
         yield fault("cpus_per_task", ABOVE_ZERO)
@@ -64,7 +70,11 @@ def slurm_faults(
         if not (isinstance(value, str | None) or is_number):
             yield fault(key, "a text, as an option of `sbatch` has it")
     if meta.get("account") is not None:
-        yield fault("account", "no account: each user's settings tell it")
+        yield fault(
+            "account",
+            "no account: each user's settings tell it",
+            kind=ModelFaultKind.UNWANTED,
+        )
     if "extra_lines" in meta and not _are_lines(meta["extra_lines"], reader):
         yield fault("extra_lines", "a list of texts, each a line for the script of `sbatch`")
     if reader.checks_needs_gpu and not _is_flag(meta.get("needs_gpu", False)):
@@ -73,7 +83,12 @@ def slurm_faults(
     if reader.nodes_since and nodes is not None and reader.whole(nodes) is None:
         yield fault("nodes", "a whole number", f"{_FAILS} since {reader.nodes_since}")
     if not isinstance(meta.get("partition"), str | None):
-        yield fault("partition", "no partition", "the server's own settings tell it")
+        yield fault(
+            "partition",
+            "no partition",
+            "the server's own settings tell it",
+            kind=ModelFaultKind.UNWANTED,
+        )
     yield from _batching_faults(meta, reader, batches=batches)
 
 

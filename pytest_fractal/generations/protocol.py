@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import Wheel
+
+
+class ModelFaultKind(StrEnum):
+    """What is wrong at a place, and so what fixes it."""
+
+    WRONG = "wrong"
+    MISSING = "missing"
+    UNWANTED = "unwanted"
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,19 @@ class ModelFault:
     coerced: bool = False
     """The server takes it all the same: it turns it into the right type, or drops it."""
     hint: str = ""
-    """How to fix it, where that is more than to write what is expected."""
+    """How to fix it, where that is more than its kind says."""
+    kind: ModelFaultKind = ModelFaultKind.WRONG
+
+    @property
+    def fix(self) -> str:
+        """How to fix it."""
+        if self.hint:
+            return self.hint
+        if self.kind is ModelFaultKind.UNWANTED:
+            return "remove it"
+        if self.kind is ModelFaultKind.MISSING and self.keys:
+            return f"add {json.dumps(str(self.keys[-1]))}"
+        return f"write {self.expected}"
 
 
 @dataclass(frozen=True)

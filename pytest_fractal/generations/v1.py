@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -184,13 +183,13 @@ class Version1:
         for key in ("name", "command", "source", "version", "args_schema_version"):
             value = entry.get(key) if isinstance(entry, dict) else None
             if isinstance(value, str) and not value.strip():
-                yield ModelFault((key,), f"a {key} that is not blank", json.dumps(value))
+                yield ModelFault((key,), f"a {key} that is not blank", shown(value))
         command = entry.get("command") if isinstance(entry, dict) else None
         if isinstance(command, str):
             try:
                 shlex.split(command)
             except ValueError as error:  # the server's job fails, "UNKNOWN ERROR"
-                found = f"{json.dumps(command)}: {str(error).lower()}"
+                found = f"{shown(command)}: {str(error).lower()}"
                 yield ModelFault(("command",), "a command that a shell could split", found)
 
     def kind(self, entry: Mapping[str, Any]) -> str:
@@ -209,7 +208,7 @@ class Version1:
             yield ModelFault(
                 ("parallelization_level",),
                 'a text such as "image", or no such key for a non-parallel task',
-                json.dumps(level),
+                shown(level),
             )
         # The local runner reads it by its model, and runs so many components at a time.
         at_a_time = meta.get(AT_A_TIME)
@@ -486,7 +485,7 @@ def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
     for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
         name = task.get("name") if isinstance(task, dict) else None
         if isinstance(name, str) and not name.strip():
-            yield ModelFault(("task_list", index, "name"), "a name", json.dumps(name))
+            yield ModelFault(("task_list", index, "name"), "a name", shown(name))
 
 
 def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
@@ -497,14 +496,14 @@ def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
             ManifestModel(manifest_version="1", task_list=[], has_args_schemas=value)  # type: ignore[arg-type]
         except ValidationError:
             return
-        found = f"{json.dumps(value)}, which the server turns into it"
+        found = f"{shown(value)}, which the server turns into it"
         yield ModelFault(("has_args_schemas",), "true or false", found, coerced=True)
     texts = {"name", "executable", "input_type", "output_type", "docs_info"}
     tasks = manifest.get("task_list")
     for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
         for key in sorted(texts & set(task)) if isinstance(task, dict) else ():
             if isinstance(task[key], int | float):
-                found = f"{json.dumps(task[key])}, which the server turns into it"
+                found = f"{shown(task[key])}, which the server turns into it"
                 yield ModelFault(("task_list", index, key), "a string", found, coerced=True)
 
 
@@ -534,7 +533,7 @@ def _components(
         elif isinstance(listed, list):
             does = "hands the task each of them as it is"
         return (), (
-            f"metadata[{level!r}] is no list of components, but {json.dumps(listed)[:80]}; "
+            f"metadata[{level!r}] is no list of components, but {shown(listed)}; "
             f"the server's job {does}"
         )
     if not listed and not _tasks_per_job(entry["meta"]):

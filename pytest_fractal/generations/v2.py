@@ -31,6 +31,7 @@ from pytest_fractal.generations.protocol import (
     ExecutionResult,
     Misreading,
     ModelFault,
+    ModelFaultKind,
     PartKeys,
     Reserved,
     RunBlocked,
@@ -39,7 +40,7 @@ from pytest_fractal.generations.protocol import (
 )
 from pytest_fractal.json_text import shown
 
-Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NonBlankStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
 
 Kind = Literal[
@@ -113,7 +114,7 @@ class TaskModel(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Filled
+    name: NonBlankStr
     executable_non_parallel: str | None = None
     executable_parallel: str | None = None
     input_types: Any = None
@@ -124,9 +125,9 @@ class TaskModel(BaseModel):
     args_schema_parallel: dict[str, Any] | None = None
     docs_info: str | None = None
     docs_link: Any = None
-    category: Filled | None = None
-    modality: Filled | None = None
-    tags: list[Filled] = []
+    category: NonBlankStr | None = None
+    modality: NonBlankStr | None = None
+    tags: list[NonBlankStr] = []
     type: Kind | None = None
 
 
@@ -142,7 +143,7 @@ class ManifestModel(BaseModel):
     task_list: list[TaskModel]
     has_args_schemas: bool = False
     args_schema_version: str | None = None
-    authors: Filled | None = None
+    authors: NonBlankStr | None = None
 
 
 _BOOLEAN: Final = TypeAdapter(bool)
@@ -638,13 +639,17 @@ def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
             continue
         if (meta := task.get(part.meta, {})) != {}:
             yield ModelFault(
-                (part.meta,), f"no {part.meta}, or {{}}, without {part.executable}", shown(meta)
+                (part.meta,),
+                f"no {part.meta}, or {{}}, without {part.executable}",
+                shown(meta),
+                kind=ModelFaultKind.UNWANTED,
             )
         if isinstance(schema := task.get(part.args_schema), dict):
             yield ModelFault(
                 (part.args_schema,),
                 f"no {part.args_schema} without {part.executable}",
                 shown(schema),
+                kind=ModelFaultKind.UNWANTED,
             )
     for part in _PARTS:
         schema = task.get(part.args_schema)
@@ -667,7 +672,7 @@ def _key_faults(value: Mapping[str, Any]) -> Iterator[ModelFault]:
     for key in value:
         bare = key.strip()
         if not bare:
-            yield ModelFault((key,), "a key that is not blank", json.dumps(key))
+            yield ModelFault((key,), "a key that is not blank", shown(key))
         elif bare in seen:
             yield ModelFault(
                 (key,), "keys that differ by more than blanks", f"{json.dumps(key)} again"

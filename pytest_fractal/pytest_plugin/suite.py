@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.supervisor import hide
 from pytest_fractal.processes.variables import keep_back, kept_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
@@ -29,7 +30,7 @@ from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import escape_control_chars
 from pytest_fractal.session import Session, SharedRun
-from pytest_fractal.settings import PackageSpec, Settings
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
@@ -66,6 +67,8 @@ class Suite:
     def __init__(
         self, config: pytest.Config, specs: Sequence[PackageSpec], settings: Settings, scope: Scope
     ) -> None:
+        for path in settings.reports:
+            formats.check_file(path)
         worker = getattr(config, "workerinput", None)
         self._worker = worker is not None
         self.config = config
@@ -152,13 +155,8 @@ class Suite:
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
-        settings = self.session.settings
         return any(
-            (anchor, root.code, root.task, root.sample) in self._selected
-            or any(
-                root.code.startswith(pattern.code) and pattern.task in (None, root.task)
-                for pattern in settings.ignore
-            )
+            (anchor, *root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
         )
 
@@ -241,13 +239,12 @@ class Suite:
         checks = [item for item in items if isinstance(item, CheckItem)]
         if self.config.option.collectonly:
             return []
-        specs = {item._engine.candidate.spec for item in checks if item.check.needs_process}
-        there = self.session.settings.environment is not None
-        waiting = {spec.text for spec in specs if spec.kind != "task" and not there}
+        candidates = {item._engine.candidate for item in checks if item.check.needs_process}
+        waiting = {candidate.spec.text for candidate in candidates if candidate.installs}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
-            f"fractal: asking fractal-server {one.edition.version} about {one.spec.text}"
+            f"fractal: asking fractal-server {one.on_server.release.version} about {one.spec.text}"
             for one in candidates
         )
 

@@ -91,8 +91,7 @@ def _reasons(report: CandidateReport, status: Status) -> Iterator[str]:
     reasons: dict[str, list[Verdict]] = {}
     for verdict in report.verdicts:
         if verdict.status is status and verdict.reason:
-            reason, _, _ = verdict.reason.partition(": ")
-            reasons.setdefault(reason, []).append(verdict)
+            reasons.setdefault(verdict.cause or verdict.reason, []).append(verdict)
     for reason, verdicts in reasons.items():
         tasks = dict.fromkeys(verdict.task for verdict in verdicts if verdict.task)
         of = f" of {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pytest_fractal.engine import is_about_samples, is_about_tasks
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.observed import observations
+from pytest_fractal.rules.subjects import Scope
 from pytest_fractal.verdicts import Severity
 
 _WIDEST: Final = 96
@@ -16,6 +16,13 @@ _WIDEST: Final = 96
 _NARROWEST: Final = 40
 _STYLES: Final = {"title": "1", "error": "1;31", "warning": "1;33", "head": "1;36", "code": "32"}
 """How a terminal is told to show the parts of an explanation."""
+
+
+_SUBJECTS: Final = {
+    Scope.PACKAGE: "once for the package",
+    Scope.TASK: "for each task",
+    Scope.SAMPLE: "for each sample of each task",
+}
 
 
 def explanation(rule: Rule, width: int, *, colored: bool = False) -> str:
@@ -60,12 +67,7 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
 
 
 def _judging(rule: Rule) -> Iterator[str]:
-    if is_about_samples(rule):
-        subject = "for each sample of each task"
-    elif is_about_tasks(rule):
-        subject = "for each task"
-    else:
-        subject = "once for the package"
+    subject = _SUBJECTS[rule.scope]
     weight = {
         Severity.ERROR: "a breach fails",
         Severity.WARNING: "a breach is a warning, and fails under --fractal-strict",

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.verdicts import Finding, Outcome, SkipKind, Status, Verdict
 
-if TYPE_CHECKING:
-    from pytest_fractal.candidate.packaged import Candidate
-
 REPORT_VERSION: Final = 2
-
-_STAGES: Final = {
-    "build": "build",
-    "environment": "environment",
-    "install": "install",
-    "tree-build": "build from the tree",
-    "server": "server start",
-    "collection": "collection by the server",
-}
-"""The facts whose gathering takes its time, and what that is called."""
 
 
 @dataclass(frozen=True)
@@ -162,103 +147,6 @@ def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     return bool(verdict.blockers) and all(
         (root.code, root.task, root.sample) in ignored for root in verdict.blockers
     )
-
-
-def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> CandidateReport:
-    """Sum up a candidate from the facts that were gathered; none is gathered for it."""
-    built = candidate.has_wheel
-    listed = candidate.task_list
-    try:
-        python = candidate.interpreter.version
-        commands = {
-            task.id: {part.keys.command: candidate.argv(part) for part in task.run_parts}
-            for task in candidate.tasks
-        }
-    except (BadInput, HarnessError):
-        python, commands = None, {}
-    runs = tuple(_runs(candidate))
-    spans = {key: span for key in _STAGES if (span := candidate.store.span(key)) is not None}
-    if candidate.spec.kind == "wheel":
-        spans.pop("build", None)
-    names = {**_STAGES, "build": "download"} if candidate.spec.kind == "requirement" else _STAGES
-    stages = tuple(
-        Stage(names[key], span.started, round(span.seconds, 3)) for key, span in spans.items()
-    )
-    timings = {
-        key: spans[key].seconds if key in spans else 0.0
-        for key in ("build", "environment", "install")
-    }
-    timings["runs"] = max((run.started + run.seconds for run in runs), default=0.0) - min(
-        (run.started for run in runs), default=0.0
-    )
-    there = candidate.settings.environment is not None
-    generation = listed.generation.version if listed and listed.generation else None
-    return CandidateReport(
-        name=candidate.wheel.distribution if built else candidate.spec.text,
-        version=candidate.wheel.version if built else None,
-        source=candidate.spec.text,
-        generation=generation,
-        wheel=candidate.wheel.path.name if built and not there else None,
-        python=python,
-        tasks=tuple(
-            TaskSummary(
-                task.name,
-                task.slug,
-                task.id,
-                task.kind,
-                commands.get(task.id, {}),
-                candidate.source_of(task),
-            )
-            for task in candidate.tasks
-        ),
-        verdicts=tuple(verdicts),
-        runs=runs,
-        timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
-        stages=stages,
-        rerun_command=_command_line(candidate),
-        home=candidate.home,
-        folder=str(candidate.folder) if candidate.settings.keep else None,
-    )
-
-
-def _command_line(candidate: Candidate) -> str:
-    """The command line that judges it by the settings of this run, for a shell."""
-    spec, settings = candidate.spec, candidate.settings
-    words = ["pytest", f"--fractal-{'task' if spec.kind == 'task' else 'package'}={spec.text}"]
-    words += [f"--fractal-environment={settings.environment}"] if settings.environment else []
-    words += [f"--fractal-python={settings.python}"] if settings.python else []
-    words += [f"--fractal-pin={pin}" for pin in settings.pins]
-    words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
-    words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
-    if settings.server is not None:
-        words += [f"--fractal-server={settings.server or 'default'}"]
-    return shlex.join(words)
-
-
-def _runs(candidate: Candidate) -> Iterable[RunSummary]:
-    # Tasks run side by side, so only the order within a task is the same in every run.
-    order = [task.id for task in candidate.tasks]
-    before = {
-        (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
-        for task in candidate.tasks
-        for sample in candidate.samples_of(task)
-        if sample.previous
-    }
-    for task, sample, start in sorted(
-        candidate.starts(), key=lambda one: (order.index(one[0]), one[2].finished.started)
-    ):
-        finished = start.finished
-        yield RunSummary(
-            task,
-            sample,
-            finished.argv,
-            finished.returncode,
-            round(finished.seconds, 3),
-            finished.timed_out,
-            finished.started,
-            start.again,
-            before.get((task, sample)) if sample else None,
-        )
 
 
 def _candidate(one: CandidateReport) -> dict[str, Any]:

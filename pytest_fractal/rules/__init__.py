@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pytest_fractal.rules import package, manifest, schemas, web_form, command, output  # isort: skip  # noqa: F401
 from pytest_fractal.rules import environment, server  # isort: skip  # noqa: F401
-from pytest_fractal.rules.registry import REGISTRY, NotApplicable, NotChecked, Note, Rule, Skipped
+from pytest_fractal.rules.registry import REGISTRY, Note, Rule
 
-__all__ = ["REGISTRY", "NotApplicable", "NotChecked", "Note", "Rule", "Skipped"]
+__all__ = ["REGISTRY", "Note", "Rule"]

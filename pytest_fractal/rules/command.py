@@ -13,11 +13,12 @@ from typing import Final
 from pytest_fractal.facts import Command
 from pytest_fractal.processes.probing import UNKNOWN
 from pytest_fractal.processes.tracebacks import Crash
-from pytest_fractal.rules.registry import NotApplicable, Note, Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
 from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
 from pytest_fractal.signatures.control_flow import Influence, Place, influence
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from pytest_fractal.environments.snapshots import Change, ChangeKind
 from pytest_fractal.facts import EnvironmentUse
-from pytest_fractal.rules.registry import Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.verdicts import Finding, Severity
 

@@ -27,7 +27,9 @@ class FormLimitation:
     expected: str
     found: str
     hint: str
-    """How to write the argument's type instead, in Python."""
+    """How to write the argument's type instead, in Python, or how to generate the schema."""
+    is_in_code: bool = True
+    """Whether the fix is in the code, after which the schema has to be generated anew."""
 
 
 _NULL: Final = {"type": "null"}
@@ -95,6 +97,7 @@ def _of_one(
             "they are under `definitions`, which the form does not look into",
             "generate the schema anew with pydantic 2: fractal-task-tools, `fractal-manifest "
             "create`",
+            is_in_code=False,
         )
     values = _listed(schema, "enum")
     if len({type(value) for value in values}) > 1:
@@ -230,15 +233,18 @@ def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation
 
 
 def _untyped(keys: Keys, schema: Any) -> FormLimitation:
+    is_in_code = False
     if isinstance(schema, list):
         hint = "generate the schema anew with pydantic 2, which writes tuples as `prefixItems`"
     elif isinstance(schema, dict) and ("allOf" in schema or "enum" in schema or "const" in schema):
         hint = "generate the schema anew with pydantic 2.10 or newer, which tells the type"
-    elif keys[-1:] == ("items",):
-        hint = f"say what the list holds, such as `{_name(keys)}: list[float]`"
     else:
+        is_in_code = True
         hint = f"give {_name(keys)} a type hint that is not `Any`: `{_name(keys)}: float`"
-    return FormLimitation("E04", keys, f"one of {', '.join(_SHAPES)}", shown(schema), hint)
+        if keys[-1:] == ("items",):
+            hint = f"say what the list holds, such as `{_name(keys)}: list[float]`"
+    expected = f"one of {', '.join(_SHAPES)}"
+    return FormLimitation("E04", keys, expected, shown(schema), hint, is_in_code)
 
 
 def _boolean(keys: Keys) -> FormLimitation:

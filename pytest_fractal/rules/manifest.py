@@ -26,8 +26,9 @@ from pytest_fractal.packaging_hints.backends import (
     packaging_hint,
     packaging_hint_for_module,
 )
-from pytest_fractal.rules.registry import NotApplicable, Source, rule
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
+from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 
 @rule(
@@ -274,23 +275,17 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
                 "command",
                 expected=f"'executable', the script's path below the package's folder, of the "
                 f"task {task!r}",
-                found=f"'command': {json.dumps(entry['command'])}",
+                found=f"'command': {shown(entry['command'])}",
                 hint=f'write "executable": {json.dumps(script)} in its place{also}',
                 task=task,
             )
             continue
         in_task = f" of the task {task!r}" if task else ""
-        missing = fault.found == "it is missing" and bool(fault.keys)
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=fault.hint
-            or (
-                f"add {json.dumps(str(fault.keys[-1]))}: {fault.expected.removeprefix('this ')}"
-                if missing
-                else f"write {fault.expected}"
-            ),
+            hint=fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
         )
@@ -545,14 +540,9 @@ def meta(part: Part) -> Iterator[Finding]:
             *fault.keys,
             expected=fault.expected,
             found=fault.found,
-            hint=fault.hint or _to_write(fault.expected),
+            hint=fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
         )
-
-
-def _to_write(expected: str) -> str:
-    """The fix that is to write what is expected, or to remove what should not be there."""
-    return "remove it" if expected.startswith("no ") else f"write {expected}"
 
 
 @rule(
@@ -577,14 +567,14 @@ def task_types(task: Task) -> Iterator[Finding]:
             yield task.finding(
                 key,
                 expected='a type such as "image" or "zarr", or "Any"',
-                found=json.dumps(value),
+                found=shown(value),
                 hint='write "Any" where no check is wanted',
             )
         elif value.strip().lower() == "any" and value.strip() != "Any":
             yield task.finding(
                 key,
                 expected='"Any", if no check is meant',
-                found=json.dumps(value),
+                found=shown(value),
                 hint='write "Any": the word counts with this case only',
                 severity=Severity.WARNING,
             )
@@ -634,7 +624,7 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
         yield task.finding(
             "docs_link",
             expected="a URL such as https://example.org/docs, or null",
-            found=f"{json.dumps(link)[:120]}, {problem}",
+            found=f"{shown(link)}, {problem}",
             hint="write the whole URL, or leave docs_link out",
         )
 

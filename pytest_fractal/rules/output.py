@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
-from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Skipped, Source, rule
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.samples.runs import Execution, Filled, PackageSamples, Run
+from pytest_fractal.samples.runs import Execution, PackageSamples, ResolvedArguments, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
 _LONGEST_EXAMPLE: Final = 2000
 
@@ -268,13 +269,13 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
     example='{"task": "Blur", "args": {"sigma": -1}, "expect": "failure"}, and the task takes it.',
     skip_reason=_expects_failure,
 )
-def sample_fails_as_expected(run: Run, filled: Filled) -> Iterator[Finding | Note]:
+def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
 
     Such a sample shows that a mistake is told before hours of computing.
     """
     by = []
-    for part, arguments in filled.parts:
+    for part, arguments in resolved.parts:
         with suppress(OverLimit):
             if refused := refusal(part.schema, arguments):
                 by.append(f"by the schema ({refused.message[:120]})")
@@ -353,7 +354,7 @@ def output_model(run: Run) -> Iterator[Finding]:
                 execution,
                 f"{fault.expected}, at {pointer(*fault.keys) or 'the root'} of the output",
                 fault.found,
-                f"write {fault.expected}; {_AGAIN}",
+                f"{fault.fix}; {_AGAIN}",
                 Severity.WARNING if fault.coerced else None,
             )
 
@@ -363,8 +364,8 @@ def _succeeded(run: Run) -> None:
     if run.sample.made and not run.succeeded:
         said = run.executions[0].start.output_tail.splitlines() if run.executions else []
         raise NotChecked(
-            "the task has no sample, and arguments made from its schema did not do"
-            + (f": {run.readable(said[0].strip())}" if said else "")
+            "the task has no sample, and arguments made from its schema did not do",
+            run.readable(said[0].strip()) if said else "",
         )
 
 

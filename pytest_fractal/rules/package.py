@@ -11,8 +11,9 @@ from packaging.version import InvalidVersion, Version
 from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Installation, TreeBuild
-from pytest_fractal.rules.registry import NotApplicable, Source, rule
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
+from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 
 @rule(

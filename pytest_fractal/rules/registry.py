@@ -8,11 +8,12 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.rules.subjects import SCOPES, Scope
 from pytest_fractal.server.facts import Collection, ServerRun
-from pytest_fractal.verdicts import Finding, Severity, SkipKind
+from pytest_fractal.verdicts import Finding, Severity, Skipped
 
 if TYPE_CHECKING:
     from pytest_fractal.samples.files import Sample
@@ -22,50 +23,21 @@ DOCUMENTATION: Final = "https://fractal-analytics-platform.github.io/pytest-frac
 
 _DECIDE_COLLECTION: Final = ("FR0", "FR1", "FR201")
 
+GROUPS: Final = {
+    "FR0": "The package",
+    "FR1": "The manifest",
+    "FR2": "The JSON Schemas",
+    "FR3": "The command",
+    "FR4": "Runs and what they write",
+    "FR9": "The real server",
+}
+"""What rules are about, by how their codes begin."""
+
 Judge = Callable[..., "Iterator[Finding] | Iterator[Finding | Note]"]
-
-
-class Skipped(Exception):
-    """Raised by a rule that does not judge; the message is the reason."""
-
-    kind: ClassVar[SkipKind]
-
-
-class NotApplicable(Skipped):
-    """The rule says nothing about such a package, task or sample."""
-
-    kind = SkipKind.NOT_APPLICABLE
-
-
-class NotChecked(Skipped):
-    """Something is missing that it takes to judge: a sample, an environment, a readable source."""
-
-    kind = SkipKind.NOT_CHECKED
 
 
 class Note(str):
     """What a rule says although it holds; yielded beside findings, shown as the reason."""
-
-
-class Source:
-    """Where the ground of a rule is written down."""
-
-    PAGE: Final = "https://fractal-analytics-platform.github.io/fractal-tasks-core/custom_task/"
-    METADATA: Final = f"specification page, Task metadata <{PAGE}#task-metadata>"
-    COMMAND_LINE: Final = (
-        f"specification page, Command-line interface <{PAGE}#command-line-interface>"
-    )
-    META: Final = f"specification page, Task meta-parameters <{PAGE}#task-meta-parameters>"
-    ARGUMENTS: Final = f"specification page, Task input parameters <{PAGE}#task-input-parameters>"
-    OUTPUT: Final = f"specification page, Task output <{PAGE}#task-output>"
-    PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
-    SERVER_1: Final = "fractal-server 1.4.10, as observed"
-    SERVER_2: Final = "fractal-server 2.18.5, as observed"
-    TOOLS: Final = "fractal-task-tools 0.5.1"
-    PACKAGING: Final = (
-        "binary distribution format <https://packaging.python.org/en/latest/"
-        "specifications/binary-distribution-format/>"
-    )
 
 
 @dataclass(frozen=True)
@@ -81,8 +53,6 @@ class Rule:
     rationale: str
     """Why: what Fractal does with a package that breaks the rule."""
     severity: Severity
-    needs: tuple[str, ...]
-    """The codes of the rules that must hold before this one can be judged."""
     cite: tuple[str, ...]
     """Where the requirement is written down or was observed."""
     fix: str
@@ -92,8 +62,28 @@ class Rule:
     subjects: tuple[type[Any], ...]
     """The types of the facts that `judge` takes."""
     judge: Judge
+    find_needs: Callable[[], tuple[str, ...]]
+    """Gives `needs`. Called when all rules are declared: a rule may need each of a kind."""
     skip_reason: Callable[[Sample], Skipped | None] = lambda _: None
     """Why the rule says nothing of this sample, whatever else is broken; None when it does."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The codes of the rules that must hold before this one can be judged."""
+        return self.find_needs()
+
+    @property
+    def scope(self) -> Scope:
+        """What there is one verdict for: the package, each task, or each sample of each task."""
+        scopes = {SCOPES[subject] for subject in self.subjects}
+        if Scope.SAMPLE in scopes:
+            return Scope.SAMPLE
+        return Scope.TASK if scopes & {Scope.TASK, Scope.PART} else Scope.PACKAGE
+
+    @property
+    def group(self) -> str:
+        """How the codes of its group begin: a key of `GROUPS`."""
+        return self.code[:3]
 
     @property
     def page(self) -> str:
@@ -118,42 +108,57 @@ REGISTRY: Final[dict[str, Rule]] = {}
 """All rules by their code, in the order of the specification."""
 
 
+Need = str | Callable[[Rule], bool]
+"""The code of a rule that is needed, or what is asked of each: whether it is needed."""
+
+
 def rule(
     code: str,
     name: str,
     *,
     severity: Severity = Severity.ERROR,
-    needs: tuple[str, ...] = (),
+    needs: tuple[Need, ...] = (),
     cite: tuple[str, ...],
     fix: str,
     example: str,
     skip_reason: Callable[[Sample], Skipped | None] = lambda _: None,
+    registry: dict[str, Rule] = REGISTRY,
 ) -> Callable[[Judge], Judge]:
     """Declare the decorated function a rule.
 
-    The function takes facts, told by the types of its parameters, and yields a
+    The function takes facts, chosen by the types of its parameters, and yields a
     `Finding` for each breach; none means that the rule holds. The first line of its
-    docstring is the rule's title, the rest its rationale.
+    docstring is the rule's title, the rest its rationale. The rule is added to `registry`.
     """
+
+    def find_needs() -> tuple[str, ...]:
+        codes: list[str] = []
+        for need in needs:
+            codes += (
+                [need]
+                if isinstance(need, str)
+                else [known.code for known in registry.values() if need(known)]
+            )
+        return tuple(codes)
 
     def declare(judge: Judge) -> Judge:
         title, _, rationale = inspect.cleandoc(judge.__doc__ or "").partition("\n")
-        if code in REGISTRY or any(known.name == name for known in REGISTRY.values()):
+        if code in registry or any(known.name == name for known in registry.values()):
             raise ValueError(f"two rules are called {code} or {name}")
         hints = typing.get_type_hints(judge)
         hints.pop("return", None)
-        REGISTRY[code] = Rule(
+        registry[code] = Rule(
             code=code,
             name=name,
             title=title.strip(),
             rationale=re.sub(r"(?<!\n)\n(?!\n)", " ", rationale.strip()),
             severity=severity,
-            needs=needs,
             cite=cite,
             fix=fix,
             example=example,
             subjects=tuple(hints.values()),
             judge=judge,
+            find_needs=find_needs,
             skip_reason=skip_reason,
         )
         return judge

@@ -8,11 +8,12 @@ from typing import Any, Final, TypeVar
 
 from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
 from pytest_fractal.json_text import depth_of, pointer, shown
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
-from pytest_fractal.rules.registry import NotApplicable, NotChecked, Note, Source, rule
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
-from pytest_fractal.samples.runs import Filled
+from pytest_fractal.samples.runs import ResolvedArguments
 from pytest_fractal.schema_checks.client import (
     OverLimit,
     Refusal,
@@ -22,7 +23,7 @@ from pytest_fractal.schema_checks.client import (
     schema_faults,
 )
 from pytest_fractal.signatures.task_function import Signature, Unreadable
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
 
 T = TypeVar("T")
 _TYPES: Final = "array, boolean, integer, null, number, object or string"
@@ -341,7 +342,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             hint=mismatch.hint,
         )
     if untold and not mismatches:
-        raise NotChecked(f"the function's signature cannot be told: {untold}")
+        raise NotChecked("the function's signature cannot be told", str(untold))
 
 
 def _property(name: str) -> str:
@@ -431,14 +432,14 @@ def _without_null(at: str) -> str:
     fix="Generate the schema anew, or correct the sample.",
     example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
 )
-def samples_match_schema(filled: Filled) -> Iterator[Finding | Note]:
+def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note]:
     """Every sample, with what Fractal supplies filled in, is valid by the task's schema.
 
     The web client checks arguments by the schema before it sends them: what the schema
     refuses cannot be run, however well the command would take it.
     """
-    sample = filled.sample
-    judged = [(part, arguments) for part, arguments in filled.parts if part.has_schema]
+    sample = resolved.sample
+    judged = [(part, arguments) for part, arguments in resolved.parts if part.has_schema]
     if not judged:
         raise NotApplicable("the task has no args_schema, see FR201")
     if sample.made:

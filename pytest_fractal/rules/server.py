@@ -7,21 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_fractal.facts import Manifest
+from pytest_fractal.json_text import shown
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.output import is_the_authors
-from pytest_fractal.rules.registry import (
-    REGISTRY,
-    NotApplicable,
-    NotChecked,
-    Note,
-    Skipped,
-    Source,
-    rule,
-)
+from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
 from pytest_fractal.server.facts import Collection, ListedTask, ServerResponse, ServerRun
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
 
 def _is_whole(sample: Sample) -> Skipped | None:
@@ -51,7 +45,7 @@ _TELL: Final = (
 @rule(
     "FR901",
     "server-collects",
-    needs=tuple(code for code, known in REGISTRY.items() if known.decides_collection),
+    needs=(lambda known: known.decides_collection,),
     cite=(Source.PACKAGE, Source.SERVER_1, Source.SERVER_2),
     fix="Fix what the server's own words name; --fractal-keep keeps its log.",
     example='Two tasks with the slug my_task: the collection stays at "collecting" for ever.',
@@ -88,11 +82,7 @@ def server_collects(collection: Collection, manifest: Manifest) -> Iterator[Find
     "server-runs",
     needs=(
         "FR901",
-        *(
-            code
-            for code, known in REGISTRY.items()
-            if code.startswith("FR4") and known.severity is Severity.ERROR
-        ),
+        lambda known: known.code.startswith("FR4") and known.severity is Severity.ERROR,
     ),
     cite=(Source.COMMAND_LINE, Source.OUTPUT, Source.SERVER_1, Source.SERVER_2),
     fix="Let the task depend on nothing but its arguments and what lies at its paths.",
@@ -174,7 +164,4 @@ def _at(difference: Difference) -> str:
 
 
 def _short(value: Any) -> str:
-    if value is MISSING:
-        return "nothing"
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+    return "nothing" if value is MISSING else shown(value, 200)

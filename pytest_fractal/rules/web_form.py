@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_fractal.facts import Part
+from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, implied_dialect
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
-from pytest_fractal.rules.registry import NotApplicable, Source, rule
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.rules.schemas import schema_of
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 
 @rule(
@@ -40,12 +41,12 @@ def web_form(part: Part) -> Iterator[Finding]:
     refused = set()
     for limit in form_limits(schema) if task.schema_version in versions else ():
         refused.add(limit.keys)
-        again = "" if "anew" in limit.hint else "; then generate the schema anew"
+        then = "; then generate the schema anew" if limit.is_in_code else ""
         yield part.schema_finding(
             *limit.keys,
             expected=limit.expected,
             found=f"{limit.found}: fractal-task-tools refuses it ({limit.code})",
-            hint=limit.hint + again,
+            hint=limit.hint + then,
             severity=Severity.ERROR,
         )
     is_draft_7 = implied_dialect(task.schema_version) == DRAFT_7

@@ -109,7 +109,7 @@ class PackageSamples:
 
 
 @dataclass(frozen=True)
-class Filled:
+class ResolvedArguments:
     """A sample with every argument that the task is given."""
 
     sample: Sample
@@ -121,7 +121,7 @@ Launch = Callable[[Part, Mapping[str, Any], Path], Start]
 """Starts a command on these arguments, in a folder of its own."""
 
 
-def filled_arguments(sample: Sample, folder: Path, part: Part) -> dict[str, Any]:
+def resolve_arguments(sample: Sample, folder: Path, part: Part) -> dict[str, Any]:
     """The arguments of a sample with those that Fractal supplies, as a schema must take them."""
     task, names = part.task, part.reserved.names
     given = {name: value for name, value in sample.reserved.items() if name in names}

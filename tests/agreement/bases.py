@@ -17,10 +17,11 @@ from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations import GENERATIONS, Generation
 from pytest_fractal.generations.v2 import first_dataset
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
-from pytest_fractal.settings import Settings, parse_package
+from pytest_fractal.settings import Settings
 
 from .shapes import SHAPES, Shape
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.engine import Engine, is_about_samples
+from pytest_fractal.engine import Engine
 from pytest_fractal.facts import Command, Installation, TreeBuild
 from pytest_fractal.rules import REGISTRY
+from pytest_fractal.rules.subjects import Scope
 from pytest_fractal.samples.runs import Run
+from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.comparing import moved
-from pytest_fractal.settings import parse_codes
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
@@ -22,7 +23,7 @@ STATIC: Final = tuple(
     code
     for code, rule in REGISTRY.items()
     if not {Command, Installation, TreeBuild, Run}.intersection(rule.subjects)
-    and not is_about_samples(rule)
+    and rule.scope is not Scope.SAMPLE
     and not code.startswith("FR4")
 )
 """The rules that need neither an installation nor a process."""

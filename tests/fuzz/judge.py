@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report import text
 from pytest_fractal.report.annotations import workflow_commands
 from pytest_fractal.report.formats import FORMATS
-from pytest_fractal.report.model import Report, candidate_report
-from pytest_fractal.settings import Settings, parse_codes, parse_package
+from pytest_fractal.report.model import Report
+from pytest_fractal.selection import parse_codes
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome
 
 from .manifests import SOURCE

@@ -1,28 +1,73 @@
-"""What a candidate asks a server: to collect its wheel, and to run its samples."""
+"""What a candidate asks a real server: to collect its wheel, and to run its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 
+from pytest_fractal.candidate.store import Fact
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import differences, moved
 from pytest_fractal.server.facts import Collected, Collection, ListedTask, ServerRun
-from pytest_fractal.server.servers import Server
+from pytest_fractal.server.servers import Server, ServerRelease
 
 if TYPE_CHECKING:
     from pytest_fractal.candidate.packaged import Candidate
 
+_COLLECTION: Final = Fact[Collection]("collection", Collection)
+_SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
+"""About each sample."""
 _SLACK: Final = 60.0
 """Seconds that a server may take for a job beside the tasks' own time."""
 
 
-def collection(server: Server, candidate: Candidate) -> Collection:
+class OnServer:
+    """A server of a candidate's own, and what it does with the candidate."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self._candidate = candidate
+
+    @property
+    def release(self) -> ServerRelease:
+        """The fractal-server to ask. Raises `BadInput` when it takes no such manifest."""
+        listed = self._candidate.task_list
+        generation = listed.generation.version if listed and listed.generation else None
+        return ServerRelease.chosen(self._candidate.settings.server or "", generation)
+
+    @property
+    def server(self) -> Server:
+        """A running server of this candidate's own, which ends with the run."""
+        release, candidate = self.release, self._candidate
+        folder, database = candidate.folder / "server", candidate.settings.database
+        return candidate.store.once(
+            Fact("server", release.kind),
+            lambda: release.start(folder, candidate.servers, database),
+        )
+
+    @property
+    def collection(self) -> Collection:
+        """What the server made of the wheel."""
+        server = self.server
+        return self._candidate.store.once(
+            _COLLECTION, lambda: _collection(server, self._candidate)
+        )
+
+    def run(self, sample: Sample) -> ServerRun:
+        """What came of running a sample, or the workflow that ends with it, on the server."""
+        candidate = self._candidate
+        server, collected = self.server, self.collection.collected
+        here = candidate.run(sample)
+        return candidate.store.once(
+            _SERVER_RUN.of(sample.task.id, sample.name),
+            lambda: _server_run(server, candidate, collected, here),
+        )
+
+
+def _collection(server: Server, candidate: Candidate) -> Collection:
     """Let the server collect the wheel, with the extras, pins and interpreter of the run."""
     pins = {}
     for text in candidate.settings.pins:
@@ -51,17 +96,15 @@ def collection(server: Server, candidate: Candidate) -> Collection:
     return Collection(collected, reported)
 
 
-def server_run(
+def _server_run(
     server: Server,
     candidate: Candidate,
     collected: Collected,
     here: Run,
-    again: Callable[[Path], Run],
 ) -> ServerRun:
     """Let the server run a sample, or the workflow that ends with it.
 
-    `here` is what came of it without a server, below whose folder all paths are told;
-    `again` runs it once more like that, in another folder.
+    `here` is what came of it without a server; paths are written as they are there.
     """
     sample = here.sample
     steps = tuple(chain(sample))
@@ -82,7 +125,7 @@ def server_run(
     varying: tuple[str, ...] = ()
     if any(differences(here.dataset, dataset)):
         other = candidate.folder / "again" / sample.workflow
-        second = moved(again(other).dataset, {str(other): own})
+        second = moved(candidate.run_again(sample, other).dataset, {str(other): own})
         varying = tuple(one.pointer for one in differences(here.dataset, second))
     return replace(ran, dataset=dataset, varying=varying)
 
