@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pytest_fractal.candidate.fix_files import completed_fix
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.pip_show import PipShow
@@ -34,6 +35,9 @@ from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Filled, PackageSamples, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.verdicts import Finding, Outcome, Severity, SkipKind, Verdict
+
+_MOST_FIXES: Final = 200
+"""Of how many findings of one verdict the fix is made."""
 
 PACKAGE_FACTS: Final[Mapping[type[Any], Callable[[Candidate], Any]]] = {
     Build: lambda candidate: candidate.build,
@@ -261,9 +265,10 @@ class Engine:
             if SkipKind.NOT_CHECKED in kinds:
                 kind = SkipKind.NOT_CHECKED
             return self._skip(check, kind, told_why)
-        findings = tuple(
-            self._completed(one, rule, task) for one in told if isinstance(one, Finding)
-        )
+        found = [one for one in told if isinstance(one, Finding)]
+        # Thousands of findings have one cause, and each fix reads the file anew.
+        found[_MOST_FIXES:] = [replace(one, fix=None) for one in found[_MOST_FIXES:]]
+        findings = tuple(self._completed(one, rule, task) for one in found)
         notes = [one for one in told if isinstance(one, Note)]
         reason = "; ".join([*notes, *skipped]) or None
         weights = {found.severity or rule.severity for found in findings}
@@ -326,7 +331,8 @@ class Engine:
         about = found.task or (task.slug if task else None)
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
-        known = replace(found, file=file, task=about, place=place)
+        fix = completed_fix(self.candidate, found.fix)
+        known = replace(found, file=file, task=about, place=place, fix=fix)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
     def _skip(self, check: Check, kind: SkipKind, reason: str) -> Verdict:

@@ -68,6 +68,11 @@ class CustomTasks(Candidate):
         assert self.spec.path is not None
         return self.spec.path.parent
 
+    def own_file(self, file: str) -> str | None:
+        """See `Candidate`: the file of tasks is named as it was given."""
+        assert self.spec.path is not None
+        return self.spec.path.name if file == self.task_list.path else self.in_tree(file)
+
     @cached_property
     def task_list(self) -> TaskList:
         """The file. Raises `BadInput` when it is not JSON, nor an object or a list of some."""

@@ -49,6 +49,7 @@ from pytest_fractal.facts import (
     Bundle,
     Command,
     EnvironmentUse,
+    Generator,
     Installation,
     Manifest,
     PackagedPart,
@@ -111,6 +112,9 @@ RUN: Final = Fact[Run]("run", Run)
 """About each sample, as is the next."""
 SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
 SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
+
+_GENERATES: Final = ("task_list", "create_manifest")
+"""The modules in a package's `dev` that are about its manifest."""
 
 SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
 """Where an author's samples may lie; the first that is there counts."""
@@ -225,7 +229,22 @@ class Candidate:
         )
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
         known = isinstance(version, str | int) and not isinstance(version, bool)
-        return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)
+        generation = GENERATIONS.get(str(version)) if known else None
+        return Manifest(path, text, generation, self._generator())
+
+    def _generator(self) -> Generator | None:
+        """What generates the manifest, where the package has what that takes.
+
+        Source: fractal-task-tools 0.5.1 (`fractal-manifest create`, which reads the module
+        `dev.task_list`), and the script of packages that use fractal_tasks_core.dev.
+        """
+        package = self.wheel.package
+        task_list, script = (f"{package}/dev/{name}.py" for name in _GENERATES)
+        if task_list not in self.wheel.contents:
+            return None
+        if script in self.wheel.contents:
+            return Generator(f"python {self.located(script)}", self.located(task_list))
+        return Generator(f"fractal-manifest create --package {package}", self.located(task_list))
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -732,6 +751,10 @@ class Candidate:
         if self.home is not None and Path(file).is_relative_to(self.home):
             return str(Path(file).relative_to(self.home))
         return file if Path(file).is_absolute() else self.in_tree(file) or file
+
+    def own_file(self, file: str) -> str | None:
+        """The file of a finding relative to the author's folder; None if it is not there."""
+        return self.in_tree(file)
 
     def in_tree(self, file: str) -> str | None:
         """A path in the wheel, or on disk, relative to the author's folder; None if not there."""

@@ -23,6 +23,10 @@ class ModelFault:
     """The server takes it all the same: it turns it into the right type, or drops it."""
     hint: str = ""
     """How to fix it, where that is more than to write what is expected."""
+    wanted: type | None = None
+    """The Python type of the JSON value that is expected, where any of that type would do."""
+    choices: tuple[str, ...] = ()
+    """The texts of which one is expected."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ class Generation(Protocol):
     takes_boolean_schemas: bool
     """Whether a property whose schema is `true` or `false` does no harm."""
     schema_tool: str
-    """What generates the schemas from the tasks' functions."""
+    """What generates the schemas from the tasks' functions; empty where no command does."""
     runners: Mapping[str, str]
     """Distributions that have a `run_fractal_task` for these options, and its module."""
     bad_in_executables: str

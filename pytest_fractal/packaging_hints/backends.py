@@ -56,7 +56,7 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
     if name in _BACKENDS:
         _BACKENDS[name](project)
     elif not project.moved:
-        project.says(
+        project.asks(
             f"The build backend {name} leaves it out: look up in its documentation how files "
             "other than Python modules are packed."
         )
@@ -202,7 +202,7 @@ def _flit(project: Project) -> None:
         not drop_patterns(project, sdist, lambda p: globs(p, project.manifest))
         and not project.moved
     ):
-        project.says(
+        project.asks(
             f"flit packs every file of the module's folder: the name in {PYPROJECT} "
             f"([project] or [tool.flit.module]) must be that of {project.folder}."
         )
@@ -222,7 +222,7 @@ def _pdm(project: Project) -> None:
         extend_list(project, (*build, "includes"), [str(manifest)])
         found.append(True)
     if not any(found) and not project.moved:
-        project.says(
+        project.asks(
             f"pdm-backend packs every file of a package: {project.folder} must be one, "
             f"with an __init__.py, below `package-dir` in [tool.pdm.build] of {PYPROJECT}."
         )
@@ -235,7 +235,7 @@ def _uv_build(project: Project) -> None:
         for name in ("source-exclude", "wheel-exclude")
     ]
     if not any(found) and not project.moved:
-        project.says(
+        project.asks(
             f"uv_build packs every file of the module: `module-name` and `module-root` in "
             f"[tool.uv.build-backend] of {PYPROJECT} must lead to {project.folder}."
         )
