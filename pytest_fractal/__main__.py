@@ -165,6 +165,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     for argument in arguments:
         if argument == "--fractal-server" and not value_follows:
             argument += "="  # else pytest would take the next one for its version
+        if argument == "--fractal-fix" and not value_follows:
+            argument += "=apply"
         if value_follows or argument.startswith("-"):
             others.append(argument)
             own = argument.startswith("--fractal-") and "=" not in argument
@@ -178,7 +180,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return packages, others
 
 
-_FLAGS = frozenset({"--fractal-strict", "--fractal-keep", "--fractal-rules"})
+_FLAGS = frozenset(
+    {"--fractal-strict", "--fractal-keep", "--fractal-rules", "--fractal-new-samples"}
+)
 
 
 def _wants_workers(arguments: Sequence[str]) -> bool:

@@ -37,7 +37,7 @@ def note(report: CandidateReport) -> tuple[str, str] | None:
 
 def write_first(fix: str, folder: Path) -> Path:
     """Do what the fix says: write the file, below `folder`."""
-    match = re.match(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
+    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
     assert match is not None, fix
     path = folder / match[1]
     path.parent.mkdir(parents=True, exist_ok=True)

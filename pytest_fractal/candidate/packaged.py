@@ -483,7 +483,8 @@ class Candidate:
         if not folder.is_dir():
             what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
             raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
-        if self.settings.samples and not any(folder.glob("*.json")):
+        is_bare = not any(folder.glob("*.json"))
+        if self.settings.samples and is_bare and not self.settings.new_samples:
             raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
         if not self.tasks:
             return SampleFiles()  # the verdicts tell why there are none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import shutil
 import tempfile
@@ -156,10 +157,10 @@ def _together(changes: list[FileFix]) -> list[LineEdit]:
 
 
 def _inside(home: Path, file: str) -> Path:
-    """The path of a file below `home`. Raises `LookupError` where it leads elsewhere."""
+    """The path of a file below `home`. Raises `OSError` where it leads elsewhere."""
     path = home / file
     if not path.resolve().is_relative_to(home.resolve()) or path.is_symlink():
-        raise LookupError("it leads out of the package's folder, or is a link")
+        raise OSError(errno.EPERM, "it leads out of the package's folder, or is a link")
     return path
 
 
