@@ -35,6 +35,9 @@ class Build:
     built: Built
     source: Path | None
     """The source tree; None for a wheel or a requirement."""
+    source_manifests: tuple[PurePosixPath, ...] = ()
+    """The manifests in the source tree, relative to it, the likeliest first; only sought
+    where the build failed."""
 
 
 @dataclass(frozen=True)

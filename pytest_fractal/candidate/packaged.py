@@ -174,7 +174,8 @@ class Candidate:
                 gather = self._fetch
         built = self.store.once(BUILD, gather)
         source = self.spec.path if self.spec.kind == "source" else None
-        return Build(self.spec.kind, self.spec.text, built, source)
+        manifests = _manifests_below(source) if source is not None and built.failure else ()
+        return Build(self.spec.kind, self.spec.text, built, source, manifests)
 
     @property
     def has_wheel(self) -> bool:

@@ -195,6 +195,8 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
 
 
 _FAULT_HINTS: Final = {
+    FaultKind.EXTRA_COMMA: "delete this comma",
+    FaultKind.MISSING_COMMA: "add a comma at this place",
     FaultKind.NOT_FINITE: "write null or a number in its place",
     FaultKind.REPEATED_KEY: "keep one of the two",
     FaultKind.TOO_DEEP: "nest less: let schemas refer to parts in `$defs` by `$ref`",
