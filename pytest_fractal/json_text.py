@@ -200,7 +200,8 @@ def _told(text: str, error: json.JSONDecodeError) -> tuple[FaultKind, str, int]:
         said = f"a comma before the closing {following}"
         if before[:-1].rstrip()[-1:] not in ("{", "[", ","):
             return FaultKind.EXTRA_COMMA, said, len(before) - 1
-    if error.msg.startswith("Expecting ',' delimiter") and following not in ("}", "]", ""):
+    is_apart = len(before) < at and following not in ("}", "]", "")
+    if error.msg.startswith("Expecting ',' delimiter") and is_apart:
         return FaultKind.MISSING_COMMA, "a comma is missing here", len(before)
     return FaultKind.SYNTAX, error.msg, error.pos
 

@@ -338,6 +338,8 @@ def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
         lines = [line for line in value if isinstance(line, str)]
         meant = _SEPARATORS[str(key)].join(lines) if len(lines) == len(value) else None
         meant = meant or None
+    elif fault.wanted is str and isinstance(value, list) and len(value) == 1:
+        meant = value[0] if isinstance(value[0], str) and value[0].strip() else None
     elif fault.wanted is bool:
         meant = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
     elif fault.wanted is list and isinstance(value, str) and value.strip():
@@ -517,6 +519,8 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
             meant = with_slashes if f"{package}/{with_slashes}" in wheel.contents else None
     elif path.is_absolute():
         found += ", which is an absolute path"
+        if meant := _near_script(part, path.name):
+            hint = f"write {json.dumps(meant)}"
     elif ".." in path.parts:
         direct = _without_dots(f"{package}/", path, wheel)
         found += (
@@ -524,6 +528,8 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
             if direct is None
             else f", which goes up by `..` to get to {direct}"
         )
+        if direct is None and (meant := _near_script(part, path.name)):
+            hint = f"write {json.dumps(meant)}"
         if direct is not None:
             hint, severity, meant = f"write {json.dumps(direct)}", Severity.WARNING, direct
     elif inside in wheel.contents:
@@ -731,9 +737,17 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
             "docs_link",
             expected="a URL such as https://example.org/docs, or null",
             found=f"{json.dumps(link)[:120]}, {problem}",
-            hint="remove docs_link, or write the whole URL",
+            hint=f"remove docs_link, or write the whole URL{_whole_link(task, link)}",
             edits=[JsonEdit(Action.REMOVE, ("docs_link",))] if not str(link).strip() else (),
         )
+
+
+def _whole_link(task: Task, link: Any) -> str:
+    """The URL that a text without a scheme would be; empty where it would be none."""
+    whole = f"https://{link}"
+    if not str(link).strip() or "://" in str(link) or task.generation.link_problem(whole):
+        return ""
+    return f": {json.dumps(whole)}, if it is there"
 
 
 @rule(
