@@ -34,9 +34,7 @@ from pytest_fractal.verdicts import Finding, Outcome
 
 ROOT = Path(__file__).parent.parent
 FIXABLE = ("FR101", "FR105", "FR106", "FR107", "FR110", "FR114", "FR201", "FR206")
-BAD = sorted(
-    path for path in (ROOT / "bad_packages").iterdir() if path.name.startswith(FIXABLE)
-)
+BAD = sorted(path for path in (ROOT / "bad_packages").iterdir() if path.name.startswith(FIXABLE))
 STATIC = "FR003,FR004,FR10,FR110,FR111,FR112,FR113,FR114,FR115,FR116,FR20"
 
 BY_HAND = {
@@ -49,6 +47,7 @@ BY_HAND = {
     "FR106_refused_by_the_second_model": "blank texts may be meant for something",
     "FR106_task_list_is_object": "its names and order may mean something",
     "FR106_types_cannot_be_told": "true or false?",
+    "FR110_absolute_path": "which script is it?",
     "FR110_blank_in_path": "a file must be renamed",
     "FR110_empty_text": "which script is it?",
     "FR110_folder": "which script is it?",

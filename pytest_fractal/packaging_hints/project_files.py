@@ -9,7 +9,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -458,6 +458,8 @@ def _set_by_tomlkit(project: Project, file: str, keys: Keys, value: Any) -> None
         inner: Any = document
         for key in keys[:-1]:
             inner = inner.setdefault(key, tomlkit.table())
+            if not isinstance(inner, MutableMapping):
+                raise LookupError(key)
         old = inner.get(keys[-1])
         if isinstance(value, list) and value and isinstance(old, list):
             for index in reversed(range(len(old))):

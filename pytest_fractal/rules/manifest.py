@@ -322,6 +322,13 @@ _SEPARATORS: Final = {"authors": ", ", "docs_info": "\n"}
 """The texts that people write as lists, and what stands between the items in a text."""
 
 
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "y", "on", "t"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "n", "off", "f"), False),
+}
+"""What the servers' library takes for true and false."""
+
+
 def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
     """The value that is plainly meant, in the type that is wanted; nothing where none is."""
     value = tasks.text.value
@@ -341,7 +348,7 @@ def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
     elif fault.wanted is str and isinstance(value, list) and len(value) == 1:
         meant = value[0] if isinstance(value[0], str) and value[0].strip() else None
     elif fault.wanted is bool:
-        meant = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+        meant = _BOOLEANS.get(str(value).strip().lower())
     elif fault.wanted is list and isinstance(value, str) and value.strip():
         meant = [value]
     elif fault.choices and isinstance(value, str):
