@@ -139,6 +139,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if value_follows or (argument.startswith("-") and argument != "-"):
             if argument == "--fractal-server" and not value_follows:
                 argument += "="  # else pytest would take the next one for its version
+            if argument == "--fractal-fix" and not value_follows:
+                argument += "=apply"
             others.append(argument)
             value_follows = not value_follows and _awaits_value(argument, takes_value)
         elif "::" in argument:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pytest_fractal.candidate.fix_files import completed_fix
 from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.pip_show import PipShow
@@ -40,6 +41,8 @@ AHEAD: Final[tuple[type[Any], ...]] = (
     Collection,
 )
 """The facts that take their time, in the order in which gathering them begins."""
+_MOST_FIXES: Final = 200
+"""Of how many findings of one verdict the fix is made."""
 
 
 @dataclass(frozen=True)
@@ -190,9 +193,10 @@ class Engine:
             return self._skip(check, none_runs)
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
-        findings = tuple(
-            self._completed(found, rule, task) for found in said if isinstance(found, Finding)
-        )
+        found = [part for part in said if isinstance(part, Finding)]
+        # Thousands of findings have one cause, and each fix reads the file anew.
+        found[_MOST_FIXES:] = [replace(part, fix=None) for part in found[_MOST_FIXES:]]
+        findings = tuple(self._completed(part, rule, task) for part in found)
         notes = [note for note in said if isinstance(note, Note)]
         reason = "; ".join(map(str, [*notes, *skipped])) or None
         weights = {found.severity or rule.severity for found in findings}
@@ -283,7 +287,8 @@ class Engine:
         about = found.task or (task.slug if task else None)
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
-        known = replace(found, file=file, task=about, place=place)
+        fix = completed_fix(self.candidate, found.fix)
+        known = replace(found, file=file, task=about, place=place, fix=fix)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
     def _skip(self, check: Check, *reasons: Skipped) -> Verdict:

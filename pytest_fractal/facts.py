@@ -5,7 +5,7 @@ A rule asks for what it needs by these types, and never sees how it was gathered
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.snapshots import Change
 from pytest_fractal.environments.wheels import Wheel
+from pytest_fractal.fixes.model import JsonEdit, json_fix
 from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserved
 from pytest_fractal.json_text import JsonText, pointer
 from pytest_fractal.processes.probing import Probe
@@ -34,6 +35,9 @@ class Build:
     built: Built
     source: Path | None
     """The source tree; None for a wheel or a requirement."""
+    source_manifests: tuple[PurePosixPath, ...] = ()
+    """The manifests in the source tree, relative to it, the likeliest first; only sought
+    where the build failed."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,24 @@ class EnvironmentUse:
 
 
 @dataclass(frozen=True)
+class Generator:
+    """What generates a manifest: a list of tasks in Python, and the command that reads it."""
+
+    command: str
+    task_list: str
+    """The path of the list of tasks in the wheel."""
+
+    def instead(self, hint: str, is_enough: bool) -> str:
+        """The fix of a manifest that is generated; `is_enough` says that the command does it."""
+        if is_enough:
+            return f"run `{self.command}`, which generates the manifest anew; by hand: {hint}"
+        return (
+            f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
+            f"and run `{self.command}`"
+        )
+
+
+@dataclass(frozen=True)
 class TaskList:
     """A file that lists tasks: the manifest of a package, or tasks outside any package."""
 
@@ -99,6 +121,8 @@ class TaskList:
     text: JsonText = field(repr=False)
     generation: Generation | None
     """None when its version is none that can be judged."""
+    generator: Generator | None = None
+    """What generates the file; None where people write it."""
 
     @property
     def entries(self) -> Sequence[Any]:
@@ -144,9 +168,17 @@ class TaskList:
         hint: str,
         task: str | None = None,
         severity: Severity | None = None,
+        edits: Iterable[JsonEdit] = (),
+        generated: bool = False,
     ) -> Finding:
-        """A finding at the place to which the keys lead, or at the nearest one above it."""
-        here = keys
+        """A finding at the place to which the keys lead, or at the nearest one above it.
+
+        `edits` fix it, with keys from the file's root. `generated` says that generating the
+        file anew does; an edit to a generated file would be lost, and is left out.
+        """
+        here, edits = keys, tuple(edits)
+        if self.generator is not None:
+            hint = self.generator.instead(hint, generated)
         while (place := self.text.places.get(pointer(*here))) is None and here:
             here = here[:-1]
         return Finding(
@@ -159,6 +191,7 @@ class TaskList:
             column=place.column if place else None,
             task=task,
             severity=severity,
+            fix=json_fix(self.path, *edits) if edits and self.generator is None else None,
         )
 
     def task_of(self, keys: Sequence[str | int]) -> str | None:
@@ -302,16 +335,24 @@ class Task:
         found: str,
         hint: str,
         severity: Severity | None = None,
+        edits: Iterable[JsonEdit] = (),
+        generated: bool = False,
     ) -> Finding:
-        """A finding at a place within this task's entry."""
+        """A finding at a place within this task's entry; see `TaskList.finding`.
+
+        The keys of the edits lead from the entry.
+        """
+        way = self.listed.way(self.index)
         return self.listed.finding(
-            *self.listed.way(self.index),
+            *way,
             *keys,
             expected=expected,
             found=found,
             hint=hint,
             task=self.slug,
             severity=severity,
+            edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
+            generated=generated,
         )
 
 
@@ -394,15 +435,19 @@ class Part:
         found: str,
         hint: str,
         severity: Severity | None = None,
+        edits: Iterable[JsonEdit] = (),
     ) -> Finding:
-        """A finding at a place within its schema."""
+        """A finding at a place within its schema, from which the keys of the edits lead too."""
+        way = self.keys.args_schema
         return self.task.finding(
-            self.keys.args_schema,
+            way,
             *keys,
             expected=expected,
             found=found,
             hint=hint,
             severity=severity,
+            edits=[replace(edit, keys=(way, *edit.keys)) for edit in edits],
+            generated=True,
         )
 
 

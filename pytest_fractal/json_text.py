@@ -48,6 +48,9 @@ class FaultKind(Enum):
     ENCODING = auto()
     """A byte order mark, or bytes that are not UTF-8."""
     SYNTAX = auto()
+    EXTRA_COMMA = auto()
+    """Behind the last member or item."""
+    MISSING_COMMA = auto()
     NOT_FINITE = auto()
     """NaN, Infinity, or a number that is read as Infinity."""
     REPEATED_KEY = auto()
@@ -136,8 +139,8 @@ def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
     try:
         value, is_strict = _loaded(text)
     except json.JSONDecodeError as error:
-        place = JsonPosition(error.lineno, error.colno)
-        return unread(FaultKind.SYNTAX, f"it is not JSON: {error.msg}", place)
+        kind, said, at = _told(text, error)
+        return unread(kind, f"it is not JSON: {said}", _Places(text).position(at))
     except RecursionError:
         return unread(FaultKind.TOO_DEEP, "it is nested too deeply")
     except ValueError as error:  # a number of thousands of digits
@@ -183,6 +186,24 @@ def texts_in(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int,
             waiting += [((*here, key), inner) for key, inner in reversed(part.items())]
         elif isinstance(part, list):
             waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
+
+
+def _told(text: str, error: json.JSONDecodeError) -> tuple[FaultKind, str, int]:
+    """What is wrong with a text, and where: at a comma, not at what comes after it.
+
+    The parser sees a comma too much, or too few, only at the next thing that is no blank, which
+    may be lines below; some versions of Python tell the first at its place.
+    """
+    at = error.pos + text.startswith(",", error.pos)
+    before, following = text[:at].rstrip(" \t\n\r"), text[_skip(text, at) :][:1]
+    if before.endswith(",") and following in ("}", "]"):
+        said = f"a comma before the closing {following}"
+        if before[:-1].rstrip()[-1:] not in ("{", "[", ","):
+            return FaultKind.EXTRA_COMMA, said, len(before) - 1
+    is_apart = len(before) < at and following not in ("}", "]", "")
+    if error.msg.startswith("Expecting ',' delimiter") and is_apart:
+        return FaultKind.MISSING_COMMA, "a comma is missing here", len(before)
+    return FaultKind.SYNTAX, error.msg, error.pos
 
 
 def _loaded(text: str) -> tuple[Any, bool]:

@@ -17,7 +17,8 @@ from pytest_fractal.pytest_plugin import fixtures
 from pytest_fractal.report.formats import FORMATS
 
 if TYPE_CHECKING:
-    from pytest_fractal.settings import Settings
+    from pytest_fractal.package_spec import PackageSpec
+from pytest_fractal.settings import Settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -142,6 +143,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "works (auto, the default), required, or off",
         metavar="auto|required|off",
     )
+    option(
+        "fix",
+        "apply the fixes that need nobody's judgement to the package's files, and show the diff; "
+        "diff: only show it",
+        nargs="?",
+        const="apply",
+        metavar="apply|diff",
+    )
+    option(
+        "new-samples",
+        "write a first sample for each task that has none, and exit",
+        ini=None,
+        action="store_true",
+    )
     option("rules", "print the table of rules and exit", ini=None, action="store_true")
     option(
         "explain",
@@ -183,6 +198,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         width = shutil.get_terminal_size().columns
         print(explanation(rule, width, colored=reporter.hasmarkup))
         return 0
+    if config.option.fractal_new_samples:
+        from pytest_fractal.first_samples import write_samples
+        from pytest_fractal.pytest_plugin.job_log import without_commands
+
+        try:
+            specs, _ = _specs(config)
+            for line in write_samples(specs, _settings(config), config.rootpath):
+                print(without_commands(line))
+        except (BadInput, HarnessError) as error:
+            raise pytest.UsageError(without_commands(f"--fractal-new-samples: {error}")) from None
+        return 0
     return None
 
 
@@ -193,18 +219,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.fractal_rules or config.option.fractal_explain:
         return
     try:
-        packages, tasks = config.option.fractal_package, config.option.fractal_task
-        named_here = bool(packages or tasks)
-        if not named_here:
-            packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
-        if not packages and not tasks:
+        specs, named_here = _specs(config)
+        if not specs:
             return
-        from pytest_fractal.package_spec import parse_package, parse_task
         from pytest_fractal.pytest_plugin.suite import Scope, Suite
 
-        folder = config.invocation_params.dir if named_here else config.rootpath
-        specs = [parse_package(package, folder) for package in packages]
-        specs += [parse_task(task, folder) for task in tasks]
         has_paths = config.args_source is config.ArgsSource.ARGS
         scope = Scope.SUITE_ALONE if named_here else Scope.BESIDE_TESTS
         if has_paths:
@@ -215,6 +234,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
         raise pytest.UsageError(without_commands(str(error))) from None
     config.pluginmanager.register(suite, "fractal-suite")
+
+
+def _specs(config: pytest.Config) -> tuple[list[PackageSpec], bool]:
+    """What is to be judged, and whether the command line names it; else the ini file does."""
+    packages, tasks = config.option.fractal_package, config.option.fractal_task
+    named_here = bool(packages or tasks)
+    if not named_here:
+        packages, tasks = _ini(config, "package") or [], _ini(config, "task") or []
+    if not packages and not tasks:
+        return [], named_here
+    from pytest_fractal.package_spec import parse_package, parse_task
+
+    folder = config.invocation_params.dir if named_here else config.rootpath
+    specs = [parse_package(package, folder) for package in packages]
+    return specs + [parse_task(task, folder) for task in tasks], named_here
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -276,6 +310,8 @@ def _settings(config: pytest.Config) -> Settings:
         build_timeout=BUILD_LIMIT if build_timeout is None else build_timeout,
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
+        fix=given("fix") or None,
+        new_samples=config.option.fractal_new_samples,
         server="" if server == "default" else server,
         database=given("database") or None,
         sandbox=given("sandbox") or "auto",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -35,6 +36,10 @@ class Settings:
     jobs: int = 0
     """How many commands run at the same time."""
     keep: bool = False
+    fix: Literal["apply", "diff"] | None = None
+    """Whether fixes are applied to the package's files, or only shown."""
+    new_samples: bool = False
+    """Whether the run only writes first samples: their folder need not be there."""
     reports: tuple[Path, ...] = ()
     samples: Path | None = None
     """Where the samples lie; None for `fractal_samples` in the candidate's folder."""
@@ -48,7 +53,7 @@ class Settings:
     """Whether walls stand around the candidate's processes: where they can, or must, or not."""
 
     def __post_init__(self) -> None:
-        if self.samples is not None and not self.samples.is_dir():
+        if self.samples is not None and not (self.samples.is_dir() or self.new_samples):
             raise BadInput(f"{self.samples}: no such folder, from which samples could be read")
         if self.environment is not None:
             for option, given in (
@@ -71,6 +76,11 @@ class Settings:
             if not (limit > 0 and math.isfinite(limit)):
                 raise BadInput(f"a time limit of {limit:g} s is of no use; give more than 0")
         check_mode(self.sandbox)
+        if self.fix not in (None, "apply", "diff"):
+            raise BadInput(
+                f"--fractal-fix={self.fix}: choose apply, which is what it does without a value, "
+                "or diff"
+            )
         if self.jobs < 0:
             raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
         for pin in self.pins:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
+from pytest_fractal.fixes.model import Fix
+
 
 class Severity(StrEnum):
     """How much a finding weighs: an `error` fails, a `warning` only under `--fractal-strict`.
@@ -131,6 +133,8 @@ class Finding:
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""
 
+    fix: Fix | None = field(default=None, compare=False)
+    """The fix as edits, where it is plain what is to be done."""
     excerpt: tuple[tuple[int, str], ...] = field(default=(), compare=False)
     """Lines of the file around `line`, each with its number, to show where it is."""
 

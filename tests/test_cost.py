@@ -10,11 +10,13 @@ from pathlib import Path
 
 HEAVY = {
     "build",
+    "configupdater",
     "filelock",
     "jsonschema",
     "packaging",
     "pydantic",
     "referencing",
+    "tomlkit",
     "uv",
     "virtualenv",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.candidate.packaged import Candidate
+from pytest_fractal.first_samples import write_samples
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.model import CandidateReport
@@ -38,7 +41,7 @@ def note(report: CandidateReport) -> tuple[str, str] | None:
 
 def write_first(fix: str, folder: Path) -> Path:
     """Do what the fix says: write the file, below `folder`."""
-    match = re.match(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
+    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
     assert match is not None, fix
     path = folder / match[1]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,20 +57,20 @@ def outcomes(report: CandidateReport, sample: str) -> dict[str, str]:
     }
 
 
+OPENS = OBEYS.replace(
+    "    exec(do, names)",
+    """    urls = given.get("zarr_urls", [given["zarr_url"]] if "zarr_url" in given else [])
+    for url in () if "init_args" in given else urls:
+        assert "multiscales" in json.loads(Path(url, ".zattrs").read_text())""",
+)
+OPENING = {**FILES, "init.py": OPENS, "compute.py": OPENS}
+"""The files of tasks that open the images that they are given."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_sample_of_a_task_of_generation_2_runs(tmp_path: Path, kind: str) -> None:
     """On a real image, where the task works on images."""
-    opens = OBEYS.replace(
-        "    exec(do, names)",
-        """    urls = given.get("zarr_urls", [given["zarr_url"]] if "zarr_url" in given else [])
-    for url in () if "init_args" in given else urls:
-        assert "multiscales" in json.loads(Path(url, ".zattrs").read_text())""",
-    )
-    wheel = make_wheel(
-        tmp_path,
-        files={**FILES, "init.py": opens, "compute.py": opens},
-        manifest=manifest(task(kind)),
-    )
+    wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
     codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
     told = note(judged(wheel, select=codes))
     assert told is not None
@@ -170,3 +173,71 @@ def test_a_note_never_fails(tmp_path: Path) -> None:
     assert report.passed
     assert note(report.candidates[0]) is not None
     assert to_fix(report.candidates[0], strict=True) == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_samples_are_written_for_each_kind_and_run(tmp_path: Path, kind: str) -> None:
+    """Also for compound tasks and converters, each in a file of its own."""
+    wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
+    samples = tmp_path / "new" / "samples"
+    settings = Settings(samples=samples, new_samples=True)
+    told = list(write_samples([parse_package(str(wheel), tmp_path)], settings, tmp_path))
+    slug = f"a_{kind}_task"
+    assert [path.name for path in samples.iterdir()] == [f"{slug}.json"]
+    assert "wrote 1 sample" in told[1]
+    codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
+    report = judged(wheel, select=codes, samples=samples)
+    assert note(report) is None
+    assert outcomes(report, slug)["FR401"] in ("pass", "warn")
+    assert outcomes(report, slug)["FR208"] == "pass"
+
+
+def test_new_samples_say_what_to_fill_in_and_never_replace_a_file(tmp_path: Path) -> None:
+    whole = good_manifest()
+    first = whole["task_list"][0]
+    first["args_schema"]["properties"]["kernel"] = {"type": "string"}
+    first["args_schema"]["required"].append("kernel")
+    whole["task_list"] += [{**first, "name": "Second task"}, {**first, "name": "Third task"}]
+    wheel = make_wheel(tmp_path, manifest=whole)
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "own.json").write_text('{"task": "Second task", "args": {"kernel": "a"}}')
+    mine = samples / "third_task.json"
+    mine.write_text("not yet")
+    settings = Settings(samples=samples, new_samples=True)
+    specs = [parse_package(str(wheel), tmp_path)]
+    told = "\n".join(write_samples(specs, settings, tmp_path))
+    assert "demo_task.json: fill in kernel" in told
+    assert "third_task.json: left alone, it is there already" in told
+    assert mine.read_text() == "not yet"
+    assert {path.name for path in samples.iterdir()} == {
+        "own.json",
+        "third_task.json",
+        "demo_task.json",
+    }
+    written = json.loads((samples / "demo_task.json").read_text())
+    assert written["args"] == {"kernel": "text"}
+    mine.unlink()
+    list(write_samples(specs, settings, tmp_path))
+    assert list(write_samples(specs, settings, tmp_path)) == [f"{wheel}: every task has a sample"]
+
+
+def test_the_command_writes_samples_and_exits(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+
+    def run(*options: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest_fractal", *options, "--fractal-new-samples"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    status, said = run(str(wheel), "--fractal-samples=there")
+    assert (status, said.splitlines()[0]) == (
+        0,
+        "there/demo_task.json: it runs the task with its defaults; "
+        "see whether that is a good example",
+    )
+    for options in ([str(wheel)], ["nowhere"], [str(tmp_path)]):
+        status, said = run(*options)
+        assert status == 4
+        assert "--fractal-new-samples: " in said
+        assert "Traceback" not in said

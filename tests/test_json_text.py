@@ -39,7 +39,10 @@ def test_lines_end_where_editors_end_them() -> None:
     [
         (b"", "Expecting value", JsonPosition(1, 1)),
         (b"{", "Expecting property name", JsonPosition(1, 2)),
-        (b'{"a": 1,}', "", None),  # the place differs between Python's versions
+        (b'{"a": 1,}', "a comma before the closing }", JsonPosition(1, 8)),
+        (b'{"a": [\n  1,\n  2,\n]}', "a comma before the closing ]", JsonPosition(3, 4)),
+        (b'{"a": 1\n "b": 2}', "a comma is missing here", JsonPosition(1, 8)),
+        (b'{"a": [1, 2}', "delimiter", JsonPosition(1, 12)),
         (b"{'a': 1}", "Expecting property name", JsonPosition(1, 2)),
         (b'{"a": 1}\n// b', "Extra data", JsonPosition(2, 1)),
         (b'{"a": 1} {}', "Extra data", JsonPosition(1, 10)),

@@ -22,6 +22,7 @@ from build import ProjectBuilder
 from uv import find_uv_bin
 
 from pytest_fractal.environments.indexes import installer_environment
+from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.packaging_hints.backends import (
     Hint,
     packaging_hint,
@@ -667,14 +668,64 @@ def test_what_the_hint_says_brings_the_manifest_into_the_wheel(
         assert words in hint.text
     assert_text_says_the_same(hint)
     assert hint.additions or hint.removals or case.moved_to
+    is_outside = any(one.file.startswith("..") for one in (hint.fix.files if hint.fix else ()))
+    assert (hint.fix is None) is bool(case.moved_to)
+    plan = Plan() if hint.fix is None or is_outside else plan_changes(tree, [hint.fix])
+    assert not plan.left
     if case.moved_to:
         (tree / manifest).rename(tree / case.moved_to / NAME)
     obey(hint, tree)
+    # As data, the fix comes to the very same text.
+    for change in plan.changes:
+        assert (tree / change.file).read_bytes() == change.after
 
     sdist, wheel = backends.build(tree, tmp_path / "after")
     assert str(PurePosixPath(case.moved_to or case.folder, NAME)) in sdist
     assert wanted in wheel
     assert [path for path in wheel if path.endswith(NAME)] == [wanted]
+
+
+# --- what takes more than lines, and is done by libraries that keep the format -----------
+
+FORMS = {
+    "entries-in-one-line-of-several": toml(
+        HATCHLING + '[tool.hatch.build]\nexclude = [  # big\n  "docs", "*.json",\n]\n'
+    ),
+    "equal-lines": toml(
+        HATCHLING
+        + "".join(
+            f'[tool.hatch.build.targets.{name}]\nexclude = ["*.json", "docs"]\n'
+            for name in ("sdist", "wheel")
+        )
+    ),
+    "inline-and-dotted": toml(
+        HATCHLING + '[tool.hatch]\nbuild = {exclude = ["*.json"], "dev-mode-dirs" = ["."]}\n'
+    ),
+    "cfg-several-in-one-line": {
+        "setup.cfg": CFG + "[options.packages.find]\nexclude =\n    tests, docs\n    my_tasks\n"
+        "[options.package_data]\n# kept\nmy_tasks = *.txt, *.csv\n",
+        "setup.py": "from setuptools import setup\nsetup()\n",
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_fix_as_data_reaches_what_no_line_shows(
+    form: str, backends: Backends, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    manifest = make(tree, Case("", FORMS[form]))
+    hint = packaging_hint(tree, manifest)
+    assert hint.fix is not None
+    plan = plan_changes(tree, [hint.fix])
+    assert not plan.left
+    for change in plan.changes:
+        assert change.before is not None
+        kept = [line for line in change.before.splitlines() if b"#" in line]
+        assert [line for line in change.after.splitlines() if b"#" in line] == kept
+        write(tree, change)
+    _, wheel = backends.build(tree, tmp_path / "after")
+    assert f"my_tasks/{NAME}" in wheel
 
 
 # --- what is said where no edit can be given ---------------------------------------------

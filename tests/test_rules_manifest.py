@@ -319,7 +319,7 @@ def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
     manifest = changed({"executable": "other/tusk.py"})
     files = {"deep/tusk.py": TASK_SOURCE}
     (verdict,) = verdicts(make_wheel(tmp_path, files=files, manifest=manifest), "FR110")
-    assert verdict.findings[0].hint == "did you mean 'deep/tusk.py'?"
+    assert verdict.findings[0].hint == 'write "deep/tusk.py"'
 
 
 NO_LEVELS: list[Any] = [None, "", "  ", 5, 0, True, False, ["well"], {}]

@@ -46,6 +46,7 @@ from pytest_fractal.facts import (
     Bundle,
     Command,
     EnvironmentUse,
+    Generator,
     Installation,
     Manifest,
     PackagedPart,
@@ -108,6 +109,9 @@ START: Final = Fact[Start]("start", Start)
 RUN: Final = Fact[Run]("run", Run)
 """About each sample, as is the next."""
 SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
+
+_GENERATES: Final = ("task_list", "create_manifest")
+"""The modules in a package's `dev` that are about its manifest."""
 
 SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
 """Where an author's samples may lie; the first that is there counts."""
@@ -214,7 +218,9 @@ class Candidate:
             self.settings.build_timeout,
         )
         built = self.store.once(BUILD, lambda: get(workshop))
-        return Build(self.spec.kind, self.spec.text, built, self.spec.tree)
+        tree = self.spec.tree
+        manifests = _manifests_below(tree) if tree is not None and built.failure else ()
+        return Build(self.spec.kind, self.spec.text, built, tree, manifests)
 
     @property
     def wheel_source(self) -> WheelSource:
@@ -293,7 +299,22 @@ class Candidate:
         )
         version = text.value.get("manifest_version") if isinstance(text.value, dict) else None
         known = isinstance(version, str | int) and not isinstance(version, bool)
-        return Manifest(path, text, GENERATIONS.get(str(version)) if known else None)
+        generation = GENERATIONS.get(str(version)) if known else None
+        return Manifest(path, text, generation, self._generator())
+
+    def _generator(self) -> Generator | None:
+        """What generates the manifest, where the package has what that takes.
+
+        Source: fractal-task-tools 0.5.1 (`fractal-manifest create`, which reads the module
+        `dev.task_list`), and the script of packages that use fractal_tasks_core.dev.
+        """
+        package = self.wheel.package
+        task_list, script = (f"{package}/dev/{name}.py" for name in _GENERATES)
+        if task_list not in self.wheel.contents:
+            return None
+        if script in self.wheel.contents:
+            return Generator(f"python {self.located(script)}", self.located(task_list))
+        return Generator(f"fractal-manifest create --package {package}", self.located(task_list))
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -518,7 +539,8 @@ class Candidate:
         if not folder.is_dir():
             what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
             raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
-        if self.settings.samples and not any(folder.glob("*.json")):
+        is_bare = not any(folder.glob("*.json"))
+        if self.settings.samples and is_bare and not self.settings.new_samples:
             raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
         if not self.tasks:
             return SampleFiles()  # the verdicts tell why there are none

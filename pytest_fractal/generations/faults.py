@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _EXPECTED: Final = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
+_WANTED: Final = {"string_type": str, "bool_type": bool, "bool_parsing": bool, "list_type": list}
 
 
 def faults_of(model: type[BaseModel], value: Any) -> Iterator[ModelFault]:
@@ -38,8 +40,11 @@ def _fault(detail: ErrorDetails) -> ModelFault:
         return ModelFault(
             keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING
         )
+    choices: tuple[str, ...] = ()
     if detail["type"] == "literal_error":
+        choices = tuple(re.findall("'([^']*)'", detail["msg"]))
         expected = detail["msg"].removeprefix("Input should be ").replace("'", '"')
     else:
         expected = _EXPECTED.get(detail["type"], detail["msg"])
-    return ModelFault(keys, expected, shown(detail["input"]))
+    wanted = _WANTED.get(detail["type"])
+    return ModelFault(keys, expected, shown(detail["input"]), wanted=wanted, choices=choices)

@@ -447,7 +447,7 @@ def _type_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
         yield fault
     else:
         found = f"{fault.found}, which the server takes for {json.dumps(read)}"
-        yield replace(fault, found=found, coerced=True)
+        yield replace(fault, found=found, coerced=True, wanted=bool)
 
 
 _STORABLE: Final = "a text that a database can hold, without NUL and lone surrogates"

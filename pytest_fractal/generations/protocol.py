@@ -34,6 +34,10 @@ class ModelFault:
     hint: str = ""
     """How to fix it, where that is more than its kind says."""
     kind: ModelFaultKind = ModelFaultKind.WRONG
+    wanted: type | None = None
+    """The Python type of the JSON value that is expected, where any of that type would do."""
+    choices: tuple[str, ...] = ()
+    """The texts of which one is expected."""
 
     @property
     def fix(self) -> str:
@@ -205,7 +209,7 @@ class Generation(Protocol):
     takes_boolean_schemas: bool
     """Whether a property whose schema is `true` or `false` does no harm."""
     schema_tool: str
-    """What generates the schemas from the tasks' functions."""
+    """What generates the schemas from the tasks' functions; empty where no command does."""
     runners: Mapping[str, str]
     """Distributions that have a `run_fractal_task` for these options, and its module."""
     bad_in_executables: str

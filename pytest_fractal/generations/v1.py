@@ -144,7 +144,7 @@ class Version1:
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None
     takes_boolean_schemas = False
-    schema_tool = "fractal_tasks_core.dev"
+    schema_tool = ""
     runners: Mapping[str, str] = {"fractal-tasks-core": "fractal_tasks_core.tasks._utils"}
     bad_in_executables = r"[ \t\n\r'\"\\]"
     upgraded_first: tuple[str, ...] = ("pip",)
@@ -497,14 +497,16 @@ def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         except ValidationError:
             return
         found = f"{shown(value)}, which the server turns into it"
-        yield ModelFault(("has_args_schemas",), "true or false", found, coerced=True)
+        yield ModelFault(("has_args_schemas",), "true or false", found, coerced=True, wanted=bool)
     texts = {"name", "executable", "input_type", "output_type", "docs_info"}
     tasks = manifest.get("task_list")
     for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
         for key in sorted(texts & set(task)) if isinstance(task, dict) else ():
             if isinstance(task[key], int | float):
                 found = f"{shown(task[key])}, which the server turns into it"
-                yield ModelFault(("task_list", index, key), "a string", found, coerced=True)
+                yield ModelFault(
+                    ("task_list", index, key), "a string", found, coerced=True, wanted=str
+                )
 
 
 def _components(

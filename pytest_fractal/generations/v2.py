@@ -203,6 +203,7 @@ class Version2:
                 "true or false",
                 f"{shown(value)}, which the server turns into it",
                 coerced=True,
+                wanted=bool,
             )
         tasks = manifest.get("task_list")
         for index, task in enumerate(tasks if isinstance(tasks, list) else ()):

@@ -56,7 +56,7 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
     if name in _BACKENDS:
         _BACKENDS[name](project)
     elif not project.moved:
-        project.says(
+        project.asks(
             f"The build backend {name} leaves it out: look up in its documentation how files "
             "other than Python modules are packed."
         )
@@ -155,7 +155,11 @@ def _hatchling(project: Project) -> None:
     if listed and not any(ignores(f"/{folder}", manifest) for folder in listed):
         project.says(f"{project.named(packages)} does not name its folder.")
         # Of a folder that is named, what lies above it is not in the paths of the wheel.
-        others = [one for one in listed if project.folder not in PurePosixPath(one).parents]
+        others = [
+            one
+            for one in listed
+            if project.folder not in PurePosixPath(one).parents and (project.tree / one).is_dir()
+        ]
         if not set_toml(project, packages, [*others, str(project.folder)]):
             project.says(f"Name {project.folder} there.")
         found.append(True)
@@ -202,7 +206,7 @@ def _flit(project: Project) -> None:
         not drop_patterns(project, sdist, lambda p: globs(p, project.manifest))
         and not project.moved
     ):
-        project.says(
+        project.asks(
             f"flit packs every file of the module's folder: the name in {PYPROJECT} "
             f"([project] or [tool.flit.module]) must be that of {project.folder}."
         )
@@ -222,7 +226,7 @@ def _pdm(project: Project) -> None:
         extend_list(project, (*build, "includes"), [str(manifest)])
         found.append(True)
     if not any(found) and not project.moved:
-        project.says(
+        project.asks(
             f"pdm-backend packs every file of a package: {project.folder} must be one, "
             f"with an __init__.py, below `package-dir` in [tool.pdm.build] of {PYPROJECT}."
         )
@@ -235,7 +239,7 @@ def _uv_build(project: Project) -> None:
         for name in ("source-exclude", "wheel-exclude")
     ]
     if not any(found) and not project.moved:
-        project.says(
+        project.asks(
             f"uv_build packs every file of the module: `module-name` and `module-root` in "
             f"[tool.uv.build-backend] of {PYPROJECT} must lead to {project.folder}."
         )

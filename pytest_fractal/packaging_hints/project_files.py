@@ -9,13 +9,16 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from pytest_fractal.files import FILE_LIMIT, read_regular
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import FileFix, Fix
 
 Keys = tuple[str, ...]
 
@@ -48,6 +51,8 @@ class Hint:
     additions: tuple[Addition, ...] = ()
     removals: tuple[tuple[str, str], ...] = ()
     """File and line to delete there."""
+    fix: Fix | None = None
+    """The same as a fix of the files; None where it takes more than edits to them."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class Project:
         self.moved = False
         """Whether the manifest must first be moved there: then that alone may be the cause."""
         self._texts: dict[str, str] = {}
+        self._contents: dict[str, bytes | None] = {}
+        """What each file held when it was read; None for one that is not there."""
+        self._needs_hands = False
         self._edits: list[_Edit] = []
         self._said: list[str] = []
 
@@ -76,8 +84,9 @@ class Project:
     def read(self, file: str) -> str:
         """The text of a file with the edits so far; "" when it cannot be read."""
         if file not in self._texts:
+            self._contents[file] = None
             try:
-                content = read_regular(self.tree / file, FILE_LIMIT)
+                content = self._contents[file] = read_regular(self.tree / file, FILE_LIMIT)
                 self._texts[file] = io.StringIO(content.decode(), None).getvalue()
             except (OSError, UnicodeDecodeError):
                 self._texts[file] = ""
@@ -163,6 +172,23 @@ class Project:
         if sentence not in self._said:
             self._said.append(sentence)
 
+    def asks(self, sentence: str) -> None:
+        """Add a sentence that tells what people have to do, since no edit does it."""
+        self.says(sentence)
+        self.needs_hands()
+
+    def needs_hands(self) -> None:
+        """Say that what is told takes more than the edits."""
+        self._needs_hands = True
+
+    def rewrite(self, file: str, text: str) -> None:
+        """Give a file another text, as a library that keeps its format writes it.
+
+        What the hint says of it is left to the caller.
+        """
+        self.read(file)
+        self._texts[file] = text
+
     def append(self, file: str, text: str) -> None:
         """Add lines to the end of a file."""
         self._do(_Edit(file, text))
@@ -199,6 +225,7 @@ class Project:
 
     def hint(self) -> Hint:
         """All that was said and done."""
+        fix = None if self._needs_hands or self.moved else self._fix()
         additions, removals = _as_hint(self._edits)
         for file in dict.fromkeys(edit.file for edit in self._edits):
             edited = self._texts.pop(file)
@@ -215,7 +242,25 @@ class Project:
                 additions, removals = (), ()
             self._texts[file] = original
         words = [*self._said, *(self._words(edit) for edit in self._edits)]
-        return Hint("\n".join(words), additions, removals)
+        return Hint("\n".join(words), additions, removals, fix)
+
+    def _fix(self) -> Fix | None:
+        """What the files differ in from what they held; None where nothing does."""
+        files = []
+        for file, text in self._texts.items():
+            content = self._contents[file]
+            try:
+                before = (content or b"").decode()
+            except UnicodeDecodeError:
+                continue
+            after = text.replace("\n", "\r\n") if "\r\n" in before else text
+            is_made = content is None and any(edit.file == file for edit in self._edits)
+            if edits := line_edits(before, after) if content is not None or text else ():
+                digest = None if content is None else sha256(content).hexdigest()
+                files.append(FileFix(file, lines=edits, digest=digest))
+            elif is_made:
+                files.append(FileFix(file))
+        return Fix(tuple(files)) if files else None
 
     def _words(self, edit: _Edit) -> str:
         if edit.text is None:
@@ -344,7 +389,10 @@ def _headers_and_keys(text: str) -> Iterator[tuple[str, Keys, bool]]:
 
 
 def set_toml(project: Project, keys: Keys, value: Any) -> bool:
-    """Give a setting a value (None: take it out); False where no line shows how."""
+    """Give a setting a value (None: take it out); False where people must be told in words.
+
+    That is so where no line shows how, although tomlkit may have made the edit.
+    """
     file, keys = project.place_of(keys)
     text = project.read(file)
     document = parsed_toml(text)
@@ -393,7 +441,40 @@ def set_toml(project: Project, keys: Keys, value: Any) -> bool:
         return found in map(_pruned, results)
 
     ways = (on_its_line, below_its_header, in_an_inline_table, in_a_new_table, as_a_dotted_key)
-    return any(project.attempt(_no_stop(way), as_expected) for way in ways)
+    if any(project.attempt(_no_stop(way), as_expected) for way in ways):
+        return True
+    if not project.attempt(lambda: _set_by_tomlkit(project, file, keys, value), as_expected):
+        project.needs_hands()
+    return False
+
+
+def _set_by_tomlkit(project: Project, file: str, keys: Keys, value: Any) -> None:
+    """Give a setting a value, in a file of whatever form; only what changes is written anew."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        document = tomlkit.parse(project.read(file))
+        inner: Any = document
+        for key in keys[:-1]:
+            inner = inner.setdefault(key, tomlkit.table())
+            if not isinstance(inner, MutableMapping):
+                raise LookupError(key)
+        old = inner.get(keys[-1])
+        if isinstance(value, list) and value and isinstance(old, list):
+            for index in reversed(range(len(old))):
+                if old[index] not in value:
+                    del old[index]
+            for entry in value:
+                if entry not in old:
+                    old.append(entry)
+        elif value:
+            inner[keys[-1]] = value
+        else:
+            del inner[keys[-1]]
+        project.rewrite(file, tomlkit.dumps(document))
+    except TOMLKitError as error:
+        raise LookupError(str(error)) from None
 
 
 def _no_stop(way: Callable[[], None]) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -78,6 +79,10 @@ def _unpacked_package(project: Project, package: str) -> None:
     for file, names in ((CFG, _cfg_list(named)), (SETUP, literal)):
         if isinstance(names, list) and names and "find" not in names[0] and package not in names:
             project.says(f"Add {package} to `packages` in {file}: it is not among them.")
+            if file == SETUP:
+                project.needs_hands()
+            else:
+                _set_by_configupdater(project, "options", "packages", [*names, package])
     call = project.setup_call()
     words = call.keywords if call else []
     made = [ast.unparse(word.value) for word in words if word.arg == "packages"]
@@ -257,6 +262,7 @@ def _add_to_cfg(project: Project, package: str) -> None:
 
     if not project.attempt(change, done):
         project.says(f"Add {name} to {package} in [{section}] of {CFG}.")
+        _set_by_configupdater(project, section, package, [*_cfg_list(old or ""), name])
 
 
 def _drop_from_cfg(project: Project, section: str, option: str, entry: str) -> bool:
@@ -278,7 +284,39 @@ def _drop_from_cfg(project: Project, section: str, option: str, entry: str) -> b
     def done() -> bool:
         return _cfg_list(project.cfg().get(section, option, fallback="")) == rest
 
-    return project.attempt(change, done)
+    if project.attempt(change, done):
+        return True
+    _set_by_configupdater(project, section, option, rest)
+    return False
+
+
+def _set_by_configupdater(
+    project: Project, section: str, option: str, entries: Sequence[str]
+) -> None:
+    """Give a list of setup.cfg these entries where no line shows how; comments stay."""
+    import configupdater
+
+    def change() -> None:
+        updater = configupdater.ConfigUpdater()
+        updater.optionxform = str  # type: ignore[method-assign, assignment]
+        try:
+            updater.read_string(project.read(CFG))
+            if not updater.has_section(section):
+                updater.add_section(section)
+            if entries:
+                updater.set(section, option)
+                updater[section][option].set_values(list(entries))
+            else:
+                updater.remove_option(section, option)
+        except (configupdater.NoConfigFileReadError, configparser.Error, ValueError) as error:
+            raise LookupError(str(error)) from None
+        project.rewrite(CFG, str(updater))
+
+    def done() -> bool:
+        return _cfg_list(project.cfg().get(section, option, fallback="")) == list(entries)
+
+    if not project.attempt(change, done):
+        project.needs_hands()
 
 
 # setup.py
@@ -323,7 +361,7 @@ def _add_to_setup(project: Project, package: str) -> None:
     if old is None and call and not any(k.arg == "package_data" for k in call.keywords):
         _add_to_cfg(project, package)  # setup.cfg adds to what setup.py does not say itself
     else:
-        project.says(f'Add "{name}" to package_data["{package}"] in {SETUP}.')
+        project.asks(f'Add "{name}" to package_data["{package}"] in {SETUP}.')
 
 
 def _add_inside(project: Project, literal: ast.expr, entry: str) -> None:
@@ -362,7 +400,7 @@ def _drop_from_setup(project: Project, excluded: dict[str, list[str]], pattern: 
         return left == [name for name in names if name != "exclude_package_data"]
 
     if not project.attempt(change, done):
-        project.says(f"Take {json.dumps(pattern)} out of it.")
+        project.asks(f"Take {json.dumps(pattern)} out of it.")
 
 
 def _line(project: Project, number: int) -> str:

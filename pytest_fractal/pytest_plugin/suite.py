@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.supervisor import hide
 from pytest_fractal.processes.variables import keep_back, kept_back
@@ -28,7 +29,7 @@ from pytest_fractal.pytest_plugin.status_line import LiveLine
 from pytest_fractal.pytest_plugin.summary import Summary
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
-from pytest_fractal.report.overview import escape_control_chars
+from pytest_fractal.report.overview import escape_control_chars, to_fix
 from pytest_fractal.session import Session, SharedRun
 from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
@@ -94,6 +95,8 @@ class Suite:
         self.checks: dict[str, list[Check]] | None = None
         """The selected checks; None until they are known."""
         self._prepared = False
+        self.plans: dict[str, Plan] = {}
+        """What fixes come to, by candidate; known at the end."""
         self._forged: list[Path] = []
         """Facts that another process has changed; known at the end."""
         config.stash[_SUITE] = self
@@ -301,12 +304,35 @@ class Suite:
         if self._forged and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         complete = ended and self._is_complete()
+        if self.session.settings.fix is not None and complete:
+            self._fix()
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
         for path in self.session.settings.reports:
             try:
                 formats.write(report, path)
             except OSError as error:
                 pytest.exit(f"{path}: the report cannot be written: {machine_fault(error)}", 3)
+
+    def _fix(self) -> None:
+        """Make the fixes of all findings that stand in the way, or only work them out."""
+        applies = self.session.settings.fix == "apply"
+        for anchor, report in zip(self._verdicts, list(self._reports()), strict=True):
+            fixes = [
+                one.finding.fix
+                for one in to_fix(report, self.session.settings.strict)
+                if one.finding is not None and one.finding.fix is not None
+            ]
+            if report.home is None:
+                plan = Plan(left=[f"{report.source}: only a source tree can be fixed"])
+            else:
+                plan = plan_changes(report.home, fixes)
+            for change in list(plan.changes) if applies and report.home else ():
+                try:
+                    write(report.home, change)  # type: ignore[arg-type]
+                except OSError as error:
+                    plan.changes.remove(change)
+                    plan.left.append(f"{change.file}: {machine_fault(error)}")
+            self.plans[anchor] = plan
 
     @property
     def _unjudged(self) -> int | None:
@@ -335,6 +361,11 @@ class Suite:
             counted = sum(map(len, (self.checks or {}).values()))
             terminalreporter.line(f"{self._unjudged} of {counted} checks have no verdict")
         self._summary.write_summary(terminalreporter)
+        applied = self.session.settings.fix == "apply"
+        for plan in self.plans.values():
+            terminalreporter.section("fractal: fixes")
+            for line in text.fix_lines(plan, applied=applied):
+                terminalreporter._tw.line(escape_control_chars(line.text), **line.markup)
 
     def _judged(self) -> Iterator[CandidateReport]:
         """The reports that a terminal tells of: none where nothing was to be judged."""
@@ -346,7 +377,9 @@ class Suite:
 
     def _reports(self) -> Iterator[CandidateReport]:
         for anchor, verdicts in self._verdicts.items():
-            yield self.session.report(anchor, list(verdicts.values()))
+            report = self.session.report(anchor, list(verdicts.values()))
+            fixed = anchor in self.plans and self.session.settings.fix == "apply"
+            yield replace(report, fixed=fixed)
 
 
 def _shared_run(told: Sequence[str]) -> SharedRun:

@@ -55,7 +55,7 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
             if verdict.status is Status.PASS
             for found in verdict.findings
         ],
-        _next_command(report, errors),
+        _next_command(report, found),
     )
 
 
@@ -98,12 +98,17 @@ def _reasons(report: CandidateReport, status: Status) -> Iterator[str]:
         yield f"{_codes(verdicts)}{of}: {reason}"
 
 
-def _next_command(report: CandidateReport, errors: Sequence[Problem]) -> str:
+def _next_command(report: CandidateReport, found: Sequence[Problem]) -> str:
+    """What brings most: the fixes, what is left of the errors, first samples, or a new run."""
+    errors = [problem for problem in found if problem.heavy]
+    fixes = [part.finding for problem in found for part in problem.parts if part.finding]
+    if any(finding.fix for finding in fixes):
+        return report.rerun_command if report.fixed else f"{report.rerun_command} --fractal-fix"
     if errors:
         codes = ",".join(dict.fromkeys(problem.verdict.code for problem in errors))
         return f"{report.rerun_command} --fractal-select={codes}"
     if any(verdict.code == "FR407" and verdict.findings for verdict in report.verdicts):
-        return "pytest --fractal-explain=FR407"
+        return f"{report.rerun_command} --fractal-new-samples"
     return report.rerun_command
 
 

@@ -9,6 +9,7 @@ from importlib import resources
 from importlib.metadata import version
 from typing import Final
 
+from pytest_fractal.fixes.lines import patch_lines
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.markup import Markup, element
 from pytest_fractal.report.model import CandidateReport, Report
@@ -265,6 +266,7 @@ class _Page:
             ("expected", found.expected),
             ("found", found.found),
             ("fix", found.hint),
+            ("patch", "\n".join(patch_lines(found.fix.files)) if found.fix else None),
             ("weighs", f"as {found.severity}" if differs else None),
         ]
         return element(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pytest_fractal.fixes.lines import patch_lines
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import (
@@ -123,6 +124,8 @@ def _problem(candidate: CandidateReport, problem: Problem) -> str:
             _labelled("Found", found.found),
             _labelled("Fix", found.hint),
         ]
+        if found.fix is not None:
+            lines.append(_fence("\n".join(patch_lines(found.fix.files)), "diff"))
     lines.append(_folded("Check it again", _fence(check_again(candidate, verdict), "sh")))
     return "\n\n".join(lines)
 

@@ -84,6 +84,8 @@ class CandidateReport:
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
     """Where the environment and the runs are kept; None when they are not."""
+    fixed: bool = False
+    """Whether the fixes were applied at the end of the run."""
 
     @property
     def summary(self) -> dict[str, int]:
@@ -210,6 +212,12 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
                 "task": found.task,
                 "severity": found.severity.value if found.severity else None,
                 "place": asdict(found.place) if found.place else None,
+                "fix": [
+                    {"file": one.file, "edits": [asdict(edit) for edit in one.lines]}
+                    for one in found.fix.files
+                ]
+                if found.fix
+                else None,
             }
             for found in verdict.findings
         ],

@@ -10,12 +10,13 @@ from pathlib import PurePath
 from typing import Any, Final
 from urllib.parse import quote
 
+from pytest_fractal.fixes.model import LineEdit
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import ToFix, escape_control_chars, title, to_fix
 from pytest_fractal.report.repository import in_repository
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import DOCUMENTATION
-from pytest_fractal.verdicts import Finding
+from pytest_fractal.verdicts import Finding, SourceLocation
 
 _SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -100,7 +101,37 @@ def _result(
     }
     if verdict.code in places:
         result["ruleIndex"] = places[verdict.code]
+    if changes := list(_changes(candidate, found)):
+        description = {"text": escape_control_chars(found.hint)}
+        result["fixes"] = [{"description": description, "artifactChanges": changes}]
     return result
+
+
+def _changes(candidate: CandidateReport, found: Finding) -> Iterator[dict[str, Any]]:
+    """The fix as changes to files; nothing where it makes a file, which SARIF cannot tell."""
+    files = found.fix.files if found.fix is not None else ()
+    if any(one.digest is None for one in files):
+        return
+    for one in files:
+        file = in_repository(candidate, SourceLocation(one.file))
+        if file is not None:
+            yield {
+                "artifactLocation": {"uri": _uri(file), "uriBaseId": "%SRCROOT%"},
+                "replacements": [_replacement(edit) for edit in one.lines],
+            }
+
+
+def _replacement(edit: LineEdit) -> dict[str, Any]:
+    """Lines that go and come; what stays is the end of the last line that goes."""
+    added = "\n".join(edit.added)
+    count = len(edit.removed)
+    if edit.removed and edit.added:
+        end = {"endLine": edit.line + count - 1, "endColumn": len(edit.removed[-1]) + 1}
+    else:
+        end = {"endLine": edit.line + count, "endColumn": 1}
+        added += "\n" if edit.added else ""
+    region = {"startLine": edit.line, "startColumn": 1, **end}
+    return {"deletedRegion": region, "insertedContent": {"text": added}}
 
 
 def _location(candidate: CandidateReport, found: Finding) -> dict[str, Any]:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from pytest_fractal.fixes.applying import Plan
+from pytest_fractal.fixes.lines import patch_lines
+from pytest_fractal.fixes.model import Fix
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize, title
@@ -19,6 +22,8 @@ _SUBJECTS: Final = 8
 """How many tasks of one problem are listed."""
 _NAME: Final = 48
 """Characters of a task's name in a line of the summary."""
+_PATCH: Final = 12
+"""How many lines of a fix are shown."""
 _PLACES: Final = 3
 """How many places."""
 
@@ -109,6 +114,8 @@ def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line
     if len(found.found.strip().splitlines()) > 1:
         yield from _labelled("found", found.found.strip(), width)
     yield from _labelled("fix", found.hint, width, _FIX)
+    if found.fix is not None and "\n" not in found.hint:
+        yield from _patch_lines(found.fix, width)
     if problem.blocks:
         yield from _labelled("blocks", pluralize(problem.blocks, "other check"), width)
     if first:
@@ -130,6 +137,16 @@ def _excerpt_lines(found: Finding, width: int) -> Iterator[Line]:
     if start < width - margin - 6:
         shown = f"  {'':>{margin}} | {' ' * start}{carets}"
         yield Line(shown[:width], _BAD)
+
+
+def _patch_lines(fix: Fix, width: int) -> Iterator[Line]:
+    """The lines that go and come, as a diff has them; a long one is cut."""
+    colors = {"-": {"red": True}, "+": {"green": True}}
+    lines = list(patch_lines(fix.files))
+    for text in lines[:_PATCH]:
+        yield Line(f"    {text}"[:width], colors.get(text[0], {}))
+    if len(lines) > _PATCH:
+        yield Line(f"    and {len(lines) - _PATCH} more lines: --fractal-fix=diff", {})
 
 
 def _finding_lines(found: Finding, width: int) -> Iterator[Line]:
@@ -245,6 +262,22 @@ def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> I
     yield from (Line(f"ignored: {told}") for told in result.ignored)
     yield from (Line(f"note: {told}") for told in result.notes)
     yield Line(f"next: {result.next_command}")
+
+
+def fix_lines(plan: Plan, *, applied: bool) -> Iterator[Line]:
+    """What was done to the author's files, or would be, as a diff."""
+    colors = {"-": {"red": True}, "+": {"green": True}, "@": {"cyan": True}}
+    for change in plan.changes:
+        for text in change.diff():
+            yield Line(text, colors.get(text[:1], {}))
+    yield from (Line(f"left alone: {told}") for told in dict.fromkeys(plan.left))
+    if not plan.changes:
+        yield Line("no finding has a fix that can be applied without you")
+    elif applied:
+        files = ", ".join(change.file for change in plan.changes)
+        yield Line(f"fixed: {files}", _GOOD)
+    else:
+        yield Line("nothing was written; --fractal-fix applies it")
 
 
 def repeat_lines(report: CandidateReport) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -20,9 +22,11 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.generations import GENERATIONS, Generation
+from pytest_fractal.fixes.model import Action, Fix, JsonEdit, Keys
+from pytest_fractal.generations import GENERATIONS, Generation, ModelFault
 from pytest_fractal.json_text import FaultKind, depth_of, shown, texts_in
 from pytest_fractal.packaging_hints.backends import (
+    Hint,
     packaging_hint,
     packaging_hint_for_module,
 )
@@ -54,11 +58,13 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     root = f"{wheel.package}/{MANIFEST_NAME}"
     if bundle.source is not None and bundle.source_manifests:
         lost = bundle.source_manifests[0]
+        packing = packaging_hint(bundle.source, lost)
         yield Finding(
             expected=f"{root} in the wheel",
             found=f"{lost} lies in the source tree, but the wheel does not hold it",
-            hint=packaging_hint(bundle.source, lost).text,
+            hint=packing.text,
             file=str(lost),
+            fix=packing.fix,
         )
         return
     similar = [path for path in wheel.entries if _is_nearly_a_manifest(path)]
@@ -190,6 +196,8 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
 
 
 _FAULT_HINTS: Final = {
+    FaultKind.EXTRA_COMMA: "delete this comma",
+    FaultKind.MISSING_COMMA: "add a comma at this place",
     FaultKind.NOT_FINITE: "write null or a number in its place",
     FaultKind.REPEATED_KEY: "keep one of the two",
     FaultKind.TOO_DEEP: "nest less: let schemas refer to parts in `$defs` by `$ref`",
@@ -232,6 +240,7 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
             else ""
         ),
         hint=f'write "manifest_version": {known}',
+        edits=[JsonEdit(Action.SET, ("manifest_version",), meant.version, 0)] if meant else (),
         severity=Severity.WARNING
         if counted and counted.takes_integer_version and by_fields in (None, counted)
         else None,
@@ -278,17 +287,71 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
                 found=f"'command': {shown(entry['command'])}",
                 hint=f'write "executable": {json.dumps(script)} in its place{also}',
                 task=task,
+                edits=_edits_for_command(entry, fault.keys[:-1], script),
             )
             continue
         in_task = f" of the task {task!r}" if task else ""
+        edits = tuple(_edits_for_fault(tasks, fault))
+        written_so = [f"write {shown(edit.value)}" for edit in edits if edit.action is Action.SET]
         yield tasks.finding(
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=fault.fix,
+            hint=next(iter(written_so), "") or fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
+            edits=edits,
         )
+
+
+def _edits_for_command(entry: Mapping[str, Any], way: Keys, script: str) -> Iterator[JsonEdit]:
+    """The executable in the place of the command; the server makes `source`."""
+    yield JsonEdit(Action.SET, (*way, "command"), script)
+    yield JsonEdit(Action.RENAME, (*way, "command"), "executable")
+    if "source" in entry:
+        yield JsonEdit(Action.REMOVE, (*way, "source"))
+
+
+_SEPARATORS: Final = {"authors": ", ", "docs_info": "\n"}
+"""The texts that people write as lists, and what stands between the items in a text."""
+
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "y", "on", "t"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "n", "off", "f"), False),
+}
+"""What the servers' library takes for true and false."""
+
+
+def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
+    """The value that is plainly meant, in the type that is wanted; nothing where none is."""
+    value = tasks.text.value
+    for key in fault.keys:
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            return  # it is missing
+    meant: Any = None
+    key = fault.keys[-1] if fault.keys else ""
+    if fault.wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
+        meant = json.dumps(value)
+    elif fault.wanted is str and key in _SEPARATORS and isinstance(value, list):
+        lines = [line for line in value if isinstance(line, str)]
+        meant = _SEPARATORS[str(key)].join(lines) if len(lines) == len(value) else None
+        meant = meant or None
+    elif fault.wanted is str and isinstance(value, list) and len(value) == 1:
+        meant = value[0] if isinstance(value[0], str) and value[0].strip() else None
+    elif fault.wanted is bool:
+        meant = _BOOLEANS.get(str(value).strip().lower())
+    elif fault.wanted is list and isinstance(value, str) and value.strip():
+        meant = [value]
+    elif fault.choices and isinstance(value, str):
+        plain = re.sub(r"[\s-]+", "_", value.strip()).lower()
+        meant = next((one for one in fault.choices if one.lower() == plain), None)
+    elif key == "authors" and isinstance(value, str) and not value.strip():
+        yield JsonEdit(Action.REMOVE, fault.keys)
+    if meant is not None:
+        yield JsonEdit(Action.SET, fault.keys, meant)
 
 
 def _command_for(
@@ -330,8 +393,13 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
             continue  # FR106 says what to do with it
         free = [name for name in known if name not in unknown.there]
         hint = f"remove {key!r}" + (": the server makes it" if key == "source" else "")
+        edit = JsonEdit(Action.REMOVE, unknown.keys)
         if close := difflib.get_close_matches(key, free, 1, 0.7):
-            hint = f"did you mean {close[0]!r}?"
+            if _takes_as(tasks, unknown.keys, close[0]):
+                hint = f"rename it to {close[0]!r}"
+                edit = JsonEdit(Action.RENAME, unknown.keys, close[0])
+            else:
+                hint = f"remove {key!r}; {close[0]!r} takes other values"
         elif close := difflib.get_close_matches(key, known, 1, 0.7):
             hint = f"remove {key!r}: {close[0]!r} is there already"
         yield tasks.finding(
@@ -340,7 +408,20 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
             found=f"{key!r}, which is dropped",
             hint=hint,
             task=tasks.task_of(unknown.keys),
+            edits=[edit],
         )
+
+
+def _takes_as(tasks: TaskList, keys: Keys, name: str) -> bool:
+    """Whether the server takes what stands there if its key is this one."""
+    value = copy.deepcopy(tasks.text.value)
+    inner = value
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[name] = inner.pop(keys[-1])
+    renamed = replace(tasks, text=replace(tasks.text, value=value))
+    way = (*keys[:-1], name)
+    return not any(fault.keys[: len(way)] == way for fault in renamed.faults())
 
 
 @rule(
@@ -423,6 +504,8 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
     path = PurePosixPath(text)
     inside = f"{package}/{path}"
     found, severity = json.dumps(text), None
+    meant: str | None = None
+    fix: Fix | None = None
     hint = "give the script's path relative to the package's folder"
     if not text.strip():
         found += ", which is empty"
@@ -432,9 +515,13 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
         found += f", which has {character}: this breaks the command line, or is refused in it"
         hint = "rename the file; best are letters, digits and underscores"
         if bad[0] == "\\":
-            hint = f"write it with /: {json.dumps(text.replace(bad[0], '/'))}"
+            with_slashes = text.replace(bad[0], "/")
+            hint = f"write it with /: {json.dumps(with_slashes)}"
+            meant = with_slashes if f"{package}/{with_slashes}" in wheel.contents else None
     elif path.is_absolute():
         found += ", which is an absolute path"
+        if meant := _near_script(part, path.name):
+            hint = f"write {json.dumps(meant)}"
     elif ".." in path.parts:
         direct = _without_dots(f"{package}/", path, wheel)
         found += (
@@ -442,8 +529,10 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
             if direct is None
             else f", which goes up by `..` to get to {direct}"
         )
+        if direct is None and (meant := _near_script(part, path.name)):
+            hint = f"write {json.dumps(meant)}"
         if direct is not None:
-            hint, severity = f"write {json.dumps(direct)}", Severity.WARNING
+            hint, severity, meant = f"write {json.dumps(direct)}", Severity.WARNING, direct
     elif inside in wheel.contents:
         return
     elif inside in wheel.folders or not path.parts:
@@ -451,14 +540,20 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
         hint = "name the script inside it"
     else:
         found += ", which is not in the wheel"
-        hint = _hint_to_pack(bundle, inside) or _hint_to_name(text, wheel)
-    yield part.task.finding(
+        hint = "see that the file is there, and that the build takes it along"
+        if packing := _hint_to_pack(bundle, inside):
+            hint, fix = packing.text, packing.fix
+        elif meant := _near_script(part, text):
+            hint = f"write {json.dumps(meant)}"
+    finding = part.task.finding(
         part.keys.executable,
         expected=f"the path of a file below {package}/ in the wheel, such as tasks/my_task.py",
         found=found,
         hint=hint,
         severity=severity,
+        edits=[JsonEdit(Action.SET, (part.keys.executable,), meant)] if meant else (),
     )
+    yield replace(finding, fix=fix or finding.fix)
 
 
 def _without_dots(folder: str, path: PurePosixPath, wheel: Wheel) -> str | None:
@@ -475,27 +570,40 @@ def _without_dots(folder: str, path: PurePosixPath, wheel: Wheel) -> str | None:
     return direct if f"{folder}{direct}" in wheel.contents else None
 
 
-def _hint_to_pack(bundle: Bundle, inside: str) -> str | None:
+def _hint_to_pack(bundle: Bundle, inside: str) -> Hint | None:
     """The packaging lines for a script that lies in the source tree, and not in the wheel."""
     for place in (inside, f"src/{inside}"):
         if bundle.source is not None and (bundle.source / place).is_file():
             hint = packaging_hint_for_module(bundle.source, PurePosixPath(place))
             lost = f"{place} lies in the source tree, but the build leaves it out"
-            return f"{lost}. {hint.text}" if hint else f"{lost}: see which packages it takes along"
+            if hint is None:
+                return Hint(f"{lost}: see which packages it takes along")
+            return replace(hint, text=f"{lost}. {hint.text}")
     return None
 
 
-def _hint_to_name(text: str, wheel: Wheel) -> str:
+def _near_script(part: PackagedPart, text: str) -> str | None:
+    """The script that is meant by a path at which there is none: of that name, or one like it.
+
+    Not one that another command runs.
+    """
+    wheel, task = part.wheel, part.task
+    taken = {
+        entry.get(key)
+        for entry in task.listed.entries
+        if isinstance(entry, dict)
+        for key in task.generation.executable_keys
+    }
     scripts = [
-        file.removeprefix(f"{wheel.package}/")
+        script
         for file in wheel.contents
         if file.startswith(f"{wheel.package}/") and file.endswith(".py")
+        if (script := file.removeprefix(f"{wheel.package}/")) not in taken
     ]
     name = PurePosixPath(text).name
-    same_name = [file for file in scripts if PurePosixPath(file).name == name]
-    if near := same_name or difflib.get_close_matches(text, scripts, 1):
-        return f"did you mean {near[0]!r}?"
-    return "see that the file is there, and that the build takes it along"
+    same_name = [script for script in scripts if PurePosixPath(script).name == name]
+    near = same_name or difflib.get_close_matches(text, scripts, 1)
+    return near[0] if len(near) == 1 else None
 
 
 @rule(
@@ -625,8 +733,17 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
             "docs_link",
             expected="a URL such as https://example.org/docs, or null",
             found=f"{shown(link)}, {problem}",
-            hint="write the whole URL, or leave docs_link out",
+            hint=f"remove docs_link, or write the whole URL{_whole_link(task, link)}",
+            edits=[JsonEdit(Action.REMOVE, ("docs_link",))] if not str(link).strip() else (),
         )
+
+
+def _whole_link(task: Task, link: Any) -> str:
+    """The URL that a text without a scheme would be; empty where it would be none."""
+    whole = f"https://{link}"
+    if not str(link).strip() or "://" in str(link) or task.generation.link_problem(whole):
+        return ""
+    return f": {json.dumps(whole)}, if it is there"
 
 
 @rule(

@@ -321,6 +321,7 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
     yield Finding(
         "for each task a sample that expects success",
         f"none for {len(samples.untried)} of {samples.tasks}: {names}",
+        "run once with --fractal-new-samples, which writes them; or "
         f"write for example {where}/{first.task.id}.json{option}: {example}; "
         "a task that works on what others have written belongs in a workflow of steps "
         "(docs/samples.md)",

@@ -10,7 +10,8 @@ from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.facts import Build, Installation, TreeBuild
+from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
+from pytest_fractal.packaging_hints.names import flat_layout_hint, naming_hint
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
@@ -61,11 +62,15 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
         "wheel": "the wheel is built from the unpacked sdist: see that the sdist holds every file "
         "that the build needs; `python -m build` shows the same error",
     }
+    packing = None
+    if build.source is not None and "packages discovered in a flat-layout" in failure.message:
+        packing = flat_layout_hint(build.source, build.source_manifests)
     yield Finding(
         expected="one sdist, and one wheel built from it",
         found=f"the build ended at its {failure.stage}: {failure.message}",
-        hint=hints[failure.stage],
+        hint=packing.text if packing is not None else hints[failure.stage],
         file="pyproject.toml",
+        fix=packing.fix if packing is not None else None,
     )
 
 
@@ -139,25 +144,36 @@ _INSTALL_FIXES: Final = {
     "package-folder",
     needs=("FR001", "FR004"),
     cite=(Source.SERVER_1, Source.SERVER_2),
-    fix="Rename the import folder, or the project, so that they agree.",
+    fix="Rename the project, or the import folder, so that they agree.",
     example='name = "My-Tasks", and the import folder is called MyTasks/ instead of my_tasks/.',
 )
-def package_folder(wheel: Wheel) -> Iterator[Finding]:
+def package_folder(bundle: Bundle) -> Iterator[Finding]:
     """The import folder is the normalised name of the package, with `-` as `_`.
 
     The server looks for executables in `site-packages/<that folder>` alone and ends
     with "Could not determine package installation location." when it is not there.
     """
+    wheel = bundle.wheel
     if wheel.package in wheel.folders:
         return
     tops = sorted({folder for folder in wheel.folders if "/" not in folder})
     has = ", ".join(f"{top}/" for top in tops) or "no folder at all"
+    naming = (
+        naming_hint(bundle.source, wheel.package, tops, bundle.source_manifests)
+        if bundle.source is not None
+        else None
+    )
     yield Finding(
         expected=f"a folder {wheel.package}/ in the wheel, from the name {wheel.distribution!r}",
         found=f"the wheel has {has}",
-        hint=f"rename the import folder to {wheel.package!r} (lower case, and runs of - _ . as "
+        hint=f"{naming.text}\nor rename the import folder to {wheel.package}"
+        if naming is not None and naming.fix is None
+        else naming.text
+        if naming is not None
+        else f"rename the import folder to {wheel.package!r} (lower case, and runs of - _ . as "
         f"one _), or give the project a name that becomes the folder's",
         file=wheel.path.name,
+        fix=naming.fix if naming is not None else None,
     )
 
 

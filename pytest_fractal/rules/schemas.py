@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
+from pytest_fractal.fixes.model import Action, JsonEdit
+from pytest_fractal.generations import Generation, PartKeys
 from pytest_fractal.json_text import depth_of, pointer, shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import Note, rule
-from pytest_fractal.rules.signature_match import SchemaMismatch, compare
+from pytest_fractal.rules.signature_match import SchemaMismatch, compare, property_of
 from pytest_fractal.samples.runs import ResolvedArguments
 from pytest_fractal.schema_checks.client import (
     OverLimit,
@@ -22,7 +25,12 @@ from pytest_fractal.schema_checks.client import (
     refused_defaults,
     schema_faults,
 )
-from pytest_fractal.signatures.task_function import Signature, Unreadable
+from pytest_fractal.signatures.task_function import (
+    Parameter,
+    Signature,
+    Unreadable,
+    read_signature,
+)
 from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
 
 T = TypeVar("T")
@@ -37,7 +45,7 @@ _TYPES: Final = "array, boolean, integer, null, number, object or string"
     fix="Generate a schema for each task, set `has_args_schemas` and `args_schema_version`.",
     example='"has_args_schemas": false',
 )
-def schemas_included(manifest: Manifest) -> Iterator[Finding]:
+def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
     """`has_args_schemas` is true, every task has its schema, `args_schema_version` is set.
 
     The page demands schemas: the web client draws the form for the arguments from them.
@@ -46,12 +54,19 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
     generation = manifest.generation
     assert generation is not None
     flag = manifest.value.get("has_args_schemas")
+    have_all = all(
+        entry.get(part.args_schema) is not None
+        for entry in manifest.entries
+        for part in generation.parts(entry)
+    )
     if flag is None or str(flag).lower() in ("false", "0", "0.0", "no", "n", "f", "off"):
         yield manifest.finding(
             "has_args_schemas",
             expected="true",
             found="it is missing" if flag is None else shown(flag),
             hint='write "has_args_schemas": true, and give each task the schema of its arguments',
+            edits=[JsonEdit(Action.SET, ("has_args_schemas",), True, 1)] if have_all else (),
+            generated=True,
         )
     version = manifest.value.get("args_schema_version")
     if version is None or not str(version).strip():
@@ -60,6 +75,8 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
             expected=f'how the schemas were made, such as "{generation.schema_version}"',
             found="it is missing" if version is None else shown(version),
             hint=f'write "args_schema_version": "{generation.schema_version}"',
+            edits=[JsonEdit(Action.SET, ("args_schema_version",), generation.schema_version, 2)],
+            generated=True,
         )
     for index, entry in enumerate(manifest.entries):
         for part in generation.parts(entry):
@@ -70,9 +87,39 @@ def schemas_included(manifest: Manifest) -> Iterator[Finding]:
                     part.args_schema,
                     expected=f"the JSON Schema of the arguments of {part.executable}",
                     found="null" if part.args_schema in entry else "it is missing",
-                    hint=f"generate it from the task's function: {generation.schema_tool}",
+                    hint=_hint_for_schema(generation, part, entry, wheel),
                     task=manifest.slug(index),
+                    generated=True,
                 )
+
+
+def _hint_for_schema(
+    generation: Generation, part: PartKeys, entry: Mapping[str, Any], wheel: Wheel
+) -> str:
+    """The schema that the function's signature tells; its types are for people to add."""
+    by = f"{generation.schema_tool} makes it; " if generation.schema_tool else ""
+    try:
+        signature = read_signature(wheel.contents, wheel.package, str(entry.get(part.executable)))
+    except Unreadable:
+        names = generation.reserved(generation.kind(entry), part).names
+        parameters = [Parameter(name, True, False) for name in names]
+    else:
+        parameters = [one for one in signature.parameters if not one.is_bound]
+    properties = {
+        one.name: generation.reserved_shapes.get(one.name, property_of(one)) for one in parameters
+    }
+    skeleton = {
+        "type": "object",
+        "properties": properties,
+        "required": [one.name for one in parameters if one.required],
+        "additionalProperties": False,
+    }
+    text = json.dumps(skeleton, indent=2, ensure_ascii=False)
+    return (
+        f'{by}by hand, write\n"{part.args_schema}": '
+        f"{text.encode(errors='backslashreplace').decode()}\n"
+        'and give each property its "type"'
+    )
 
 
 @rule(
@@ -340,6 +387,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             expected=mismatch.expected,
             found=mismatch.found,
             hint=mismatch.hint,
+            edits=mismatch.edits,
         )
     if untold and not mismatches:
         raise NotChecked("the function's signature cannot be told", str(untold))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.json_text import escape
 from pytest_fractal.signatures.task_function import Parameter, Signature
 
@@ -21,6 +22,8 @@ class SchemaMismatch:
     expected: str
     found: str
     hint: str
+    edits: tuple[JsonEdit, ...] = ()
+    """The edits that fix it, with keys from the schema; none where people have to choose."""
 
 
 def compare(
@@ -47,11 +50,15 @@ def compare(
         if name not in signature.dropped and name not in signature.positional_only
     }
     renamed = {} if signature.takes_any_keyword else _renamed(parameters, candidates, told)
+    order = list(properties)
+    """The names of the properties, with those that edits add."""
 
     for name, subschema in properties.items():
         pointer = f"/properties/{escape(name)}"
         if name in parameters:
-            yield from _compare_default(signature, parameters[name], pointer, subschema, schema)
+            yield from _compare_default(
+                signature, parameters[name], pointer, subschema, schema, name
+            )
         elif name in renamed:
             yield SchemaMismatch(
                 pointer,
@@ -60,6 +67,7 @@ def compare(
                 f"rename the property `{name}` to `{renamed[name]}`"
                 + (", in `required` too" if _is_listed(name, required) else "")
                 + ", or rename the parameter back",
+                tuple(_edits_to_rename(signature, name, parameters[renamed[name]], schema)),
             )
         elif name in signature.dropped:
             continue
@@ -71,6 +79,14 @@ def compare(
                 f"a property `{name}`, which it does not take",
                 f"remove the property `{name}`, or add a parameter `{name}` to {function}"
                 + (f"; is `{near[0]}` meant?" if near else ""),
+                (
+                    JsonEdit(Action.REMOVE, ("properties", name)),
+                    *(
+                        [JsonEdit(Action.DROP, ("required",), name)]
+                        if _is_listed(name, required)
+                        else []
+                    ),
+                ),
             )
 
     if isinstance(required, list):
@@ -84,6 +100,7 @@ def compare(
                     f"`{name}` not required, since {function} has a default for it ({place})",
                     f"`{name}` among the required ones",
                     f'remove "{name}" from `required`, or the default from the parameter',
+                    (JsonEdit(Action.DROP, ("required",), name),),
                 )
             is_known = (
                 name in parameters or name in signature.positional_only or name in properties
@@ -96,6 +113,7 @@ def compare(
                     f"`{name}`, which is neither a parameter nor a property",
                     f'remove "{name}" from `required`'
                     + (f"; is `{near[0]}` meant?" if near else ""),
+                    (JsonEdit(Action.DROP, ("required",), name),),
                 )
 
     for name, parameter in parameters.items():
@@ -104,12 +122,23 @@ def compare(
         if name not in properties:
             if parameter.is_bound or name in told:
                 continue
-            also = f' and "{name}" to `required`' if _lacks(parameter, required) else ""
+            also = f', and "{name}" to `required`' if _lacks(parameter, required) else ""
+            shape = property_of(parameter)
+            # In the order of the function, behind those before it that are there or added.
+            names = list(parameters)
+            before = [order.index(one) for one in names[: names.index(name)] if one in order]
+            position = max(before, default=-1) + 1
+            order.insert(position, name)
             yield SchemaMismatch(
                 f"/properties/{escape(name)}",
                 f"a property `{name}`, which {function} takes ({place})",
                 "no such property",
-                f"add the property{also}; best make the schema anew from the function",
+                f"add {json.dumps(name)}: {_shown(shape)} to `properties`{also}; "
+                "best make the schema anew from the function",
+                (
+                    JsonEdit(Action.SET, ("properties", name), shape, position),
+                    *_edits_to_require(parameter, required),
+                ),
             )
         elif _lacks(parameter, required):
             yield SchemaMismatch(
@@ -117,6 +146,7 @@ def compare(
                 f"`{name}` required, since {function} has no default for it ({place})",
                 f"`{name}` not among the required ones",
                 f'add "{name}" to `required`, or a default to the parameter',
+                tuple(_edits_to_require(parameter, required)),
             )
 
     for name in signature.positional_only:
@@ -126,6 +156,65 @@ def compare(
             f"`{name}` is positional-only",
             f"remove the `/` after `{name}` in the signature of {function}",
         )
+
+
+def property_of(parameter: Parameter) -> dict[str, Any]:
+    """The schema of a parameter, as far as its name and its default tell it."""
+    shape: dict[str, Any] = {"title": parameter.name.replace("_", " ").title()}
+    if parameter.has_simple_default and not parameter.default_is_made:
+        if kind := _kind_of(parameter.default):
+            shape["type"] = kind
+        if parameter.default is not None:
+            shape["default"] = parameter.default
+    return shape
+
+
+def _kind_of(value: Any) -> str | None:
+    """The name by which JSON Schema calls the type of a value; None for null."""
+    kinds = {
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        str: "string",
+        list: "array",
+        dict: "object",
+    }
+    return kinds.get(type(value))
+
+
+def _edits_to_require(parameter: Parameter, required: Any) -> Iterator[JsonEdit]:
+    if _lacks(parameter, required):
+        yield JsonEdit(Action.ADD, ("required",), parameter.name)
+
+
+def _edits_to_rename(
+    signature: Signature, name: str, parameter: Parameter, schema: Mapping[str, Any]
+) -> Iterator[JsonEdit]:
+    """The property, and its name in `required`, become those of the parameter."""
+    required = schema.get("required", [])
+    subschema = schema["properties"][name]
+    yield JsonEdit(Action.RENAME, ("properties", name), parameter.name)
+    at = f"/properties/{escape(name)}"
+    for mismatch in _compare_default(signature, parameter, at, subschema, schema, name):
+        yield from mismatch.edits
+    if _is_listed(name, required):
+        if parameter.required:
+            yield JsonEdit(Action.SET, ("required", required.index(name)), parameter.name)
+        else:
+            yield JsonEdit(Action.DROP, ("required",), name)
+    else:
+        yield from _edits_to_require(parameter, required)
+
+
+def _edits_of_default(name: str, subschema: Mapping[str, Any], value: Any) -> Iterator[JsonEdit]:
+    """The default of the function, where the property's own type allows it."""
+    at = ("properties", name, "default")
+    kind, kinds = _kind_of(value), subschema.get("type")
+    if value is None:
+        if "default" in subschema:
+            yield JsonEdit(Action.REMOVE, at)
+    elif kinds in (None, kind) or (kinds, kind) == ("number", "integer"):
+        yield JsonEdit(Action.SET, at, value)
 
 
 def _is_listed(name: str, required: Any) -> bool:
@@ -178,6 +267,7 @@ def _compare_default(
     pointer: str,
     subschema: Any,
     schema: Mapping[str, Any],
+    name: str,
 ) -> Iterator[SchemaMismatch]:
     if not isinstance(subschema, Mapping):
         return
@@ -185,6 +275,7 @@ def _compare_default(
         return
     value = parameter.default
     stated = list(_defaults(subschema, schema))
+    edits = tuple(_edits_of_default(name, subschema, value))
     expected = (
         f"the default {_shown(value)} of `{parameter.name}` in `{signature.function}()` "
         f"({signature.file}:{signature.line})"
@@ -196,9 +287,11 @@ def _compare_default(
             expected,
             f"the default {_shown(stated[0])}",
             f"{fix}, or change the default of the parameter",
+            edits,
         )
     elif not stated and value is not None and not parameter.default_is_made:
-        yield SchemaMismatch(pointer, expected, "no default", f'add `"default": {_shown(value)}`')
+        hint = f'add `"default": {_shown(value)}`'
+        yield SchemaMismatch(pointer, expected, "no default", hint, edits)
 
 
 def _defaults(subschema: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Any]:
