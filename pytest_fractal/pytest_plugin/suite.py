@@ -18,7 +18,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
 from pytest_fractal.errors import BadInput, failure, machine_fault
 from pytest_fractal.processes.supervisor import hide
-from pytest_fractal.processes.variables import keep_back
+from pytest_fractal.processes.variables import keep_back, kept_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
 from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
 from pytest_fractal.pytest_plugin.progress import progress, with_output
@@ -156,6 +156,7 @@ class Suite:
         """
         shared = self.session.share_facts()
         node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
+        node.workerinput[_SETTINGS_KEY] = kept_back()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
