@@ -184,6 +184,8 @@ class _Project:
             env=self._variables(),
             timeout=self._limit,
             room=self._folder,
+            # Not the environment in which the wheel is to be installed, or is already.
+            writes=(self._folder, self._environment.folder),
             log=self._environment.log,
         )
         if finished.timed_out:

@@ -158,6 +158,7 @@ def run(
     stopper: Canceller | None = None,
     room: Path | None = None,
     named: Iterable[Path] = (),
+    writes: Iterable[Path] | None = None,
     walled: bool = True,
     private: bytes = b"",
     log: Path | None = None,
@@ -168,7 +169,8 @@ def run(
     candidate's is given a `room`: the folder of the run below which it is at home. Then no
     process of the command's is alive at all, what it had left running is told, and where the
     run has walls, and it is not to be without them, it sees and writes nothing but what it
-    needs (`sandbox`), such as what is `named` in its arguments. What it prints is added to the
+    needs (`sandbox`), such as what is `named` in its arguments. Of the candidate's own folder it
+    sees and writes all, or nothing but what `writes` lists. What it prints is added to the
     file `log` as well, as it comes. A program that cannot be started gives status 127 (not
     there) or 126 (not executable), as a shell would, with the reason as its standard error.
     Raises `HarnessError` when the walls cannot be set up.
@@ -179,7 +181,7 @@ def run(
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
-    supervision = _Supervision(room, named, walled) if room else None
+    supervision = _Supervision(room, named, writes, walled) if room else None
     if supervision and private:
         command = supervision.hand_over(command, private)
     try:
@@ -275,9 +277,12 @@ class _Supervision:
 
     _numbers = itertools.count()
 
-    def __init__(self, room: Path, named: Iterable[Path], walled: bool) -> None:
+    def __init__(
+        self, room: Path, named: Iterable[Path], writes: Iterable[Path] | None, walled: bool
+    ) -> None:
         self._room = room
         self._named = named
+        self._writes = writes
         run = sandbox.around(room)
         self._sandbox = run if run is not None and run.stands and walled else None
         self.mark = f"{run.mark if run else 'alone'}.{os.getpid()}.{next(self._numbers)}"
@@ -315,7 +320,9 @@ class _Supervision:
         inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
         if self._sandbox is None:
             return inner
-        return self._sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
+        return self._sandbox.wrap(
+            inner, room=self._room, cwd=cwd, env=env, named=self._named, writes=self._writes
+        )
 
     def begun(self) -> None:
         """Leave to the supervisor what it has inherited."""
