@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -397,8 +398,13 @@ class _Reader:
             self._dropped += gone
 
     def text(self) -> str:
-        # A process that left the group may hold the pipe open for ever.
-        self._thread.join(_GRACE)
+        # A process that left the group may hold the pipe open for ever, or fill it for ever. But
+        # what is in it is read: on a busy machine, or a slow disk, the thread may be behind.
+        deadline = time.monotonic() + _PATIENCE
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(_GRACE)
+            if not _is_filled(self._pipe):
+                break
         with self._lock:
             middle = f"\n[... {self._dropped} bytes left out ...]\n" if self._dropped else ""
             tail = b"".join(self._tail)
@@ -437,6 +443,14 @@ def last_lines(text: str, count: int = 15) -> str:
     """The last lines of an output that are not blank: where programs say what went wrong."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-count:])
+
+
+def _is_filled(pipe: IO[bytes]) -> bool:
+    """Whether there is something in a pipe that nobody has read."""
+    try:
+        return bool(select.select([pipe], [], [], 0)[0])
+    except (OSError, ValueError):  # closed, for it was read to its end
+        return False
 
 
 def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
