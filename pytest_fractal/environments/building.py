@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ BUILD_LIMIT: Final = 3600.0
 
 _RESULT_LIMIT: Final = 1_000_000
 """Bytes of what a hook gives back: a file name, or some requirements."""
+
+_EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+"""The line of a traceback that names it."""
 
 Stage = Literal["settings", "requirements", "sdist", "wheel"]
 
@@ -109,6 +113,17 @@ def _unpack(sdist: Path, folder: Path) -> Path:
         reference = Path(tempfile.gettempdir(), place.name, tree.name)
         pretend_place(tree / GITIGNORE, tree, str(reference))
     return tree
+
+
+def _last_words(finished: Finished) -> str:
+    """What a failed process said at its end; of a traceback, the exception first."""
+    said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
+    lines = said.split("\n")
+    raised = next((line for line in reversed(lines) if not line[:1].isspace()), "")
+    is_traceback = any(line.startswith(('  File "', "Traceback (")) for line in lines)
+    if is_traceback and _EXCEPTION.match(raised) and lines[0] != raised:
+        return f"{raised}\n{said}"
+    return said
 
 
 class _Failed(Exception):
@@ -210,7 +225,7 @@ class _Project:
 
     def _failed(self, stage: Stage, finished: Finished) -> _Failed:
         """The failure of a process; raises `HarnessError` where the machine is to blame."""
-        said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
+        said = _last_words(finished)
         in_repository = has_repository(self._tree)
         fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
         if fault:
