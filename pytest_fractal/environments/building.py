@@ -115,9 +115,8 @@ def _unpack(sdist: Path, folder: Path) -> Path:
     return tree
 
 
-def _last_words(finished: Finished) -> str:
+def _exception_first(said: str) -> str:
     """What a failed process said at its end; of a traceback, the exception first."""
-    said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
     lines = said.split("\n")
     raised = next((line for line in reversed(lines) if not line[:1].isspace()), "")
     is_traceback = any(line.startswith(('  File "', "Traceback (")) for line in lines)
@@ -225,9 +224,9 @@ class _Project:
 
     def _failed(self, stage: Stage, finished: Finished) -> _Failed:
         """The failure of a process; raises `HarnessError` where the machine is to blame."""
-        said = _last_words(finished)
+        said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
         in_repository = has_repository(self._tree)
         fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
-        return _Failed(stage, said)
+        return _Failed(stage, _exception_first(said))
