@@ -235,6 +235,17 @@ def test_a_build_that_fails_says_where_and_why(
     assert not (tmp_path / "outside.toml").exists()
 
 
+def test_the_exception_that_ends_a_build_is_told_before_its_traceback(
+    tmp_path: Path, release: Build
+) -> None:
+    more = "def build_sdist(*_): b'\\xe9'.decode()"
+    failure = release(project(tmp_path / "source", {}, more)).failure
+    assert failure is not None
+    headline, *rest = failure.message.split("\n")
+    assert headline.startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9")
+    assert any("in build_sdist" in line for line in rest)
+
+
 def spoiled(kind: str, spoil: str) -> str:
     """A hook that makes something else in place of its sdist or wheel, at `made`."""
     name = {"sdist": "demo-1.tar.gz", "wheel": "demo-1-py3-none-any.whl"}[kind]

@@ -27,6 +27,11 @@ SUB = {"type": "object", "properties": {"n": {"type": "integer"}, "name": {"type
         ({"allOf": [{"$ref": "#/$defs/Sub"}], "default": {}}, {"n": 1, "name": "text"}),
         ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Sub"}]}, {"n": 1, "name": "text"}),
         ({"type": "array", "items": {"$ref": "#/$defs/Sub"}}, [{"n": 1, "name": "text"}]),
+        (
+            {"type": "object", "additionalProperties": {"$ref": "#/$defs/Sub"}},
+            {"text": {"n": 1, "name": "text"}},
+        ),
+        ({"type": "object", "additionalProperties": SUB, "maxProperties": 0}, {}),
         ({"$ref": "#/$defs/Circle"}, {"n": 1}),
     ],
 )

@@ -19,6 +19,7 @@ from pytest_fractal.engine import Engine
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS
+from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.schema_checks.client import OverLimit, first_match, refusal
 from pytest_fractal.verdicts import Outcome
@@ -60,6 +61,18 @@ def test_parts_that_are_shared_are_gone_through_once(tmp_path: Path, keyword: st
     assert broken(wheel, "FR207") == [
         ("FR207", "demo_task", "/task_list/0/args_schema/properties/a/default")
     ]
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "oneOf", "properties"])
+def test_forms_are_drawn_of_shared_parts_once(keyword: str) -> None:
+    """And the last part is still reached: no form is drawn for it."""
+    schema = {
+        "type": "object",
+        "properties": {"a": FIRST},
+        "$defs": shared(keyword, {"type": "object", "required": ["a"], "format": "odd"}),
+    }
+    found = {one.keys[-1] for one in undrawn(schema, (), is_draft_7=False)}
+    assert found >= {"format", "required"}
 
 
 def test_what_is_allowed_by_shared_parts_is_allowed(tmp_path: Path) -> None:

@@ -132,6 +132,36 @@ CASES = [
         ("/$defs/Options/properties/mode",),
     ),
     Case(
+        "field_gained_in_a_dictionary",
+        "class Texture(Strict):\n    features: List[str]\n    clip: int = 1\n    size: int\n"
+        "@check\ndef task(*, zarr_url: str, textures: Dict[str, Texture]): pass\n",
+        {
+            **schema(
+                {"Texture": TEXTURE},
+                textures={"type": "object", "additionalProperties": OF_TEXTURE},
+            ),
+            "required": ["zarr_url", "textures"],
+        },
+        ("/$defs/Texture/properties/size",),
+    ),
+    Case(
+        "keys_of_a_dictionary_of_which_the_schema_says_nothing",
+        "class Mode(Enum):\n    fast = 'fast'\n"
+        "@check\ndef task(*, zarr_url: str, speeds: Dict[Mode, int] = {}): pass\n",
+        schema({}, speeds={"type": "object", "additionalProperties": {"type": "integer"}}),
+    ),
+    Case(
+        "choice_lost_of_an_argument_of_the_function_itself",
+        "class Mode(Enum):\n    fast = 'fast'\n"
+        "@check\ndef task(*, zarr_url: str, mode: Mode): pass\n",
+        {
+            **schema({}, mode={"enum": ["slow", "fast"], "type": "string"}),
+            "required": ["zarr_url", "mode"],
+        },
+        ("/properties/mode",),
+        "which is refused",
+    ),
+    Case(
         "argument_of_another_type_of_a_function_that_cannot_be_read",
         "class Arguments(Strict):\n    zarr_url: str\n    number: List[int]\n"
         "def task(**arguments):\n    Arguments(**arguments)\ntask = globals()['task']\n",

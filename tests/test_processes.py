@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_a_daemon_that_holds_the_pipe_does_not_hold_us(tmp_path: Path) -> None:
         assert (finished.returncode, finished.stdout) == (0, "said\n")
     finally:
         os.kill(int(pid.read_text()), 9)
+
+
+def test_what_was_printed_is_read_also_where_the_log_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is behind when the process ends goes on to the end of the pipe."""
+    monkeypatch.setattr(processes, "add_to_log", lambda *_: time.sleep(1))
+    script = "import time; print('first', flush=True); time.sleep(0.3); print('last')"
+    finished = processes.run(
+        [sys.executable, "-S", "-c", script],
+        cwd=tmp_path,
+        env=task_variables(tmp_path),
+        timeout=60,
+        log=tmp_path / "log",
+    )
+    assert finished.stdout.split() == ["first", "last"]
 
 
 def test_of_a_long_output_the_first_and_the_last_part_are_kept(tmp_path: Path) -> None:

@@ -21,6 +21,15 @@ def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Pa
     assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", finding.hint)
 
 
+def test_for_a_module_that_setuptools_had_the_last_release_with_it_is_named(
+    tmp_path: Path,
+) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'pkg_resources'\")\n"
+    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": missing + TASK_SOURCE})
+    ((_, hint),) = findings(wheel, "FR301")
+    assert hint.startswith('add "setuptools<82" to the dependencies')
+
+
 def findings(wheel: Path, *codes: str) -> list[tuple[str, str]]:
     """Code and hint of each finding."""
     (candidate,) = check_package(wheel, select=list(codes)).candidates

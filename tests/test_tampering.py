@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+from projects import project
+from wheel_factory import TASK_SOURCE, good_manifest
 
 from pytest_fractal.candidate.codec import decode, encode
 from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
@@ -141,6 +143,50 @@ def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
     key = (tmp_path / "key").read_text()
     assert len(key) == 64
     assert key not in (tmp_path / "seen").read_text()
+
+
+PLANTER = """
+def _plant():
+    run = next(one for one in Path(".").resolve().parents if one.name.startswith("package-"))
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    folder = run / "environment" / "lib" / version / "site-packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "not_there.py").touch()
+
+import sys
+_plant()
+_bare = build_wheel
+
+
+def build_wheel(folder, *rest):
+    name = _bare(folder)
+    about = {"WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n", "RECORD": ""}
+    with zipfile.ZipFile(f"{folder}/{name}", "a") as archive:
+        for path, text in about.items():
+            archive.writestr(f"demo-{_version()}.dist-info/{path}", text)
+    return name
+"""
+
+
+@pytest.mark.parametrize("walls", ["auto", "off"])
+def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
+    runner: Runner, tmp_path: Path, walls: str
+) -> None:
+    """A wheel is judged in the environment that a server would make, whoever built it."""
+    manifest = good_manifest()
+    tree = project(
+        tmp_path / "tree",
+        {
+            "demo/__FRACTAL_MANIFEST__.json": json.dumps(manifest),
+            "demo/task.py": f"import not_there\n{TASK_SOURCE}",
+        },
+        PLANTER,
+    )
+    ran = runner.pytest(
+        f"--fractal-package={tree}", "-q", "--fractal-select=FR301", f"--fractal-sandbox={walls}"
+    )
+    assert ran.status == 1, ran.text
+    assert "No module named 'not_there'" in ran.text
 
 
 # The environment

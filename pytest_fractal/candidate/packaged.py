@@ -465,7 +465,7 @@ class Candidate:
         """What its commands see in their environment besides the usual."""
         # One home for all: what they download there is not downloaded again by the next.
         home = self.folder / "home"
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         return {"HOME": str(home)}
 
     def lacking(self, fact: type[Any]) -> Skipped | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ BUILD_LIMIT: Final = 3600.0
 
 _RESULT_LIMIT: Final = 1_000_000
 """Bytes of what a hook gives back: a file name, or some requirements."""
+
+_EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+"""The line of a traceback that names it."""
 
 Stage = Literal["settings", "requirements", "sdist", "wheel"]
 
@@ -111,6 +115,16 @@ def _unpack(sdist: Path, folder: Path) -> Path:
     return tree
 
 
+def _exception_first(said: str) -> str:
+    """What a failed process said at its end; of a traceback, the exception first."""
+    lines = said.split("\n")
+    raised = next((line for line in reversed(lines) if not line[:1].isspace()), "")
+    is_traceback = any(line.startswith(('  File "', "Traceback (")) for line in lines)
+    if is_traceback and _EXCEPTION.match(raised) and lines[0] != raised:
+        return f"{raised}\n{said}"
+    return said
+
+
 class _Failed(Exception):
     def __init__(self, stage: Stage, message: str, timed_out: bool = False) -> None:
         super().__init__(message)
@@ -184,6 +198,8 @@ class _Project:
             env=self._variables(),
             timeout=self._limit,
             room=self._folder,
+            # Not the environment in which the wheel is to be installed, or is already.
+            writes=(self._folder, self._environment.folder),
             log=self._environment.log,
         )
         if finished.timed_out:
@@ -213,4 +229,4 @@ class _Project:
         fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
-        return _Failed(stage, said)
+        return _Failed(stage, _exception_first(said))

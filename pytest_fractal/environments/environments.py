@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from pytest_fractal.processes import processes
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.processes.sandbox import around
 from pytest_fractal.processes.variables import basic_variables, build_variables, caller
+from pytest_fractal.processes.watcher import remove_tree
 
 InstallerName = Literal["uv", "pip"]
 
@@ -181,7 +181,6 @@ class UvInstaller:
         rest = _uv_install(environment, "--", wanted)
         if not rest.returncode and not _pip_would_refuse(environment):
             return rest
-        shutil.rmtree(environment.folder)
         self.create(environment.folder, environment.interpreter)
         decided = _pip_install(
             environment,
@@ -207,8 +206,7 @@ class PipInstaller:
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
         """See `Installer`."""
-        environment = Environment(folder, interpreter)
-        _check_executable(environment)
+        environment = _nothing_yet(folder, interpreter)
         _make_by_venv(environment, pip=True)
         if self._upgraded:
             finished = _pip_install(environment, "--upgrade", *self._upgraded)
@@ -244,8 +242,7 @@ def create_bare(folder: Path, interpreter: Interpreter, *, pip: bool = False) ->
     """
     import virtualenv  # 40 ms that a run on nothing must not pay
 
-    environment = Environment(folder, interpreter)
-    _check_executable(environment)
+    environment = _nothing_yet(folder, interpreter)
     seeds = ["--no-setuptools"] if pip else ["--no-seed"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -275,6 +272,20 @@ def _make_by_venv(environment: Environment, *, pip: bool) -> None:
         environment,
         "an environment cannot be made",
     )
+
+
+def _nothing_yet(folder: Path, interpreter: Interpreter) -> Environment:
+    """An environment that is still to be made, where it can be used once it is.
+
+    A build that ran before may have put something there for the tasks to find.
+    """
+    environment = Environment(folder, interpreter)
+    _check_executable(environment)
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        remove_tree(folder)
+    return environment
 
 
 def _check_executable(environment: Environment) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -158,6 +159,7 @@ def run(
     stopper: Canceller | None = None,
     room: Path | None = None,
     named: Iterable[Path] = (),
+    writes: Iterable[Path] | None = None,
     walled: bool = True,
     private: bytes = b"",
     log: Path | None = None,
@@ -168,7 +170,8 @@ def run(
     candidate's is given a `room`: the folder of the run below which it is at home. Then no
     process of the command's is alive at all, what it had left running is told, and where the
     run has walls, and it is not to be without them, it sees and writes nothing but what it
-    needs (`sandbox`), such as what is `named` in its arguments. What it prints is added to the
+    needs (`sandbox`), such as what is `named` in its arguments. Of the candidate's own folder it
+    sees and writes all, or nothing but what `writes` lists. What it prints is added to the
     file `log` as well, as it comes. A program that cannot be started gives status 127 (not
     there) or 126 (not executable), as a shell would, with the reason as its standard error.
     Raises `HarnessError` when the walls cannot be set up.
@@ -179,7 +182,7 @@ def run(
     command = tuple(str(word) for word in argv)
     epoch = time.time()
     started = time.monotonic()
-    supervision = _Supervision(room, named, walled) if room else None
+    supervision = _Supervision(room, named, writes, walled) if room else None
     if supervision and private:
         command = supervision.hand_over(command, private)
     try:
@@ -275,9 +278,12 @@ class _Supervision:
 
     _numbers = itertools.count()
 
-    def __init__(self, room: Path, named: Iterable[Path], walled: bool) -> None:
+    def __init__(
+        self, room: Path, named: Iterable[Path], writes: Iterable[Path] | None, walled: bool
+    ) -> None:
         self._room = room
         self._named = named
+        self._writes = writes
         run = sandbox.around(room)
         self._sandbox = run if run is not None and run.stands and walled else None
         self.mark = f"{run.mark if run else 'alone'}.{os.getpid()}.{next(self._numbers)}"
@@ -315,7 +321,9 @@ class _Supervision:
         inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
         if self._sandbox is None:
             return inner
-        return self._sandbox.wrap(inner, room=self._room, cwd=cwd, env=env, named=self._named)
+        return self._sandbox.wrap(
+            inner, room=self._room, cwd=cwd, env=env, named=self._named, writes=self._writes
+        )
 
     def begun(self) -> None:
         """Leave to the supervisor what it has inherited."""
@@ -390,8 +398,13 @@ class _Reader:
             self._dropped += gone
 
     def text(self) -> str:
-        # A process that left the group may hold the pipe open for ever.
-        self._thread.join(_GRACE)
+        # A process that left the group may hold the pipe open for ever, or fill it for ever. But
+        # what is in it is read: on a busy machine, or a slow disk, the thread may be behind.
+        deadline = time.monotonic() + _PATIENCE
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(_GRACE)
+            if not _is_filled(self._pipe):
+                break
         with self._lock:
             middle = f"\n[... {self._dropped} bytes left out ...]\n" if self._dropped else ""
             tail = b"".join(self._tail)
@@ -430,6 +443,14 @@ def last_lines(text: str, count: int = 15) -> str:
     """The last lines of an output that are not blank: where programs say what went wrong."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-count:])
+
+
+def _is_filled(pipe: IO[bytes]) -> bool:
+    """Whether there is something in a pipe that nobody has read."""
+    try:
+        return bool(select.select([pipe], [], [], 0)[0])
+    except (OSError, ValueError):  # closed, for it was read to its end
+        return False
 
 
 def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:

@@ -96,10 +96,12 @@ class Sandbox:
         cwd: Path,
         env: Mapping[str, str],
         named: Iterable[Path] = (),
+        writes: Iterable[Path] | None = None,
     ) -> list[str]:
         """The command that runs another one within the walls, which must stand.
 
-        `room` is a folder of the candidate's, and `named` what its arguments name.
+        `room` is a folder of the candidate's, `named` what its arguments name, and `writes` what
+        of the candidate's is seen and written; by default all.
         """
         own = self.folder / room.relative_to(self.folder).parts[0]
         view = _View()
@@ -122,7 +124,8 @@ class Sandbox:
             view.show(path, write=True)
         if temporary := env.get("TMPDIR"):
             view.show(Path(temporary), write=True)
-        view.show(own, write=True)
+        for path in (own,) if writes is None else writes:
+            view.show(path, write=True)
         view.cover(own / "facts")
         for private in (*_PRIVATE, *(() if installs else _SETTINGS)):
             view.cover(Path(private))

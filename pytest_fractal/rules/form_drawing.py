@@ -112,6 +112,9 @@ class _Walk:
         self.schema = schema
         self.is_draft_7 = is_draft_7
         self.known = _KEYWORDS_7 if is_draft_7 else _KEYWORDS_2020
+        # Parts that refer to each other twice are gone through once, not 2**depth times.
+        self._flats: dict[Keys, _Flat] = {}
+        self._seen: set[tuple[Keys, tuple[str, ...]]] = set()
 
     def dialect(self) -> Iterator[Undrawn]:
         """Whether Ajv knows the `$schema`."""
@@ -178,7 +181,10 @@ class _Walk:
     def _drawn(
         self, schema: Any, keys: Keys, inherited: tuple[str, ...] = ()
     ) -> Iterator[Undrawn]:
-        """One element of the form, and those within it."""
+        """One element of the form, and those within it, if it was not drawn before."""
+        if (keys, inherited) in self._seen:
+            return
+        self._seen.add((keys, inherited))
         if not isinstance(schema, dict):
             yield Undrawn(
                 keys,
@@ -359,6 +365,11 @@ class _Walk:
         return place, tuple(way)
 
     def _flat(self, schema: Mapping[str, Any], keys: Keys) -> _Flat:
+        if keys not in self._flats:
+            self._flats[keys] = self._flattened(schema, keys)
+        return self._flats[keys]
+
+    def _flattened(self, schema: Mapping[str, Any], keys: Keys) -> _Flat:
         flat = _Flat({}, {}, {})
         for key, value in schema.items():
             if key == "$ref" and isinstance(value, str):
@@ -385,7 +396,7 @@ def _joined(one: _Flat, other: _Flat) -> _Flat:
     for key in one.values.keys() & other.values.keys():
         mine, its = one.values[key], other.values[key]
         if key == "required" and isinstance(mine, list) and isinstance(its, list):
-            values[key] = [*mine, *its]
+            values[key] = [*mine, *(name for name in its if name not in mine)]
     return _Flat(values, {**one.ways, **other.ways}, {**one.properties, **other.properties})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pytest_fractal.facts import PackagedPart, Validation
 from pytest_fractal.json_text import pointer
@@ -13,19 +13,27 @@ from pytest_fractal.processes.validation import FaultKind, ValidationFault
 from pytest_fractal.rules.signature_match import SchemaMismatch
 from pytest_fractal.signatures.task_function import Signature
 
+_KEYS: Final = frozenset({"[key]", "__key__"})
+"""Where pydantic 2 and 1 refuse a key."""
+
 
 def compare_models(
-    part: PackagedPart, validation: Validation, invalid: frozenset[str]
+    part: PackagedPart, validation: Validation, invalid: frozenset[str], *, names_are_told: bool
 ) -> Iterator[SchemaMismatch]:
     """What was refused of arguments that the schema takes, by type or for a field.
 
     `invalid` are the arguments that the schema itself refuses: they prove nothing. Values
     that a constraint or the author's own validators refuse are passed over, since a schema
-    need not tell of those.
+    need not tell of those; and where the names of the function's parameters are told by its
+    source, so are arguments that it lacks or does not know.
     """
     seen: set[str] = set()
     for fault in validation.faults:
         if fault.kind is FaultKind.OTHER or fault.path[0] in invalid:
+            continue
+        if not _KEYS.isdisjoint(fault.path):
+            continue  # before pydantic 2.10 a schema says nothing of the keys of a dictionary
+        if names_are_told and len(fault.path) == 1 and fault.kind is not FaultKind.TYPE:
             continue
         mismatch = _mismatch(part, fault)
         if mismatch is not None and mismatch.pointer not in seen:
@@ -102,6 +110,9 @@ def _inner(root: Mapping[str, Any], here: _Here, step: str) -> _Here | None:
         items = place.schema.get("items")
         if step.isdigit() and isinstance(items, Mapping):
             return _Here((*place.keys, "items"), items, place.model)
+        values = place.schema.get("additionalProperties")
+        if isinstance(values, Mapping):
+            return _Here((*place.keys, "additionalProperties"), values, place.model)
     return None
 
 

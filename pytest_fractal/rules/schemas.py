@@ -371,13 +371,14 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
         mismatches = list(compare(signature, schema, told))
         if signature.doubt and mismatches:
             mismatches, untold = [], signature.doubt
-    by_models = compare_models(part, validation, _refused_by(part, validation.arguments))
-    # What the source tells of the function's own parameters, it tells better.
-    mismatches += [
-        one
-        for one in by_models
-        if one.pointer.count("/") > 2 or (untold and one.pointer not in map(_property, told))
-    ]
+    by_models = compare_models(
+        part,
+        validation,
+        _refused_by(part, validation.arguments),
+        # What the source tells of the function's own parameters, it tells better.
+        names_are_told=not untold,
+    )
+    mismatches += [one for one in by_models if one.pointer not in map(_property, told)]
     for mismatch in mismatches:
         keys = [
             part.replace("~1", "/").replace("~0", "~") for part in mismatch.pointer.split("/")[1:]

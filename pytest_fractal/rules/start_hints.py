@@ -98,6 +98,12 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
             "build takes it along (a folder without __init__.py?)"
         )
     where = _listed_at(installation)
+    if module == "pkg_resources":
+        return (
+            f'add "setuptools<82" to the dependencies{where}, the last with {module}, for a '
+            "server's environment has the newest setuptools or none; or take importlib.metadata "
+            "and importlib.resources instead, or a release that does"
+        )
     distributions = IMPORT_NAMES.get(module, (canonicalize_name(module),))
     for requirement in wheel.requirements:
         if canonicalize_name(requirement.name) not in distributions or requirement.marker is None:

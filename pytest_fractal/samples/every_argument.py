@@ -55,6 +55,10 @@ class _Maker:
                 return self._object(properties, schema.get("required"), way)
             case {"type": "array", "items": Mapping() as items} if "minItems" not in schema:
                 return [self.make(items, way)] if schema.get("maxItems", 1) else []
+            case {"type": "object", "additionalProperties": Mapping() as values} if (
+                "minProperties" not in schema
+            ):
+                return {"text": self.make(values, way)} if schema.get("maxProperties", 1) else {}
             case {"enum": _} | {"type": str()}:
                 return make_arguments({"properties": {"x": schema}, "required": ["x"]})["x"]
         raise _CannotMakeError
