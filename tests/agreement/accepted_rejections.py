@@ -87,6 +87,12 @@ ACCEPTED: Final = (
         "the web client refuses the text. 2.18.5 freezes on it.",
     ),
     AcceptedRejection(
+        "FR104",
+        "the depth of (?:meta|a schema): 900 levels",
+        "RFC 8259, section 9: readers may limit the depth of nesting. 2.18.5 refuses to list "
+        "tasks with more than 255 levels.",
+    ),
+    AcceptedRejection(
         "FR106",
         rf"{_SCHEMA}: (?:an empty text|an empty list|a list of pairs)",
         f"{_SCHEMAS}, which is an object; pydantic 1 makes one of what `dict()` takes, an empty "
@@ -145,6 +151,11 @@ ACCEPTED: Final = (
         "blanks, as the suite's own does.",
     ),
     AcceptedRejection(
+        "FR111",
+        "parallel task's parallel_tasks_per_job: -1",
+        'harm: the job of 1.4.10 ends "done", and nothing has run.',
+    ),
+    AcceptedRejection(
         "FR116",
         rf"(?:args_schema_version|{_TASK} .*): (?:text with a NUL|with a NUL behind)"
         "|bad package: FR116_.*",
@@ -185,7 +196,7 @@ ACCEPTED: Final = (
     AcceptedRejection(
         "FR205",
         rf"{_SCHEMA}/properties: an empty object|{_SCHEMA}/properties/(?:metadata|zarr_urls?): "
-        "dropped|bad package: FR205_.*",
+        rf"dropped|{_TASK} default: (?:null )?for component|bad package: FR205_.*",
         f"{_PAGE}, Task input parameters: these arguments are always among the input; "
         "fractal-task-tools refuses to make such a schema.",
     ),
@@ -205,6 +216,20 @@ ACCEPTED: Final = (
         "|bad package: FR207_default_for_what_fractal_supplies",
         "harm: 1.4.10 drops all arguments that a user fills in, without a word; the job of a task "
         "that can do without ends well, on other arguments.",
+    ),
+    AcceptedRejection(
+        "FR206",
+        rf"{_TASK} default: (?:(?:null )?for component|for a name that the function does not know"
+        "|a list for an argument|an object for an argument|a member that the enum lost)",
+        f"{_SCHEMAS}, for the input parameters of each task: the function has no such parameter, "
+        "or another default.",
+    ),
+    AcceptedRejection(
+        "FR207",
+        rf"{_TASK} default: (?:a list for an argument|an object for an argument"
+        "|a member that the enum lost|of a wrong type, beside \\$ref)",
+        "harm: 1.4.10 hands the task a default that its schema refuses, where the user gives "
+        "nothing; only a task that does not look at it ends well.",
     ),
     AcceptedRejection(
         "FR208",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from .bases import Base
@@ -126,7 +127,7 @@ def _defaults(base: Base) -> Iterator[Mutant]:
             new.update(more)
             manifest = copy.deepcopy(base.manifest)
             manifest["task_list"][index][key] = new
-            return with_manifest(base, what, how, manifest, index)
+            return replace(with_manifest(base, what, how, manifest, index), leaves_out=name)
 
         for name in reserved:
             held = properties.get(name) or {"type": "string"}

@@ -249,6 +249,8 @@ def _jobs(samples: Sequence[Sample]) -> Iterator[Job]:
         if any("component" in step.reserved for step in steps[1:]):
             # A server runs a task for all components that the metadata list.
             steps, whole = [step for step in steps if "component" not in step.reserved], False
+        if "component" in steps[0].reserved:
+            whole = False  # it stands in the metadata there
         name = workflow if whole else ""
         if steps[0].task.generation.version == "1":
             yield _job_1(name, steps, {"samples": str(steps[0].file.parent)})

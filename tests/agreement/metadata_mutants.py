@@ -27,7 +27,8 @@ def _mutant(base: Base, what: str, how: str, files: dict[str, bytes]) -> Mutant:
 def _metadata(base: Base) -> Iterator[Mutant]:
     path = f"{about_folder(base)}/METADATA"
     good = base.files[path].decode()
-    head, blank, body = good.partition("\n\n")
+    head, _, body = good.partition("\n\n")
+    head, blank = head.rstrip("\n"), "\n\n"
     version = next(line for line in head.splitlines() if line.startswith("Version:"))
     name = next(line for line in head.splitlines() if line.startswith("Name:"))
     for how, text in {

@@ -31,6 +31,8 @@ class Mutant:
     """What `RECORD` holds; None for what belongs to the wheel."""
     version: str | None = None
     """In the wheel's file name; None for the base's."""
+    leaves_out: str | None = None
+    """An argument that its jobs do not give, so that a default counts."""
     by_pip: bool = False
     """Whether the server is to install it by a real pip: what pip makes of it is the point."""
 

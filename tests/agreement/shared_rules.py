@@ -30,7 +30,7 @@ MUTANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "FR116": "non-parallel task's name: half a surrogate pair",
         "FR117": "METADATA: the version without a blank",
         "FR203": "non-parallel task's args_schema/properties: an empty list",
-        "FR207": "parallel task's default: an object for an argument",
+        "FR207": "parallel task's default: for input_paths",
     },
     "2": {
         **_BOTH,
@@ -59,6 +59,7 @@ OUTPUTS: Final[Mapping[str, Mapping[str, str]]] = {
 
 TAKEN: Final = (
     "non-parallel task's docs_info: a text",
+    "a non-parallel task's output: an empty object",
     "a parallel task's output: an empty object",
     "a parallel task's images: a new image",
 )

@@ -187,8 +187,11 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment)
             write_files(folder / "wheel" / mutant.wheel_name, mutant.files, mutant.record),
             {**mutant.files, "record": mutant.record or b""},
             requirements_folders(base, work, server.interpreter),
-            tuple(_case_job(job, mutant.manifest, folder) for job in base.job_of(mutant.task)),
-            base.samples if base.samples and base.samples.is_dir() else None,
+            tuple(
+                _leaving_out(mutant.leaves_out, _case_job(job, mutant.manifest, folder))
+                for job in base.job_of(mutant.task)
+            ),
+            _samples(base) if _names(mutant.manifest) == _names(base.manifest) else None,
             mutant.by_pip,
         )
 
@@ -210,8 +213,36 @@ def cases_of_packages(
                 _case_job(job, _manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
-            base.samples if base.samples and base.samples.is_dir() else None,
+            _samples(base),
         )
+
+
+def _samples(base: Base) -> Path | None:
+    return base.samples if base.samples and base.samples.is_dir() else None
+
+
+def _names(manifest: Any) -> list[object]:
+    """Of the tasks, by which samples name them."""
+    try:
+        return [task["name"] for task in manifest["task_list"]]
+    except (LookupError, TypeError):
+        return []
+
+
+def _leaving_out(argument: str | None, job: CaseJob) -> CaseJob:
+    """The job without this argument."""
+    if argument is None:
+        return job
+    steps = [
+        {
+            key: {name: own for name, own in value.items() if name != argument}
+            if isinstance(value, dict)
+            else value
+            for key, value in step.items()
+        }
+        for step in job.asked["steps"]
+    ]
+    return replace(job, asked={**job.asked, "steps": steps})
 
 
 def _case_job(job: Job, manifest: object, folder: Path) -> CaseJob:
@@ -233,11 +264,13 @@ def _answer(facts: Mapping[str, Any], folders: Iterable[Path]) -> Answer:
     return answer({**facts, "jobs": jobs})
 
 
-def judge_case(case: Case, server: Answer, work: Path, *, fully: bool = False) -> Row:
+def judge_case(
+    case: Case, server: Answer, work: Path, *, fully: bool = False, statically: bool = False
+) -> Row:
     """The row of a candidate that the server has been asked about.
 
     The tool judges it by static rules first. Where those pass and the server does not take
-    the wheel, all rules judge it; with `fully`, wherever they pass.
+    the wheel, all rules judge it; with `fully`, wherever they pass; with `statically`, never.
     """
     folder = _fresh(work / case.id)
     tool = judge_statically(case.path, folder / "static")
@@ -250,7 +283,8 @@ def judge_case(case: Case, server: Answer, work: Path, *, fully: bool = False) -
         tuple(job.name for job in case.jobs),
         case.generation,
     )
-    if not tool.fails and case.path.suffix == ".whl" and (fully or not row.is_taken):
+    more = (fully or not row.is_taken) and not statically
+    if more and not tool.fails and case.path.suffix == ".whl":
         settings = {"samples": case.samples} if case.samples else {}
         in_full = judge_fully(case.path, folder / "full", **settings)
         row = replace(row, tool=replace(in_full, tasks=tool.tasks))
