@@ -38,7 +38,6 @@ MUTANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "FR115": "non-parallel task's type: parallel for its own",
         "FR116": "a task's name, lower-cased: of 255 bytes in lower case, of letters that grow",
         "FR117": "METADATA: Home-page with the manifest's name",
-        "FR202": "the depth of a schema: 256 levels",
     },
 }
 """By the generation and the rule: the kind of a mutant."""
