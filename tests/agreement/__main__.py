@@ -1,130 +1,86 @@
 """The whole suite: judges all candidates of a generation, and writes its page in `docs/`.
 
-    python -m tests.agreement 1|2 [FOLDER]
+    python -m tests.agreement 1|2 [--folder=FOLDER] [--server=VERSION] [--fully=N] [--workers=N]
 
-It takes half an hour or more on two cores. What it makes lies in FOLDER, if one is given,
-and stays there, else in a temporary one. What has been judged once in a folder is not judged
-again: a run that was interrupted goes on.
+What it makes lies in FOLDER, if one is given, and stays there, else in a temporary one. What a
+server was asked once in a folder, it is not asked again: a run that was interrupted goes on,
+and a rule that has changed is judged anew. For another version of the server than the one that
+is known good, the page is printed instead.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
-from pytest_fractal.candidate.store import Fact, Sharing, Store
-from pytest_fractal.environments.environments import Environment
-from pytest_fractal.errors import HarnessError
-from pytest_fractal.server import version1
-from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.servers import ServerRelease
 
 from . import document, mutants, outputs_1, outputs_2, rest
 from .bases import BAD, GOOD, Base, build_bases, candidate_of, generation_of, read_base
 from .suite import (
+    Case,
     Judge,
-    Row,
+    OutputsCase,
     cases_of_mutants,
     cases_of_packages,
     judge_cases,
-    judge_outputs,
 )
 
-T = TypeVar("T")
-
-OLDER = "1.3.14"
-"""What else judges mutants of generation 1."""
-EVERY = {"1": 1, "2": 3}
-"""Of how many mutants one is judged: a collection by a server of generation 2 takes longer."""
 NOT_BUILT = ("FR001", "FR002", "FR004", "FR005", "FR006")
 """The rules whose bad packages do not build or install, or whose wheel is a good one."""
 FAMILIES = {"1": outputs_1, "2": outputs_2}
 
 
-def gather(generation: str, work: Path) -> document.Results:
-    """Judge all candidates both ways; what that takes lies in `work` afterwards."""
-    began = time.monotonic()
+def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> document.Results:
+    """Judge all candidates both ways; what that takes lies in `work` afterwards.
+
+    Of the mutants that both take, every `fully`-th is installed and run here too.
+    """
+    generation, began = release.generation, time.monotonic()
 
     def tell(what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
 
-    edition = ServerRelease.chosen("", generation)
-    server = edition.environment()
-    tell(f"fractal-server {edition.version} is installed")
-    good = [folder for folder in GOOD if generation_of(folder) == generation]
+    server = release.environment()
+    tell(f"fractal-server {release.version} is installed")
+    judge = Judge(generation, server, work, workers)
+    packages = list(packages_of(judge))
+    built = bases(generation, good_of(generation), work / "bases")
+    mutated = list(cases_of_mutants(mutants.chosen(built, 1), work / "mutants", server))
+    tell(f"{len(packages)} packages and {len(mutated)} mutants are made")
+    rows = judge_cases(packages, judge, fully=1)
+    tell("packages are judged")
+    for begin in range(0, len(mutated), 100):
+        rows += judge_cases(mutated[begin : begin + 100], judge, fully=fully)
+        tell(f"{min(begin + 100, len(mutated))} mutants are judged")
+    family = FAMILIES[generation]
+    written = OutputsCase(family, list(family.outputs()), judge).rows()
+    tell(f"{len(written)} outputs are judged")
+    asked = rest.ask(generation, rest.chosen([*packages, *mutated], rows))
+    tell(f"{len(asked)} candidates have been asked of servers behind sockets")
+    name = f"fractal-server {release.version}"
+    return document.Results(generation, name, [*rows, *written], asked)
+
+
+def good_of(generation: str) -> list[Path]:
+    """The good packages of a generation."""
+    return [folder for folder in GOOD if generation_of(folder) == generation]
+
+
+def packages_of(judge: Judge) -> Iterator[Case]:
+    """All packages of a generation, as they are."""
     bad = [
         folder
         for folder in BAD
-        if generation_of(folder) == generation and not folder.name.startswith(NOT_BUILT)
+        if generation_of(folder) == judge.generation and not folder.name.startswith(NOT_BUILT)
     ]
-    packages = [
-        *cases_of_packages("good package", good, work / "good", server),
-        *cases_of_packages("bad package", bad, work / "bad", server),
-    ]
-    chosen = mutants.chosen(bases(generation, good, work / "bases"), 1)[:: EVERY[generation]]
-    mutated = list(cases_of_mutants(chosen, work / "mutants", server))
-    tell(f"{len(packages)} packages and {len(mutated)} mutants are made")
-
-    def judge(name: str, environment: Environment = server) -> Judge:
-        return Judge(generation, environment, work / name)
-
-    # Not with a key that only memory holds: the next run goes on with them.
-    store = Store(Sharing(work / "results", b"kept between runs"))
-    rows: list[Row] = _kept(
-        store,
-        Fact("packages", list[Row]),
-        lambda: judge_cases(packages, judge("packages"), fully=True),
-    )
-    tell("packages are judged")
-    rows = [
-        *rows,
-        *_kept(store, Fact("mutants", list[Row]), lambda: judge_cases(mutated, judge("judged"))),
-    ]
-    tell("mutants are judged")
-    family = FAMILIES[generation]
-    written: list[Row] = _kept(
-        store,
-        Fact("outputs", list[Row]),
-        lambda: judge_outputs(family, list(family.outputs()), judge("outputs")),
-    )
-    tell(f"{len(written)} outputs are judged")
-    sample = rest.chosen([*packages, *mutated], rows)
-    asked: list[rest.Asked] = _kept(
-        store, Fact("asked", list[rest.Asked]), lambda: rest.ask(generation, sample)
-    )
-    tell(f"{len(asked)} candidates have been asked of servers behind sockets")
-    older_rows: list[Row] = []
-    if generation == "1":
-        older = server_environment(version1.recipe(OLDER))
-        some = mutated[::3]
-        older_rows = _kept(
-            store, Fact("older", list[Row]), lambda: judge_cases(some, judge("older", older))
-        )
-        tell(f"fractal-server {OLDER} has judged every third mutant")
-    return document.Results(
-        generation=generation,
-        server=f"fractal-server {edition.version}",
-        rows=[*rows, *written],
-        asked=asked,
-        older=f"fractal-server {OLDER}",
-        older_rows=older_rows,
-    )
-
-
-def _kept(store: Store, fact: Fact[T], gather: Callable[[], T]) -> T:
-    """What has been judged as `fact`, now or before; a failure of the machine is not kept."""
-
-    def tried() -> T:
-        try:
-            return gather()
-        except HarnessError as error:
-            raise RuntimeError(str(error)) from error
-
-    return store.once(fact, tried)
+    good, work, server = good_of(judge.generation), judge.work, judge.environment
+    yield from cases_of_packages("good package", good, work / "good", server)
+    yield from cases_of_packages("bad package", bad, work / "bad", server)
 
 
 def bases(generation: str, good: list[Path], work: Path) -> list[Base]:
@@ -138,16 +94,26 @@ def bases(generation: str, good: list[Path], work: Path) -> list[Base]:
     return built
 
 
-def main(generation: str, work: Path) -> int:
+def main(words: list[str]) -> int:
     """Judge, write, and say what is at odds; returns 0 if nothing is."""
-    results = gather(generation, work)
-    document.write(results)
+    parser = argparse.ArgumentParser(prog="python -m tests.agreement")
+    parser.add_argument("generation", choices=sorted(FAMILIES))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--server", default="", metavar="VERSION")
+    parser.add_argument("--fully", type=int, default=1, metavar="N")
+    parser.add_argument("--workers", type=int, default=2, metavar="N")
+    given = parser.parse_args(words)
+    release = ServerRelease.chosen(given.server, given.generation)
+    with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary:
+        work = (given.folder or Path(temporary)).resolve()
+        results = gather(release, work, given.fully, given.workers)
+    if release == ServerRelease.chosen("", given.generation):
+        document.write(results)
+    else:
+        print("\n".join(document.page(results)))
     print("\n".join(document.complaints(results)))
     return 1 if any(document.complaints(results)) else 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] not in (["1"], ["2"]):
-        sys.exit("usage: python -m tests.agreement 1|2 [FOLDER]")
-    with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary:
-        sys.exit(main(sys.argv[1], Path(*sys.argv[2:3] or [temporary]).resolve()))
+    sys.exit(main(sys.argv[1:]))

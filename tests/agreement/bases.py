@@ -23,7 +23,7 @@ from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
 from pytest_fractal.settings import Settings
 
-from .shapes import SHAPES, Shape
+from .manifest_variants import VARIANTS, Variant
 
 ROOT: Final = Path(__file__).parents[2]
 GOOD: Final = tuple(sorted(path for path in ROOT.glob("good_packages/*") if path.is_dir()))
@@ -40,6 +40,10 @@ class Job(Protocol):
     """What a sample or a workflow of the package's author becomes on a server."""
 
     @property
+    def name(self) -> str:
+        """Of the sample or workflow; empty where the job is only a part of that."""
+
+    @property
     def tasks(self) -> tuple[int, ...]:
         """The position in the manifest of each step's task."""
 
@@ -51,6 +55,7 @@ class Job(Protocol):
 class Job1:
     """See `Job`. Metadata and paths are the dataset's, components those that samples name."""
 
+    name: str
     steps: tuple[tuple[int, Mapping[str, Any], str | None], ...]
     """Task, arguments and component."""
     input_paths: tuple[str, ...]
@@ -81,6 +86,7 @@ class Job1:
 class Job2:
     """See `Job`. The images are those with which the first step begins."""
 
+    name: str
     samples: tuple[Sample, ...]
 
     @property
@@ -151,9 +157,9 @@ class Base:
         return GENERATIONS[str(self.manifest["manifest_version"])]
 
     @property
-    def shape(self) -> Shape:
+    def variant(self) -> Variant:
         """What there is to mutate."""
-        return SHAPES[self.generation.version]
+        return VARIANTS[self.generation.version]
 
     def task_of_kind(self, kind: str) -> int | None:
         """The position of the first task of a kind that has a job."""
@@ -200,14 +206,17 @@ def read_files(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in names}
 
 
-def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write a wheel with this content, in this order, and the `RECORD` that belongs to it."""
+def write_files(path: Path, files: Mapping[str, bytes], record: bytes | None = None) -> Path:
+    """Write a wheel with this content, in this order, and the `RECORD` that belongs to it.
+
+    With `record`, that is its `RECORD`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = next(name for name in files if name.endswith(".dist-info/RECORD"))
-    listed = "".join(f'"{name}",,\n' for name in files)
+    place = next((name for name in files if name.endswith(".dist-info/RECORD")), None)
+    listed = "".join(f'"{name}",,\n' for name in files).encode()
     with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {**files, record: listed.encode()}.items():
-            archive.writestr(name, content)
+        for name, content in files.items():
+            archive.writestr(name, (record or listed) if name == place else content)
     return path
 
 
@@ -236,22 +245,27 @@ def _jobs(samples: Sequence[Sample]) -> Iterator[Job]:
     for sample in samples:
         if sample.expect == "success":
             workflows.setdefault(sample.workflow, []).append(sample)
-    for steps in workflows.values():
+    for workflow, steps in workflows.items():
+        whole = True
         if any("component" in step.reserved for step in steps[1:]):
             # A server runs a task for all components that the metadata list.
-            steps = [step for step in steps if "component" not in step.reserved]
+            steps, whole = [step for step in steps if "component" not in step.reserved], False
+        if "component" in steps[0].reserved:
+            whole = False  # it stands in the metadata there
+        name = workflow if whole else ""
         if steps[0].task.generation.version == "1":
-            yield _job_1(steps, {"samples": str(steps[0].file.parent)})
+            yield _job_1(name, steps, {"samples": str(steps[0].file.parent)})
         else:
-            yield Job2(tuple(steps))
+            yield Job2(name, tuple(steps))
 
 
-def _job_1(samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
+def _job_1(name: str, samples: Sequence[Sample], places: Mapping[str, str]) -> Job:
     first = placed(samples[0].reserved, places)
     return Job1(
+        name,
         tuple(
-            (one.task.index, placed(one.args, places), one.reserved.get("component"))
-            for one in samples
+            (step.task.index, placed(step.args, places), step.reserved.get("component"))
+            for step in samples
         ),
         tuple(first.get("input_paths", ["{tmp}/input"])),
         first.get("metadata", {}),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .accepted_rejections import why_accepted
 from .bases import ROOT
-from .grounds import GROUNDS
 from .rest import Asked
 from .suite import Row, breaches, short
 
@@ -29,14 +29,11 @@ class Results:
     rows: Sequence[Row]
     asked: Sequence[Asked]
     """The sample that went to a server behind a socket."""
-    older: str
-    """The older server that the same candidates went to."""
-    older_rows: Sequence[Row]
 
 
 def write(results: Results) -> None:
     """Write the page of the generation, and its counts into README."""
-    PAGES[results.generation].write_text("\n".join(_page(results)) + "\n", "utf-8")
+    PAGES[results.generation].write_text("\n".join(page(results)) + "\n", "utf-8")
     begin, end = marks(results.generation)
     before, _, rest = README.read_text("utf-8").partition(begin)
     _, _, after = rest.partition(end)
@@ -60,11 +57,12 @@ def _counts(results: Results) -> Iterator[str]:
     yield "|---|---:|"
     yield f"| taken by both | {len(accepted) - len(false)} |"
     yield f"| failed here, and refused, frozen on or broken on there | {len(both)} |"
-    yield f"| failed here, on a ground that the page names | {len(rejected)} |"
+    yield f"| failed here alone, for a reason that the page names | {len(rejected)} |"
     yield f"| taken here, and not there (false accepts) | {len(false)} |"
 
 
-def _page(results: Results) -> Iterator[str]:
+def page(results: Results) -> Iterator[str]:
+    """The lines of the page."""
     rows = results.rows
     yield f"# Agreement with {results.server}"
     yield ""
@@ -72,8 +70,9 @@ def _page(results: Results) -> Iterator[str]:
     yield ""
     yield f"Each candidate is judged by pytest-fractal and by {results.server}. The law: what"
     yield "the server refuses, freezes on or breaks on, pytest-fractal fails; and what"
-    yield "pytest-fractal fails, the server does that to, or there is"
-    yield "[a ground](#what-only-pytest-fractal-fails) for it."
+    yield "pytest-fractal fails, the server does that to, or"
+    yield "[the rejection is accepted](#what-only-pytest-fractal-fails) for this rule and kind of"
+    yield "candidate."
     yield "Candidates are all packages in `good_packages/` and those in `bad_packages/` that build"
     yield "and install, mutants of the good ones (one thing is changed in each), and tasks that"
     yield "write and end in all ways. Where both take a package, they list the same tasks with"
@@ -97,12 +96,11 @@ def _page(results: Results) -> Iterator[str]:
     yield ""
     yield "## What only pytest-fractal fails"
     yield ""
-    yield "| rule | candidates | here, for example | there | ground |"
+    yield "| rule | candidates | here, for example | there | why |"
     yield "|---|---:|---|---|---|"
-    for code, alike in _by_rule(row for row in rows if row.is_rejection).items():
+    for (code, why), alike in _by_reason(rows).items():
         first = next((row for row in alike if row.tool.fails == (code,)), alike[0])
-        ground = GROUNDS.get(code, "**none**")
-        yield f"| {code} | {len(alike)} | {_cell(_found(first))} | {_TAKES} | {_cell(ground)} |"
+        yield f"| {code} | {len(alike)} | {_cell(_found(first))} | {_TAKES} | {_cell(why)} |"
     yield ""
     yield "## Through a server behind a socket"
     yield ""
@@ -121,11 +119,6 @@ def _page(results: Results) -> Iterator[str]:
         yield f"| {_cell(asked.row.name)} | {here} | {asked.does}{odd} | {words} |"
     yield ""
     yield "</details>"
-    if results.older_rows:
-        yield ""
-        yield f"## {results.older}"
-        yield ""
-        yield from _older(results)
 
 
 _SOURCES: Final = (
@@ -145,7 +138,8 @@ _HOW: Final[Mapping[str, tuple[str, ...]]] = {
         "(`tests/agreement/inside/server_1.py`). One function is replaced: for `python -m venv`",
         "the module `venv` makes the environment without pip, and for `pip install` the wheel is",
         "unpacked into `site-packages`. For a pure wheel without scripts or data that is all that",
-        "pip does; what the package requires was installed before, by uv.",
+        "pip does; what the package requires was installed before, by uv. Mutants of METADATA,",
+        "RECORD, versions and path files get a real pip.",
         *_SOURCES,
     ),
     "2": (
@@ -156,7 +150,7 @@ _HOW: Final[Mapping[str, tuple[str, ...]]] = {
         "Nothing of it is replaced, but the interpreter that it is given for the packages makes",
         "environments with a stand-in for pip, which unpacks the wheel. For a pure wheel without",
         "scripts or data that is all that pip does; what the package requires was installed",
-        "before, by uv. As each collection takes longer, one mutant in three is judged.",
+        "before, by uv. Mutants of METADATA, RECORD, versions and path files get a real pip.",
         *_SOURCES,
     ),
 }
@@ -197,35 +191,13 @@ def _found(row: Row) -> str:
     return f"{_what(row)}: {row.how}"
 
 
-def _by_rule(rows: Iterable[Row]) -> Mapping[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def _by_reason(rows: Iterable[Row]) -> Mapping[tuple[str, str], list[Row]]:
+    """The rejections by the rule, and why it may fail such a candidate."""
+    found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        for code in row.tool.fails:
-            found.setdefault(code, []).append(row)
+        for code in row.tool.fails if row.is_rejection else ():
+            found.setdefault((code, why_accepted(code, row.kind) or "**none**"), []).append(row)
     return dict(sorted(found.items()))
-
-
-def _older(results: Results) -> Iterator[str]:
-    """What an older server does otherwise."""
-    newer = {row.name: row for row in results.rows}
-    others: dict[tuple[str, str, str, str], list[Row]] = {}
-    for row in results.older_rows:
-        before = newer[row.name]
-        if row.server.does is not before.server.does:
-            key = (_what(row), _here(before), before.server.does.value, row.server.does.value)
-            others.setdefault(key, []).append(row)
-    yield f"{len(results.older_rows)} of these candidates, judged by {results.older}:"
-    false = sum(row.is_false_accept for row in results.older_rows)
-    yield f"{false} false accepts, and {sum(map(len, others.values()))} end otherwise."
-    if not others:
-        return
-    yield ""
-    yield f"| what | how | n | pytest-fractal | {results.server} | {results.older} | its words |"
-    yield "|---|---|---:|---|---|---|---|"
-    for (what, here, now, then), alike in others.items():
-        ways = _cell("; ".join(dict.fromkeys(row.how for row in alike)))
-        words = _cell(short(alike[0].server.words))
-        yield f"| {what} | {ways} | {len(alike)} | {here} | {now} | {then} | {words} |"
 
 
 def _cell(text: str) -> str:
@@ -239,11 +211,6 @@ def complaints(results: Results) -> list[str]:
     """All that is at odds, one line each: with the law, and between the ways to the server."""
     return [
         *breaches(results.rows),
-        *(
-            f"{results.older}: {row.name}: FALSE ACCEPT: {row.server.does}"
-            for row in results.older_rows
-            if row.is_false_accept
-        ),
         *(
             f"{one.row.name}: {one.row.server.does} in process, {one.does} behind a socket: "
             f"{short(one.words)}"

@@ -9,36 +9,24 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 
+from .argument_mutants import argument_mutants
 from .bases import Base
-from .shapes import Way
-
-Files = dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A wheel that is a good package's but for one thing."""
-
-    what: str
-    """What is mutated."""
-    how: str
-    base: Base
-    files: Mapping[str, bytes] = field(repr=False)
-    manifest: Any = field(repr=False)
-    """What its manifest holds, as the server reads it; None where it is no JSON."""
-    task: int | None = None
-    """The position of the task that is mutated; None where it is none in particular."""
-
-    @property
-    def kind(self) -> str:
-        """What is mutated and how: the same for all good packages."""
-        return f"{self.what}: {self.how}"
+from .manifest_variants import Way
+from .metadata_mutants import metadata_mutants
+from .mutant import (
+    ABSENT,
+    Mutant,
+    about_folder,
+    at,
+    changed,
+    with_manifest,
+    with_text,
+)
 
 
 def mutants_of(base: Base) -> Iterator[Mutant]:
@@ -50,6 +38,8 @@ def mutants_of(base: Base) -> Iterator[Mutant]:
     yield from _manifest_places(base)
     yield from _executables(base)
     yield from _folders(base)
+    yield from argument_mutants(base)
+    yield from metadata_mutants(base)
 
 
 def chosen(bases: Iterable[Base], times: int) -> list[Mutant]:
@@ -126,9 +116,9 @@ _LINKS: Final[Mapping[str, str]] = {
 
 def _fields(base: Base) -> Iterator[Mutant]:
     """Each field dropped, and with each value in its place."""
-    for name in base.shape.manifest_fields:
+    for name in base.variant.manifest_fields:
         yield from _values(base, name, (name,), None)
-    for subject in base.shape.subjects:
+    for subject in base.variant.subjects:
         index = base.task_of_kind(subject.kind)
         if index is None:
             continue
@@ -138,38 +128,38 @@ def _fields(base: Base) -> Iterator[Mutant]:
         for inner in subject.inner:
             yield from _values(base, f"{of} {'/'.join(map(str, inner))}", (*way, *inner), index)
         for how, link in _LINKS.items() if "docs_link" in subject.fields else ():
-            yield _changed(base, f"{of} docs_link", how, (*way, "docs_link"), link, index)
+            yield changed(base, f"{of} docs_link", how, (*way, "docs_link"), link, index)
 
 
 def _values(base: Base, what: str, way: Way, task: int | None) -> Iterator[Mutant]:
-    present = _at(base.manifest, way)
-    if present is not _ABSENT:
+    present = at(base.manifest, way)
+    if present is not ABSENT:
         manifest = copy.deepcopy(base.manifest)
-        del _at(manifest, way[:-1])[way[-1]]
-        yield _with_manifest(base, what, "dropped", manifest, task)
-    more = base.shape.values.get(str(way[-1]), {})
+        del at(manifest, way[:-1])[way[-1]]
+        yield with_manifest(base, what, "dropped", manifest, task)
+    more = base.variant.values.get(str(way[-1]), {})
     for how, value in {**_VALUES, **more}.items():
         if not _same(value, present):
-            yield _changed(base, what, how, way, value, task)
-    if isinstance(present, str) and way[-1] in base.shape.text_fields:
+            yield changed(base, what, how, way, value, task)
+    if isinstance(present, str) and way[-1] in base.variant.text_fields:
         for how, change in _TEXTS.items():
             if change(present) != present:
-                yield _changed(base, what, how, way, change(present), task)
+                yield changed(base, what, how, way, change(present), task)
 
 
 def _keys(base: Base) -> Iterator[Mutant]:
     """Each key written otherwise, and written twice."""
-    subject = base.shape.subjects[0]
+    subject = base.variant.subjects[0]
     index = base.task_of_kind(subject.kind) or 0
     places: list[tuple[str, str, Way]] = [
-        ("the manifest's", name, (name,)) for name in base.shape.manifest_fields
+        ("the manifest's", name, (name,)) for name in base.variant.manifest_fields
     ]
     places += [("a task's", name, ("task_list", index, name)) for name in subject.fields]
     for of, name, way in places:
         task = index if len(way) > 1 else None
         what = f"{of} key {name}"
-        present = _at(base.manifest, way)
-        if present is _ABSENT:
+        present = at(base.manifest, way)
+        if present is ABSENT:
             continue
         for how, key in (
             ("misspelt", name[:-2] + name[-1] + name[-2]),
@@ -177,25 +167,25 @@ def _keys(base: Base) -> Iterator[Mutant]:
             ("with a blank behind", f"{name} "),
         ):
             manifest = copy.deepcopy(base.manifest)
-            holder = _at(manifest, way[:-1])
+            holder = at(manifest, way[:-1])
             holder[key] = holder.pop(name)
-            yield _with_manifest(base, what, how, manifest, task)
+            yield with_manifest(base, what, how, manifest, task)
         for how, first, last in (
             ("twice, first null", None, present),
             ("twice, then null", present, None),
             ("twice, both times the same", present, present),
         ):
             manifest = copy.deepcopy(base.manifest)
-            holder = _at(manifest, way[:-1])
+            holder = at(manifest, way[:-1])
             holder[name] = first
             holder["\0twice"] = last
             text = json.dumps(manifest).replace(json.dumps("\0twice"), json.dumps(name))
-            yield _with_text(base, what, how, text.encode(), task)
-    for subject in base.shape.subjects:
+            yield with_text(base, what, how, text.encode(), task)
+    for subject in base.variant.subjects:
         task = base.task_of_kind(subject.kind)
         if task is not None:
             way = ("task_list", task, "favourite_colour")
-            yield _changed(base, f"a {subject.words}", "with an unknown key", way, "red", task)
+            yield changed(base, f"a {subject.words}", "with an unknown key", way, "red", task)
 
 
 def _task_lists(base: Base) -> Iterator[Mutant]:
@@ -203,7 +193,7 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
     what = "the list of tasks"
 
     def with_tasks(how: str, *tasks: Any) -> Mutant:
-        return _with_manifest(base, what, how, {**base.manifest, "task_list": list(tasks)}, None)
+        return with_manifest(base, what, how, {**base.manifest, "task_list": list(tasks)}, None)
 
     first, *rest = base.manifest["task_list"]
     yield with_tasks("the first task twice", first, *rest, first)
@@ -232,17 +222,17 @@ def _task_lists(base: Base) -> Iterator[Mutant]:
     ):
         yield with_tasks(how, first, *rest, entry)
     as_object = {task["name"]: task for task in (first, *rest)}
-    yield _changed(base, what, "an object of tasks", ("task_list",), as_object, None)
-    for key, how in (("name", "names"), (base.shape.executable, "executables")):
+    yield changed(base, what, "an object of tasks", ("task_list",), as_object, None)
+    for key, how in (("name", "names"), (base.variant.executable, "executables")):
         texts = [task.get(key) for task in (first, *rest)]
-        yield _changed(base, what, f"a list of {how}", ("task_list",), texts, None)
+        yield changed(base, what, f"a list of {how}", ("task_list",), texts, None)
 
 
 def _manifest_texts(base: Base) -> Iterator[Mutant]:
     """The manifest's file, with what makes it JSON or not."""
     good = base.files[base.manifest_path]
     text = good.decode()
-    umlaut = _with_manifest(base, "", "", {**base.manifest, "authors": "Größe"}, None).manifest
+    umlaut = with_manifest(base, "", "", {**base.manifest, "authors": "Größe"}, None).manifest
     plain = json.dumps(umlaut, ensure_ascii=False)
     for how, content in {
         "empty": b"",
@@ -275,7 +265,7 @@ def _manifest_texts(base: Base) -> Iterator[Mutant]:
         .replace("{", '{"deep": ' + "[" * 2000 + "]" * 2000 + ",", 1)
         .encode(),
     }.items():
-        yield _with_text(base, "the manifest's text", how, content, None)
+        yield with_text(base, "the manifest's text", how, content, None)
 
 
 def _manifest_places(base: Base) -> Iterator[Mutant]:
@@ -296,7 +286,7 @@ def _manifest_places(base: Base) -> Iterator[Mutant]:
     yield moved("a subfolder", f"{package}/tasks_/{MANIFEST_NAME}")
     yield moved("beside the package", MANIFEST_NAME)
     yield moved("another package", f"another_{package}/{MANIFEST_NAME}")
-    yield moved("the dist-info folder", f"{_about(base)}/{MANIFEST_NAME}")
+    yield moved("the dist-info folder", f"{about_folder(base)}/{MANIFEST_NAME}")
     yield moved("another case", f"{package}/{MANIFEST_NAME.lower()}")
     yield moved("one underscore less", f"{package}/_FRACTAL_MANIFEST__.json")
     yield moved("no suffix", f"{package}/{MANIFEST_NAME.removesuffix('.json')}")
@@ -319,8 +309,8 @@ def _manifest_places(base: Base) -> Iterator[Mutant]:
 
 def _executables(base: Base) -> Iterator[Mutant]:
     """What the manifest says of an executable, and what file that is."""
-    key, package = base.shape.executable, base.package
-    index = base.task_of_kind(base.shape.subjects[0].kind) or 0
+    key, package = base.variant.executable, base.package
+    index = base.task_of_kind(base.variant.subjects[0].kind) or 0
     good = str(base.manifest["task_list"][index][key])
     inside = f"{package}/{good}"
     folder, name = PurePosixPath(good).parent, PurePosixPath(good).name
@@ -335,7 +325,7 @@ def _executables(base: Base) -> Iterator[Mutant]:
         "with a folder and .. before": f"somewhere/../{good}",
         "with the folder and .. before": f"../{package}/{good}",
         "with the package's folder before": f"{package}/{good}",
-        "in the dist-info folder": f"../{_about(base)}/METADATA",
+        "in the dist-info folder": f"../{about_folder(base)}/METADATA",
         "an absolute path that is there": "/bin/sh",
         "an absolute path that is not there": f"/opt/{good}",
         "that is not there": f"{good}.missing",
@@ -352,7 +342,7 @@ def _executables(base: Base) -> Iterator[Mutant]:
         "__init__.py": "__init__.py",
     }.items():
         if text != good:
-            yield _changed(base, what, how, way, text, index)
+            yield changed(base, what, how, way, text, index)
     for how, path in {
         "a file with a blank in its name": "my task.py",
         "a file with a quote in its name": "it's.py",
@@ -374,16 +364,21 @@ def _executables(base: Base) -> Iterator[Mutant]:
         place = str(folder / path)
         manifest = copy.deepcopy(base.manifest)
         manifest["task_list"][index][key] = place
-        mutant = _with_manifest(base, what, how, manifest, index)
+        mutant = with_manifest(base, what, how, manifest, index)
         yield Mutant(
             what, how, base, {**mutant.files, f"{package}/{place}": content}, manifest, index
         )
-    subfolder = _changed(base, what, "a folder", way, "a_folder", index)
+    subfolder = changed(base, what, "a folder", way, "a_folder", index)
     for how, files in {
         "a folder": {f"{package}/a_folder/task.py": content},
         "a folder with __main__.py": {f"{package}/a_folder/__main__.py": content},
     }.items():
         yield Mutant(what, how, base, {**subfolder.files, **files}, subfolder.manifest, index)
+    dotted = changed(base, what, "", way, f"a_folder/../{good}", index)
+    there = {**dotted.files, f"{package}/a_folder/__init__.py": b""}
+    yield Mutant(
+        what, "with a folder that is there and .. before", base, there, dotted.manifest, index
+    )
     without = {path: kept for path, kept in base.files.items() if path != inside}
     yield Mutant("an executable's file", "left out", base, without, base.manifest, index)
     for how, script in {
@@ -424,49 +419,5 @@ def _folders(base: Base) -> Iterator[Mutant]:
     yield Mutant("the import folder", "beside another one", base, both, base.manifest)
 
 
-class _Absent:
-    pass
-
-
-_ABSENT: Final = _Absent()
-
-
-def _at(value: Any, way: Way) -> Any:
-    for key in way:
-        try:
-            value = value[key]
-        except (LookupError, TypeError):
-            return _ABSENT
-    return value
-
-
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and json.dumps(one) == json.dumps(other)
-
-
-def _about(base: Base) -> str:
-    return next(path.split("/")[0] for path in base.files if ".dist-info/" in path)
-
-
-def _changed(base: Base, what: str, how: str, way: Way, value: Any, task: int | None) -> Mutant:
-    manifest = copy.deepcopy(base.manifest)
-    holder: Any = manifest
-    for key in way[:-1]:
-        if isinstance(holder, dict):
-            holder.setdefault(key, {})
-        holder = holder[key]
-    holder[way[-1]] = value
-    return _with_manifest(base, what, how, manifest, task)
-
-
-def _with_manifest(base: Base, what: str, how: str, manifest: Any, task: int | None) -> Mutant:
-    return _with_text(base, what, how, json.dumps(manifest, indent=2).encode(), task)
-
-
-def _with_text(base: Base, what: str, how: str, text: bytes, task: int | None) -> Mutant:
-    files = {**base.files, base.manifest_path: text}
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError):
-        manifest = None
-    return Mutant(what, how, base, files, manifest, task)

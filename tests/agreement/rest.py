@@ -58,6 +58,8 @@ def chosen(cases: Sequence[Case], rows: Sequence[Row]) -> list[tuple[Case, Row]]
     """
     found: dict[tuple[str, ...], tuple[Case, Row]] = {}
     for case, row in zip(cases, rows, strict=True):
+        if case.path.suffix != ".whl":
+            continue
         sort = row.what.split("'s ")[-1].partition("/")[0]
         way: tuple[str, ...] = (row.server.does, *row.tool.fails[:1])
         if row.server.does is Does.FREEZES or (way == (Does.TAKES,) and sort == "good package"):
@@ -79,17 +81,16 @@ def _ask(generation: str, case: Case, row: Row) -> Asked:
 
 
 def _ended(server: Server, case: Case) -> tuple[Does, str]:
-    collected = server.collect(case.wheel)
+    collected = server.collect(case.path)
     if collected.outcome != "done":
         return _COLLECTIONS[collected.outcome], collected.said
-    for number, asked in enumerate(case.jobs):
+    for number, job in enumerate(case.jobs):
+        asked = job.asked
+        if any(step["task"] >= len(collected.tasks) for step in asked["steps"]):
+            return Does.LISTS_TOO_FEW, f"the list of tasks has {len(collected.tasks)} entries"
         steps = tuple(
-            _step(server, collected.tasks[step["task"]], step)
-            for step in asked["steps"]
-            if step["task"] < len(collected.tasks)
+            _step(server, collected.tasks[step["task"]], step) for step in asked["steps"]
         )
-        if not steps:
-            continue
         place = asked.get("output_path") or asked["zarr_dir"]
         inputs = tuple(asked.get("input_paths", ()))
         for path in (*inputs, place):
@@ -97,7 +98,7 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
         for left in Path(place).iterdir():  # by the same job in process
             if left.name != OME_ZARR:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        job = Job(
+        submitted = Job(
             name=f"job-{number}",
             steps=steps,
             input_paths=inputs,
@@ -105,10 +106,10 @@ def _ended(server: Server, case: Case) -> tuple[Does, str]:
             metadata=asked.get("meta", {}),
             images=tuple(asked.get("images", ())),
         )
-        ran = server.run(job, collected, _LIMIT)
+        ran = server.run(submitted, collected, _LIMIT)
         if ran.outcome != "done":
             return _JOBS[ran.outcome], ran.said
-    return Does.TAKES, ""
+    return (Does.TAKES if case.jobs else Does.COLLECTS), ""
 
 
 def _step(server: Server, task: ListedTask, step: Mapping[str, Any]) -> Step:

@@ -11,14 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server import version2
 from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Lease, server_variables
-
-_WORKERS: Final = 2
 
 
 class Does(StrEnum):
@@ -26,6 +24,10 @@ class Does(StrEnum):
 
     TAKES = "takes it"
     """Collects and lists the tasks, and runs their jobs to their end."""
+    COLLECTS = "collects it"
+    """Lists the tasks; the candidate has no job to run, so nothing is known of its tasks."""
+    LISTS_TOO_FEW = "does not list a task"
+    """One that a job of the candidate needs: that job cannot be made."""
     REFUSES = "refuses it at once"
     FAILS = "fails in the background"
     """After the answer "collecting" and an installation."""
@@ -50,20 +52,28 @@ class Answer:
 
 
 def ask_server(
-    environment: Environment, generation: str, cases: Sequence[Mapping[str, Any]], work: Path
+    environment: Environment,
+    generation: str,
+    cases: Sequence[Mapping[str, Any]],
+    work: Path,
+    workers: int = 1,
 ) -> dict[str, Mapping[str, Any]]:
-    """What a server tells of each case, by its id; some at the same time.
+    """What a server tells of each case, by its id; `workers` servers share the cases.
 
     `environment` is one with a fractal-server of that generation, as `--fractal-server`
-    makes it. Whatever the servers write lies in `work`, with the datasets of all cases.
+    makes it. Whatever the servers write lies in `work`, with the datasets of all cases. What
+    was told there before, also by a run that was interrupted, is not asked again.
     """
     script = Path(__file__).parent / "inside" / f"server_{generation}.py"
     work.mkdir(parents=True, exist_ok=True)
+    known = _told(work)
+    asked = list({case["id"]: case for case in cases if case["id"] not in known}.values())
+    before = len(list(work.glob("facts-*.jsonl")))
     with ExitStack() as stack:
         started = []
-        for number in range(_WORKERS):
+        for number in range(before, before + min(workers, len(asked))):
             part, facts = work / f"cases-{number}.json", work / f"facts-{number}.jsonl"
-            part.write_text(json.dumps(cases[number::_WORKERS]))
+            part.write_text(json.dumps(asked[number - before :: workers]))
             log = stack.enter_context((work / f"server-{number}.log").open("w"))
             paths = [script, part, facts, work / f"server-{number}"]
             env = _plain_environment()
@@ -77,14 +87,22 @@ def ask_server(
                 stderr=log,
             )
             stack.callback(process.kill)
-            started.append((process, log.name, facts))
-        found: dict[str, Mapping[str, Any]] = {}
-        for process, name, facts in started:
+            started.append((process, log.name))
+        for process, name in started:
             status = process.wait()
             assert status == 0, Path(name).read_text()[-3000:]
-            told = map(json.loads, facts.read_text().splitlines())
-            found |= {one["id"]: one for one in told}
-    return found
+    return _told(work)
+
+
+def _told(work: Path) -> dict[str, Mapping[str, Any]]:
+    """All facts in a folder; a line that an interruption has cut is none."""
+    lines = (
+        line
+        for file in sorted(work.glob("facts-*.jsonl"))
+        for line in file.read_text().splitlines(keepends=True)
+    )
+    facts = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {case["id"]: case for case in facts}
 
 
 @contextmanager
@@ -115,18 +133,18 @@ def answer(facts: Mapping[str, Any]) -> Answer:
     if facts["tasks"]["status"] != 200:
         return Answer(Does.BREAKS, f"the list of tasks: {_detail(facts['tasks'])}")
     listed = tuple(facts["listed"])
-    worst = [found for found in map(_of_job, facts["jobs"]) if found is not None]
+    worst = next(filter(None, map(_of_job, facts["jobs"])), None)
     if worst:
-        does, words = worst[0]
-        return Answer(does, words, listed)
-    return Answer(Does.TAKES, "", listed, tuple(job["left"] for job in facts["jobs"] if job))
+        return Answer(*worst, listed)
+    does = Does.TAKES if facts["jobs"] else Does.COLLECTS
+    return Answer(does, "", listed, tuple(job["left"] for job in facts["jobs"]))
 
 
 def _of_job(facts: Mapping[str, Any]) -> tuple[Does, str] | None:
+    if "lacks" in facts:
+        return Does.LISTS_TOO_FEW, f"the list of tasks has {facts['lacks']} entries"
     if "task" in facts:
         return Does.BREAKS, f"adding the task to a workflow: {_detail(facts['task'])}"
-    if not facts:
-        return None
     if facts["apply"]["status"] != 202:
         return Does.BREAKS, f"submitting the job: {_detail(facts['apply'])}"
     if facts["job"]["status"] != 200:
@@ -148,5 +166,9 @@ def _detail(asked: Mapping[str, Any]) -> str:
 
 
 def _plain_environment() -> dict[str, str]:
-    """Nothing of the caller's that is a setting of a server or of Python."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    """Nothing of the caller's that is a setting of a server or of Python.
+
+    A real pip gets no index: nothing that it is given requires anything.
+    """
+    there = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**there, "PIP_NO_INDEX": "1"}

@@ -1,43 +1,83 @@
 """The agreement of pytest-fractal with a real server: candidates, both judgements, the law.
 
-The law: what the server refuses, freezes on or breaks on, the tool fails; and what the
-tool fails, the server does that to, or there is a ground for it in `grounds.py`.
+The law: what the server refuses, freezes on or breaks on, the tool fails; what the tool
+fails, the server does that to, or the rejection is accepted for this rule and kind of
+candidate (`accepted_rejections.py`); and what both take, both tell of alike.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from pytest_fractal.environments.environments import Environment
-from pytest_fractal.server.comparing import moved
+from pytest_fractal.server.comparing import differences, moved
 
-from .bases import Base, build_bases, requirements_folders, write_files
-from .grounds import GROUNDS
-from .mutants import Mutant
+from .accepted_rejections import why_accepted
+from .bases import Base, Job, build_bases, generation_of, requirements_folders, write_files
+from .mutant import Mutant
 from .server import Answer, Does, answer, ask_server
-from .tool import Judged, judge_fully, judge_samples, judge_statically
+from .shared_rules import rule_for
+from .tool import Judged, Written, judge_fully, judge_statically
+
+_GOOD: Final = (Does.TAKES, Does.COLLECTS)
+
+
+@dataclass(frozen=True)
+class CaseJob:
+    """A job that a server is to run with a candidate."""
+
+    name: str
+    """Of the sample or workflow that it is; empty where it is only a part of that."""
+    asked: Mapping[str, Any]
+    folder: Path
+    """Its `{tmp}`."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A wheel to judge, and the jobs that a server is to run with it."""
+    """A candidate to judge: a wheel and its jobs, or a file of tasks outside any package."""
 
     what: str
     how: str
     of: str
     """The name of the good package that it is made of."""
-    wheel: Path
-    packages: tuple[str, ...]
-    jobs: tuple[Mapping[str, Any], ...]
-    samples: Path | None
+    generation: str
+    path: Path
+    files: Mapping[str, bytes]
+    """What the wheel holds."""
+    packages: tuple[str, ...] = ()
+    jobs: tuple[CaseJob, ...] = ()
+    samples: Path | None = None
+    by_pip: bool = False
+    """Whether the server is to install it by a real pip."""
+
+    @property
+    def id(self) -> str:
+        """The same for the same candidate in the same folder: it is asked once."""
+        digest = hashlib.sha256(repr((self.path, self.packages, self.jobs, self.by_pip)).encode())
+        for name, content in self.files.items():
+            digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogatepass"))
+            digest.update(content)
+        return digest.hexdigest()[:24]
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """As the server's script takes it."""
+        return {
+            "id": self.id,
+            "wheel": str(self.path),
+            "packages": list(self.packages),
+            "by_pip": self.by_pip,
+            "jobs": [job.asked for job in self.jobs],
+        }
 
 
 @dataclass(frozen=True)
@@ -49,40 +89,71 @@ class Row:
     of: str
     tool: Judged
     server: Answer
+    jobs: tuple[str, ...] = ()
+    """The names of the jobs that the server ran."""
+    generation: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the candidate is, whatever package it is made of."""
+        return f"{self.what}: {self.how}"
 
     @property
     def name(self) -> str:
         """The candidate in words."""
-        return f"{self.what}: {self.how} ({self.of})"
+        return f"{self.kind} ({self.of})"
+
+    @property
+    def is_taken(self) -> bool:
+        """The server collects it, and its jobs, if there are any, end well."""
+        return self.server.does in _GOOD
+
+    @property
+    def is_run(self) -> bool:
+        """The server ran a job with it: more is known than that it is collected."""
+        return self.server.does is Does.TAKES
 
     @property
     def is_false_accept(self) -> bool:
         """The tool takes what the server does not."""
-        return not self.tool.fails and self.server.does is not Does.TAKES
+        return not self.tool.fails and not self.is_taken
 
     @property
     def is_rejection(self) -> bool:
         """The tool fails what the server takes."""
-        return bool(self.tool.fails) and self.server.does is Does.TAKES
+        return bool(self.tool.fails) and self.is_taken
 
     @property
     def unexplained(self) -> tuple[str, ...]:
-        """Of a rejection, the rules that have no ground to fail it."""
+        """Of a rejection, the rules that are not accepted to fail such a candidate."""
         if not self.is_rejection:
             return ()
-        return tuple(code for code in self.tool.fails if code not in GROUNDS)
+        return tuple(code for code in self.tool.fails if not why_accepted(code, self.kind))
+
+    @property
+    def other_reason(self) -> str | None:
+        """The rule that should have refused what both refuse, where it has not."""
+        if not self.generation or self.is_taken or not self.tool.fails:
+            return None
+        code = rule_for(self.generation, self.kind)
+        return code if code not in self.tool.fails else None
 
     @property
     def difference(self) -> str:
         """Where both take a candidate: what they do not tell alike of it; empty for nothing."""
-        if self.tool.fails or self.server.does is not Does.TAKES:
+        if self.tool.fails or not self.is_taken:
             return ""
         listed = tuple((task["name"], task["source"] or "") for task in self.server.tasks)
         if self.tool.tasks and listed != self.tool.tasks:
             return f"tasks: {self.tool.tasks} here, {listed} there"
-        left = self.server.left[0] if self.server.left else None
-        if self.tool.left is not None and _sorted(left) != _sorted(self.tool.left):
-            return f"the dataset: {self.tool.left} here, {left} there"
+        for job, left in zip(self.jobs, self.server.left, strict=True):
+            if job in self.tool.left:
+                ours, theirs = _sorted(self.tool.left[job]), _sorted(left)
+                for found in differences(ours, theirs):
+                    return (
+                        f"the dataset after {job!r} at {found.pointer!r}: {found.one!r} here, "
+                        f"{found.other!r} there"
+                    )
         return ""
 
 
@@ -93,27 +164,35 @@ class Judge:
     generation: str
     environment: Environment
     work: Path
+    workers: int = 1
+    """How many servers share the candidates."""
 
-    def ask(
-        self, cases: Sequence[Mapping[str, Any]], work: Path
-    ) -> Mapping[str, Mapping[str, Any]]:
+    def ask(self, asked: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
         """What the server makes of these."""
-        return ask_server(self.environment, self.generation, cases, work / "server")
+        work = self.work / "server"
+        return ask_server(self.environment, self.generation, asked, work, self.workers)
 
 
 def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
     """The wheels of mutants, written to `work`."""
-    for number, mutant in enumerate(mutants):
-        base, folder = mutant.base, _fresh(work / f"mutant-{number}")
-        jobs = base.job_of(mutant.task)
+    for mutant in mutants:
+        base = mutant.base
+        name = hashlib.sha256(f"{mutant.kind} {base.name}".encode(errors="replace")).hexdigest()
+        folder = _fresh(work / name[:16])
         yield Case(
             mutant.what,
             mutant.how,
             base.name,
-            write_files(folder / "wheel" / base.wheel.name, mutant.files),
+            base.generation.version,
+            write_files(folder / "wheel" / mutant.wheel_name, mutant.files, mutant.record),
+            {**mutant.files, "record": mutant.record or b""},
             requirements_folders(base, work, server.interpreter),
-            tuple(job.asked(mutant.manifest, folder) for job in jobs),
-            base.samples,
+            tuple(
+                _leaving_out(mutant.leaves_out, _case_job(job, mutant.manifest, folder))
+                for job in base.job_of(mutant.task)
+            ),
+            _samples(base) if _names(mutant.manifest) == _names(base.manifest) else None,
+            mutant.by_pip,
         )
 
 
@@ -121,79 +200,148 @@ def cases_of_packages(
     what: str, folders: Sequence[Path], work: Path, server: Environment
 ) -> Iterator[Case]:
     """The wheels of packages as they are, with all their jobs."""
-    for base in build_bases(folders, work):
+    for folder, base in zip(folders, build_bases(folders, work), strict=True):
         yield Case(
             what,
             base.name,
             base.name,
+            generation_of(folder),
             base.wheel,
+            base.files,
             requirements_folders(base, work, server.interpreter),
             tuple(
-                job.asked(_manifest(base), _fresh(work / base.name / f"job-{number}"))
+                _case_job(job, _manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
-            base.samples if base.samples and base.samples.is_dir() else None,
+            _samples(base),
         )
 
 
-def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: bool = False) -> list[Row]:
-    """Both judgements of wheels.
+def _samples(base: Base) -> Path | None:
+    return base.samples if base.samples and base.samples.is_dir() else None
 
-    The tool's are static ones first. Where those pass and the server does not take the
-    wheel, all rules judge it; with `fully`, wherever they pass.
-    """
-    work = _fresh(judge.work / "cases")
-    asked = [
+
+def _names(manifest: Any) -> list[object]:
+    """Of the tasks, by which samples name them."""
+    try:
+        return [task["name"] for task in manifest["task_list"]]
+    except (LookupError, TypeError):
+        return []
+
+
+def _leaving_out(argument: str | None, job: CaseJob) -> CaseJob:
+    """The job without this argument."""
+    if argument is None:
+        return job
+    steps = [
         {
-            "id": str(number),
-            "wheel": str(case.wheel),
-            "packages": list(case.packages),
-            "jobs": list(case.jobs),
+            key: {name: own for name, own in value.items() if name != argument}
+            if isinstance(value, dict)
+            else value
+            for key, value in step.items()
         }
-        for number, case in enumerate(cases)
+        for step in job.asked["steps"]
     ]
-    with ThreadPoolExecutor(1) as pool:
-        answering = pool.submit(judge.ask, asked, work)
-        judged = [
-            judge_statically(case.wheel, work / f"static-{number}")
-            for number, case in enumerate(cases)
-        ]
-        answers = answering.result()
-    rows = []
-    for number, (case, tool) in enumerate(zip(cases, judged, strict=True)):
-        server = answer(answers[str(number)])
-        if not tool.fails and (fully or server.does is not Does.TAKES):
-            settings = {"samples": case.samples} if case.samples else {}
-            in_full = judge_fully(case.wheel, work / f"full-{number}", **settings)
-            tool = replace(in_full, tasks=tool.tasks)
-        rows.append(Row(case.what, case.how, case.of, tool, server))
-    return rows
+    return replace(job, asked={**job.asked, "steps": steps})
 
 
-def judge_outputs(family: ModuleType, outputs: Sequence[Any], judge: Judge) -> list[Row]:
-    """Both judgements of what tasks write: here by samples, there by jobs.
+def _case_job(job: Job, manifest: object, folder: Path) -> CaseJob:
+    return CaseJob(job.name, job.asked(manifest, folder), folder)
 
-    `family` is the module that the outputs are of.
+
+def ask(cases: Sequence[Case], judge: Judge) -> list[Answer]:
+    """What the server does with these candidates."""
+    facts = judge.ask([case.asked for case in cases])
+    return [_answer(facts[case.id], [job.folder for job in case.jobs]) for case in cases]
+
+
+def _answer(facts: Mapping[str, Any], folders: Iterable[Path]) -> Answer:
+    """With each job's folder as the placeholder that it was made of."""
+    jobs = [
+        {**job, "left": moved(job.get("left"), {str(folder): "{tmp}"})}
+        for job, folder in zip(facts["jobs"], folders, strict=False)
+    ]
+    return answer({**facts, "jobs": jobs})
+
+
+def judge_case(
+    case: Case, server: Answer, work: Path, *, fully: bool = False, statically: bool = False
+) -> Row:
+    """The row of a candidate that the server has been asked about.
+
+    The tool judges it by static rules first. Where those pass and the server does not take
+    the wheel, all rules judge it; with `fully`, wherever they pass; with `statically`, never.
     """
-    work = _fresh(judge.work / "outputs")
-    wheel, samples = family.make_package(work, outputs)
-    folders = [work / f"job-{number}" for number in range(len(outputs))]
-    jobs = [family.asked(output, folder) for output, folder in zip(outputs, folders, strict=True)]
-    halves = [range(first, len(jobs), 2) for first in range(2)]
-    cases = [
-        {"id": str(number), "wheel": str(wheel), "packages": [], "jobs": [jobs[i] for i in half]}
-        for number, half in enumerate(halves)
+    folder = _fresh(work / case.id)
+    tool = judge_statically(case.path, folder / "static")
+    row = Row(
+        case.what,
+        case.how,
+        case.of,
+        tool,
+        server,
+        tuple(job.name for job in case.jobs),
+        case.generation,
+    )
+    more = (fully or not row.is_taken) and not statically
+    if more and not tool.fails and case.path.suffix == ".whl":
+        settings = {"samples": case.samples} if case.samples else {}
+        in_full = judge_fully(case.path, folder / "full", **settings)
+        row = replace(row, tool=replace(in_full, tasks=tool.tasks))
+    shutil.rmtree(folder)
+    return row
+
+
+def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: int = 0) -> list[Row]:
+    """Both judgements of candidates.
+
+    Of those that both take so far, every `fully`-th is judged by all rules; 0 for none.
+    """
+    answers = ask(cases, judge)
+    return [
+        judge_case(case, answer, judge.work, fully=bool(fully) and number % fully == 0)
+        for number, (case, answer) in enumerate(zip(cases, answers, strict=True))
     ]
-    judged = judge_samples(wheel, work / "judged", samples)
-    answers = judge.ask(cases, work)
-    rows: dict[int, Row] = {}
-    for number, half in enumerate(halves):
-        facts = answers[str(number)]
-        for index, job in zip(half, facts["jobs"], strict=True):
-            output, tool = outputs[index], judged[f"output-{index:03}"]
-            server = answer({**facts, "jobs": [_without(job, folders[index])]})
-            rows[index] = Row(output.what, output.how, "fractal-outputs", tool, server)
-    return [rows[index] for index in range(len(outputs))]
+
+
+class OutputsCase:
+    """What tasks write: here by samples, there by jobs, of one package; asked and run once."""
+
+    def __init__(self, family: ModuleType, outputs: Sequence[Any], judge: Judge) -> None:
+        """`family` is the module that the outputs are of."""
+        work = _fresh(judge.work / "outputs")
+        self.outputs = outputs
+        self._generation = judge.generation
+        wheel, samples = family.make_package(work, outputs)
+        folders = [work / f"job-{number}" for number in range(len(outputs))]
+        jobs = tuple(
+            CaseJob(f"output-{number:03}", family.asked(output, folder), folder)
+            for number, (output, folder) in enumerate(zip(outputs, folders, strict=True))
+        )
+        case = Case("outputs", "", "fractal-outputs", judge.generation, wheel, {}, jobs=jobs)
+        facts = judge.ask([case.asked])[case.id]
+        self._answers = [
+            _answer({**facts, "jobs": [told]}, [job.folder])
+            for told, job in zip(facts["jobs"], jobs, strict=True)
+        ]
+        self._written = Written(wheel, judge.work / "written", samples)
+
+    def rows(self) -> list[Row]:
+        """Both judgements."""
+        judged = self._written.judged()
+        names = [f"output-{number:03}" for number in range(len(self.outputs))]
+        return [
+            Row(
+                output.what,
+                output.how,
+                "fractal-outputs",
+                judged[name],
+                server,
+                (name,),
+                self._generation,
+            )
+            for output, name, server in zip(self.outputs, names, self._answers, strict=True)
+        ]
 
 
 def _fresh(folder: Path) -> Path:
@@ -203,11 +351,6 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _without(job: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """What was left, with the folder as the placeholder that it was made of."""
-    return {**job, "left": moved(job.get("left"), {str(folder): "{tmp}"})}
-
-
 def breaches(rows: Iterable[Row]) -> list[str]:
     """Where the law is broken, one line each."""
     found = []
@@ -215,7 +358,12 @@ def breaches(rows: Iterable[Row]) -> list[str]:
         if row.is_false_accept:
             found.append(f"{row.name}: FALSE ACCEPT: {row.server.does}: {short(row.server.words)}")
         if row.unexplained:
-            found.append(f"{row.name}: no ground: {', '.join(row.unexplained)}: {row.tool.words}")
+            found.append(
+                f"{row.name}: FALSE REJECT: {', '.join(row.unexplained)}: {row.tool.words}"
+            )
+        if row.other_reason:
+            fails = ", ".join(row.tool.fails)
+            found.append(f"{row.name}: OTHER REASON: {fails}, not {row.other_reason}")
         if row.difference:
             found.append(f"{row.name}: DIFFERENCE: {row.difference}")
     return found

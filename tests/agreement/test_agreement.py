@@ -1,90 +1,188 @@
 """pytest-fractal and a real fractal-server agree: a part that fits into every run.
 
-The whole: `python -m tests.agreement`.
+The server is asked once for each generation. What the tool says is then judged again with each
+shared rule sabotaged, to see that the law notices. The whole: `python -m tests.agreement`.
 """
 
 from __future__ import annotations
 
-import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server import postgres
 from pytest_fractal.server.servers import ServerRelease
+from pytest_fractal.verdicts import Finding, Severity
 
 from . import document
 from .__main__ import FAMILIES, bases
+from .accepted_rejections import ACCEPTED
 from .bases import GOOD
-from .grounds import GROUNDS
-from .mutants import chosen
+from .mutants import mutants_of
 from .server import Answer, Does
-from .suite import Judge, Row, breaches, cases_of_mutants, judge_cases, judge_outputs
-from .tool import Judged
+from .shared_rules import MUTANTS, OUTPUTS, TAKEN
+from .suite import Case, Judge, OutputsCase, Row, ask, breaches, cases_of_mutants, judge_case
+from .tool import STATIC, Judged, ToolError
 
-PARTS = {"1": ("flit_src_getopt", "poetry_src_shell"), "2": ()}
+PARTS = {"1": ("flit_src_getopt",), "2": ()}
 """Good packages that need nothing installed, and build quickly."""
-MUTANTS = {"1": 90, "2": 40}
-OUTPUTS = {"1": 16, "2": 16}
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """The ordinary part of one generation, with what its server was seen to do."""
+
+    judge: Judge
+    cases: tuple[Case, ...]
+    answers: tuple[Answer, ...]
+    outputs: OutputsCase
+
+    def rows(self, *kinds: str, statically: bool = False) -> list[Row]:
+        """Both judgements of the mutants of these kinds; of all, if none is named."""
+        return [
+            judge_case(case, answer, self.judge.work, statically=statically)
+            for case, answer in zip(self.cases, self.answers, strict=True)
+            if not kinds or f"{case.what}: {case.how}" in kinds
+        ]
 
 
 @pytest.fixture(scope="module", params=["1", "2"])
-def judge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Judge:
+def ordinary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ordinary:
     """A real server of each generation, in an environment that is kept between runs."""
     generation = str(request.param)
     if generation == "2" and (reason := postgres.why_none()):
         pytest.skip(f"PostgreSQL cannot be started here: {reason}")
     environment = ServerRelease.chosen("", generation).environment()
-    return Judge(generation, environment, tmp_path_factory.mktemp("agreement"))
+    judge = Judge(generation, environment, tmp_path_factory.mktemp("agreement"))
+    good = [folder for folder in GOOD if folder.name in PARTS[generation]]
+    (base,) = bases(generation, good, judge.work / "bases")
+    kinds = {*MUTANTS[generation].values(), *TAKEN}
+    mutants = [mutant for mutant in mutants_of(base) if mutant.kind in kinds]
+    cases = tuple(cases_of_mutants(mutants, judge.work / "wheels", environment))
+    family = FAMILIES[generation]
+    kinds = {*OUTPUTS[generation].values(), *TAKEN}
+    written = [output for output in family.outputs() if f"{output.what}: {output.how}" in kinds]
+    return Ordinary(judge, cases, tuple(ask(cases, judge)), OutputsCase(family, written, judge))
 
 
-def test_tool_and_server_agree_on_mutants(judge: Judge) -> None:
-    good = [folder for folder in GOOD if folder.name in PARTS[judge.generation]]
-    mutants = chosen(bases(judge.generation, good, judge.work / "bases"), 1)
-    # By lot, but the same ones each time.
-    some = random.Random(4).sample(mutants, MUTANTS[judge.generation])
-    cases = list(cases_of_mutants(some, judge.work / "wheels", judge.environment))
-    rows = judge_cases(cases, judge)
+def test_tool_and_server_agree_on_mutants(ordinary: Ordinary) -> None:
+    rows = ordinary.rows()
     assert breaches(rows) == []
-    assert len(rows) == MUTANTS[judge.generation]
-    assert {row.server.does for row in rows} >= {Does.TAKES, Does.FAILS, Does.FREEZES}
-    assert any(row.is_rejection for row in rows)
+    refused = {row.kind for row in rows if row.tool.fails and not row.is_taken}
+    assert refused == {*MUTANTS[ordinary.judge.generation].values()}
+    assert {row.kind for row in rows if row.is_taken} == {TAKEN[0]}
 
 
-def test_tool_and_server_agree_on_what_tasks_write(judge: Judge) -> None:
-    family = FAMILIES[judge.generation]
-    some = random.Random(4).sample(list(family.outputs()), OUTPUTS[judge.generation])
-    rows = judge_outputs(family, some, judge)
+def test_tool_and_server_agree_on_what_tasks_write(ordinary: Ordinary) -> None:
+    rows = ordinary.outputs.rows()
     assert breaches(rows) == []
-    assert len(rows) == OUTPUTS[judge.generation]
-    assert {row.server.does for row in rows} >= {Does.TAKES, Does.JOB_FAILS}
+    refused = {row.kind for row in rows if row.tool.fails and not row.is_taken}
+    assert refused == {*OUTPUTS[ordinary.judge.generation].values()}
+    assert any(row.server.does is Does.TAKES for row in rows)
 
 
-def test_the_law_is_broken_by_a_false_accept_and_by_a_failure_without_ground() -> None:
+def test_a_mutant_that_escapes_its_rule_breaks_the_law(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnoticed = []
+    for code, kind in MUTANTS[ordinary.judge.generation].items():
+        with monkeypatch.context() as patch:
+            sabotage(patch, code, always=False)
+            try:
+                rows = ordinary.rows(kind, statically=code in STATIC)
+            except ToolError:  # a rule that needs the blind one finds nothing to judge
+                continue
+            if not breaches(rows):
+                unnoticed.append(code)
+    assert unnoticed == []
+
+
+def test_an_output_that_escapes_its_rule_breaks_the_law(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnoticed = []
+    for code in OUTPUTS[ordinary.judge.generation]:
+        with monkeypatch.context() as patch:
+            sabotage(patch, code, always=False)
+            if not breaches(ordinary.outputs.rows()):
+                unnoticed.append(code)
+    assert unnoticed == []
+
+
+def test_a_rule_that_refuses_all_breaks_the_law(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = OUTPUTS[ordinary.judge.generation]
+    unnoticed = []
+    for code in (*STATIC, *written):
+        with monkeypatch.context() as patch:
+            sabotage(patch, code, always=True)
+            rows = ordinary.outputs.rows() if code in written else ordinary.rows(TAKEN[0])
+            if not any("FALSE REJECT" in line for line in breaches(rows)):
+                unnoticed.append(code)
+    assert unnoticed == []
+
+
+def sabotage(patch: pytest.MonkeyPatch, code: str, *, always: bool) -> None:
+    """Let a rule fail everything, or nothing."""
+
+    def judge(*facts: Any) -> Iterator[Finding]:
+        if always:
+            yield Finding(expected="nothing of the kind", found="it", hint="none")
+
+    patch.setitem(REGISTRY, code, replace(REGISTRY[code], judge=judge, severity=Severity.ERROR))
+
+
+def test_the_law_is_broken_by_a_false_accept_and_by_a_failure_that_is_not_accepted() -> None:
     takes, refuses = Answer(Does.TAKES, ""), Answer(Does.REFUSES, "422")
     passes, fails = Judged((), (), ""), Judged(("FR901",), (), "it is odd")
-    with_ground = Judged(("FR201",), (), "no schema")
     assert breaches([Row("name", "null", "a", passes, refuses)])
     assert breaches([Row("name", "null", "a", fails, takes)])
     assert not breaches([Row("name", "null", "a", passes, takes)])
     assert not breaches([Row("name", "null", "a", fails, refuses)])
-    assert not breaches([Row("name", "null", "a", with_ground, takes)])
+
+
+def test_a_rejection_is_accepted_for_its_own_kind_alone() -> None:
+    takes, fails = Answer(Does.TAKES, ""), Judged(("FR108",), (), "no tasks")
+    assert not breaches([Row("task_list", "an empty list", "a", fails, takes)])
+    assert breaches([Row("task_list", "a list of texts", "a", fails, takes)])
+
+
+def test_what_was_not_run_and_a_task_that_is_not_listed_are_not_taken() -> None:
+    passes = Judged((), (), "")
+    assert breaches([Row("name", "a", "a", passes, Answer(Does.LISTS_TOO_FEW, "1"))])
+    assert not Row("name", "a", "a", passes, Answer(Does.COLLECTS, "")).is_run
+
+
+def test_a_refusal_for_another_reason_breaks_the_law() -> None:
+    kind = MUTANTS["1"]["FR106"].split(": ")
+    refuses = Answer(Does.REFUSES, "422")
+    own, other = Judged(("FR106", "FR201"), (), ""), Judged(("FR201",), (), "")
+    assert not breaches([Row(kind[0], kind[1], "a", own, refuses, generation="1")])
+    (line,) = breaches([Row(kind[0], kind[1], "a", other, refuses, generation="1")])
+    assert "OTHER REASON" in line
 
 
 def test_tasks_and_metadata_that_are_not_told_alike_break_the_law() -> None:
     listed = Answer(Does.TAKES, "", ({"name": "T", "source": "s:t"},), ({"well": ["A"]},))
-    alike = Judged((), (), "", (("T", "s:t"),), {"well": ["A"]})
-    assert not breaches([Row("name", "null", "a", alike, listed)])
+    alike = Judged((), (), "", (("T", "s:t"),), {"plate": {"well": ["A"]}})
+    assert not breaches([Row("name", "null", "a", alike, listed, ("plate",))])
     for other in (
-        Judged((), (), "", (("T", "s:u"),), {"well": ["A"]}),
-        Judged((), (), "", (("T", "s:t"),), {"well": []}),
+        Judged((), (), "", (("T", "s:u"),), {"plate": {"well": ["A"]}}),
+        Judged((), (), "", (("T", "s:t"),), {"plate": {"well": []}}),
     ):
-        (line,) = breaches([Row("name", "null", "a", other, listed)])
+        (line,) = breaches([Row("name", "null", "a", other, listed, ("plate",))])
         assert "DIFFERENCE" in line
 
 
-def test_every_ground_is_of_a_rule() -> None:
-    assert set(GROUNDS) <= set(REGISTRY)
+def test_every_accepted_rejection_is_of_a_rule_and_of_no_kind_at_large() -> None:
+    assert {accepted.code for accepted in ACCEPTED} <= set(REGISTRY)
+    for accepted in ACCEPTED:
+        assert not re.fullmatch(accepted.kinds, "anything: at all"), accepted
 
 
 @pytest.mark.parametrize("generation", sorted(document.PAGES))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.facts import Command, Installation, TreeBuild
+from pytest_fractal.package_spec import parse_package, parse_task
+from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.subjects import Scope
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.comparing import moved
+from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome, Severity, Verdict
 
 from .bases import candidate_of
@@ -24,6 +28,7 @@ STATIC: Final = tuple(
     for code, rule in REGISTRY.items()
     if not {Command, Installation, TreeBuild, Run}.intersection(rule.subjects)
     and rule.scope is not Scope.SAMPLE
+    and not rule.asks_server
     and not code.startswith("FR4")
 )
 """The rules that need neither an installation nor a process."""
@@ -31,7 +36,7 @@ STATIC: Final = tuple(
 
 @dataclass(frozen=True)
 class Judged:
-    """What the tool says of one wheel."""
+    """What the tool says of one candidate."""
 
     fails: tuple[str, ...]
     """The codes of the rules that it breaks with an error."""
@@ -40,67 +45,96 @@ class Judged:
     """Of the first finding."""
     tasks: tuple[tuple[str, str | None], ...] = ()
     """Name and `source` of each task; None for a source where the server stores none."""
-    left: Mapping[str, Any] | None = None
-    """The dataset after a sample; None where none was run."""
+    left: Mapping[str, Any] = field(default_factory=dict)
+    """The dataset after each sample or workflow that was run, by its name."""
 
 
-def judge_statically(wheel: Path, folder: Path) -> Judged:
-    """Judge a wheel by the rules that install and start nothing."""
+def judge_statically(path: Path, folder: Path) -> Judged:
+    """Judge a wheel, or a file of custom tasks, by the rules that install and start nothing."""
     # Where no rule is selected that installs, FR117 works out what `pip show` would print.
-    return _judged(candidate_of(wheel, folder, select=parse_codes(",".join(STATIC))), STATIC)
+    settings = Settings(select=parse_codes(",".join(STATIC)))
+    if path.suffix == ".json":
+        spec = parse_task(str(path), path.parent)
+        return _judged(CustomTasks(spec, settings, folder, LocalExecutor(1)))
+    spec = parse_package(str(path), path.parent)
+    return _judged(Candidate(spec, settings, folder, LocalExecutor(1)))
 
 
-def judge_fully(wheel: Path, folder: Path, **settings: Any) -> Judged:
+def judge_fully(path: Path, folder: Path, **settings: Any) -> Judged:
     """Judge a wheel by all rules: it is installed, and its tasks run on their samples."""
-    return _judged(candidate_of(wheel, folder, **settings), tuple(REGISTRY))
+    return _judged(candidate_of(path, folder, **settings))
 
 
-def judge_samples(wheel: Path, folder: Path, samples: Path) -> dict[str, Judged]:
-    """Run every sample of a wheel, and judge it: by its name, or that of its workflow."""
-    candidate = candidate_of(wheel, folder, samples=samples)
+class ToolError(Exception):
+    """A rule could not judge: the tool's own fault, which no candidate may bring about."""
+
+
+class Written:
+    """The samples of one wheel, each judged for itself. They are run once, judged at will."""
+
+    def __init__(self, wheel: Path, folder: Path, samples: Path) -> None:
+        self._candidate = candidate_of(wheel, folder, samples=samples)
+
+    def judged(self) -> dict[str, Judged]:
+        """What is said of each sample or workflow, by its name."""
+        candidate = self._candidate
+        vars(candidate).pop("rules", None)  # they are looked up anew: one may be sabotaged
+        engine = Engine(candidate)
+        checks = engine.plan()
+        engine.run_ahead(checks, 2)
+        verdicts = [engine.verdict(check) for check in checks]
+        engine.drain()
+        _no_error(verdicts)
+        apart = [verdict for verdict in verdicts if verdict.sample is None]
+        assert not _of(apart, Outcome.FAIL), _of(apart, Outcome.FAIL)
+        left = _left(candidate)
+        by_name: dict[str, list[Verdict]] = {sample.workflow: [] for sample in candidate.samples}
+        for verdict in verdicts:
+            name = (verdict.sample or "").partition(".")[0]
+            if name in by_name:  # not that of a sample which was made
+                by_name[name].append(verdict)
+        return {
+            name: Judged(
+                _codes(_of(own, Outcome.FAIL)),
+                _codes(_of(own, Outcome.WARN)),
+                _words(_of(own, Outcome.FAIL)),
+                left={name: left[name]},
+            )
+            for name, own in by_name.items()
+        }
+
+
+def _judged(candidate: Candidate) -> Judged:
     engine = Engine(candidate)
-    checks = engine.plan()
-    engine.run_ahead(checks, 2)
-    verdicts = [engine.verdict(check) for check in checks]
+    verdicts = [engine.verdict(check) for check in engine.plan()]
     engine.close()
     _no_error(verdicts)
-    apart = [verdict for verdict in verdicts if verdict.sample is None]
-    assert not _told(apart, Outcome.FAIL), _told(apart, Outcome.FAIL)
-    found: dict[str, Judged] = {}
-    for sample in candidate.samples:
-        own = [one for one in verdicts if one.sample and _of(one.sample) == sample.workflow]
-        place = str(candidate.sample_folder(sample))
-        left = candidate.run(sample).dataset  # of a workflow the last step's remains
-        found[sample.workflow] = Judged(
-            _codes(_told(own, Outcome.FAIL)),
-            _codes(_told(own, Outcome.WARN)),
-            _words(_told(own, Outcome.FAIL)),
-            left=moved(left, {place: "{tmp}"}),
+    fails, warns = _of(verdicts, Outcome.FAIL), _of(verdicts, Outcome.WARN)
+    tasks: tuple[tuple[str, str | None], ...] = ()
+    if candidate.has_wheel:
+        tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
+    ran = any(verdict.code == "FR401" and verdict.outcome is Outcome.PASS for verdict in verdicts)
+    left = _left(candidate) if ran and not fails else {}
+    return Judged(_codes(fails), _codes(warns), _words(fails), tasks, left)
+
+
+def _left(candidate: Candidate) -> dict[str, Any]:
+    """What each sample leaves; a workflow, what its last step does."""
+    return {
+        sample.workflow: moved(
+            candidate.run(sample).dataset, {str(candidate.sample_folder(sample)): "{tmp}"}
         )
-    return found
-
-
-def _of(sample: str) -> str:
-    return sample.partition(".")[0]
-
-
-def _judged(candidate: Candidate, codes: Iterable[str]) -> Judged:
-    engine = Engine(candidate)
-    checks = [check for check in engine.plan() if check.rule.code in set(codes)]
-    verdicts = [engine.verdict(check) for check in checks]
-    engine.close()
-    _no_error(verdicts)
-    fails, warns = _told(verdicts, Outcome.FAIL), _told(verdicts, Outcome.WARN)
-    tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
-    return Judged(_codes(fails), _codes(warns), _words(fails), tasks)
+        for sample in candidate.samples
+        if sample.expect == "success"
+    }
 
 
 def _no_error(verdicts: Iterable[Verdict]) -> None:
-    errors = _told(verdicts, Outcome.ERROR)
-    assert not errors, errors
+    if errors := _of(verdicts, Outcome.ERROR):
+        raise ToolError(f"{errors[0].code}: {errors[0].reason}")
 
 
-def _told(verdicts: Iterable[Verdict], outcome: Outcome) -> list[Verdict]:
+def _of(verdicts: Iterable[Verdict], outcome: Outcome) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.outcome is outcome]
 
 

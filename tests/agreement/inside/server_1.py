@@ -17,6 +17,7 @@ JSON is written: what was asked, and what came of it. Nothing is judged here.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import logging
 import os
 import re
@@ -46,8 +47,12 @@ class Installer:
 
     def __init__(self) -> None:
         self.packages: list[str] = []
+        self.by_pip: Any = None
+        """The function that it stands for, for a case that asks for pip itself."""
 
     async def __call__(self, *, cwd: Path, command: str, logger_name: str | None = None) -> str:
+        if self.by_pip is not None:
+            return await self.by_pip(cwd=cwd, command=command, logger_name=logger_name)
         words = shlex.split(command)
         if words[1:3] == ["-m", "venv"]:
             venv.EnvBuilder(symlinks=True, with_pip=False).create(Path(cwd, words[3]))
@@ -96,6 +101,7 @@ class Server:
         except ImportError:  # before 1.4
             from fractal_server.tasks import collection as background_operations
         logging.disable(logging.CRITICAL)
+        self.execute_command = background_operations.execute_command
         background_operations.execute_command = self.installer
         await main.app.router.startup()
 
@@ -107,6 +113,9 @@ class Server:
     async def judge(self, case: dict[str, Any]) -> dict[str, Any]:
         """Collect the wheel, list the tasks, run the jobs, and read what they left."""
         self.installer.packages = case["packages"]
+        self.installer.by_pip = self.execute_command if case["by_pip"] else None
+        if case["wheel"].endswith(".json"):
+            return await self.judge_custom(case)
         collected = await self.api.post("task/collect/pip/", {"package": case["wheel"]})
         facts = {"id": case["id"], "collect": collected, "jobs": []}
         if collected["status"] != 201:
@@ -119,15 +128,25 @@ class Server:
         if facts["tasks"]["status"] == 200:
             listed = sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"]))
             facts["listed"] = [{"name": task["name"], "source": task["source"]} for task in listed]
-            for job in case["jobs"] if listed else ():
+            for job in case["jobs"]:
                 facts["jobs"].append(await self.run(job, listed))
+        return facts
+
+    async def judge_custom(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Post a task outside any package, and list the tasks."""
+        made = await self.api.post("task/", json.loads(Path(case["wheel"]).read_text()))
+        facts = {"id": case["id"], "collect": made, "jobs": []}
+        if made["status"] == 201:
+            facts |= {"state": {"status": 200}, "ended": "OK", "said": ""}
+            facts["tasks"] = await self.api.get("task/")
+            facts["listed"] = [{"name": made["answer"]["name"], "source": None}]
         return facts
 
     async def run(self, job: dict[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
         """Run one job through a workflow of its own, as far as the server lets it."""
-        steps = [tasks[step["task"]] for step in job["steps"] if step["task"] < len(tasks)]
-        if not steps:
-            return {}
+        if any(step["task"] >= len(tasks) for step in job["steps"]):
+            return {"lacks": len(tasks)}
+        steps = [tasks[step["task"]] for step in job["steps"]]
         types = steps[0]["input_type"], steps[-1]["output_type"]
         datasets = []
         for kind, paths in zip(types, (job["input_paths"], [job["output_path"]]), strict=True):

@@ -35,9 +35,11 @@ from pathlib import Path
 
 folder = Path(sys.argv[3])
 assert sys.argv[1:3] == ["-m", "venv"], sys.argv
-venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+by_pip = Path(__file__).with_name("by_pip").exists()
+venv.EnvBuilder(symlinks=True, with_pip=by_pip).create(folder)
 (site,) = folder.glob("lib/python*/site-packages")
-(site / "pip.py").write_text(Path(__file__).with_name("pip.py").read_text())
+if not by_pip:
+    (site / "pip.py").write_text(Path(__file__).with_name("pip.py").read_text())
 (site / "requirements.pth").write_text(Path(__file__).with_name("requirements.pth").read_text())
 """
 
@@ -138,6 +140,9 @@ class Server:
     async def judge(self, case: dict[str, Any]) -> dict[str, Any]:
         """Collect the wheel, list the tasks, run the jobs, and read what they left."""
         (self.stand_in / "requirements.pth").write_text("\n".join(case["packages"]))
+        (self.stand_in / "by_pip").unlink(missing_ok=True)
+        if case["by_pip"]:
+            (self.stand_in / "by_pip").touch()
         collected = await self.api.upload("task/collect/pip/", Path(case["wheel"]))
         facts = {"id": case["id"], "collect": collected, "jobs": []}
         if collected["status"] != 202:
@@ -152,15 +157,15 @@ class Server:
         if facts["tasks"]["status"] == 200:
             listed = sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"]))
             facts["listed"] = [{"name": task["name"], "source": None} for task in listed]
-            for job in case["jobs"] if listed else ():
+            for job in case["jobs"]:
                 facts["jobs"].append(await self.run(job, listed))
         return facts
 
     async def run(self, job: dict[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
         """Run one job through a workflow of its own, as far as the server lets it."""
-        steps = [step for step in job["steps"] if step["task"] < len(tasks)]
-        if not steps:
-            return {}
+        steps = job["steps"]
+        if any(step["task"] >= len(tasks) for step in steps):
+            return {"lacks": len(tasks)}
         zarr_dir = Path(job["zarr_dir"])
         zarr_dir.mkdir(parents=True, exist_ok=True)
         made = await self.api.post(

@@ -26,7 +26,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Variant:
     """One version of the manifest."""
 
     manifest_fields: tuple[str, ...]
@@ -66,12 +66,12 @@ _INNER_1: Final[tuple[Way, ...]] = (
     *_schema("args_schema", "metadata"),
 )
 
-SHAPE_1: Final = Shape(
+VARIANT_1: Final = Variant(
     ("manifest_version", "task_list", "has_args_schemas", "args_schema_version"),
     (Subject("non_parallel", _FIELDS_1, _INNER_1), Subject("parallel", _FIELDS_1, _INNER_1)),
     _TEXTS | {"input_type", "output_type"},
     "executable",
-    {},
+    {"manifest_version": {"1 as a number": 1, "2 as a text": "2", "2 as a number": 2}},
 )
 
 _PARTS_2: Final = (
@@ -112,7 +112,7 @@ _TYPES_2_BY_KEY: Final[dict[str, Any]] = {
     "two keys that differ by a blank": {"key": True, "key ": False},
 }
 
-SHAPE_2: Final = Shape(
+VARIANT_2: Final = Variant(
     ("manifest_version", "task_list", "has_args_schemas", "args_schema_version", "authors"),
     (
         Subject(
@@ -159,5 +159,5 @@ SHAPE_2: Final = Shape(
     },
 )
 
-SHAPES: Final[Mapping[str, Shape]] = {"1": SHAPE_1, "2": SHAPE_2}
+VARIANTS: Final[Mapping[str, Variant]] = {"1": VARIANT_1, "2": VARIANT_2}
 """By the manifest's version."""
