@@ -231,7 +231,7 @@ def test_the_filter_narrows_matrix_and_findings(browser: Browser, real: Report) 
     assert [one.text.splitlines()[0] for one in findings] == ["✗FR301 command-starts Invert well"]
     field.send_keys(Keys.ESCAPE)
     assert shown() == everything
-    for outcome in ("pass", "not-checked", "blocked"):
+    for outcome in ("pass", "not-applicable", "blocked"):
         browser.one(f".outcomes input[value={outcome}]").click()
     assert shown() == ["FR113", "FR208", "FR301", "FR401"]
     # A link to what the filter hides shows it.
@@ -282,7 +282,7 @@ def test_texts_can_be_read_in_light_and_dark(
         "td.warn a",
         "td.blocked a",
         "td.error a",
-        "td.not-checked a",
+        "td.not-applicable a",
         "footer a",
         ".command code",
         "b.sign.fail",

@@ -111,7 +111,11 @@ def _candidates(report: Report) -> Iterator[Markup]:
 def _filter(report: Report) -> Iterator[Markup]:
     """What narrows the page down; the script shows it."""
     counts = {
-        status: sum(one.summary.get(status, 0) for one in report.candidates)
+        status: sum(
+            verdict.status is status
+            for candidate in report.candidates
+            for verdict in candidate.verdicts
+        )
         for status in WORST_FIRST
     }
     yield element(
