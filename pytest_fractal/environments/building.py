@@ -224,9 +224,26 @@ class _Project:
 
     def _failed(self, stage: Stage, finished: Finished) -> _Failed:
         """The failure of a process; raises `HarnessError` where the machine is to blame."""
-        said = last_lines(finished.stderr) or last_lines(finished.stdout) or finished.ending
+        stderr = _without_our_frames(finished.stderr)
+        said = last_lines(stderr) or last_lines(finished.stdout) or finished.ending
         in_repository = has_repository(self._tree)
         fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
         return _Failed(stage, _exception_first(said))
+
+
+_FRAME: Final = re.compile(
+    r'  File "(?P<file>[^"\n]{1,4096})", line \d+, in [^\n]*\n(?:    [^\n]*\n)*'
+)
+_EMPTY: Final = re.compile(r"^Traceback \(most recent call last\):\n(?=\S)", re.MULTILINE)
+_OURS: Final = ("<frozen importlib", "importlib/__init__.py", Path(backend_hook.__file__).name)
+
+
+def _without_our_frames(stderr: str) -> str:
+    """An output without the lines of a traceback that lead from our script to the backend."""
+
+    def kept(frame: re.Match[str]) -> str:
+        return "" if any(name in frame["file"] for name in _OURS) else frame[0]
+
+    return _EMPTY.sub("", _FRAME.sub(kept, stderr))
