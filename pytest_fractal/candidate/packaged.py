@@ -476,9 +476,10 @@ class Candidate:
 
     def _is_for_pixi(self, crash: Crash) -> bool:
         """Whether a command lacks what pixi, and it alone, may bring."""
+        if not self._lacks_pixi:
+            return False
         missing = _MISSING_MODULE.match(crash.headline)
-        own = self.wheel.package
-        return self._lacks_pixi and missing is not None and missing["module"] != own
+        return missing is not None and missing["module"] != self.wheel.package
 
     @cached_property
     def _lacks_pixi(self) -> bool:
