@@ -18,7 +18,7 @@ from pytest_fractal.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from pytest_fractal.package_spec import PackageSpec
-from pytest_fractal.settings import Settings
+    from pytest_fractal.settings import Settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -318,7 +318,7 @@ def test_where_there_is_no_manifest_the_verdicts_tell_and_not_the_samples(
         f"--fractal-package={broken}", "--fractal-samples=samples", "--fractal-select=FR1"
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["FR104 manifest-is-json*"])
+    result.stdout.fnmatch_lines(["error[[]FR104[]] manifest-is-json*"])
 
 
 # Every form, and where the folder is named

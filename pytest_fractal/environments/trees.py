@@ -143,7 +143,7 @@ class _Copy:
         ignored = read_patterns(find_gitignore(self._top, self._top)).match_file
         for folder in reversed(PurePosixPath(self._project).parents):
             (self._target / folder).mkdir(exist_ok=True)
-            for entry in os.scandir(self._top / folder):
+            for entry in _entries(self._top / folder):
                 path = (folder / entry.name).as_posix()
                 if PurePosixPath(self._project).is_relative_to(path) or entry.name == ".git":
                     continue
@@ -158,7 +158,7 @@ class _Copy:
         while pending:
             folder, tracked_only = pending.pop()
             (self._target / folder).mkdir(exist_ok=True)
-            for entry in os.scandir(self._top / folder):
+            for entry in _entries(self._top / folder):
                 path = entry.name if folder == "." else f"{folder}/{entry.name}"
                 if entry.name == ".git":
                     if folder != ".":
@@ -275,3 +275,8 @@ def _reaches_out(project: Path) -> bool:
                     if _WAYS_OUT.search(read_regular(file, 1_000_000)):
                         return True
     return False
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
