@@ -231,7 +231,7 @@ def _references(schema: _Schema) -> list[list[Any]]:
             continue
         try:
             schema.check_reference(keys, reference)
-        except (Unresolvable, ValueError, TypeError, LookupError) as error:
+        except (Unresolvable, AttributeError, ValueError, TypeError, LookupError) as error:
             nowhere = isinstance(error, NoSuchAnchor | PointerToNowhere)
             found.append([list(keys), not nowhere and not reference.startswith("#")])
     return found
