@@ -77,10 +77,6 @@ def _read_lines(path: Path, _: int) -> tuple[str, ...]:
         return ()
 
 
-def _own_file(candidate: Candidate, file: str | None) -> str | None:
-    return None if file is None else candidate.own_file(file)
-
-
 def _of_task(candidate: Candidate, slug: str | None) -> SourceLocation | None:
     listed = candidate.task_list
     for task in candidate.tasks:

@@ -496,8 +496,7 @@ def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note
     refusals = [
         (part, refused)
         for part, arguments in judged
-        if (refused := _checked(refusal, _exact(part.schema), arguments, _implied_draft(part)))
-        is not None
+        if (refused := _refused(part, arguments)) is not None
     ]
     if sample.expect == "failure":
         yield Note(
