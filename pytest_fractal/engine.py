@@ -13,7 +13,15 @@ from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
-from pytest_fractal.facts import Build, Command, Installation, Part, Task, TreeBuild
+from pytest_fractal.facts import (
+    Build,
+    Command,
+    GeneratedManifest,
+    Installation,
+    Part,
+    Task,
+    TreeBuild,
+)
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.rules.subjects import SCOPES, Scope
@@ -36,6 +44,7 @@ AHEAD: Final[tuple[type[Any], ...]] = (
     Command,
     Installation,
     PipShow,
+    GeneratedManifest,
     Run,
     TreeBuild,
     Collection,
