@@ -129,9 +129,29 @@ def test_a_command_that_attacks_its_supervisor_does_not_outlive_it(
 ) -> None:
     program = f"if daemon(): time.sleep(600)\n{ATTACKS[way]}"
     waits = way in ("stops both, and ends", "moves on all the time")
+    # Within walls the outer one is the first process, which nobody there can kill or stop.
+    waits |= walls == "required" and way == "kills the outer supervisor"
     finished = attack(tmp_path, walls, program, 3 if waits else LIMIT)
     assert finished.timed_out == waits
     assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_no_orphan_of_a_command_is_left_to_be_reaped_by_others(
+    tmp_path: Path, walls: Mode
+) -> None:
+    """The init of a container may reap none: then each would take up a number for ever."""
+    script = (
+        "from pathlib import Path\n"
+        "from pytest_fractal.processes import supervisor\n"
+        "from test_left import attack\n"
+        "supervisor.adopt_orphans()\n"
+        f"attack(Path({str(tmp_path)!r}), {walls!r}, 'if daemon(): time.sleep(600)', {LIMIT})\n"
+        "print(supervisor.children())"
+    )
+    argv = [sys.executable, "-c", script]
+    ran = subprocess.run(argv, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stderr
 
 
 # --- a run ------------------------------------------------------------------------------
