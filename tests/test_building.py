@@ -440,9 +440,9 @@ def test_git_that_is_not_there_is_the_machines_fault(
 def test_a_home_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
     said = f"PermissionError: [Errno 13] Permission denied: '{tmp_path}/none/.cache'"
     there = {"HOME": f"{tmp_path}/none"}
-    fault = machine_fault(said, tmp_path, there, uses_git=False)
+    fault = machine_fault(said, there, uses_git=False)
     assert fault == f"the home folder {tmp_path}/none cannot be written"
-    assert machine_fault(said, tmp_path, {"HOME": str(tmp_path)}, uses_git=False) is None
+    assert machine_fault(said, {"HOME": str(tmp_path)}, uses_git=False) is None
 
 
 @pytest.mark.parametrize("name", ["a b", "50%41", "#1", "é"])

@@ -91,7 +91,7 @@ class _Process(subprocess.Popen[bytes]):
         if self.walled:
             # The kernel ends all that is within the walls when the first process there ends;
             # the one around them ends after that.
-            within = [pid for pid, seen in supervisor.living().items() if seen.parent == self.pid]
+            within = [pid for pid, above in supervisor.living().items() if above == self.pid]
             supervisor.signal_each(within, os.kill, signal.SIGKILL)
         elif self.supervised:
             # The supervisor ends what has left the group, and then itself. It may be stopped.

@@ -288,7 +288,10 @@ def _home() -> Path:
 @functools.cache
 def _base() -> tuple[str, ...]:
     """The options of bubblewrap that are the same for all processes."""
-    options = [str(shutil.which("bwrap")), "--die-with-parent", "--unshare-pid", "--unshare-ipc"]
+    options = [str(shutil.which("bwrap")), "--die-with-parent", "--unshare-ipc"]
+    # The supervisor is the first process within. The init of its own that bubblewrap would start
+    # ends after bubblewrap: whoever is init outside would have to take leave of it, at each start.
+    options += ["--unshare-pid", "--as-pid-1"]
     if os.geteuid() == 0:
         options += ["--cap-drop", "ALL"]
         for name in _CAPABILITIES:
