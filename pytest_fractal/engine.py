@@ -168,10 +168,7 @@ class Engine:
         if (why_not := self._skip_reason(check)) is not None:
             return self._skip(check, why_not)
         if blockers := self._blockers(check):
-            broken = ", ".join(dict.fromkeys(root.code for root in blockers))
-            return self._verdict(
-                check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
-            )
+            return self._blocked(check, blockers)
         if rule.scope is not Scope.PACKAGE and task is None:
             return self._skip(check, NotChecked("there is no task"))
         said: list[Finding | Note] = []
@@ -194,6 +191,10 @@ class Engine:
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
         found = [part for part in said if isinstance(part, Finding)]
+        if causes := self._causes(found, task):
+            found = [part for part in found if part.follows not in causes]
+            if not found:
+                return self._blocked(check, tuple(causes.values()))
         # Thousands of findings have one cause, and each fix reads the file anew.
         found[_MOST_FIXES:] = [replace(part, fix=None) for part in found[_MOST_FIXES:]]
         findings = tuple(self._completed(part, rule, task) for part in found)
@@ -222,6 +223,16 @@ class Engine:
                     continue  # whoever does not believe a rule asks the server
                 blockers[root.key] = root
         return tuple(blockers.values())
+
+    def _causes(self, found: Iterable[Finding], task: Task | None) -> dict[str, Verdict]:
+        """The failed verdicts that some of the findings only follow from, by their codes."""
+        causes: dict[str, Verdict] = {}
+        for code in dict.fromkeys(one.follows for one in found if one.follows):
+            if (rule := self._registry[code]) in self.rules:
+                verdict = self._judged(Check(rule, task))
+                if verdict.outcome is Outcome.FAIL and not self.is_ignored(verdict):
+                    causes[code] = verdict
+        return causes
 
     def is_ignored(self, verdict: Verdict) -> bool:
         """Whether the user ignores the rule of a verdict, for its task."""
@@ -299,6 +310,12 @@ class Engine:
             verdict,
             skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
             cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
+        )
+
+    def _blocked(self, check: Check, blockers: tuple[Verdict, ...]) -> Verdict:
+        broken = ", ".join(dict.fromkeys(root.code for root in blockers))
+        return self._verdict(
+            check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
         )
 
     def _verdict(

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
+from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
@@ -53,6 +55,16 @@ def _has_output_model(sample: Sample) -> Skipped | None:
 
 def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
     return (one for one in run.executions if one.part.is_parallel is parallel)
+
+
+def _disputes_schema(run: Run, execution: Execution) -> bool:
+    """Whether it ended for a property that its function lacks, or an argument its schema lacks."""
+    schema = run.sample.task.entry.get(execution.part.args_schema)
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return isinstance(properties, dict) and any(
+        (name in properties) is (name in execution.arguments)
+        for name in disputed_arguments(execution.start)
+    )
 
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
@@ -117,13 +129,15 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
             said = execution.start.output_tail or "it says nothing"
-            yield _finding(
+            found = _finding(
                 run,
                 execution,
                 "exit status 0",
                 f"{finished.ending}: {said}",
                 f"fix the task, or the sample's arguments; {_AGAIN}",
             )
+            # Where the schema's properties are not the function's arguments, FR206 says so.
+            yield replace(found, follows="FR206" if _disputes_schema(run, execution) else None)
 
 
 @rule(
