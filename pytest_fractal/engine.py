@@ -42,6 +42,7 @@ AHEAD: Final[tuple[type[Any], ...]] = (
 )
 """The facts that take their time, in the order in which gathering them begins."""
 _MOST_FIXES: Final = 200
+_LONGEST_LINE: Final = 1000
 """Of how many findings of one verdict the fix is made."""
 
 
@@ -299,7 +300,8 @@ class Engine:
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
         fix = completed_fix(self.candidate, found.fix)
-        known = replace(found, file=file, task=about, place=place, fix=fix)
+        said = _with_short_lines(found.found)
+        known = replace(found, found=said, file=file, task=about, place=place, fix=fix)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
     def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
@@ -329,6 +331,16 @@ class Engine:
     ) -> Verdict:
         code, task, sample = check.key
         return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers, sample)
+
+
+def _with_short_lines(text: str) -> str:
+    """A text without the ends of lines that nobody reads: a task may print anything."""
+    return "\n".join(
+        line
+        if len(line) <= _LONGEST_LINE
+        else f"{line[:_LONGEST_LINE]} [... {len(line) - _LONGEST_LINE} more characters]"
+        for line in text.split("\n")
+    )
 
 
 def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:

@@ -283,6 +283,17 @@ def test_what_only_follows_from_a_broken_rule_is_not_told_as_well(
         assert judged["FR401", "first"].blockers == (judged["FR206", "first"],)
 
 
+def test_of_a_very_long_line_the_beginning_is_told(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    printed = f"short\n{'a' * 60_000}\nlast"
+    declare("FR101", [Finding(expected="e", found=printed, hint="h")])
+    (verdict,) = judge_all(engine_with()).values()
+    first, long, last = verdict.findings[0].found.split("\n")
+    assert (first, last) == ("short", "last")
+    assert long == f"{'a' * 1000} [... 59000 more characters]"
+
+
 def test_warnings_and_skips_do_not_block(
     declare: Declare, engine_with: Callable[..., Engine]
 ) -> None:
