@@ -42,8 +42,9 @@ AHEAD: Final[tuple[type[Any], ...]] = (
 )
 """The facts that take their time, in the order in which gathering them begins."""
 _MOST_FIXES: Final = 200
-_LONGEST_LINE: Final = 1000
 """Of how many findings of one verdict the fix is made."""
+_LONGEST_LINE: Final = 1000
+"""How many characters are told of a line that was found."""
 
 
 @dataclass(frozen=True)
