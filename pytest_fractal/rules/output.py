@@ -57,14 +57,20 @@ def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
     return (one for one in run.executions if one.part.is_parallel is parallel)
 
 
-def _disputes_schema(run: Run, execution: Execution) -> bool:
-    """Whether it ended for a property that its function lacks, or an argument its schema lacks."""
+def _told_by(run: Run, execution: Execution) -> str | None:
+    """The rule that tells why the task does not know an argument, or misses one.
+
+    FR207 where the server drops what the sample gives; FR206 where a property is in the schema
+    alone, or an argument in the function alone.
+    """
+    disputed, given = disputed_arguments(execution.start), execution.arguments
+    if any(name in run.sample.args and name not in given for name in disputed):
+        return "FR207"
     schema = run.sample.task.entry.get(execution.part.args_schema)
     properties = schema.get("properties") if isinstance(schema, dict) else None
-    return isinstance(properties, dict) and any(
-        (name in properties) is (name in execution.arguments)
-        for name in disputed_arguments(execution.start)
-    )
+    if not isinstance(properties, dict):
+        return None
+    return "FR206" if any((name in properties) is (name in given) for name in disputed) else None
 
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
@@ -136,8 +142,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 f"{finished.ending}: {said}",
                 f"fix the task, or the sample's arguments; {_AGAIN}",
             )
-            # Where the schema's properties are not the function's arguments, FR206 says so.
-            yield replace(found, follows="FR206" if _disputes_schema(run, execution) else None)
+            yield replace(found, follows=_told_by(run, execution))
 
 
 @rule(
