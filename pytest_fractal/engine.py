@@ -41,8 +41,8 @@ AHEAD: Final[tuple[type[Any], ...]] = (
     Collection,
 )
 """The facts that take their time, in the order in which gathering them begins."""
-_MOST_FIXES: Final = 200
-"""Of how many findings of one verdict the fix is made."""
+_MOST_FINDINGS: Final = 50
+"""How many findings of one check are listed: thousands have one cause."""
 _LONGEST_LINE: Final = 1000
 """How many characters are told of a line that was found."""
 
@@ -197,12 +197,15 @@ class Engine:
             found = [part for part in found if part.follows not in causes]
             if not found:
                 return self._blocked(check, tuple(causes.values()))
-        # Thousands of findings have one cause, and each fix reads the file anew.
-        found[_MOST_FIXES:] = [replace(part, fix=None) for part in found[_MOST_FIXES:]]
-        findings = tuple(self._completed(part, rule, task) for part in found)
+        weights = {part.severity or rule.severity for part in found}
+        if len(found) > _MOST_FINDINGS:  # what weighs most is among those that are listed
+            found.sort(key=lambda part: list(Severity).index(part.severity or rule.severity))
+        listed = found[:_MOST_FINDINGS]
+        findings = tuple(self._completed(part, rule, task) for part in listed)
         notes = [note for note in said if isinstance(note, Note)]
+        if len(found) > len(listed):
+            notes.append(Note(f"{len(found) - len(listed)} more findings are not listed"))
         reason = "; ".join(map(str, [*notes, *skipped])) or None
-        weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
         else:

@@ -18,6 +18,9 @@ from reporting import hostile_report, real_report
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
 from pytest_fractal.report.model import Report
 
+# Some machines set it; each run in a process of its own would compile the whole plugin anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
 MANIFEST = "__FRACTAL_MANIFEST__.json"
