@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -66,9 +67,14 @@ def find_interpreter(wanted: str | None) -> Interpreter:
     is none that runs.
     """
     if wanted is None:
-        return _named(sys.executable)
+        return _running(sys.executable)
     version = _VERSION.fullmatch(wanted.strip())
     return _named(wanted) if version is None else _of_version(version[1])
+
+
+@cache  # it stays what it is while it runs
+def _running(executable: str) -> Interpreter:
+    return _named(executable)
 
 
 def _named(wanted: str) -> Interpreter:

@@ -16,6 +16,8 @@ Mood = Literal["good", "bad", "unsure"]
 
 _UNJUDGED: Final = (Status.BLOCKED, Status.ERROR, Status.IGNORED)
 """With these nobody knows whether the rule holds."""
+_OR_BREAKS_JOBS: Final = frozenset({"FR111", "FR115", "FR116"})
+"""Of what breaks these the server collects some, and then jobs fail."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
     failed = [verdict for verdict in report.verdicts if verdict.status is Status.FAIL]
     refused = [verdict for verdict in failed if _decides(verdict)]
     if refused:
-        return f"{server} will refuse it ({_codes(refused)})", "bad"
+        certain = any(verdict.code not in _OR_BREAKS_JOBS for verdict in refused)
+        does = "refuse it" if certain else "refuse it, or jobs with its tasks will fail"
+        return f"{server} will {does} ({_codes(refused)})", "bad"
     if not complete or not report.verdicts:
         return f"the run was interrupted: not known whether {server} takes it", "unsure"
     deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
