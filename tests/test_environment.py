@@ -64,6 +64,7 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
         "FR001": f"nothing is built: it is judged as it is installed in {installed}",
         "FR002": f"nothing is installed: it is judged as it is in {installed}",
         "FR006": f"nothing is built: it is judged as it is installed in {installed}",
+        "FR210": "the package brings nothing that generates its manifest",
     }
     assert (candidate["name"], candidate["version"], candidate["wheel"]) == (
         "tested_tasks",

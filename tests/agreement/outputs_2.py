@@ -60,6 +60,11 @@ _TASKS: Final[Mapping[str, tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 }
 """The types of tasks: what Fractal supplies to their two commands."""
 KINDS: Final = tuple(_TASKS)
+_AFTER: Final = "after"
+_TYPED: Final = ("non_parallel", "parallel", "compound")
+"""The types that there are once more, with `output_types`; behind them comes a task that takes
+images of these types only."""
+_TYPES: Final = {"is_3D": False}
 
 _A: Final = '{"zarr_url": "{tmp}/A"'
 _NEW: Final = '{"zarr_url": "{tmp}/new"'
@@ -216,6 +221,65 @@ _UNITS: Final[Mapping[str, str]] = {
 }
 
 
+_MARK_EACH: Final = {
+    "text": {
+        name: _updates(f'{{"zarr_url": "{{tmp}}/{name}", "attributes": {{"marked": "{name}"}}}}')
+        for name in ("A", "B", "new", "other")
+    }
+}
+"""Arguments that leave a mark on each image that a task is given."""
+
+
+_OF_UNITS: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "one writes nothing, the other a new image": {"A": None, "B": _updates(_NEW + "}")},
+    "one writes null, the other a new image": {"A": "null", "B": _updates(_NEW + "}")},
+    "one writes {}, the other no updates": {"A": "{}", "B": _updates()},
+    "one writes no JSON": {"A": "{", "B": "{}"},
+    "one writes an unknown key": {"A": '{"plate": 1}', "B": "{}"},
+    **{
+        f"attributes of {how}": {
+            "A": _updates(f'{{"zarr_url": "{{tmp}}/new", "attributes": {{"a": {first}}}}}'),
+            "B": _updates(f'{{"zarr_url": "{{tmp}}/other", "attributes": {{"a": {second}}}}}'),
+        }
+        for how, first, second in (
+            ("a number and a text", "1", '"1"'),
+            ("a whole number and another", "1", "1.5"),
+            ("a boolean and a text", "true", '"true"'),
+            ("null and a text", "null", '"A1"'),
+        )
+    },
+    "types that differ": {
+        "A": _updates('{"zarr_url": "{tmp}/new", "types": {"a": true}}'),
+        "B": _updates('{"zarr_url": "{tmp}/other", "types": {"a": false}}'),
+    },
+    "the origin of one is what the other makes": {
+        "A": _updates(_NEW + "}"),
+        "B": _updates('{"zarr_url": "{tmp}/other", "origin": "{tmp}/new"}'),
+    },
+    "one removes what the other makes": {
+        "A": _updates(_NEW + "}"),
+        "B": '{"image_list_removals": ["{tmp}/new"]}',
+    },
+}
+"""What each of two units writes, by the name of its image; None is no output at all."""
+
+_SILENCE: Final[Mapping[str, str | None]] = {
+    "nothing": None,
+    "null": "null",
+    "{}": "{}",
+    "[]": "[]",
+    "updates null": '{"image_list_updates": null}',
+    "no updates": _updates(),
+    "no removals": '{"image_list_removals": []}',
+    "no units": '{"parallelization_list": []}',
+    "a known image": _updates(_A + "}"),
+    "a known image, of another type": _updates(_A + ', "types": {"is_3D": true}}'),
+    "a new image": _updates(_NEW + "}"),
+    "removal of a known image": '{"image_list_removals": ["{tmp}/A"]}',
+}
+"""Outputs after which the server decides itself which images have the `output_types`."""
+
+
 @dataclass(frozen=True)
 class Output:
     """One job with the package: what the commands of a task write, and how they end."""
@@ -225,6 +289,8 @@ class Output:
     kind: str
     init: Mapping[str, Any] = field(default_factory=dict)
     compute: Mapping[str, Any] = field(default_factory=dict)
+    typed: bool = False
+    """Whether the task has `output_types`, and a step for images of these types follows."""
 
     @property
     def images(self) -> list[dict[str, Any]]:
@@ -255,9 +321,11 @@ def outputs() -> Iterator[Output]:
         what = f"a {kind.replace('_', '-')} task's output"
         part = "init" if kind == "non_parallel" else "compute"
         for how, content in bare.items():
-            yield Output(what, how, kind, **{part: {"hexed": content.hex()}})
+            given: dict[str, Any] = {part: {"hexed": content.hex()}}
+            yield Output(what, how, kind, **given)
         for how, args in endings.items():
-            yield Output(what, how, kind, **{part: args})
+            given = {part: args}
+            yield Output(what, how, kind, **given)
     for how, text in _IMAGES.items():
         what = "a non-parallel task's images"
         yield Output(what, how, "non_parallel", init={"text": text})
@@ -297,6 +365,22 @@ def outputs() -> Iterator[Output]:
         },
     }.items():
         yield Output("a parallel task's images", how, "parallel", compute={"text": texts})
+    for how, of_units in _OF_UNITS.items():
+        yield Output("a parallel task's units", how, "parallel", compute={"text": of_units})
+        what = "a compute part's several units"
+        yield Output(what, how, "compound", init=two, compute={"text": of_units})
+    for how, silence in _SILENCE.items():
+        for kind in _TYPED:
+            both: dict[str, Any] = {"text": {"A": silence, "B": silence}}
+            init: Mapping[str, Any] = two if kind == "compound" else {}
+            if kind == "non_parallel":
+                init, both = {"text": silence}, {}
+            what = f"a {kind.replace('_', '-')} task with output_types, and the next step"
+            yield Output(what, how, kind, init, both, typed=True)
+    for how, silence in _SILENCE.items():
+        of_one = {"text": {"A": silence, "B": _IMAGES["a new image"]}}
+        what = "one of two units with output_types, and the next step"
+        yield Output(what, how, "parallel", compute=of_one, typed=True)
     for how in (
         "a new image",
         "a known image",
@@ -315,8 +399,13 @@ def outputs() -> Iterator[Output]:
 
 def asked(output: Output, folder: Path) -> dict[str, Any]:
     """The job that it is on a server."""
-    step = {"task": KINDS.index(output.kind), "init": output.init, "compute": output.compute}
-    job = {"steps": [step], "zarr_dir": "{tmp}", "images": output.images}
+    number = KINDS.index(output.kind)
+    if output.typed:
+        number = len(KINDS) + _TYPED.index(output.kind)
+    steps = [{"task": number, "init": output.init, "compute": output.compute}]
+    if output.typed:
+        steps.append({"task": len(KINDS) + len(_TYPED), "init": {}, "compute": _MARK_EACH})
+    job = {"steps": steps, "zarr_dir": "{tmp}", "images": output.images}
     placed_job: dict[str, Any] = placed(job, {"tmp": str(folder)})
     return placed_job
 
@@ -328,7 +417,14 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
         "has_args_schemas": True,
         "args_schema_version": "pydantic_v2",
         "authors": "A. Nonymous",
-        "task_list": [_task(kind) for kind in KINDS],
+        "task_list": [
+            *map(_task, KINDS),
+            *(
+                {**_task(kind), "name": _name(kind, True), "output_types": _TYPES}
+                for kind in _TYPED
+            ),
+            {**_task("parallel"), "name": _AFTER, "input_types": _TYPES},
+        ],
     }
     files = {
         "fractal_outputs/__init__.py": "",
@@ -347,15 +443,17 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
         init, compute = _TASKS[output.kind]
         both = {"init": output.init, "compute": output.compute}
         args = both if init and compute else output.init if init else output.compute
-        sample: dict[str, Any] = {"task": _name(output.kind), "args": args}
+        sample: dict[str, Any] = {"task": _name(output.kind, output.typed), "args": args}
         if output.images:
             sample["images"] = output.images
+        if output.typed:
+            sample = {"steps": [sample, {"task": _AFTER, "args": _MARK_EACH}]}
         (samples / f"output-{number:03}.json").write_text(json.dumps(sample))
     return wheel, samples
 
 
-def _name(kind: str) -> str:
-    return f"Write {kind.replace('_', ' ')}"
+def _name(kind: str, typed: bool = False) -> str:
+    return f"Write {kind.replace('_', ' ')}{' with types' if typed else ''}"
 
 
 def _task(kind: str) -> dict[str, Any]:
