@@ -61,6 +61,8 @@ class Bundle:
     """None for a wheel or a requirement."""
     source_manifests: tuple[PurePosixPath, ...]
     """The manifests in the source tree, relative to it, the likeliest first."""
+    generator: Generator | None = None
+    """What generates a manifest; None where people write it."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,23 @@ class Generator:
 
     command: str
     task_list: str
-    """The path of the list of tasks in the wheel."""
+    """Where the list of tasks is."""
+
+    @property
+    def run(self) -> str:
+        """What to do to generate the manifest anew."""
+        return (
+            f"run `{self.command}` where the package is installed by `pip install -e .`, or "
+            f"without that `uv run --no-project --with-editable . {self.command}`"
+        )
 
     def instead(self, hint: str, is_enough: bool) -> str:
         """The fix of a manifest that is generated; `is_enough` says that the command does it."""
         if is_enough:
-            return f"run `{self.command}`, which generates the manifest anew; by hand: {hint}"
+            return f"{self.run}, which generates the manifest anew; by hand: {hint}"
         return (
             f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
-            f"and run `{self.command}`"
+            f"and {self.run}"
         )
 
 
@@ -170,14 +180,18 @@ class TaskList:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        listed: str | None = None,
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it.
 
         `edits` fix it, with keys from the file's root. `generated` says that generating the
-        file anew does; an edit to a generated file would be lost, and is left out.
+        file anew does; `listed` what to change before that in the list of tasks that it is
+        generated from. An edit to a generated file would be lost, and is left out.
         """
         here, edits = keys, tuple(edits)
-        if self.generator is not None:
+        if self.generator is not None and listed is not None:
+            hint = f"in {self.generator.task_list}, {listed}; then {self.generator.run}"
+        elif self.generator is not None:
             hint = self.generator.instead(hint, generated)
         while (place := self.text.places.get(pointer(*here))) is None and here:
             here = here[:-1]
@@ -337,6 +351,7 @@ class Task:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        listed: str | None = None,
     ) -> Finding:
         """A finding at a place within this task's entry; see `TaskList.finding`.
 
@@ -353,6 +368,7 @@ class Task:
             severity=severity,
             edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
             generated=generated,
+            listed=listed,
         )
 
 

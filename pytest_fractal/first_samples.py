@@ -73,7 +73,7 @@ def _to_do(sample: FirstSample) -> str:
     names = list(_made_up(sample.task))
     if not names:
         return "it runs the task with its defaults; see whether that is a good example"
-    return f"fill in {', '.join(names)}"
+    return f"see whether the values that were made up are good: {', '.join(names)}"
 
 
 def _made_up(task: Task) -> Iterator[str]:

@@ -89,6 +89,23 @@ def test_the_first_sample_of_a_task_of_generation_2_runs(tmp_path: Path, kind: s
     }
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_sample_a_task_is_tried_on_a_real_image(tmp_path: Path, kind: str) -> None:
+    """What it writes is judged, and so it may fail; that nobody gave a sample never does."""
+    codes = ["FR401", "FR403", "FR404", "FR408"]
+    for source, outcome in (
+        (OPENS, "pass"),
+        (OPENS.replace('{"out": {}}', '{"out": [1]}'), "fail"),
+    ):
+        files = {**FILES, "init.py": source, "compute.py": source}
+        folder = tmp_path / outcome
+        folder.mkdir()
+        wheel = make_wheel(folder, files=files, manifest=manifest(task(kind)))
+        got = outcomes(judged(wheel, select=codes), "made")
+        assert outcome in got.values()
+        assert "FR401" not in got
+
+
 @pytest.mark.parametrize("parallel", [False, True])
 def test_the_first_sample_of_a_task_of_generation_1_runs(tmp_path: Path, parallel: bool) -> None:
     whole = good_manifest()
@@ -207,7 +224,7 @@ def test_new_samples_say_what_to_fill_in_and_never_replace_a_file(tmp_path: Path
     settings = Settings(samples=samples, new_samples=True)
     specs = [parse_package(str(wheel), tmp_path)]
     told = "\n".join(write_samples(specs, settings, tmp_path))
-    assert "demo_task.json: fill in kernel" in told
+    assert "demo_task.json: see whether the values that were made up are good: kernel" in told
     assert "third_task.json: left alone, it is there already" in told
     assert mine.read_text() == "not yet"
     assert {path.name for path in samples.iterdir()} == {

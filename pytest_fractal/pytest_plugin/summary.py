@@ -78,6 +78,7 @@ class Summary:
             return
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         finished = ended and self._is_complete()
+        width = min(reporter._tw.fullwidth, _WIDEST)
         for report in self._reports():
-            for line in text.conclusion_lines(report, self._strict, finished):
+            for line in text.conclusion_lines(report, self._strict, finished, width):
                 reporter._tw.line(escape_control_chars(line.text), **line.markup)

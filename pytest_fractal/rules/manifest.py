@@ -74,6 +74,8 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
         found=f"there is none{alike}",
         hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar
+        else bundle.generator.run
+        if bundle.source is not None and bundle.generator is not None
         else f"write a manifest and put it at {root}, beside the package's __init__.py; "
         "`fractal-manifest create` of fractal-task-tools makes one"
         if bundle.source is not None
@@ -735,6 +737,7 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
             found=f"{shown(link)}, {problem}",
             hint=f"remove docs_link, or write the whole URL{_whole_link(task, link)}",
             edits=[JsonEdit(Action.REMOVE, ("docs_link",))] if not str(link).strip() else (),
+            listed="let DOCS_LINK be None or the whole URL",
         )
 
 
