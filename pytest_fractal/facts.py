@@ -105,20 +105,21 @@ class Generator:
     """Where the list of tasks is."""
 
     @property
-    def run(self) -> str:
-        """What to do to generate the manifest anew."""
+    def commands(self) -> str:
+        """The lines that generate the manifest anew, below what is said before them."""
         return (
-            f"run `{self.command}` where the package is installed by `pip install -e .`, or "
-            f"without that `uv run --no-project --with-editable . {self.command}`"
+            f"\n    {self.command}"
+            "\nwhere the package is installed by `pip install -e .`; or without that"
+            f"\n    uv run --no-project --with-editable . {self.command}"
         )
 
     def instead(self, hint: str, is_enough: bool) -> str:
         """The fix of a manifest that is generated; `is_enough` says that the command does it."""
         if is_enough:
-            return f"{self.run}, which generates the manifest anew; by hand: {hint}"
+            return f"generate the manifest anew:{self.commands}\nBy hand: {hint}"
         return (
             f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
-            f"and {self.run}"
+            f"and run{self.commands}"
         )
 
 
@@ -190,7 +191,7 @@ class TaskList:
         """
         here, edits = keys, tuple(edits)
         if self.generator is not None and listed is not None:
-            hint = f"in {self.generator.task_list}, {listed}; then {self.generator.run}"
+            hint = f"in {self.generator.task_list}, {listed}; then run{self.generator.commands}"
         elif self.generator is not None:
             hint = self.generator.instead(hint, generated)
         while (place := self.text.places.get(pointer(*here))) is None and here:

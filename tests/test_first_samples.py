@@ -41,7 +41,7 @@ def note(report: CandidateReport) -> tuple[str, str] | None:
 
 def write_first(fix: str, folder: Path) -> Path:
     """Do what the fix says: write the file, below `folder`."""
-    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
+    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?:\n {4}(\{.*\})\n", fix)
     assert match is not None, fix
     path = folder / match[1]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +104,19 @@ def test_without_a_sample_a_task_is_tried_on_a_real_image(tmp_path: Path, kind: 
         got = outcomes(judged(wheel, select=codes), "made")
         assert outcome in got.values()
         assert "FR401" not in got
+
+
+@pytest.mark.parametrize("kind", ["parallel", "compound"])
+def test_a_sample_that_names_no_image_gets_one_of_the_sample_data(
+    tmp_path: Path, kind: str
+) -> None:
+    """Three lines are a sample."""
+    wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "short.json").write_text(json.dumps({"task": f"a {kind} task"}))
+    report = judged(wheel, select=["FR400", "FR401"], samples=samples)
+    assert outcomes(report, "short")["FR401"] == ("pass" if kind == "parallel" else "warn")
 
 
 @pytest.mark.parametrize("parallel", [False, True])

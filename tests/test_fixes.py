@@ -35,13 +35,18 @@ from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Finding, Outcome
 
 ROOT = Path(__file__).parent.parent
-FIXABLE = ("FR101", "FR105", "FR106", "FR107", "FR110", "FR114", "FR201", "FR206")
+FIXABLE = ("FR101", "FR104", "FR105", "FR106", "FR107", "FR110", "FR114", "FR201", "FR206")
 BAD = sorted(path for path in (ROOT / "bad_packages").iterdir() if path.name.startswith(FIXABLE))
 STATIC = "FR003,FR004,FR10,FR110,FR111,FR112,FR113,FR114,FR115,FR116,FR20"
 
 BY_HAND = {
     "FR101_flit_beside_pyproject": "the manifest must be moved",
     "FR101_no_manifest": "there is no manifest",
+    "FR104_key_twice": "which of the two?",
+    "FR104_latin_1": "which letters are meant?",
+    "FR104_list_at_the_root": "the rest of the manifest must be written",
+    "FR104_nan": "which number is it?",
+    "FR104_nan_in_a_meta_of_generation_2": "which number is it?",
     "FR106_executable_missing": "which script is it?",
     "FR106_meta_without_its_executable": "the executable may be what is missing",
     "FR106_name_null": "a name must be thought of",
@@ -328,11 +333,10 @@ def test_a_generated_manifest_is_fixed_where_it_comes_from(tmp_path: Path) -> No
     tree = tree_with(tmp_path / "tree", manifest, dev__task_list="TASK_LIST = []\n")
     found = dict(judged(tree, tmp_path))
     assert set(found) == {"FR114", "FR206"}
-    command = "run `fractal-manifest create --package demo` where the package is installed"
-    assert found["FR206"].hint.startswith(command)
-    assert "which generates the manifest anew" in found["FR206"].hint
+    command = "\n    fractal-manifest create --package demo\n"
+    assert found["FR206"].hint.startswith(f"generate the manifest anew:{command}")
     assert found["FR114"].hint.startswith(
-        f"in demo/dev/task_list.py, let DOCS_LINK be None or the whole URL; then {command}"
+        f"in demo/dev/task_list.py, let DOCS_LINK be None or the whole URL; then run{command}"
     )
     assert [one.fix for one in found.values()] == [None, None]
 
@@ -344,7 +348,7 @@ def test_a_manifest_of_an_own_script_names_that(tmp_path: Path) -> None:
     )
     ((code, found),) = judged(tree, tmp_path, "FR201")
     assert code == "FR201"
-    assert found.hint.startswith("run `python demo/dev/create_manifest.py`")
+    assert "\n    python demo/dev/create_manifest.py\n" in found.hint
 
 
 def test_a_missing_schema_is_told_from_the_signature_and_does(tmp_path: Path) -> None:

@@ -177,12 +177,12 @@ def _rule_lines(rule: Rule, width: int, program: str) -> Iterator[str]:
 def _labelled(
     label: str, text: str, width: int, markup: Mapping[str, bool] = MappingProxyType({})
 ) -> Iterator[Line]:
-    """A labelled text; lines of its own stay as they are, for they may be code to paste."""
+    """A labelled text; indented lines of its own stay as they are, for they are to be pasted."""
     paragraphs = text.splitlines() or [""]
     lead = f"  {label + ':':<10}"
     for number, paragraph in enumerate(paragraphs):
         before = lead if number == 0 else " " * len(lead)
-        if len(paragraphs) > 1:
+        if number and paragraph[:1].isspace():
             yield Line(before + paragraph, markup)
         else:
             for line in _fold(before + paragraph, width, " " * len(lead)):

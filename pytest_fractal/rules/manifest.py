@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -22,9 +23,10 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.fixes.model import Action, Fix, JsonEdit, Keys
-from pytest_fractal.generations import GENERATIONS, Generation, ModelFault
-from pytest_fractal.json_text import FaultKind, depth_of, shown, texts_in
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, Keys
+from pytest_fractal.generations import GENERATIONS, Generation, ModelFault, ModelFaultKind
+from pytest_fractal.json_text import FaultKind, depth_of, repaired, shown, texts_in
 from pytest_fractal.packaging_hints.backends import (
     Hint,
     packaging_hint,
@@ -74,7 +76,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
         found=f"there is none{alike}",
         hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar
-        else bundle.generator.run
+        else f"generate the manifest:{bundle.generator.commands}"
         if bundle.source is not None and bundle.generator is not None
         else f"write a manifest and put it at {root}, beside the package's __init__.py; "
         "`fractal-manifest create` of fractal-task-tools makes one"
@@ -167,13 +169,14 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     fix="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
     example='{"manifest_version": "1", "task_list": [],}: the last comma.',
 )
-def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
+def manifest_is_json(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
     """The manifest is one JSON object: UTF-8, no BOM, no NaN or Infinity, no key twice.
 
     The server reads it as UTF-8 JSON. It accepts NaN, and then answers every request
     for its tasks with an internal error (generation 1) or freezes (generation 2); of a key
     given twice it drops the first.
     """
+    fix = _repair(manifest, wheel)
     for fault in manifest.text.faults:
         yield Finding(
             expected="strict JSON: UTF-8 without BOM, each key once, no NaN or Infinity",
@@ -185,6 +188,7 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
             file=manifest.path,
             line=fault.place.line if fault.place else None,
             column=fault.place.column if fault.place else None,
+            fix=fix,
         )
     if not manifest.text.faults and not isinstance(manifest.text.value, dict):
         yield Finding(
@@ -197,7 +201,21 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
+def _repair(manifest: Manifest, wheel: Wheel) -> Fix | None:
+    """The manifest with commas where JSON wants them, and without a byte order mark."""
+    wrong = {fault.kind for fault in manifest.text.faults}
+    if not wrong or not wrong <= _REPAIRED or manifest.generator is not None:
+        return None
+    content = wheel.read(manifest.path)
+    if (text := repaired(content)) is None:
+        return None
+    lines = line_edits(content.decode(), text)
+    return Fix((FileFix(manifest.path, lines=lines, digest=sha256(content).hexdigest()),))
+
+
+_REPAIRED: Final = {FaultKind.ENCODING, FaultKind.EXTRA_COMMA, FaultKind.MISSING_COMMA}
 _FAULT_HINTS: Final = {
+    FaultKind.ENCODING: "save the file as UTF-8, without a byte order mark",
     FaultKind.EXTRA_COMMA: "delete this comma",
     FaultKind.MISSING_COMMA: "add a comma at this place",
     FaultKind.NOT_FINITE: "write null or a number in its place",
@@ -212,7 +230,7 @@ _FAULT_HINTS: Final = {
     "manifest-version",
     needs=("FR104",),
     cite=(Source.SERVER_1, Source.SERVER_2),
-    fix='Write `"manifest_version": "2"`, or "1" for the servers of generation 1, with quotes.',
+    fix='Write `"manifest_version": "2"`, or "1" for fractal-server 1.x, with quotes.',
     example='"manifest_version": "0.1"',
 )
 def manifest_version(manifest: Manifest) -> Iterator[Finding]:
@@ -234,7 +252,7 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     yield manifest.finding(
         "manifest_version",
         expected=known,
-        found=(shown(version) if there else "it is missing")
+        found=(shown(version) if there else '"manifest_version" is missing')
         + (
             f", and the tasks have {_listed(by_fields.executable_keys)} as in version "
             f"{by_fields.version}"
@@ -299,11 +317,32 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=next(iter(written_so), "") or fault.fix,
+            hint=next(iter(written_so), "") or _what_to_add(fault) or fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
             edits=edits,
         )
+
+
+def _what_to_add(fault: ModelFault) -> str:
+    """The line for a field that is missing; empty where it is none that people write alike."""
+    key = str(fault.keys[-1]) if fault.keys else ""
+    if fault.kind is not ModelFaultKind.MISSING or key not in _TO_ADD:
+        return ""
+    example, means = _TO_ADD[key]
+    return f'add "{key}": {json.dumps(example)}, with {means} in its place'
+
+
+_SCRIPT: Final = "the path of the task's script below the package's folder"
+_TO_ADD: Final = {
+    "name": ("Blur image", "the name of the task"),
+    "executable": ("blur_image.py", _SCRIPT),
+    "executable_parallel": ("blur_image.py", _SCRIPT),
+    "executable_non_parallel": ("blur_image.py", _SCRIPT),
+    "input_type": ("image", 'the type of what the task takes, or "Any",'),
+    "output_type": ("image", 'the type of what the task makes, or "Any",'),
+}
+"""An example for each field that an author may forget, and what belongs there."""
 
 
 def _edits_for_command(entry: Mapping[str, Any], way: Keys, script: str) -> Iterator[JsonEdit]:

@@ -63,7 +63,7 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield manifest.finding(
             "has_args_schemas",
             expected="true",
-            found="it is missing" if flag is None else shown(flag),
+            found='"has_args_schemas" is missing' if flag is None else shown(flag),
             hint='write "has_args_schemas": true, and give each task the schema of its arguments',
             edits=[JsonEdit(Action.SET, ("has_args_schemas",), True, 1)] if have_all else (),
             generated=True,
@@ -73,7 +73,7 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield manifest.finding(
             "args_schema_version",
             expected=f'how the schemas were made, such as "{generation.schema_version}"',
-            found="it is missing" if version is None else shown(version),
+            found='"args_schema_version" is missing' if version is None else shown(version),
             hint=f'write "args_schema_version": "{generation.schema_version}"',
             edits=[JsonEdit(Action.SET, ("args_schema_version",), generation.schema_version, 2)],
             generated=True,
@@ -86,7 +86,9 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
                     index,
                     part.args_schema,
                     expected=f"the JSON Schema of the arguments of {part.executable}",
-                    found="null" if part.args_schema in entry else "it is missing",
+                    found="null"
+                    if part.args_schema in entry
+                    else f'"{part.args_schema}" is missing',
                     hint=_hint_for_schema(generation, part, entry, wheel),
                     task=manifest.slug(index),
                     generated=True,

@@ -303,7 +303,7 @@ def _make_string(schema: Mapping[str, Any], wanted: str | None) -> str:
         return _FORMATS[form]
     longest: int = most if isinstance(most, int) else _LONG
     if isinstance(pattern, str):
-        first = () if wanted is None else (wanted,)
+        first: tuple[str, ...] = () if wanted is None else (wanted,)
         texts = tuple(
             text for text in (*first, *_texts(pattern, least)) if least <= len(text) <= longest
         )
