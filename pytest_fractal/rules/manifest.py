@@ -674,6 +674,7 @@ def meta(part: Part) -> Iterator[Finding]:
             expected="an object",
             found=shown(value),
             hint=f'write "{key}": {{}}, or leave it out',
+            edits=[JsonEdit(Action.SET, (key,), {})] if not value else (),
         )
         return
     if (depth := depth_of(value)) > task.generation.deepest:
@@ -691,7 +692,19 @@ def meta(part: Part) -> Iterator[Finding]:
             found=fault.found,
             hint=fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
+            edits=_edits_for_meta(fault, key, value),
         )
+
+
+def _edits_for_meta(fault: ModelFault, key: str, value: Mapping[str, Any]) -> Iterator[JsonEdit]:
+    """What is plainly meant by a key of `meta`: a number for a text that spells it, or nothing."""
+    if len(fault.keys) != 1:
+        return
+    written = value.get(str(fault.keys[0]))
+    if fault.kind is ModelFaultKind.UNWANTED:
+        yield JsonEdit(Action.REMOVE, (key, *fault.keys))
+    elif isinstance(written, str) and re.fullmatch(r"\s*[1-9]\d{0,8}\s*", written):
+        yield JsonEdit(Action.SET, (key, *fault.keys), int(written))
 
 
 @rule(
@@ -726,6 +739,7 @@ def task_types(task: Task) -> Iterator[Finding]:
                 found=shown(value),
                 hint='write "Any": the word counts with this case only',
                 severity=Severity.WARNING,
+                edits=[JsonEdit(Action.SET, (key,), "Any")],
             )
 
 
@@ -851,6 +865,7 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                 found=f"{code}, " + ("a NUL" if bad[0] == "\0" else "half of a surrogate pair"),
                 hint=f"remove {code}",
                 task=tasks.task_of(keys),
+                edits=_edits_for_text(tasks.text.value, keys, text),
             )
     readers = [tasks.generation] if tasks.generation else GENERATIONS.values()
     for index, entry in enumerate(tasks.entries):
@@ -867,6 +882,15 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                     task=tasks.slug(index),
                     severity=Severity.WARNING if fault.coerced else None,
                 )
+
+
+def _edits_for_text(value: Any, keys: Keys, text: str) -> Iterator[JsonEdit]:
+    """The text without what cannot be stored, unless it is a key or nothing is left of it."""
+    for key in keys:
+        value = value[key]
+    kept = re.sub("[\0\ud800-\udfff]", "", text)
+    if value == text and kept.strip():
+        yield JsonEdit(Action.SET, keys, kept)
 
 
 @rule(

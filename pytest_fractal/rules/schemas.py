@@ -305,6 +305,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found="there is none",
                 hint=_hint_for_reserved(part, name),
+                edits=_edits_for_reserved(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
@@ -344,6 +345,25 @@ def _hint_for_reserved(part: Part, name: str) -> str:
     if signature.takes_any_keyword:
         return f"{function} takes any argument, the schema lacks this one: {add}"
     return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
+
+
+def _edits_for_reserved(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The property that the schema lacks; none where the function must be changed first."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if not isinstance(signature, Signature):
+        return
+    known = {parameter.name: parameter for parameter in signature.parameters}
+    if name not in known and not signature.takes_any_keyword:
+        return
+    shape = part.task.generation.reserved_shapes[name]
+    yield JsonEdit(Action.SET, ("properties", name), shape)
+    if name not in known or known[name].required:
+        is_there = isinstance(part.schema.get("required"), list)
+        yield (
+            JsonEdit(Action.ADD, ("required",), name)
+            if is_there
+            else JsonEdit(Action.SET, ("required",), [name])
+        )
 
 
 @rule(
