@@ -105,7 +105,7 @@ def problem_lines(
     if found is None:
         return
     for number, place in enumerate(problem.places[:_PLACES]):
-        yield Line(f"  --> {place}")
+        yield from map(Line, _place_lines(place, width))
         if number == 0:
             yield from _excerpt_lines(found, width)
     if (more := len(problem.places) - _PLACES) > 0:
@@ -127,10 +127,21 @@ def problem_lines(
         yield from (Line(text, _DIM) for text in _rule_lines(rule, width, program))
 
 
+def _place_lines(place: str, width: int) -> Iterator[str]:
+    """File and JSON pointer, in two lines where they are too long for one."""
+    line = f"  --> {place}"
+    file, at, pointer = line.partition(" at /")
+    if at and len(line) > width:
+        yield file
+        yield f"      at /{pointer}"
+    else:
+        yield line
+
+
 def _excerpt_lines(found: Finding, width: int) -> Iterator[Line]:
     """The lines of the place, with a caret below it, as compilers show them."""
-    if not found.excerpt:
-        return
+    if not found.excerpt or found.excerpt[-1][1].strip() in ("{", "["):
+        return  # the beginning of a file shows nothing
     margin = len(str(found.excerpt[-1][0]))
     for number, text in found.excerpt:
         yield Line(f"  {number:>{margin}} | {text.expandtabs(4)[: width - margin - 6]}")
@@ -186,7 +197,8 @@ def _labelled(
             yield Line(before + paragraph, markup)
         else:
             for line in _fold(before + paragraph, width, " " * len(lead)):
-                yield Line(line, markup)
+                is_long = len(line) > width and line.startswith(" " * len(lead))
+                yield Line(f"    {line.lstrip()}" if is_long else line, markup)
 
 
 def _folded(label: str, text: str, width: int) -> Iterator[Line]:
@@ -224,7 +236,7 @@ def header_lines(report: CandidateReport) -> list[str]:
     return lines
 
 
-def summary_lines(report: CandidateReport) -> Iterator[str]:
+def summary_lines(report: CandidateReport, columns: int = WIDTH) -> Iterator[str]:
     """One line for the package and one for the tasks of one result; then the seconds by stage."""
     groups: dict[str | None, list[Verdict]] = {None: []}
     groups |= {task.id: [] for task in report.tasks}
@@ -244,7 +256,8 @@ def summary_lines(report: CandidateReport) -> Iterator[str]:
     for subjects, counts in told.items():
         yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
-    yield f"{'seconds':<{width}}  {stages}, {pluralize(len(report.runs), 'process start')}"
+    starts = pluralize(len(report.runs), "process start")
+    yield from _fold(f"{'seconds':<{width}}  {stages}, {starts}", columns, " " * (width + 2))
 
 
 def _joined(subjects: Sequence[str]) -> str:
