@@ -171,11 +171,15 @@ def _shoot(page: Path, name: str, width: int, height: int) -> None:
 
 
 _RUNS: Final = {
-    "red": ROOT / "bad_packages" / "FR206_property_renamed",
-    "yellow": ROOT / "bad_packages" / "FR113_no_docs",
-    "green": ROOT / "good_packages" / "hatchling_src_typer",
+    "red": ROOT / "bad_packages" / "FR206_part_renamed",
+    "yellow": ROOT / "bad_packages" / "FR107_keys_of_generation_1",
+    "green": ROOT / "good_packages" / "setuptools_flat_argparse_generation_2",
 }
 """What a run looks like that has errors, only warnings, or neither."""
+
+
+_HEIGHTS: Final = {"red": 700, "yellow": 640, "green": 220}
+"""Of the job summary, in pixels."""
 
 
 def _shoot_runs(work: Path) -> None:
@@ -190,7 +194,7 @@ def _shoot_runs(work: Path) -> None:
             size = (round(columns * 8.43) + 40, round(lines * 18.9) + 28)
             _shoot(page, f"terminal-{name}-{columns}.png", *size)
         _render_summary(reports)
-        _shoot(reports / "summary.html", f"summary-{name}.png", 960, 700)
+        _shoot(reports / "summary.html", f"summary-{name}.png", 960, _HEIGHTS[name])
         _shoot(reports / "report.html", f"report-{name}.png", 960, 900)
 
 

@@ -231,7 +231,7 @@ def test_junit_xml_tells_of_warnings(suite: Pytest, pytester: pytest.Pytester) -
         for case in ET.parse(pytester.path / "junit.xml").iter("testcase")
     ]
     (warned,) = [one for one in told if one["fractal-status"] == "warn"]
-    assert warned["fractal-warning"].startswith("FR113: neither: add ")
+    assert warned["fractal-warning"].startswith("FR113: neither docs_info nor docs_link: add ")
 
 
 # Choosing items

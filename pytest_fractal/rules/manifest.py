@@ -760,7 +760,7 @@ def docs(task: PackagedTask) -> Iterator[Finding]:
     if not any(str(task.entry.get(key) or "").strip() for key in ("docs_info", "docs_link")):
         yield task.finding(
             expected="docs_info or docs_link",
-            found="neither",
+            found="neither docs_info nor docs_link",
             hint='add "docs_info": "what the task does", or "docs_link": "https://..."',
         )
 

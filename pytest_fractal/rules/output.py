@@ -64,7 +64,7 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     "sample-is-usable",
     needs=("FR105",),
     cite=(Source.SERVER_1, Source.SERVER_2),
-    fix=f"Correct the file at the place that is named. All keys: {DOCUMENTATION}samples/",
+    fix=f"Correct the file at the place that is named; {DOCUMENTATION}samples/ has all keys.",
     example='{"task": "Blur", "arguments": {}}: the key is "args".',
 )
 def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
