@@ -103,6 +103,8 @@ class Generator:
     command: str
     task_list: str
     """Where the list of tasks is."""
+    script: str | None = None
+    """The path of the script that the command runs, from where packages are installed."""
 
     @property
     def commands(self) -> str:
@@ -121,6 +123,16 @@ class Generator:
             f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
             f"and run{self.commands}"
         )
+
+
+@dataclass(frozen=True)
+class GeneratedManifest:
+    """What a package's own generator makes of its code today."""
+
+    text: str | None
+    """The manifest, as JSON; None where it made none."""
+    failure: str = ""
+    """Why it made none."""
 
 
 @dataclass(frozen=True)
