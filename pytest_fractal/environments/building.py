@@ -231,6 +231,8 @@ class _Project:
         fault = machine_fault(said, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
+        # Where the copy lies is of no use to anybody.
+        said = said.replace(f"{self._tree}{os.sep}", "").replace(str(self._tree), "the folder")
         return _Failed(stage, _exception_first(said))
 
 
