@@ -26,13 +26,25 @@ BASE: Final = DOCUMENTATION
 """Where the site is published."""
 _RULE_LINK: Final = re.compile(r"\]\((?:docs/)?rules\.md#(fr\d{3})-[\w-]+\)")
 
-_FIRST: Final = ("walkthrough", "action", "samples", "fixtures", "report")
+_START: Final = "start"
+"""The page with which the site begins."""
+_FIRST: Final = (
+    *("template", "reading", "walkthrough", "samples", "copied-tests", "action", "offline"),
+    *("options", "fixtures", "report"),
+)
+_OPTIONS: Final = (
+    "More on running it",
+    "Options",
+    "Tasks outside any package",
+    "An existing environment, and pixi",
+)
+"""The sections of README that make the page about options: there, all is on one page."""
 _LAST: Final = ("agreement", "agreement-2", "architecture")
 
 
 def _contents() -> str:
     """The pages in the order in which they are wanted; those that nobody named come between."""
-    named = {*_FIRST, *_LAST, "rules"}
+    named = {_START, *_FIRST, *_LAST, "rules"}
     others = sorted(page.stem for page in DOCS.glob("*.md") if page.stem not in named)
     parts = {"": [*_FIRST, *others], "Rules": ["rules", "observed"], "Inside": [*_LAST]}
     return "".join(
@@ -48,20 +60,31 @@ def _contents() -> str:
 def stage(folder: Path) -> None:
     """Lay the sources of the site into `folder`: the pages of docs/, README, generated ones."""
     for source in DOCS.iterdir():
-        if source.suffix == ".md":
+        if source.suffix == ".md" and source.stem != _START:
             (folder / source.name).write_text(_linked(source.read_text("utf-8")), "utf-8")
         elif source.is_dir() and source.name == "images":
             shutil.copytree(source, folder / source.name)
-    readme = _linked((ROOT / "README.md").read_text("utf-8")).replace("](docs/", "](")
-    (folder / "index.md").write_text(readme + _contents(), "utf-8")
+    start = _linked((DOCS / f"{_START}.md").read_text("utf-8"))
+    (folder / "index.md").write_text(start + _contents(), "utf-8")
+    (folder / "options.md").write_text(_options_page(), "utf-8")
     (folder / "rules").mkdir()
     for name, text in pages.generated().items():
         (folder / name).write_text(text, "utf-8")
 
 
+def _options_page() -> str:
+    """How the commands are called: sections of README."""
+    readme = _linked((ROOT / "README.md").read_text("utf-8")).replace("](docs/", "](")
+    sections = {
+        section.partition("\n")[0]: section for section in re.split(r"^## ", readme, flags=re.M)
+    }
+    return "# Options and commands\n\n" + "".join(f"## {sections[name]}" for name in _OPTIONS)
+
+
 def _linked(text: str) -> str:
-    """What leads to a section about a rule leads to the rule's page; README is the first page."""
-    text = text.replace("](../README.md", "](index.md")
+    """What leads to a section about a rule leads to the rule's page, and to README where it is."""
+    text = text.replace("](../README.md#", "](options.md#").replace("](../README.md", "](index.md")
+    text = text.replace(f"]({_START}.md", "](index.md")
     text = text.replace("](report.schema.json)", f"]({BASE}report.schema.json)")
     return _RULE_LINK.sub(lambda found: f"](rules/{found[1].upper()}.md)", text)
 

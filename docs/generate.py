@@ -20,13 +20,18 @@ END: Final = "<!-- end of rules -->"
 
 
 def table() -> str:
-    """The rules as a Markdown table."""
-    lines = ["| code | name | | requires that |", "|---|---|---|---|"]
+    """The rules as Markdown tables, one for each group."""
+    lines: list[str] = []
+    group = ""
     for rule in REGISTRY.values():
+        if rule.group != group:
+            group = rule.group
+            lines += ["", f"**{group}: {GROUPS[group]}**", ""]
+            lines += ["| code | name | | requires that |", "|---|---|---|---|"]
         letter = rule.severity.letter
         link = f"[{rule.code}](docs/rules.md#{rule.code.lower()}-{rule.name})"
         lines.append(f"| {link} | {rule.name} | {letter} | {rule.title} |")
-    return "\n".join(lines)
+    return "\n".join(lines[1:])
 
 
 def pages() -> str:

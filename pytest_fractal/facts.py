@@ -61,6 +61,8 @@ class Bundle:
     """None for a wheel or a requirement."""
     source_manifests: tuple[PurePosixPath, ...]
     """The manifests in the source tree, relative to it, the likeliest first."""
+    generator: Generator | None = None
+    """What generates a manifest; None where people write it."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,26 @@ class Generator:
 
     command: str
     task_list: str
-    """The path of the list of tasks in the wheel."""
+    """Where the list of tasks is."""
     script: str | None = None
     """The path of the script that the command runs, from where packages are installed."""
+
+    @property
+    def commands(self) -> str:
+        """The lines that generate the manifest anew, below what is said before them."""
+        return (
+            f"\n    {self.command}"
+            "\nwhere the package is installed by `pip install -e .`; or without that"
+            f"\n    uv run --no-project --with-editable . {self.command}"
+        )
 
     def instead(self, hint: str, is_enough: bool) -> str:
         """The fix of a manifest that is generated; `is_enough` says that the command does it."""
         if is_enough:
-            return f"run `{self.command}`, which generates the manifest anew; by hand: {hint}"
+            return f"generate the manifest anew:{self.commands}\nBy hand: {hint}"
         return (
             f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
-            f"and run `{self.command}`"
+            f"and run{self.commands}"
         )
 
 
@@ -182,14 +193,18 @@ class TaskList:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        listed: str | None = None,
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it.
 
         `edits` fix it, with keys from the file's root. `generated` says that generating the
-        file anew does; an edit to a generated file would be lost, and is left out.
+        file anew does; `listed` what to change before that in the list of tasks that it is
+        generated from. An edit to a generated file would be lost, and is left out.
         """
         here, edits = keys, tuple(edits)
-        if self.generator is not None:
+        if self.generator is not None and listed is not None:
+            hint = f"in {self.generator.task_list}, {listed}; then run{self.generator.commands}"
+        elif self.generator is not None:
             hint = self.generator.instead(hint, generated)
         while (place := self.text.places.get(pointer(*here))) is None and here:
             here = here[:-1]
@@ -349,6 +364,7 @@ class Task:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        listed: str | None = None,
     ) -> Finding:
         """A finding at a place within this task's entry; see `TaskList.finding`.
 
@@ -365,6 +381,7 @@ class Task:
             severity=severity,
             edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
             generated=generated,
+            listed=listed,
         )
 
 

@@ -12,6 +12,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Task
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.report.overview import escape_control_chars, pluralize
+from pytest_fractal.rules.registry import DOCUMENTATION
 from pytest_fractal.samples.ome_zarr import missing_extra
 from pytest_fractal.samples.runs import FirstSample
 from pytest_fractal.session import Session
@@ -63,7 +64,7 @@ def _written(candidate: Candidate) -> Iterator[str]:
         yield f"{shown}: {_to_do(sample)}"
     if written:
         counted = pluralize(written, "sample")
-        yield f"wrote {counted}; docs/samples.md has all that a sample may say"
+        yield f"wrote {counted}; all that a sample may say: {DOCUMENTATION}samples/"
     if missing_extra():
         yield "they name no image: install pytest-fractal[ome-zarr] to try tasks on sample images"
 
@@ -73,7 +74,7 @@ def _to_do(sample: FirstSample) -> str:
     names = list(_made_up(sample.task))
     if not names:
         return "it runs the task with its defaults; see whether that is a good example"
-    return f"fill in {', '.join(names)}"
+    return f"see whether the values that were made up are good: {', '.join(names)}"
 
 
 def _made_up(task: Task) -> Iterator[str]:

@@ -39,6 +39,8 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _MOST_FAULTS: Final = 100
+_LARGEST_REPAIRED: Final = 8 * 1024 * 1024
+"""Bytes of a file whose commas are repaired: it is read once for each of them."""
 _LONGEST_SHOWN: Final = 80
 
 
@@ -200,10 +202,40 @@ def _told(text: str, error: json.JSONDecodeError) -> tuple[FaultKind, str, int]:
         said = f"a comma before the closing {following}"
         if before[:-1].rstrip()[-1:] not in ("{", "[", ","):
             return FaultKind.EXTRA_COMMA, said, len(before) - 1
-    is_apart = len(before) < at and following not in ("}", "]", "")
+    is_apart = len(before) < at and following not in ("}", "]", ":", "")
     if error.msg.startswith("Expecting ',' delimiter") and is_apart:
         return FaultKind.MISSING_COMMA, "a comma is missing here", len(before)
     return FaultKind.SYNTAX, error.msg, error.pos
+
+
+def repaired(content: bytes) -> str | None:
+    """The text without its byte order mark, and with commas just where JSON wants them.
+
+    None where that changes nothing, or does not make it JSON.
+    """
+    if len(content) > _LARGEST_REPAIRED:
+        return None
+    try:
+        text = before = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    text = text.removeprefix("\ufeff")
+    for _ in range(_MOST_FAULTS):
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            kind, _said, at = _told(text, error)
+            if kind is FaultKind.EXTRA_COMMA:
+                text = text[:at] + text[at + 1 :]
+            elif kind is FaultKind.MISSING_COMMA:
+                text = f"{text[:at]},{text[at:]}"
+            else:
+                return None
+        except (RecursionError, ValueError):
+            return None
+        else:
+            return text if text != before else None
+    return None
 
 
 def _loaded(text: str) -> tuple[Any, bool]:

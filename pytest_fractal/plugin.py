@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -237,6 +237,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(suite, "fractal-suite")
 
 
+_HERMETIC: Final = Path(__file__).with_name("hermetic.ini")
+"""The configuration with which the hermetic command starts pytest."""
+
+
 def _specs(config: pytest.Config) -> tuple[list[PackageSpec], bool]:
     """What is to be judged, and whether the command line names it; else the ini file does."""
     packages, tasks = config.option.fractal_package, config.option.fractal_task
@@ -310,6 +314,7 @@ def _settings(config: pytest.Config) -> Settings:
         timeout=300.0 if timeout is None else timeout,
         build_timeout=BUILD_LIMIT if build_timeout is None else build_timeout,
         jobs=given("jobs") or 0,
+        program="pytest-fractal" if config.inipath == _HERMETIC else "pytest",
         keep=bool(given("keep")),
         fix=given("fix") or None,
         new_samples=config.option.fractal_new_samples,

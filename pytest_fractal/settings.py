@@ -35,6 +35,8 @@ class Settings:
     """Seconds, for each hook of the candidate's build backend."""
     jobs: int = 0
     """How many commands run at the same time."""
+    program: Literal["pytest", "pytest-fractal"] = "pytest"
+    """The command by which the run was started, and can be repeated."""
     keep: bool = False
     fix: Literal["apply", "diff"] | None = None
     """Whether fixes are applied to the package's files, or only shown."""

@@ -219,6 +219,22 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
     failure = failed.find("failure")
     assert failure is not None
     assert "No module named 'not_there'" in (failure.text or "")
+    statuses = [
+        one.get("value")
+        for one in cases[0].iter("property")
+        if one.get("name") == "fractal-status"
+    ]
+    assert len(statuses) == 1
+
+
+def test_junit_xml_tells_of_warnings(suite: Pytest, pytester: pytest.Pytester) -> None:
+    assert suite("-k", "FR113", "--junit-xml=junit.xml").ret == 0
+    told = [
+        {one.get("name"): one.get("value") or "" for one in case.iter("property")}
+        for case in ET.parse(pytester.path / "junit.xml").iter("testcase")
+    ]
+    (warned,) = [one for one in told if one["fractal-status"] == "warn"]
+    assert warned["fractal-warning"].startswith("FR113: neither docs_info nor docs_link: add ")
 
 
 # Choosing items

@@ -267,6 +267,17 @@ def test_the_exception_that_ends_a_build_is_told_before_its_traceback(
     assert any("in build_sdist" in line for line in rest)
 
 
+def test_what_a_build_says_of_its_place_is_told_from_the_folder(
+    tmp_path: Path, release: Build
+) -> None:
+    more = "def build_sdist(*_): raise OSError(f'no tag for {os.getcwd()}, see {__file__}')"
+    failure = release(project(tmp_path / "source", {}, more)).failure
+    assert failure is not None
+    said = failure.message.split("\n")[0]
+    assert said.startswith("OSError: no tag for the folder, see ")
+    assert str(tmp_path) not in said
+
+
 def spoiled(kind: str, spoil: str) -> str:
     """A hook that makes something else in place of its sdist or wheel, at `made`."""
     name = {"sdist": "demo-1.tar.gz", "wheel": "demo-1-py3-none-any.whl"}[kind]

@@ -261,7 +261,7 @@ def test_any_executable_command_will_do(runner: Runner, way: str) -> None:
         ("", "FR106", "a command that is not blank"),
         (" ", "FR106", "a command that is not blank"),
         (5, "FR106", "No such file"),
-        (None, "FR106", "this required field"),
+        (None, "FR106", "is missing"),
         (["python3"], "FR106", "a string"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +151,41 @@ def test_each_patch_of_the_walkthrough_mends_its_package(
     assert report.candidates[0].summary["pass"] > 30
 
 
-def test_the_walkthrough_has_three_packages_and_their_pictures() -> None:
+def test_the_pages_have_their_pictures() -> None:
     assert len(list(screenshots.patches())) == 3
-    named = set(re.findall(r"\(images/([\w-]+\.png)\)", screenshots.WALK.read_text("utf-8")))
+    pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
+    named = set(re.findall(r"\(images/([\w-]+\.png)\)", pages))
     assert named == {path.name for path in screenshots.IMAGES.iterdir()}
     for path in screenshots.IMAGES.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Every text in the code that may get to a user, with its file."""
+    for path in sorted((ROOT / "pytest_fractal").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield path.name, ast.unparse(node)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path.name, node.value
+
+
+def test_what_messages_point_to_is_on_the_site(site: Path) -> None:
+    """No file of the repository: who has the wheel alone has none of them."""
+    pages = set()
+    for _, text in messages():
+        pages.update(re.findall(r"\{DOCUMENTATION\}([\w-]+/)", text))
+    assert pages >= {"samples/", "rules/"}
+    for page in pages:
+        assert (site / page / "index.html").is_file() or (site / page).is_dir(), page
+
+
+def test_no_message_points_to_a_file_of_the_repository() -> None:
+    code = {"html_page.py", "report.schema.json"}
+    for file, text in messages():
+        is_docstring = "\n" in text or text.endswith(".")
+        if file not in code and not is_docstring:
+            assert not re.search(r"\bdocs/\w+\.md", text), (file, text)
 
 
 def anchors(text: str) -> set[str]:

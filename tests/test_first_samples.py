@@ -41,7 +41,7 @@ def note(report: CandidateReport) -> tuple[str, str] | None:
 
 def write_first(fix: str, folder: Path) -> Path:
     """Do what the fix says: write the file, below `folder`."""
-    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?: (\{.*\}); a task", fix)
+    match = re.search(r"write for example (\S+?)(?:, and give --\S+)?:\n {4}(\{.*\})\n", fix)
     assert match is not None, fix
     path = folder / match[1]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,36 @@ def test_the_first_sample_of_a_task_of_generation_2_runs(tmp_path: Path, kind: s
         "FR401": expected,
         "FR408": "pass",
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_sample_a_task_is_tried_on_a_real_image(tmp_path: Path, kind: str) -> None:
+    """What it writes is judged, and so it may fail; that nobody gave a sample never does."""
+    codes = ["FR401", "FR403", "FR404", "FR408"]
+    for source, outcome in (
+        (OPENS, "pass"),
+        (OPENS.replace('{"out": {}}', '{"out": [1]}'), "fail"),
+    ):
+        files = {**FILES, "init.py": source, "compute.py": source}
+        folder = tmp_path / outcome
+        folder.mkdir()
+        wheel = make_wheel(folder, files=files, manifest=manifest(task(kind)))
+        got = outcomes(judged(wheel, select=codes), "made")
+        assert outcome in got.values()
+        assert "FR401" not in got
+
+
+@pytest.mark.parametrize("kind", ["parallel", "compound"])
+def test_a_sample_that_names_no_image_gets_one_of_the_sample_data(
+    tmp_path: Path, kind: str
+) -> None:
+    """Three lines are a sample."""
+    wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "short.json").write_text(json.dumps({"task": f"a {kind} task"}))
+    report = judged(wheel, select=["FR400", "FR401"], samples=samples)
+    assert outcomes(report, "short")["FR401"] == ("pass" if kind == "parallel" else "warn")
 
 
 @pytest.mark.parametrize("parallel", [False, True])
@@ -207,7 +237,7 @@ def test_new_samples_say_what_to_fill_in_and_never_replace_a_file(tmp_path: Path
     settings = Settings(samples=samples, new_samples=True)
     specs = [parse_package(str(wheel), tmp_path)]
     told = "\n".join(write_samples(specs, settings, tmp_path))
-    assert "demo_task.json: fill in kernel" in told
+    assert "demo_task.json: see whether the values that were made up are good: kernel" in told
     assert "third_task.json: left alone, it is there already" in told
     assert mine.read_text() == "not yet"
     assert {path.name for path in samples.iterdir()} == {

@@ -35,13 +35,21 @@ from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Finding, Outcome
 
 ROOT = Path(__file__).parent.parent
-FIXABLE = ("FR101", "FR105", "FR106", "FR107", "FR110", "FR114", "FR201", "FR206")
+FIXABLE = (
+    *("FR101", "FR104", "FR105", "FR106", "FR107", "FR110", "FR111", "FR112", "FR114", "FR116"),
+    *("FR201", "FR205", "FR206", "FR207"),
+)
 BAD = sorted(path for path in (ROOT / "bad_packages").iterdir() if path.name.startswith(FIXABLE))
 STATIC = "FR003,FR004,FR10,FR110,FR111,FR112,FR113,FR114,FR115,FR116,FR20"
 
 BY_HAND = {
     "FR101_flit_beside_pyproject": "the manifest must be moved",
     "FR101_no_manifest": "there is no manifest",
+    "FR104_key_twice": "which of the two?",
+    "FR104_latin_1": "which letters are meant?",
+    "FR104_list_at_the_root": "the rest of the manifest must be written",
+    "FR104_nan": "which number is it?",
+    "FR104_nan_in_a_meta_of_generation_2": "which number is it?",
     "FR106_executable_missing": "which script is it?",
     "FR106_meta_without_its_executable": "the executable may be what is missing",
     "FR106_name_null": "a name must be thought of",
@@ -54,11 +62,27 @@ BY_HAND = {
     "FR110_empty_text": "which script is it?",
     "FR110_folder": "which script is it?",
     "FR110_parentheses": "a file must be renamed",
+    "FR111_cpus_are_text": "the word must be written as a number",
+    "FR111_level_is_blank": "which level is it?",
+    "FR111_level_is_number": "which level is it?",
+    "FR111_memory_with_an_unknown_unit": "how much is meant?",
+    "FR111_nothing_at_a_time": "how many are meant?",
+    "FR112_input_type_blank": "which type is it?",
     "FR114_ftp": "which URL is it?",
     "FR114_localhost": "which URL is it?",
     "FR114_without_scheme": "whether there is such a page nobody knows here",
+    "FR116_name_grows_in_lower_case": "a shorter name must be thought of",
+    "FR116_name_of_many_bytes": "a shorter name must be thought of",
     "FR201_one_schema_null": "the types are the author's to say",
     "FR201_schema_of_a_part_missing": "the types are the author's to say",
+    "FR205_component_missing": "the function lacks it too",
+    "FR205_component_too_many": "the task may be meant to be parallel",
+    "FR205_converter_asks_for_images": "the function asks for it too",
+    "FR205_init_args_missing": "the function lacks it too",
+    "FR205_init_args_without_init": "the function needs a default first",
+    "FR207_default_for_what_fractal_supplies": "the function has the default too",
+    "FR207_not_in_enum": "the default or its type?",
+    "FR207_wrong_type": "the default or its type?",
 }
 """The packages whose fix takes a person, and why."""
 
@@ -328,10 +352,10 @@ def test_a_generated_manifest_is_fixed_where_it_comes_from(tmp_path: Path) -> No
     tree = tree_with(tmp_path / "tree", manifest, dev__task_list="TASK_LIST = []\n")
     found = dict(judged(tree, tmp_path))
     assert set(found) == {"FR114", "FR206"}
-    command = "`fractal-manifest create --package demo`"
-    assert found["FR206"].hint.startswith(f"run {command}, which generates the manifest anew")
-    assert found["FR114"].hint.endswith(
-        f"change it in demo/dev/task_list.py, or in the task, and run {command}"
+    command = "\n    fractal-manifest create --package demo\n"
+    assert found["FR206"].hint.startswith(f"generate the manifest anew:{command}")
+    assert found["FR114"].hint.startswith(
+        f"in demo/dev/task_list.py, let DOCS_LINK be None or the whole URL; then run{command}"
     )
     assert [one.fix for one in found.values()] == [None, None]
 
@@ -343,7 +367,7 @@ def test_a_manifest_of_an_own_script_names_that(tmp_path: Path) -> None:
     )
     ((code, found),) = judged(tree, tmp_path, "FR201")
     assert code == "FR201"
-    assert found.hint.startswith("run `python demo/dev/create_manifest.py`")
+    assert "\n    python demo/dev/create_manifest.py\n" in found.hint
 
 
 def test_a_missing_schema_is_told_from_the_signature_and_does(tmp_path: Path) -> None:

@@ -458,7 +458,7 @@ def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Pa
         raw=does("Only raw", "pass", images=images),
         one=does("Only raw", "pass", zarr_url="{tmp}/c/"),
         some=does("All", "pass", zarr_urls=["{tmp}/x/d", "{tmp}/x/e"], zarr_dir="{tmp}/x"),
-        none=does("All", "pass"),
+        none=does("All", "pass", images=[]),
         wrong=does("Only raw", "pass", images=images[1:]),
         nothing=both("Both", "out = {'parallelization_list': []}", images=images),
     )

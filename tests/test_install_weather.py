@@ -181,6 +181,14 @@ def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = F
         (ended(1, "OSError: [Errno 28] No space left on device"), "the disk is full"),
         (ended(2, "cause: Read-only file system"), "uv cannot write (read-only file system)"),
         (ended(2, "error: unexpected argument '--x' found"), "does not take the call"),
+        (
+            ended(
+                1,
+                "cause: Because setuptools was not found in the cache and you require it\n\n"
+                "hint: Packages were unavailable because the network was disabled.",
+            ),
+            "uv works offline and has no setuptools: add it to what uv finds there",
+        ),
     ],
 )
 def test_what_an_installer_says_of_the_machine(finished: Finished, sentence: str | None) -> None:

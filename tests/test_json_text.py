@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pytest_fractal.json_text import JsonPosition, escape, pointer, read_json
+from pytest_fractal.json_text import JsonPosition, escape, pointer, read_json, repaired
 
 
 def test_every_key_item_and_the_root_have_their_place() -> None:
@@ -104,6 +104,26 @@ def test_words_that_look_like_faults_are_none_inside_of_strings() -> None:
 
 def test_the_same_key_in_different_objects_is_no_fault() -> None:
     assert read_json(b'[{"a": {"a": 1}}, {"a": 1}]').faults == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b'{"a": 1,}', '{"a": 1}'),
+        (b'{"a": [1, 2,\n],\n}\n', '{"a": [1, 2\n]\n}\n'),
+        (b'{"a": 1\n "b": [2 3]}', '{"a": 1,\n "b": [2, 3]}'),
+        (b'\xef\xbb\xbf{"a": "x,}"}', '{"a": "x,}"}'),
+        (b'{"a": "b" : 1}', None),
+        (b'{"a": 1,, "b": 2}', None),
+        (b'{"a": 1, "b": nothing,}', None),
+        (b'{"a": 1}', None),
+        (b'["a", "\xe4",]', None),
+    ],
+)
+def test_commas_are_repaired_where_that_is_all_that_is_wrong(
+    content: bytes, text: str | None
+) -> None:
+    assert repaired(content) == text
 
 
 @pytest.mark.parametrize("depth", [100, 500, 2000, 20_000])

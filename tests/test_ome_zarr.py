@@ -20,11 +20,13 @@ from referencing.jsonschema import DRAFT202012
 
 from pytest_fractal.samples.ome_zarr import (
     CHANNELS,
+    LABEL,
     PIXEL,
     SHAPE,
     WELLS,
     copy_ome_zarr,
     make_ome_zarr,
+    name_in_data,
 )
 
 
@@ -71,6 +73,39 @@ def test_an_image_has_two_channels_and_two_levels(made: Path, name: str) -> None
         for channel in values:
             assert (channel > 1000).any(), "something to segment"
             assert (channel < 300).any(), "and something around it"
+
+
+@pytest.mark.parametrize("name", ["image.zarr", "image_v05.zarr", "plate.zarr/B/05/0"])
+def test_the_label_image_has_the_disks_of_the_first_channel(made: Path, name: str) -> None:
+    labels = made / name / "labels"
+    assert attributes(labels)["labels"] == [LABEL]
+    told = attributes(labels / LABEL)
+    assert told["image-label"]["source"] == {"image": "../../"}
+    assert [axis["name"] for axis in told["multiscales"][0]["axes"]] == ["z", "y", "x"]
+    for level in "01":
+        image, labelled = pixels(made / name / level)[0], pixels(labels / LABEL / level)
+        assert set(labelled.flat) == {0, 1, 2, 3}
+        assert ((labelled > 0) == (image > 1000)).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [
+        (["channel_label"], "DAPI"),
+        (["channels", "wavelength_id"], "A01_C01"),
+        (["channel", "identifier"], "DAPI"),
+        (["channel", "label"], "DAPI"),
+        (["label_image_name"], "nuclei"),
+        (["output_label_name"], None),
+        (["label_table"], None),
+        (["sigma"], None),
+        (["relabelled"], None),
+    ],
+)
+def test_what_the_data_have_is_known_by_the_names_of_arguments(
+    names: list[str], value: str | None
+) -> None:
+    assert name_in_data(names) == value
 
 
 @pytest.mark.parametrize("name", ["plate.zarr", "plate_v05.zarr"])
@@ -302,6 +337,7 @@ def test_it_is_valid_by_the_schemas_of_the_specification(made: Path, tmp_path: P
     for version, suffix in (("0.4", ""), ("0.5", "_v05")):
         for kind, groups in (
             ("image", [f"image{suffix}.zarr", f"plate{suffix}.zarr/B/03/0"]),
+            ("label", [f"image{suffix}.zarr/labels/{LABEL}"]),
             ("plate", [f"plate{suffix}.zarr"]),
             ("well", [f"plate{suffix}.zarr/B/03", f"plate{suffix}.zarr/B/05"]),
         ):

@@ -515,7 +515,7 @@ def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(runner: Runner
     )
     report = json.loads((runner.folder / "report.json").read_text())
     (verdict,) = report["candidates"][0]["verdicts"]
-    assert verdict["reason"].endswith("did not do: ValueError: {tmp}/output")
+    assert verdict["reason"].endswith("did not do: ValueError: {tmp}/ome_zarr")
 
 
 # Repeating a run

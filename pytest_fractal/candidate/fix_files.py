@@ -38,7 +38,7 @@ def _completed(candidate: Candidate, change: FileFix) -> FileFix:
     if not change.json:
         if ".." in PurePosixPath(change.file).parts:
             raise LookupError(change.file)
-        return change
+        return _in_tree(candidate, change)
     listed = candidate.task_list
     file = candidate.own_file(change.file)
     if file is None or listed is None or change.file != listed.path:
@@ -53,3 +53,16 @@ def _completed(candidate: Candidate, change: FileFix) -> FileFix:
         lines=line_edits(text, apply_edits(text, change.json)),
         digest=sha256(content).hexdigest(),
     )
+
+
+def _in_tree(candidate: Candidate, change: FileFix) -> FileFix:
+    """A change to lines, told of the manifest in the wheel or of a file of the author's."""
+    listed, home = candidate.task_list, candidate.home
+    if listed is None or change.file != listed.path:
+        return change
+    file = candidate.own_file(change.file)
+    if file is None or home is None:
+        raise LookupError(change.file)
+    if sha256(read_regular(home / file, _LARGEST)).hexdigest() != change.digest:
+        raise LookupError(file)
+    return replace(change, file=file)

@@ -74,6 +74,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
         stages=stages,
         rerun_command=_command_line(candidate),
+        program=candidate.settings.program,
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
@@ -82,7 +83,10 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
 def _command_line(candidate: Candidate) -> str:
     """The command line that judges it by the settings of this run, for a shell."""
     spec, settings = candidate.spec, candidate.settings
-    words = ["pytest", f"--fractal-{spec.option}={spec.text}"]
+    named = f"--fractal-{spec.option}={spec.text}"
+    if settings.program == "pytest-fractal" and spec.option == "package":
+        named = spec.text
+    words = [settings.program, named]
     words += [f"--fractal-environment={settings.environment}"] if settings.environment else []
     words += [f"--fractal-python={settings.python}"] if settings.python else []
     words += [f"--fractal-pin={pin}" for pin in settings.pins]

@@ -118,11 +118,12 @@ def _unpack(sdist: Path, folder: Path) -> Path:
 def _exception_first(said: str) -> str:
     """What a failed process said at its end; of a traceback, the exception first."""
     lines = said.split("\n")
-    raised = next((line for line in reversed(lines) if not line[:1].isspace()), "")
-    is_traceback = any(line.startswith(('  File "', "Traceback (")) for line in lines)
-    if is_traceback and _EXCEPTION.match(raised) and lines[0] != raised:
-        return f"{raised}\n{said}"
-    return said
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    after = frames[-1] + 1 if frames else len(lines)
+    raised = next((n for n in range(after, len(lines)) if not lines[n][:1].isspace()), 0)
+    if raised == 0 or not _EXCEPTION.match(lines[raised]):
+        return said
+    return "\n".join([*lines[raised:], *lines[:raised]])
 
 
 class _Failed(Exception):
@@ -230,6 +231,8 @@ class _Project:
         fault = machine_fault(said, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
+        # Where the copy lies is of no use to anybody.
+        said = said.replace(f"{self._tree}{os.sep}", "").replace(str(self._tree), "the folder")
         return _Failed(stage, _exception_first(said))
 
 

@@ -23,6 +23,11 @@ _FAULTS: Final = tuple(
             "{installer} cannot write ({}): look at TMPDIR, HOME and the cache folder",
         ),
         (
+            r"Because (?P<cause>\S+) was not found in the cache[\s\S]*"
+            r"network (?:connectivity is|was) disabled",
+            "{installer} works offline and has no {}: add it to what {installer} finds there",
+        ),
+        (
             r"dns error|error sending request|failed to lookup address|could not connect"
             r"|tunnel error|client error \(Connect\)|network is unreachable|connection refused"
             r"|failed to establish a new connection|temporary failure in name resolution"

@@ -37,8 +37,9 @@ def faults_of(model: type[BaseModel], value: Any) -> Iterator[ModelFault]:
 def _fault(detail: ErrorDetails) -> ModelFault:
     keys = tuple(detail["loc"])
     if detail["type"] == "missing":
+        name = f'"{keys[-1]}"'
         return ModelFault(
-            keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING
+            keys, f"the field {name}", f"{name} is missing", kind=ModelFaultKind.MISSING
         )
     choices: tuple[str, ...] = ()
     if detail["type"] == "literal_error":

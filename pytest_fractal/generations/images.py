@@ -391,7 +391,10 @@ def _unknown(value: Mapping[str, Any], keys: Keys, known: tuple[str, ...]) -> It
 def _url_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
     expected = "an absolute path"
     if value is _MISSING:
-        yield ModelFault(keys, "this required field", "it is missing", kind=ModelFaultKind.MISSING)
+        name = f'"{keys[-1]}"'
+        yield ModelFault(
+            keys, f"the field {name}", f"{name} is missing", kind=ModelFaultKind.MISSING
+        )
     elif not isinstance(value, str):
         yield _fault(keys, expected, value)
     elif not _is_storable(value):

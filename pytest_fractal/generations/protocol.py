@@ -311,6 +311,12 @@ class Generation(Protocol):
         `data` is the folder of the sample data (`ome_zarr.py`), if the sample is to name it.
         """
 
+    def images_for(self, kind: str, given: Mapping[str, Any], data: str) -> dict[str, Any]:
+        """The image of the sample data for a sample that needs one and names none.
+
+        Empty where it needs none, names some, or its metadata would have to tell of them.
+        """
+
     def play(
         self,
         name: str,

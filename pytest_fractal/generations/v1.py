@@ -361,6 +361,10 @@ class Version1:
         places = {} if data is None else {"input_paths": [data], "output_path": data}
         return places | ({"component": _COMPONENT} if kind == "parallel" else {})
 
+    def images_for(self, kind: str, given: Mapping[str, Any], data: str) -> dict[str, Any]:
+        """See `Generation`. What a parallel task works on, its metadata may tell."""
+        return {}
+
     def play(
         self,
         name: str,
@@ -387,8 +391,11 @@ class Version1:
             trouble = RunBlocked(
                 "a run that Fractal can start",
                 problem,
-                "fix the task before it in the workflow, or give the sample the metadata or "
-                "the component that it needs",
+                "let the task before it in the workflow write it"
+                if before is not None
+                else "give the sample the metadata of a task before it, or "
+                '"component": "plate.zarr/B/03/0", "input_paths": ["{ome_zarr}"] '
+                "(with pytest-fractal[ome-zarr])",
             )
         elif not components:
             trouble = RunBlocked(

@@ -387,6 +387,10 @@ class Version2:
         image = f"{data or '{tmp}'}/plate.zarr/B/03/0"
         return {key: image if kind == "parallel" else [image]}
 
+    def images_for(self, kind: str, given: Mapping[str, Any], data: str) -> dict[str, Any]:
+        """See `Generation`."""
+        return {} if given else self.made_sample(kind, {}, data)
+
     def play(
         self,
         name: str,
@@ -408,9 +412,8 @@ class Version2:
         if kind.startswith("converter"):
             inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
         elif not inputs:
-            return ExecutionResult(
-                dataset, here, _no_images(dataset, types, is_first=before is None)
-            )
+            needed = self.made_sample(kind, entry, "{ome_zarr}") if before is None else None
+            return ExecutionResult(dataset, here, _no_images(dataset, types, needed))
         elif kind == "parallel":
             calls = tuple(
                 Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
@@ -515,9 +518,12 @@ _TELLS_OF_NO_IMAGE: Final = RunBlocked(
 
 
 def _no_images(
-    dataset: images.Dataset, types: Mapping[str, bool], *, is_first: bool
+    dataset: images.Dataset, types: Mapping[str, bool], needed: Mapping[str, Any] | None
 ) -> RunBlocked:
-    """The server's "Cannot run task for an empty image list"."""
+    """The server's "Cannot run task for an empty image list".
+
+    `needed` is what the sample may give; None for one that is not the first of its workflow.
+    """
     wanted = {**dataset.type_filters, **types}
     there = "no images"
     if dataset.images:
@@ -525,10 +531,10 @@ def _no_images(
         there = f"{len(dataset.images)}, with the types {' or '.join(sorted(types_there)[:5])}"
     with_types = f" with the types {json.dumps(wanted)}" if wanted else ""
     hint = "let a step before it write the images that it makes to image_list_updates"
-    if is_first:
+    if needed is not None:
         hint = (
-            'give the sample "images": [{"zarr_url": "{tmp}/plate.zarr/B/03/0", "types": '
-            f"{json.dumps(wanted)}}}], or let a step before it in the workflow make some"
+            f"give the sample {json.dumps(needed)[1:-1]} (with pytest-fractal[ome-zarr]), or an "
+            "image of yours below {samples}"
         )
     return RunBlocked(
         f"an image{with_types} for the task to work on",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_fractal.engine import Check, Engine
+from pytest_fractal.report.overview import escape_control_chars
+from pytest_fractal.report.text import verdict_text
 from pytest_fractal.verdicts import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -66,6 +68,11 @@ class CheckItem(pytest.Item):
     def setup(self) -> None:
         """Gather the evidence and judge it: what goes wrong here is not the candidate's fault."""
         self.verdict = self._engine.verdict(self.check)
+        # So that JUnit XML, which knows no warnings, tells of them: as properties.
+        self.user_properties.append(("fractal-status", self.verdict.status.value))
+        if self.verdict.outcome is Outcome.WARN:
+            said = escape_control_chars(verdict_text(self.verdict))
+            self.user_properties.append(("fractal-warning", said))
         match self.verdict.outcome:
             case Outcome.ERROR:
                 raise VerdictFailed(self.verdict)

@@ -58,7 +58,7 @@ class Summary:
             if terminalreporter.config.option.tbstyle != "no":
                 for line in text.problems_lines(report, self._strict, width):
                     writer.line(escape_control_chars(line.text), **line.markup)
-            for told in text.summary_lines(report):
+            for told in text.summary_lines(report, width):
                 writer.line(escape_control_chars(told))
             if report.folder:
                 for told in (f"kept: {report.folder}", *text.repeat_lines(report)):
@@ -78,6 +78,7 @@ class Summary:
             return
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         finished = ended and self._is_complete()
+        width = min(reporter._tw.fullwidth, _WIDEST)
         for report in self._reports():
-            for line in text.conclusion_lines(report, self._strict, finished):
+            for line in text.conclusion_lines(report, self._strict, finished, width):
                 reporter._tw.line(escape_control_chars(line.text), **line.markup)

@@ -10,6 +10,7 @@ from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize
 from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY
+from pytest_fractal.rules.subjects import Scope
 from pytest_fractal.verdicts import Status, Verdict
 
 Mood = Literal["good", "bad", "unsure"]
@@ -48,7 +49,7 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
     return Conclusion(
         f"{said}; {counts}",
         "bad" if errors else mood,
-        max(errors, key=lambda problem: problem.blocks, default=None),
+        max(errors, key=_urgency, default=None),
         list(_reasons(report, Status.NOT_CHECKED)),
         list(_reasons(report, Status.IGNORED)),
         [
@@ -59,6 +60,12 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
         ],
         _next_command(report, found),
     )
+
+
+def _urgency(problem: Problem) -> tuple[bool, int]:
+    """What a run on a sample shows has its reason elsewhere more often than not: it comes last."""
+    rule = REGISTRY[problem.verdict.code]
+    return rule.scope is not Scope.SAMPLE, problem.blocks
 
 
 def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]:

@@ -139,7 +139,7 @@ def _filter(report: Report) -> Iterator[Markup]:
                     "label",
                     element("input", type="checkbox", value=outcome.value, checked=True),
                     element("b", SIGNS[outcome], class_=f"sign {outcome}", aria_hidden="true"),
-                    f" {outcome.value} {count}",
+                    f" {outcome.value.replace('-', ' ')} {count}",
                 )
                 for outcome, count in counts.items()
                 if count

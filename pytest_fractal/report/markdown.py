@@ -37,7 +37,8 @@ SIGNS: Final = {
     Status.NOT_APPLICABLE: "➖",
 }
 _LEGEND: Final = (
-    "✅ passes, ❌ fails, ⚠️ warns, ⛔ blocked by what fails, ➖ not applicable, "
+    "✅ passes, ❌ fails, ⚠️ warns, ⛔ blocked by what fails, ⚪ not checked, "
+    "➖ does not apply, 🔕 ignored, "
     "💥 could not be checked"
 )
 _SHOWN: Final = 5

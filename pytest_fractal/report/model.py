@@ -80,6 +80,8 @@ class CandidateReport:
     """The same with the time at which each began; those that took place."""
     rerun_command: str = ""
     """The command line that judges the same package in the same way."""
+    program: str = "pytest"
+    """The command with which it begins."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None

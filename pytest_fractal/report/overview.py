@@ -170,6 +170,6 @@ def metadata_rows(candidate: CandidateReport) -> Iterator[tuple[str, str]]:
     if candidate.wheel:
         yield "wheel", candidate.wheel
     if candidate.generation:
-        yield "generation", candidate.generation
+        yield "manifest version", candidate.generation
     if candidate.python:
         yield "Python", candidate.python

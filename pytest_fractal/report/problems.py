@@ -82,4 +82,4 @@ def _without_names(text: str, part: ToFix) -> str:
 
 def _subject(part: ToFix) -> str:
     task = part.verdict.task or (part.finding.task if part.finding else None) or ""
-    return f"{task}-{part.verdict.sample}" if part.verdict.sample else task
+    return f"{task} (sample {part.verdict.sample})" if part.verdict.sample else task

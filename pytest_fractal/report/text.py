@@ -55,7 +55,7 @@ def verdict_text(verdict: Verdict) -> str:
     for found in verdict.findings:
         lines += ["", *(line.text for line in _finding_lines(found, WIDTH))]
     if verdict.findings:
-        lines += ["", *_rule_lines(rule, WIDTH)]
+        lines += ["", *_rule_lines(rule, WIDTH, "pytest")]
     return "\n".join(lines)
 
 
@@ -88,8 +88,13 @@ def heading(verdict: Verdict, found: Finding | None) -> str:
     return f"{verdict.code} {verdict.rule}{about}: {said}"
 
 
-def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line]:
-    """One problem in full; `first` says that its rule was not explained before."""
+def problem_lines(
+    problem: Problem, width: int, *, first: bool, program: str = "pytest"
+) -> Iterator[Line]:
+    """One problem in full; `first` says that its rule was not explained before.
+
+    `program` is the command that explains rules.
+    """
     verdict, found = problem.verdict, problem.finding
     rule = REGISTRY[verdict.code]
     grade = "error" if problem.heavy else "warning"
@@ -100,7 +105,7 @@ def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line
     if found is None:
         return
     for number, place in enumerate(problem.places[:_PLACES]):
-        yield Line(f"  --> {place}")
+        yield from map(Line, _place_lines(place, width))
         if number == 0:
             yield from _excerpt_lines(found, width)
     if (more := len(problem.places) - _PLACES) > 0:
@@ -112,20 +117,31 @@ def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line
         yield from _labelled("task" if len(subjects) == 1 else "tasks", listed, width)
     yield from _labelled("expected", found.expected, width)
     if len(found.found.strip().splitlines()) > 1:
-        yield from _labelled("found", found.found.strip(), width)
+        yield from _folded("found", found.found.strip(), width)
     yield from _labelled("fix", found.hint, width, _FIX)
     if found.fix is not None and "\n" not in found.hint:
         yield from _patch_lines(found.fix, width)
     if problem.blocks:
         yield from _labelled("blocks", pluralize(problem.blocks, "other check"), width)
     if first:
-        yield from (Line(text, _DIM) for text in _rule_lines(rule, width))
+        yield from (Line(text, _DIM) for text in _rule_lines(rule, width, program))
+
+
+def _place_lines(place: str, width: int) -> Iterator[str]:
+    """File and JSON pointer, in two lines where they are too long for one."""
+    line = f"  --> {place}"
+    file, at, pointer = line.partition(" at /")
+    if at and len(line) > width:
+        yield file
+        yield f"      at /{pointer}"
+    else:
+        yield line
 
 
 def _excerpt_lines(found: Finding, width: int) -> Iterator[Line]:
     """The lines of the place, with a caret below it, as compilers show them."""
-    if not found.excerpt:
-        return
+    if not found.excerpt or found.excerpt[-1][1].strip() in ("{", "["):
+        return  # the beginning of a file shows nothing
     margin = len(str(found.excerpt[-1][0]))
     for number, text in found.excerpt:
         yield Line(f"  {number:>{margin}} | {text.expandtabs(4)[: width - margin - 6]}")
@@ -160,11 +176,11 @@ def _finding_lines(found: Finding, width: int) -> Iterator[Line]:
     yield from _labelled("fix", found.hint, width)
 
 
-def _rule_lines(rule: Rule, width: int) -> Iterator[str]:
+def _rule_lines(rule: Rule, width: int, program: str) -> Iterator[str]:
     for label, text in (
         ("why", rule.rationale or rule.title),
         ("source", "; ".join(rule.cite)),
-        ("more", f"pytest --fractal-explain={rule.code}\n{rule.page}"),
+        ("more", f"{program} --fractal-explain={rule.code}\n{rule.page}"),
     ):
         yield from (line.text for line in _labelled(label, text, width))
 
@@ -172,16 +188,26 @@ def _rule_lines(rule: Rule, width: int) -> Iterator[str]:
 def _labelled(
     label: str, text: str, width: int, markup: Mapping[str, bool] = MappingProxyType({})
 ) -> Iterator[Line]:
-    """A labelled text; lines of its own stay as they are, for they may be code to paste."""
+    """A labelled text; indented lines of its own stay as they are, for they are to be pasted."""
     paragraphs = text.splitlines() or [""]
     lead = f"  {label + ':':<10}"
     for number, paragraph in enumerate(paragraphs):
         before = lead if number == 0 else " " * len(lead)
-        if len(paragraphs) > 1:
+        if number and paragraph[:1].isspace():
             yield Line(before + paragraph, markup)
         else:
             for line in _fold(before + paragraph, width, " " * len(lead)):
-                yield Line(line, markup)
+                is_long = len(line) > width and line.startswith(" " * len(lead))
+                yield Line(f"    {line.lstrip()}" if is_long else line, markup)
+
+
+def _folded(label: str, text: str, width: int) -> Iterator[Line]:
+    """A labelled text to read, whose long lines are folded: what another program said."""
+    lead = f"  {label + ':':<10}"
+    for number, line in enumerate(text.splitlines()):
+        before = lead if number == 0 else " " * len(lead)
+        indent = len(before) + len(line) - len(line.lstrip()) + 2 * (number > 0)
+        yield from map(Line, _fold(before + line, width, " " * min(indent, width // 2)))
 
 
 def _fold(text: str, width: int, indent: str) -> list[str]:
@@ -210,7 +236,7 @@ def header_lines(report: CandidateReport) -> list[str]:
     return lines
 
 
-def summary_lines(report: CandidateReport) -> Iterator[str]:
+def summary_lines(report: CandidateReport, columns: int = WIDTH) -> Iterator[str]:
     """One line for the package and one for the tasks of one result; then the seconds by stage."""
     groups: dict[str | None, list[Verdict]] = {None: []}
     groups |= {task.id: [] for task in report.tasks}
@@ -230,7 +256,8 @@ def summary_lines(report: CandidateReport) -> Iterator[str]:
     for subjects, counts in told.items():
         yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
-    yield f"{'seconds':<{width}}  {stages}, {pluralize(len(report.runs), 'process start')}"
+    starts = pluralize(len(report.runs), "process start")
+    yield from _fold(f"{'seconds':<{width}}  {stages}, {starts}", columns, " " * (width + 2))
 
 
 def _joined(subjects: Sequence[str]) -> str:
@@ -245,23 +272,28 @@ def problems_lines(report: CandidateReport, strict: bool, width: int) -> Iterato
     """Everything that is to be fixed, errors first; what a rule is about is told once."""
     explained: set[str] = set()
     for problem in problems(report, strict):
-        yield from problem_lines(problem, width, first=problem.verdict.code not in explained)
+        first = problem.verdict.code not in explained
+        yield from problem_lines(problem, width, first=first, program=report.program)
         yield Line("")
         explained.add(problem.verdict.code)
 
 
-def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> Iterator[Line]:
+def conclusion_lines(
+    report: CandidateReport, strict: bool, complete: bool, width: int
+) -> Iterator[Line]:
     """What a server will do, what to fix first, what was not checked, and what to type next."""
     result = conclusion(report, strict, complete)
     markup = {"good": _GOOD, "bad": _BAD, "unsure": _WARNED}[result.mood]
-    yield Line(f"{title(report)}: {result.headline}", markup)
+    told = [Line(f"{title(report)}: {result.headline}", markup)]
     if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
-        yield Line(f"fix first: {_problem_heading(first)}{waits}")
-    yield from (Line(f"not checked: {told}") for told in result.not_checked)
-    yield from (Line(f"ignored: {told}") for told in result.ignored)
-    yield from (Line(f"note: {told}") for told in result.notes)
-    yield Line(f"next: {result.next_command}")
+        told.append(Line(f"fix first: {_problem_heading(first)}{waits}"))
+    told += [Line(f"not checked: {text}") for text in result.not_checked]
+    told += [Line(f"ignored: {text}") for text in result.ignored]
+    told += [Line(f"note: {text}") for text in result.notes]
+    for line in told:
+        yield from (Line(text, line.markup) for text in _fold(line.text, width, "  "))
+    yield Line(f"next: {result.next_command}")  # whole, for it is to be pasted
 
 
 def fix_lines(plan: Plan, *, applied: bool) -> Iterator[Line]:

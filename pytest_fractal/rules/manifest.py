@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -22,9 +23,10 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.fixes.model import Action, Fix, JsonEdit, Keys
-from pytest_fractal.generations import GENERATIONS, Generation, ModelFault
-from pytest_fractal.json_text import FaultKind, depth_of, shown, texts_in
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, Keys
+from pytest_fractal.generations import GENERATIONS, Generation, ModelFault, ModelFaultKind
+from pytest_fractal.json_text import FaultKind, depth_of, repaired, shown, texts_in
 from pytest_fractal.packaging_hints.backends import (
     Hint,
     packaging_hint,
@@ -74,6 +76,8 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
         found=f"there is none{alike}",
         hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar
+        else f"generate the manifest:{bundle.generator.commands}"
+        if bundle.source is not None and bundle.generator is not None
         else f"write a manifest and put it at {root}, beside the package's __init__.py; "
         "`fractal-manifest create` of fractal-task-tools makes one"
         if bundle.source is not None
@@ -165,13 +169,14 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     fix="Write the manifest with a JSON library, or run it through `python -m json.tool`.",
     example='{"manifest_version": "1", "task_list": [],}: the last comma.',
 )
-def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
+def manifest_is_json(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
     """The manifest is one JSON object: UTF-8, no BOM, no NaN or Infinity, no key twice.
 
     The server reads it as UTF-8 JSON. It accepts NaN, and then answers every request
     for its tasks with an internal error (generation 1) or freezes (generation 2); of a key
     given twice it drops the first.
     """
+    fix = _repair(manifest, wheel)
     for fault in manifest.text.faults:
         yield Finding(
             expected="strict JSON: UTF-8 without BOM, each key once, no NaN or Infinity",
@@ -183,6 +188,7 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
             file=manifest.path,
             line=fault.place.line if fault.place else None,
             column=fault.place.column if fault.place else None,
+            fix=fix,
         )
     if not manifest.text.faults and not isinstance(manifest.text.value, dict):
         yield Finding(
@@ -195,7 +201,21 @@ def manifest_is_json(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
+def _repair(manifest: Manifest, wheel: Wheel) -> Fix | None:
+    """The manifest with commas where JSON wants them, and without a byte order mark."""
+    wrong = {fault.kind for fault in manifest.text.faults}
+    if not wrong or not wrong <= _REPAIRED or manifest.generator is not None:
+        return None
+    content = wheel.read(manifest.path)
+    if (text := repaired(content)) is None:
+        return None
+    lines = line_edits(content.decode(), text)
+    return Fix((FileFix(manifest.path, lines=lines, digest=sha256(content).hexdigest()),))
+
+
+_REPAIRED: Final = {FaultKind.ENCODING, FaultKind.EXTRA_COMMA, FaultKind.MISSING_COMMA}
 _FAULT_HINTS: Final = {
+    FaultKind.ENCODING: "save the file as UTF-8, without a byte order mark",
     FaultKind.EXTRA_COMMA: "delete this comma",
     FaultKind.MISSING_COMMA: "add a comma at this place",
     FaultKind.NOT_FINITE: "write null or a number in its place",
@@ -210,7 +230,7 @@ _FAULT_HINTS: Final = {
     "manifest-version",
     needs=("FR104",),
     cite=(Source.SERVER_1, Source.SERVER_2),
-    fix='Write `"manifest_version": "2"`, or "1" for the servers of generation 1, with quotes.',
+    fix='Write `"manifest_version": "2"`, or "1" for fractal-server 1.x, with quotes.',
     example='"manifest_version": "0.1"',
 )
 def manifest_version(manifest: Manifest) -> Iterator[Finding]:
@@ -232,7 +252,7 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
     yield manifest.finding(
         "manifest_version",
         expected=known,
-        found=(shown(version) if there else "it is missing")
+        found=(shown(version) if there else '"manifest_version" is missing')
         + (
             f", and the tasks have {_listed(by_fields.executable_keys)} as in version "
             f"{by_fields.version}"
@@ -297,11 +317,32 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
             *fault.keys,
             expected=f"{fault.expected}{in_task}",
             found=fault.found,
-            hint=next(iter(written_so), "") or fault.fix,
+            hint=next(iter(written_so), "") or _what_to_add(fault) or fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
             edits=edits,
         )
+
+
+def _what_to_add(fault: ModelFault) -> str:
+    """The line for a field that is missing; empty where it is none that people write alike."""
+    key = str(fault.keys[-1]) if fault.keys else ""
+    if fault.kind is not ModelFaultKind.MISSING or key not in _TO_ADD:
+        return ""
+    example, means = _TO_ADD[key]
+    return f'add "{key}": {json.dumps(example)}, with {means} in its place'
+
+
+_SCRIPT: Final = "the path of the task's script below the package's folder"
+_TO_ADD: Final = {
+    "name": ("Blur image", "the name of the task"),
+    "executable": ("blur_image.py", _SCRIPT),
+    "executable_parallel": ("blur_image.py", _SCRIPT),
+    "executable_non_parallel": ("blur_image.py", _SCRIPT),
+    "input_type": ("image", 'the type of what the task takes, or "Any",'),
+    "output_type": ("image", 'the type of what the task makes, or "Any",'),
+}
+"""An example for each field that an author may forget, and what belongs there."""
 
 
 def _edits_for_command(entry: Mapping[str, Any], way: Keys, script: str) -> Iterator[JsonEdit]:
@@ -633,6 +674,7 @@ def meta(part: Part) -> Iterator[Finding]:
             expected="an object",
             found=shown(value),
             hint=f'write "{key}": {{}}, or leave it out',
+            edits=[JsonEdit(Action.SET, (key,), {})] if not value else (),
         )
         return
     if (depth := depth_of(value)) > task.generation.deepest:
@@ -650,7 +692,19 @@ def meta(part: Part) -> Iterator[Finding]:
             found=fault.found,
             hint=fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
+            edits=_edits_for_meta(fault, key, value),
         )
+
+
+def _edits_for_meta(fault: ModelFault, key: str, value: Mapping[str, Any]) -> Iterator[JsonEdit]:
+    """What is plainly meant by a key of `meta`: a number for a text that spells it, or nothing."""
+    if len(fault.keys) != 1:
+        return
+    written = value.get(str(fault.keys[0]))
+    if fault.kind is ModelFaultKind.UNWANTED:
+        yield JsonEdit(Action.REMOVE, (key, *fault.keys))
+    elif isinstance(written, str) and re.fullmatch(r"\s*[1-9]\d{0,8}\s*", written):
+        yield JsonEdit(Action.SET, (key, *fault.keys), int(written))
 
 
 @rule(
@@ -685,6 +739,7 @@ def task_types(task: Task) -> Iterator[Finding]:
                 found=shown(value),
                 hint='write "Any": the word counts with this case only',
                 severity=Severity.WARNING,
+                edits=[JsonEdit(Action.SET, (key,), "Any")],
             )
 
 
@@ -705,7 +760,7 @@ def docs(task: PackagedTask) -> Iterator[Finding]:
     if not any(str(task.entry.get(key) or "").strip() for key in ("docs_info", "docs_link")):
         yield task.finding(
             expected="docs_info or docs_link",
-            found="neither",
+            found="neither docs_info nor docs_link",
             hint='add "docs_info": "what the task does", or "docs_link": "https://..."',
         )
 
@@ -735,6 +790,7 @@ def docs_link_url(task: Task) -> Iterator[Finding]:
             found=f"{shown(link)}, {problem}",
             hint=f"remove docs_link, or write the whole URL{_whole_link(task, link)}",
             edits=[JsonEdit(Action.REMOVE, ("docs_link",))] if not str(link).strip() else (),
+            listed="let DOCS_LINK be None or the whole URL",
         )
 
 
@@ -809,6 +865,7 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                 found=f"{code}, " + ("a NUL" if bad[0] == "\0" else "half of a surrogate pair"),
                 hint=f"remove {code}",
                 task=tasks.task_of(keys),
+                edits=_edits_for_text(tasks.text.value, keys, text),
             )
     readers = [tasks.generation] if tasks.generation else GENERATIONS.values()
     for index, entry in enumerate(tasks.entries):
@@ -825,6 +882,15 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
                     task=tasks.slug(index),
                     severity=Severity.WARNING if fault.coerced else None,
                 )
+
+
+def _edits_for_text(value: Any, keys: Keys, text: str) -> Iterator[JsonEdit]:
+    """The text without what cannot be stored, unless it is a key or nothing is left of it."""
+    for key in keys:
+        value = value[key]
+    kept = re.sub("[\0\ud800-\udfff]", "", text)
+    if value == text and kept.strip():
+        yield JsonEdit(Action.SET, keys, kept)
 
 
 @rule(

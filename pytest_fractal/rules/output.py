@@ -12,7 +12,7 @@ from typing import Final
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
 from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source
-from pytest_fractal.rules.registry import Note, rule
+from pytest_fractal.rules.registry import DOCUMENTATION, Note, rule
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Execution, PackageSamples, ResolvedArguments, Run
 from pytest_fractal.schema_checks.client import OverLimit, refusal
@@ -82,7 +82,7 @@ _AGAIN: Final = "with --fractal-keep the command line to repeat the run is print
     "sample-is-usable",
     needs=("FR105",),
     cite=(Source.SERVER_1, Source.SERVER_2),
-    fix="Correct the file, at the place that the finding names; docs/samples.md has all keys.",
+    fix=f"Correct the file at the place that is named; {DOCUMENTATION}samples/ has all keys.",
     example='{"task": "Blur", "arguments": {}}: the key is "args".',
 )
 def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
@@ -320,7 +320,8 @@ def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[
     severity=Severity.NOTE,
     needs=("FR106",),
     cite=("none: what is never run is never tested",),
-    fix="Add a file to fractal_samples/ with the task's name and arguments.",
+    fix="Run once with --fractal-new-samples, or write a file such as fractal_samples/blur.json: "
+    '{"task": "Blur", "args": {"sigma": 1.5}, "zarr_url": "{ome_zarr}/plate.zarr/B/03/0"}.',
     example="A package without a folder fractal_samples/.",
 )
 def has_sample(samples: PackageSamples) -> Iterator[Finding]:
@@ -340,10 +341,11 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
     yield Finding(
         "for each task a sample that expects success",
         f"none for {len(samples.untried)} of {samples.tasks}: {names}",
-        "run once with --fractal-new-samples, which writes them; or "
-        f"write for example {where}/{first.task.id}.json{option}: {example}; "
-        "a task that works on what others have written belongs in a workflow of steps "
-        "(docs/samples.md)",
+        "run once with --fractal-new-samples, which writes them"
+        f"\nor write for example {where}/{first.task.id}.json{option}:"
+        f"\n    {example}"
+        "\nA task that works on what others have written belongs in a workflow of steps: "
+        f"{DOCUMENTATION}samples/",
     )
 
 

@@ -12,6 +12,7 @@ from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
 from pytest_fractal.packaging_hints.names import flat_layout_hint, naming_hint
+from pytest_fractal.packaging_hints.versions import version_hint
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
@@ -68,7 +69,9 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
     yield Finding(
         expected="one sdist, and one wheel built from it",
         found=f"the build ended at its {failure.stage}: {failure.message}",
-        hint=packing.text if packing is not None else hints[failure.stage],
+        hint=packing.text
+        if packing is not None
+        else version_hint(failure.message) or hints[failure.stage],
         file="pyproject.toml",
         fix=packing.fix if packing is not None else None,
     )

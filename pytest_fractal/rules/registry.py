@@ -151,7 +151,7 @@ def rule(
             code=code,
             name=name,
             title=title.strip(),
-            rationale=re.sub(r"(?<!\n)\n(?!\n)", " ", rationale.strip()),
+            rationale=_explained(re.sub(r"(?<!\n)\n(?!\n)", " ", rationale.strip())),
             severity=severity,
             cite=cite,
             fix=fix,
@@ -164,6 +164,16 @@ def rule(
         return judge
 
     return declare
+
+
+def _explained(rationale: str) -> str:
+    """The text with each generation explained where it first appears."""
+    for version in ("1", "2"):
+        explained = (
+            f"generation {version} (manifest version {version}, fractal-server {version}.x)"
+        )
+        rationale = re.sub(rf"generation {version}\b", explained, rationale, count=1)
+    return rationale
 
 
 def look_up(text: str) -> Rule:

@@ -63,7 +63,7 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield manifest.finding(
             "has_args_schemas",
             expected="true",
-            found="it is missing" if flag is None else shown(flag),
+            found='"has_args_schemas" is missing' if flag is None else shown(flag),
             hint='write "has_args_schemas": true, and give each task the schema of its arguments',
             edits=[JsonEdit(Action.SET, ("has_args_schemas",), True, 1)] if have_all else (),
             generated=True,
@@ -73,7 +73,7 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield manifest.finding(
             "args_schema_version",
             expected=f'how the schemas were made, such as "{generation.schema_version}"',
-            found="it is missing" if version is None else shown(version),
+            found='"args_schema_version" is missing' if version is None else shown(version),
             hint=f'write "args_schema_version": "{generation.schema_version}"',
             edits=[JsonEdit(Action.SET, ("args_schema_version",), generation.schema_version, 2)],
             generated=True,
@@ -86,7 +86,9 @@ def schemas_included(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
                     index,
                     part.args_schema,
                     expected=f"the JSON Schema of the arguments of {part.executable}",
-                    found="null" if part.args_schema in entry else "it is missing",
+                    found="null"
+                    if part.args_schema in entry
+                    else f'"{part.args_schema}" is missing',
                     hint=_hint_for_schema(generation, part, entry, wheel),
                     task=manifest.slug(index),
                     generated=True,
@@ -303,6 +305,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found=f"no property {name!r}",
                 hint=_hint_for_reserved(part, name),
+                edits=_edits_for_reserved(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
@@ -342,6 +345,25 @@ def _hint_for_reserved(part: Part, name: str) -> str:
     if signature.takes_any_keyword:
         return f"{function} takes any argument, the schema lacks this one: {add}"
     return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
+
+
+def _edits_for_reserved(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The property that the schema lacks; none where the function must be changed first."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if not isinstance(signature, Signature):
+        return
+    known = {parameter.name: parameter for parameter in signature.parameters}
+    if name not in known and not signature.takes_any_keyword:
+        return
+    shape = part.task.generation.reserved_shapes[name]
+    yield JsonEdit(Action.SET, ("properties", name), shape)
+    if name not in known or known[name].required:
+        is_there = isinstance(part.schema.get("required"), list)
+        yield (
+            JsonEdit(Action.ADD, ("required",), name)
+            if is_there
+            else JsonEdit(Action.SET, ("required",), [name])
+        )
 
 
 @rule(

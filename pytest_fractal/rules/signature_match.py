@@ -63,7 +63,7 @@ def compare(
             yield SchemaMismatch(
                 pointer,
                 f"a property `{renamed[name]}`, which {function} takes ({place})",
-                f"a property `{name}`, which it does not take",
+                f"a property `{name}`, which {function} does not take",
                 f"rename the property `{name}` to `{renamed[name]}`"
                 + (", in `required` too" if _is_listed(name, required) else "")
                 + ", or rename the parameter back",
@@ -76,7 +76,7 @@ def compare(
             yield SchemaMismatch(
                 pointer,
                 f"only properties that {function} takes ({place})",
-                f"a property `{name}`, which it does not take",
+                f"a property `{name}`, which {function} does not take",
                 f"remove the property `{name}`, or add a parameter `{name}` to {function}"
                 + (f"; is `{near[0]}` meant?" if near else ""),
                 (

@@ -65,7 +65,8 @@ def manifest_up_to_date(manifest: Manifest, generated: GeneratedManifest) -> Ite
             hint="",
             task=task,
         )
-        yield replace(found, hint=f"run `{command}`, and commit the manifest")
+        again = manifest.generator.commands
+        yield replace(found, hint=f"generate the manifest anew, and commit it:{again}")
 
 
 def _differences(manifest: Manifest, generated: Any) -> Iterator[_Difference]:

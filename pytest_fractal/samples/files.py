@@ -307,6 +307,8 @@ class _Reader:
             self.problem('"success" or "failure"', shown(expect), fix, *keys, "expect", task=task)
             return sample
         given = {key: value[key] for key in value if key in own_keys}
+        if previous is None and expect == "success" and not missing_extra():
+            given |= task.generation.images_for(task.kind, given, f"{{{OME_ZARR}}}")
         sample = replace(sample, expect=expect, reserved=given)
         try:
             args = self._mapping(value.get("args", {}), (*keys, "args"), task)

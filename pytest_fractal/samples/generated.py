@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from math import ceil, floor, inf
@@ -87,15 +87,20 @@ _STRICTEST: Final = {
 }
 
 
-def make_arguments(schema: Mapping[str, Any]) -> dict[str, Any]:
+Names = Callable[[Sequence[str]], str | None]
+"""A text that the argument asks for to which these names lead; None where any will do."""
+
+
+def make_arguments(schema: Mapping[str, Any], names: Names = lambda _: None) -> dict[str, Any]:
     """The smallest arguments that the schema asks for: its required properties.
 
-    A default is taken where there is one, else the simplest value of the right form.
+    A default is taken where there is one, else the simplest value of the right form; for a
+    text, what `names` gives, if it fits.
     The schema need not be valid; what it leaves open becomes null, and so does what is too
     much. Conditions (`not`, `if`, `dependentRequired`) are not heeded, nor patterns that are
     not simple.
     """
-    made = _Maker(schema).make(schema, ())
+    made = _Maker(schema, names).make(schema, ())
     return made if isinstance(made, dict) else {}
 
 
@@ -106,8 +111,11 @@ _Way = tuple[str, ...]
 class _Maker:
     """Makes values of the parts of one schema."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], names: Names) -> None:
         self._root = root
+        self._name = names
+        self._names: list[str] = []
+        """The names that lead to what is being made."""
         self._values = _MOST_VALUES
         self._characters = _MOST_CHARACTERS
         self._known: dict[int, tuple[object, Mapping[str, Any], frozenset[str]]] = {}
@@ -136,7 +144,8 @@ class _Maker:
             case "array":
                 return self._make_array(flat, way)
             case "string":
-                return self._given(_make_string(flat))
+                wanted = self._name(self._names) if self._names else None
+                return self._given(_make_string(flat, wanted))
             case "integer":
                 return _make_number(flat, whole=True)
             case "number":
@@ -193,7 +202,9 @@ class _Maker:
         for name in names:
             if self._given(name) is None or self._values < 0:
                 break
+            self._names.append(name)
             made[name] = self.make(properties.get(name, others), way)
+            self._names.pop()
         return made
 
     def _make_array(self, schema: Mapping[str, Any], way: _Way) -> list[Any]:
@@ -282,7 +293,7 @@ def _another(schema: Mapping[str, Any], taken: list[Any]) -> Any:
     return next((choice for choice in choices if choice not in taken), last)
 
 
-def _make_string(schema: Mapping[str, Any]) -> str:
+def _make_string(schema: Mapping[str, Any], wanted: str | None) -> str:
     least, most, pattern = (
         _count(schema, "minLength"),
         schema.get("maxLength"),
@@ -290,12 +301,17 @@ def _make_string(schema: Mapping[str, Any]) -> str:
     )
     if (form := str(schema.get("format"))) in _FORMATS:
         return _FORMATS[form]
-    most = most if isinstance(most, int) else _LONG
+    longest: int = most if isinstance(most, int) else _LONG
     if isinstance(pattern, str):
-        texts = tuple(text for text in _texts(pattern, least) if least <= len(text) <= most)
+        first: tuple[str, ...] = () if wanted is None else (wanted,)
+        texts = tuple(
+            text for text in (*first, *_texts(pattern, least)) if least <= len(text) <= longest
+        )
         if (index := first_match(pattern, texts)) is not None:
             return texts[index]
-    return "text".ljust(least, "x")[: max(most, 0)]
+    elif wanted is not None and least <= len(wanted) <= longest:
+        return wanted
+    return "text".ljust(least, "x")[: max(longest, 0)]
 
 
 def _texts(pattern: str, length: int) -> Iterator[str]:

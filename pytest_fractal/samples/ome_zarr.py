@@ -7,8 +7,10 @@ of its own: it takes seconds to import, starts threads, and warns.
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,7 @@ from pytest_fractal.processes.variables import command_variables
 
 if TYPE_CHECKING:
     import numpy
+    import zarr
 
 OME_ZARR: Final = "ome_zarr"
 """The folder's name, and in braces its placeholder in samples."""
@@ -33,6 +36,26 @@ PIXEL: Final = {"z": 1.0, "y": 0.325, "x": 0.325}
 """The size of a pixel in micrometres."""
 CHANNELS: Final = (("DAPI", "A01_C01", "00FFFF"), ("GFP", "A01_C02", "00FF00"))
 """Label, wavelength id and colour of each channel."""
+LABEL: Final = "nuclei"
+"""The name of the label image of each image: the disks of its first channel."""
+
+
+def name_in_data(names: Sequence[str]) -> str | None:
+    """What the sample data has of the kind that an argument asks for; None where that is open.
+
+    `names` lead to the argument: its own name, and before it those of the models around it.
+    """
+    own, around = (
+        set(re.findall("[a-z]+", text.lower())) for text in (names[-1], " ".join(names))
+    )
+    label, wavelength, _ = CHANNELS[0]
+    if own & {"output", "new", "table", "suffix", "prefix"}:
+        return None
+    if own & {"wavelength", "wavelengths"}:
+        return wavelength
+    if around & {"channel", "channels"}:
+        return label
+    return LABEL if own & {"label", "labels"} else None
 
 
 def missing_extra() -> str | None:
@@ -47,8 +70,9 @@ def make_ome_zarr(folder: Path) -> Path:
 
     `image.zarr` is one image, `plate.zarr` a plate whose images are at `B/03/0` and
     `B/05/0`, both in NGFF 0.4; `image_v05.zarr` and `plate_v05.zarr` are the same in 0.5.
-    Each image has two channels with a few bright disks, as 16 bit numbers; every time the
-    same ones. Raises `HarnessError` when the library is broken.
+    Each image has two channels with a few bright disks, as 16 bit numbers, and a label image
+    of the disks in the first; every time the same ones. Raises `HarnessError` when the library
+    is broken.
     """
     folder.mkdir(parents=True)
     finished = run(
@@ -79,31 +103,11 @@ def _write(folder: Path) -> None:
 def _write_image(path: Path, version: str, number: int) -> None:
     import zarr
     from ome_zarr.format import format_from_version
-    from ome_zarr.writer import write_multiscales_metadata
 
-    form = format_from_version(version)
-    group = zarr.open_group(str(path), mode="w", zarr_format=form.zarr_format)
-    pixels = _pixels(number)
-    datasets = []
-    for level in range(2):
-        step = 2**level
-        group.create_array(
-            str(level),
-            data=pixels[:, :, ::step, ::step].copy(),
-            chunks=(1, 1, *SHAPE[2:]),
-            chunk_key_encoding=form.chunk_key_encoding,
-            dimension_names=None if version == "0.4" else list("czyx"),
-        )
-        scale = [1.0, PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
-        datasets.append(
-            {
-                "path": str(level),  # older tasks look for no other names
-                "coordinateTransformations": [{"type": "scale", "scale": scale}],
-            }
-        )
-    axes = [{"name": "c", "type": "channel"}]
-    axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
-    write_multiscales_metadata(group, datasets, fmt=form, axes=axes, name=path.stem)
+    group = zarr.open_group(
+        str(path), mode="w", zarr_format=format_from_version(version).zarr_format
+    )
+    _write_levels(group, version, path.stem, _pixels(number), "czyx")
     channels = [
         {
             "label": label,
@@ -114,13 +118,64 @@ def _write_image(path: Path, version: str, number: int) -> None:
         }
         for label, wavelength, color in CHANNELS
     ]
-    of_version: dict[str, Any] = {"version": version} if version == "0.4" else {}
+    _tell(group, version, omero={"channels": channels})
+    labels = group.create_group("labels")
+    _tell(labels, version, labels=[LABEL])
+    label_image = labels.create_group(LABEL)
+    _write_levels(label_image, version, LABEL, _labelled(number), "zyx")
+    _tell(label_image, version, **{"image-label": {"source": {"image": "../../"}}})
+
+
+def _write_levels(
+    group: zarr.Group, version: str, name: str, pixels: numpy.ndarray[Any, Any], axes: str
+) -> None:
+    """Write an image as two levels, and say so in the metadata of its group."""
+    from ome_zarr.format import format_from_version
+    from ome_zarr.writer import write_multiscales_metadata
+
+    form = format_from_version(version)
+    datasets = []
+    for level in range(2):
+        step = 2**level
+        group.create_array(
+            str(level),
+            data=pixels[..., ::step, ::step].copy(),
+            chunks=(*[1] * (pixels.ndim - 2), *SHAPE[2:]),
+            chunk_key_encoding=form.chunk_key_encoding,
+            dimension_names=None if version == "0.4" else list(axes),
+        )
+        scale = [1.0] * (pixels.ndim - 3)
+        scale += [PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
+        datasets.append(
+            {
+                "path": str(level),  # older tasks look for no other names
+                "coordinateTransformations": [{"type": "scale", "scale": scale}],
+            }
+        )
+    described = [
+        {"name": axis, "type": "channel"}
+        if axis == "c"
+        else {"name": axis, "type": "space", "unit": "micrometer"}
+        for axis in axes
+    ]
+    write_multiscales_metadata(group, datasets, fmt=form, axes=described, name=name)
     whole: Any = group.attrs if version == "0.4" else group.attrs["ome"]
     (multiscale,) = whole["multiscales"]
     # What the specification's strict schemas ask for.
     multiscale |= {"type": "nearest", "metadata": {"description": "every other pixel"}}
-    told: Any = {"multiscales": [multiscale], "omero": {**of_version, "channels": channels}}
-    group.attrs.update(told if version == "0.4" else {"ome": {**whole, **told}})
+    _tell(group, version, multiscales=[multiscale])
+
+
+def _tell(group: zarr.Group, version: str, **told: Any) -> None:
+    """Add to the metadata of a group, where its version of NGFF keeps them."""
+    if version == "0.4":
+        for value in told.values():
+            if isinstance(value, dict):
+                value["version"] = version
+        group.attrs.update(told)
+    else:
+        whole: Any = group.attrs.get("ome", {"version": version})
+        group.attrs.update({"ome": {**whole, **told}})
 
 
 def _write_plate(path: Path, version: str) -> None:
@@ -159,12 +214,30 @@ def _pixels(number: int) -> numpy.ndarray[Any, Any]:
     for channel in range(channels):
         for plane in range(planes):
             pixels[channel, plane] = 100 + y + x // 2 + 10 * plane
-            for disk in range(3):
-                row = 12 + (23 * disk + 7 * number + 5 * channel) % 40
-                column = 12 + (31 * disk + 11 * number + 3 * channel) % 40
-                inside = (y - row) ** 2 + (x - column) ** 2 < (6 + disk) ** 2
+            for disk, inside in _disks(number, channel):
                 pixels[channel, plane][inside] = 2000 - 500 * plane + 100 * disk
     return pixels
+
+
+def _labelled(number: int) -> numpy.ndarray[Any, Any]:
+    """Which of its pixels belong to which disk of the first channel, counted from 1."""
+    import numpy
+
+    labelled = numpy.zeros(SHAPE[1:], "uint32")
+    for disk, inside in _disks(number, 0):
+        labelled[:, inside] = disk + 1
+    return labelled
+
+
+def _disks(number: int, channel: int) -> Iterator[tuple[int, numpy.ndarray[Any, Any]]]:
+    """The disks in a channel of an image: the number of each, and which pixels it has."""
+    import numpy
+
+    y, x = numpy.mgrid[: SHAPE[2], : SHAPE[3]]
+    for disk in range(3):
+        row = 12 + (23 * disk + 7 * number + 5 * channel) % 40
+        column = 12 + (31 * disk + 11 * number + 3 * channel) % 40
+        yield disk, (y - row) ** 2 + (x - column) ** 2 < (6 + disk) ** 2
 
 
 if __name__ == "__main__":

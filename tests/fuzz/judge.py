@@ -63,7 +63,7 @@ def judge(manifest: bytes) -> dict[str, int]:
             text.header_lines(whole),
             text.summary_lines(whole),
             (line.text for line in text.problems_lines(whole, False, 80)),
-            (line.text for line in text.conclusion_lines(whole, False, True)),
+            (line.text for line in text.conclusion_lines(whole, False, True, 80)),
             text.repeat_lines(whole),
             workflow_commands(whole, strict=False),
         ):
