@@ -592,3 +592,17 @@ def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:
     (missing,) = verdicts(wheel, "FR106")[0].findings
     assert lines[(missing.line or 0) - 1].strip() == "{", "the task that lacks it"
     assert missing.file == TOP
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_file_that_a_server_of_generation_1_reads_is_the_first_in_the_archive(
+    tmp_path: Path, is_first: bool
+) -> None:
+    content = json.dumps(good_manifest())
+    other = {f"demo/old_{MANIFEST_NAME}": content}
+    entries = {**other, TOP: content} if is_first else {TOP: content, **other}
+    wheel = write_archive(tmp_path / "demo-1.0-py3-none-any.whl", {**entries, **ABOUT})
+    ((found,),) = (verdict.findings for verdict in verdicts(wheel, "FR103"))
+    instead = ", which the server reads instead" if is_first else ""
+    assert found.found == f"also demo/old_{MANIFEST_NAME}{instead}"
+    assert found.file == f"demo/old_{MANIFEST_NAME}"
