@@ -278,7 +278,7 @@ def test_a_finding_is_placed_in_the_section_of_the_project_that_it_is_about(
     spec = parse_task("demo.json", tmp_path)
     candidate = CustomTasks(spec, Settings(), tmp_path / "facts", LocalExecutor(1))
     facts = (Build, TreeBuild, Wheel)
-    candidate.providers = {fact: lambda: None for fact in facts}  # type: ignore[misc]
+    candidate.providers = {fact: lambda: None for fact in facts}
     engine = Engine(candidate, rules)
     places = {check.rule.code: engine.verdict(check).findings[0].place for check in engine.plan()}
     assert places == {

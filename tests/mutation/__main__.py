@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -111,6 +112,7 @@ def _measure(tree: Path) -> None:
 def _compiles(mutant: Mutant, tree: Path) -> bool:
     """Operators are taken for those of a number where they unpack; that is no fault to notice."""
     try:
+        warnings.simplefilter("ignore", SyntaxWarning)
         compile(mutated(mutant, (tree / mutant.module).read_text("utf-8")), mutant.module, "exec")
     except SyntaxError:
         return False
@@ -167,7 +169,8 @@ class _Coverage:
             found = {test for tests in lines.values() for test in tests}
         else:
             found = set(lines.get(mutant.line, ()))
-        chosen, sum_of_seconds = [], 0.0
+        chosen: list[str] = []
+        sum_of_seconds = 0.0
         for test in sorted(found & self._seconds.keys(), key=self._seconds.__getitem__):
             sum_of_seconds += self._seconds[test]
             if sum_of_seconds > MOST_SECONDS and chosen:

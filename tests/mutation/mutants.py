@@ -68,5 +68,6 @@ def _annotations(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, in
         found: list[Any] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         for part in found:
             if isinstance(part, ast.expr):
-                assert part.end_lineno is not None and part.end_col_offset is not None
+                assert part.end_lineno is not None
+                assert part.end_col_offset is not None
                 yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
