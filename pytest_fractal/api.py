@@ -151,7 +151,7 @@ class Package:
     @property
     def samples(self) -> tuple[Sample, ...]:
         """The author's samples."""
-        return self._candidate.samples
+        return self._candidate.sample_runs.usable
 
     @property
     def environment(self) -> Environment:

@@ -58,8 +58,8 @@ class Outputs:
         samples = write_samples(folder, one={"task": task, **keys})
         wheel = make_wheel(folder, manifest=listed(version))
         candidate = candidate_of(wheel, samples=samples)
-        assert candidate.sample_files.problems == ()
-        (sample,) = candidate.samples
+        assert candidate.sample_runs.files.problems == ()
+        (sample,) = candidate.sample_runs.usable
         return sample
 
     def run(
@@ -312,7 +312,7 @@ def test_what_is_run_for_want_of_a_sample_is_judged_if_it_happens_to_succeed(
     outputs: Outputs, tmp_path: Path
 ) -> None:
     candidate = candidate_of(make_wheel(tmp_path, manifest=listed("1")))
-    (made,) = candidate.samples_of(candidate.tasks[0])
+    (made,) = candidate.sample_runs.of(candidate.tasks[0])
     assert isinstance(REGISTRY["FR401"].skip_reason(made), NotChecked)
 
     def made_run(returncode: int) -> Run:

@@ -330,7 +330,7 @@ def test_the_last_step_of_a_workflow_is_the_last_that_expects_success(
         tmp_path, one=good, two={"steps": [good, good]}, three={"steps": [good, good, refused]}
     )
     candidate = candidate_of(wheel, samples=folder)
-    last = {sample.name: sample.last for sample in candidate.samples}
+    last = {sample.name: sample.last for sample in candidate.sample_runs.usable}
     assert last == {
         "one": True,
         "two.1": False,

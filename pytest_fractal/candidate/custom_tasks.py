@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate.packaged import START, Candidate
+from pytest_fractal.candidate.command_starts import START
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput

@@ -99,7 +99,7 @@ def _runs(candidate: Candidate) -> Iterator[RunSummary]:
     before = {
         (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
         for task in candidate.tasks
-        for sample in candidate.samples_of(task)
+        for sample in candidate.sample_runs.of(task)
         if sample.previous
     }
     for task, sample, start in sorted(
