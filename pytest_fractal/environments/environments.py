@@ -28,10 +28,10 @@ from pytest_fractal.environments.install_errors import (
     FailureKind,
     explain,
     is_broken_download,
-    machine_fault,
 )
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.logins import InstallerStart, installer_start
+from pytest_fractal.environments.machine_faults import fault_in_installer
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
@@ -310,7 +310,7 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
         timeout=INSTALL_LIMIT,
         room=environment.folder.parent,
     )
-    if fault := machine_fault(finished, "uv"):
+    if fault := fault_in_installer(finished, "uv"):
         raise HarnessError(fault)
     lines = (line.strip() for line in finished.stderr.splitlines())
     return tuple(line for line in lines if _UNMET.fullmatch(line))
@@ -448,7 +448,7 @@ def _installing(
     )
     if limit is not None and finished.timed_out:
         return finished
-    if fault := machine_fault(finished, installer) or _empty_index(finished, environment):
+    if fault := fault_in_installer(finished, installer) or _empty_index(finished, environment):
         raise HarnessError(fault)
     return finished
 

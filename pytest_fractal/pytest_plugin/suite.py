@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
-from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.errors import BadInput, describe_os_error, failure
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.supervisor import hide
@@ -311,7 +311,7 @@ class Suite:
             try:
                 formats.write(report, path)
             except OSError as error:
-                pytest.exit(f"{path}: the report cannot be written: {machine_fault(error)}", 3)
+                pytest.exit(f"{path}: the report cannot be written: {describe_os_error(error)}", 3)
 
     def _fix(self) -> None:
         """Make the fixes of all findings that stand in the way, or only work them out."""
@@ -331,7 +331,7 @@ class Suite:
                     write(report.home, change)  # type: ignore[arg-type]
                 except OSError as error:
                     plan.changes.remove(change)
-                    plan.left.append(f"{change.file}: {machine_fault(error)}")
+                    plan.left.append(f"{change.file}: {describe_os_error(error)}")
             self.plans[anchor] = plan
 
     @property
