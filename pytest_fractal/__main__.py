@@ -171,7 +171,10 @@ def _awaits_value(argument: str, takes_value: frozenset[str]) -> bool:
 
 
 def _wants_workers(arguments: Sequence[str]) -> bool:
-    return any(one.startswith("-n") or one.startswith("--numprocesses") for one in arguments)
+    return any(
+        argument.startswith("-n") or argument.startswith("--numprocesses")
+        for argument in arguments
+    )
 
 
 def _options() -> str:

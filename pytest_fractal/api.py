@@ -200,7 +200,7 @@ class Package:
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))
         (folder / "data").mkdir()
-        parts = {one.keys.name: one for one in task.run_parts}
+        parts = {run_part.keys.name: run_part for run_part in task.run_parts}
         if part is not None and part not in parts:
             raise BadInput(f"{task.slug} has no part {part!r}; it has: {', '.join(parts)}")
         if part is not None or len(parts) == 1:
@@ -211,7 +211,7 @@ class Package:
                 f"{odd[0]!r} is not given to {task.slug} as a whole; to give it to one of its "
                 f"parts, say which: {', '.join(parts)}"
             )
-        own = {one.keys: args.get(name, {}) for name, one in parts.items()}
+        own = {part.keys: args.get(name, {}) for name, part in parts.items()}
         made = task.generation.made_sample(task.kind, task.entry)
         data = folder / "data"
         play = task.generation.play(

@@ -289,7 +289,9 @@ class _Places(Mapping[Pointer, JsonPosition]):
     def position(self, at: int) -> JsonPosition:
         """Line and column of the character with this index."""
         if self._lines is None:
-            self._lines = array("Q", [0, *(one.end() for one in re.finditer("\n", self._text))])
+            self._lines = array(
+                "Q", [0, *(match.end() for match in re.finditer("\n", self._text))]
+            )
         line = bisect_right(self._lines, at)
         return JsonPosition(line, at - self._lines[line - 1] + 1)
 

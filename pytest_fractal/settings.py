@@ -101,7 +101,7 @@ class Settings:
 
     def selects(self, rule: Rule, *tasks: str | None) -> bool:
         """Whether the rule is to be judged at all."""
-        return not self.select or any(one.matches(rule, *tasks) for one in self.select)
+        return not self.select or any(pattern.matches(rule, *tasks) for pattern in self.select)
 
     def ignored(self, rule: Rule, *tasks: str | None) -> str | None:
         """Why the rule is not judged although it could be; None when it is."""
@@ -127,6 +127,6 @@ def _check_pin(pin: str) -> None:
         operators = []
     else:
         bare = not (requirement.extras or requirement.marker)
-        operators = [one.operator for one in requirement.specifier] if bare else []
+        operators = [clause.operator for clause in requirement.specifier] if bare else []
     if operators != ["=="]:
         raise BadInput(f"{pin}: a pin has the form name==version")

@@ -126,7 +126,7 @@ def _server_run(
     if any(differences(here.dataset, dataset)):
         other = candidate.folder / "again" / sample.workflow
         second = moved(candidate.sample_runs.run_again(sample, other).dataset, {str(other): own})
-        varying = tuple(one.pointer for one in differences(here.dataset, second))
+        varying = tuple(difference.pointer for difference in differences(here.dataset, second))
     return replace(ran, dataset=dataset, varying=varying)
 
 

@@ -69,8 +69,8 @@ def explain(finished: Finished, python: str) -> InstallFailure:
     """What an installer that failed says of a package, for a version of Python such as 3.11.7."""
     said = f"{finished.stdout}\n{finished.stderr}"
     if finished.argv[-1:] == ("--version",):
-        told = last_lines(finished.stderr or finished.stdout, 1)
-        return InstallFailure(FailureKind.PIP, f"pip, which the wheel replaces, fails: {told}")
+        last = last_lines(finished.stderr or finished.stdout, 1)
+        return InstallFailure(FailureKind.PIP, f"pip, which the wheel replaces, fails: {last}")
     if wrong := _PYTHON.search(said):
         return InstallFailure(
             FailureKind.PYTHON,
@@ -90,10 +90,10 @@ def explain(finished: Finished, python: str) -> InstallFailure:
             return InstallFailure(FailureKind.BUILD, _unbuilt(built, said, finished, python))
     if content := _CONTENT.search(finished.stderr):
         return InstallFailure(FailureKind.CONTENT, content[0].strip().removeprefix("ERROR: "))
-    told = _told(finished)
+    reason = _told(finished)
     if "No solution found" in said or "ResolutionImpossible" in said or "No matching" in said:
-        return InstallFailure(FailureKind.REQUIREMENTS, told)
-    return InstallFailure(FailureKind.OTHER, told)
+        return InstallFailure(FailureKind.REQUIREMENTS, reason)
+    return InstallFailure(FailureKind.OTHER, reason)
 
 
 def _told(finished: Finished) -> str:

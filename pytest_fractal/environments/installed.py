@@ -127,10 +127,10 @@ def editable_sources(environment: Environment) -> tuple[Path, ...]:
 
 def _is_editable(distribution: Distribution, recorded: list[str]) -> bool:
     try:
-        told = json.loads(distribution.read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:
-        told = {}
-    marked = isinstance(told, dict) and (told.get("dir_info") or {}).get("editable")
+        origin = {}
+    marked = isinstance(origin, dict) and (origin.get("dir_info") or {}).get("editable")
     return bool(marked) or any(path.endswith(".pth") for path in recorded)
 
 

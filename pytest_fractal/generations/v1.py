@@ -528,7 +528,7 @@ def _components(
             f"{there}; the server's job fails with this"
         )
     listed = metadata[level]
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         does = "fails"
         if isinstance(listed, str | dict):
             does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"

@@ -439,7 +439,7 @@ class Version2:
         # Of a file that is missing, FR402 tells; a compute part may write none.
         written = calls and (answers[0].written or kind == "converter_compound")
         if kind.startswith("converter") and written and len(good) == len(calls):
-            trouble = None if any(one.updates for one in outputs) else _TELLS_OF_NO_IMAGE
+            trouble = None if any(output.updates for output in outputs) else _TELLS_OF_NO_IMAGE
         return ExecutionResult(
             after,
             here,
@@ -459,7 +459,7 @@ class Version2:
     def slug(self, name: str) -> str:
         """Lower case, all but letters and digits as `_`: as in a job's folders."""
         special = string.punctuation + string.whitespace
-        return name.strip().lower().translate({ord(one): "_" for one in special})
+        return name.strip().lower().translate({ord(part): "_" for part in special})
 
     def name_fault(self, name: str) -> ModelFault | None:
         """A job's folder is called by the step's number and the slug (`task_subfolder_name`)."""
@@ -545,7 +545,11 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
         given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
     readable: list[tuple[tuple[str | int, ...], images.Image]] = []
     for keys, value in given_images:
-        faults = [one for one in images.image_faults(value, keys) if not one.coerced]
+        faults = [
+            image_fault
+            for image_fault in images.image_faults(value, keys)
+            if not image_fault.coerced
+        ]
         for fault in faults:
             way = fault.keys if keys[0] == "images" else keys
             yield SampleFault(way, fault.expected, fault.found, f"write {fault.expected}")

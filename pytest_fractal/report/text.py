@@ -222,12 +222,12 @@ def summary_lines(report: CandidateReport) -> Iterator[str]:
     for key, verdicts in groups.items():
         if verdicts:
             alike.setdefault(_counts(verdicts), []).append(labels[key])
-    told = {
+    tallies = {
         _joined(subjects): f"{counts}{', each' if len(subjects) > 1 else ''}"
         for counts, subjects in alike.items()
     }
-    width = max(map(len, told), default=0)
-    for subjects, counts in told.items():
+    width = max(map(len, tallies), default=0)
+    for subjects, counts in tallies.items():
         yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
     yield f"{'seconds':<{width}}  {stages}, {pluralize(len(report.runs), 'process start')}"
@@ -258,9 +258,9 @@ def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> I
     if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
         yield Line(f"fix first: {_problem_heading(first)}{waits}")
-    yield from (Line(f"not checked: {told}") for told in result.not_checked)
-    yield from (Line(f"ignored: {told}") for told in result.ignored)
-    yield from (Line(f"note: {told}") for told in result.notes)
+    yield from (Line(f"not checked: {message}") for message in result.not_checked)
+    yield from (Line(f"ignored: {message}") for message in result.ignored)
+    yield from (Line(f"note: {message}") for message in result.notes)
     yield Line(f"next: {result.next_command}")
 
 
@@ -270,7 +270,7 @@ def fix_lines(plan: Plan, *, applied: bool) -> Iterator[Line]:
     for change in plan.changes:
         for text in change.diff():
             yield Line(text, colors.get(text[:1], {}))
-    yield from (Line(f"left alone: {told}") for told in dict.fromkeys(plan.left))
+    yield from (Line(f"left alone: {message}") for message in dict.fromkeys(plan.left))
     if not plan.changes:
         yield Line("no finding has a fix that can be applied without you")
     elif applied:

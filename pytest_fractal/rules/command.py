@@ -171,7 +171,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "unknown": "call the function with **args, or validate them with pydantic: "
         "unknown names are then refused",
     }
-    told = False
+    is_reported = False
     for case in probe.cases:
         finished = case.start.finished
         if case.kind == "lacking" and case.start == probe.first:
@@ -187,9 +187,9 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             found = f"it ends as it does without it: {said}"
         else:
             continue
-        told = True
+        is_reported = True
         yield _finding(command, expected, found, hints[case.kind])
-    if probe.alike and not told:
+    if probe.alike and not is_reported:
         raise NotApplicable("it ends in the same exception for good arguments too, see FR305")
 
 

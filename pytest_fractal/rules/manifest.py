@@ -148,10 +148,12 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     ]
     for path in paths:
         if path != manifest.path:
-            told = (reader.second_manifest(path, is_first=path == paths[0]) for reader in readers)
+            messages = (
+                reader.second_manifest(path, is_first=path == paths[0]) for reader in readers
+            )
             yield Finding(
                 expected=f"{manifest.path} alone",
-                found=next(filter(None, told)),
+                found=next(filter(None, messages)),
                 hint=f"delete or rename {path}, or exclude it from the wheel",
                 file=path,
             )
@@ -250,7 +252,9 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
 def _generation_of_fields(manifest: Manifest) -> Generation | None:
     """The one version whose keys for scripts the tasks have; None where that tells nothing."""
     keys = {key for entry in manifest.entries if isinstance(entry, dict) for key in entry}
-    fitting = [one for one in GENERATIONS.values() if keys & one.executable_keys]
+    fitting = [
+        generation for generation in GENERATIONS.values() if keys & generation.executable_keys
+    ]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -347,7 +351,7 @@ def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
         meant = [value]
     elif fault.choices and isinstance(value, str):
         plain = re.sub(r"[\s-]+", "_", value.strip()).lower()
-        meant = next((one for one in fault.choices if one.lower() == plain), None)
+        meant = next((choice for choice in fault.choices if choice.lower() == plain), None)
     elif key == "authors" and isinstance(value, str) and not value.strip():
         yield JsonEdit(Action.REMOVE, fault.keys)
     if meant is not None:
@@ -360,7 +364,9 @@ def _command_for(
     """An entry that has a command where a script is missing, and the script in it."""
     if not keys or keys[-1] != "executable":
         return None
-    index = next((one for one in range(len(tasks.entries)) if tasks.way(one) == keys[:-1]), None)
+    index = next(
+        (number for number in range(len(tasks.entries)) if tasks.way(number) == keys[:-1]), None
+    )
     entry = tasks.entries[index] if index is not None else None
     command = entry.get("command") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or "executable" in entry or not isinstance(command, str):
@@ -385,11 +391,11 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
 
     A misspelt key is not refused: what it should have set is just not set.
     """
-    told = {fault.keys for fault in tasks.faults()}
+    faulty = {fault.keys for fault in tasks.faults()}
     for unknown in tasks.unknown_keys():
         key, known = str(unknown.keys[-1]), sorted(unknown.known)
         as_command = _command_for(tasks, (*unknown.keys[:-1], "executable"))
-        if unknown.keys in told or (as_command and key in ("command", "source")):
+        if unknown.keys in faulty or (as_command and key in ("command", "source")):
             continue  # FR106 says what to do with it
         free = [name for name in known if name not in unknown.there]
         hint = f"remove {key!r}" + (": the server makes it" if key == "source" else "")
@@ -813,8 +819,8 @@ def text_is_storable(tasks: TaskList) -> Iterator[Finding]:
     readers = [tasks.generation] if tasks.generation else GENERATIONS.values()
     for index, entry in enumerate(tasks.entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        told = [reader.name_fault(name) for reader in readers] if isinstance(name, str) else []
-        for fault in told:
+        faults = [reader.name_fault(name) for reader in readers] if isinstance(name, str) else []
+        for fault in faults:
             if fault is not None:
                 yield tasks.finding(
                     *tasks.way(index),

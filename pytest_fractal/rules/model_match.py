@@ -63,7 +63,7 @@ def _mismatch(part: PackagedPart, fault: ValidationFault) -> SchemaMismatch | No
             name = rest[0]
             owner = _owner(part, found, fault.path)
             places = _alternatives(part.schema, found, 0)
-            found = next((one for one in places if "properties" in one.schema), found)
+            found = next((place for place in places if "properties" in place.schema), found)
             return SchemaMismatch(
                 pointer(*found.keys, "properties", name),
                 f"a property `{name}`, which {owner} requires",
@@ -145,7 +145,11 @@ def _alternatives(root: Mapping[str, Any], here: _Here, depth: int) -> Iterator[
 
 def _owner(part: PackagedPart, place: _Here, path: Sequence[str]) -> str:
     """The model or the function that refuses, and where it is defined."""
-    models = [one.model for one in _alternatives(part.schema, place, 0) if one.model]
+    models = [
+        alternative.model
+        for alternative in _alternatives(part.schema, place, 0)
+        if alternative.model
+    ]
     name = models[-1] if models else None
     if name is not None:
         return f"`{name}`{_defined(part, name)}"

@@ -52,7 +52,7 @@ def _has_output_model(sample: Sample) -> Skipped | None:
 
 
 def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
-    return (one for one in run.executions if one.part.is_parallel is parallel)
+    return (execution for execution in run.executions if execution.part.is_parallel is parallel)
 
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
@@ -312,7 +312,7 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
     if not samples.untried:
         return
     first = samples.untried[0]
-    names = ", ".join(one.task.slug for one in samples.untried)
+    names = ", ".join(first_sample.task.slug for first_sample in samples.untried)
     where = samples.folder or "DIR"
     option = "" if samples.folder else ", and give --fractal-samples=DIR"
     example = json.dumps(first.value)
@@ -388,10 +388,10 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
-    faults = [one for one in text.faults if one.kind is not FaultKind.REPEATED_KEY]
+    faults = [fault for fault in text.faults if fault.kind is not FaultKind.REPEATED_KEY]
     found = faults[0].message if faults else ""
     # What stands at a place within a text that can be read: NaN or Infinity.
-    harmless = bool(faults) and all(one.pointer is not None for one in faults)
+    harmless = bool(faults) and all(fault.pointer is not None for fault in faults)
     harmless = harmless and not run.sample.task.generation.refuses_nan
     if not execution.start.output.strip():
         found = "an empty file"

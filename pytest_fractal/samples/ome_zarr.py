@@ -119,8 +119,8 @@ def _write_image(path: Path, version: str, number: int) -> None:
     (multiscale,) = whole["multiscales"]
     # What the specification's strict schemas ask for.
     multiscale |= {"type": "nearest", "metadata": {"description": "every other pixel"}}
-    told: Any = {"multiscales": [multiscale], "omero": {**of_version, "channels": channels}}
-    group.attrs.update(told if version == "0.4" else {"ome": {**whole, **told}})
+    attributes: Any = {"multiscales": [multiscale], "omero": {**of_version, "channels": channels}}
+    group.attrs.update(attributes if version == "0.4" else {"ome": {**whole, **attributes}})
 
 
 def _write_plate(path: Path, version: str) -> None:

@@ -222,8 +222,8 @@ def _changed(executions: Sequence[Execution], folder: Path) -> Iterator[str]:
     ended.
     """
     finished = [execution.start.finished for execution in executions]
-    ends = [one.ended for one in finished if one.ended is not None]
-    if len(ends) < len(finished) or not any(one.lingered for one in finished):
+    ends = [ended.ended for ended in finished if ended.ended is not None]
+    if len(ends) < len(finished) or not any(ended.lingered for ended in finished):
         return
     for execution, end in zip(executions, ends, strict=True):
         if _changed_at(output := Path(execution.start.output_file)) > end:

@@ -321,7 +321,7 @@ def _way_to(tree: ast.Module, line: int) -> list[tuple[ast.AST, list[ast.stmt]]]
     node: ast.AST = tree
     while True:
         for body in _bodies(node):
-            index = next((i for i, one in enumerate(body) if _has(one, line)), None)
+            index = next((i for i, statement in enumerate(body) if _has(statement, line)), None)
             if index is not None:
                 way.append((node, body[: index + 1]))
                 node = body[index]

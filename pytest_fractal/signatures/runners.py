@@ -117,7 +117,7 @@ class RunnerReader:
         supplied = frozenset(k.arg for k in call.keywords if k.arg is not None)
         unpacked = [k.value for k in call.keywords if k.arg is None]
         return joined(
-            [Handover(supplied), *(self._unpacked(one, call, view, runner) for one in unpacked)]
+            [Handover(supplied), *(self._unpacked(name, call, view, runner) for name in unpacked)]
         )
 
     def _unpacked(self, value: ast.expr, call: ast.Call, view: View, runner: Function) -> Handover:
@@ -150,7 +150,7 @@ class RunnerReader:
                     )
                 ]
                 if not assigned or not all(
-                    self._is_arguments(one, call, view, runner) for one in assigned
+                    self._is_arguments(name, call, view, runner) for name in assigned
                 ):
                     return unknown
                 return joined(_changes(runner.node, name, unknown))
