@@ -24,7 +24,7 @@ import sys
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -42,15 +42,18 @@ TESTS = (
     "rules_package",
     "rules_schemas",
     "rules_output",
+    "rules_command",
+    "generations",
     "generation_2",
     "images",
     "meta_keys",
     "model_match",
+    "signatures",
     "web_form",
     "samples_making",
     "every_argument",
 )
-"""The test files that judge within their own process, without builds."""
+"""The test files that judge within their own process, most of them without installing anything."""
 MOST_SECONDS = 60.0
 """How long the tests of one mutant may take, by what they took without it."""
 
@@ -178,11 +181,19 @@ class _Coverage:
             chosen.append(test)
         return chosen
 
+    def _of(self, context: str) -> Iterable[str]:
+        """The test of a context; of what was made to be shared, all tests of its file."""
+        test, _, phase = context.rpartition("|")
+        if phase != "setup":
+            return (test,)
+        file = test.partition("::")[0]
+        return (name for name in self._seconds if name.startswith(f"{file}::"))
+
     def _contexts(self, module: str) -> Mapping[int, Sequence[str]]:
         if module not in self._lines:
             by_line: dict[int, set[str]] = defaultdict(set)
             for line, names in self._data.contexts_by_lineno(str(self._tree / module)).items():
-                by_line[line] |= {name.rpartition("|")[0] for name in names if name}
+                by_line[line] |= {test for name in names if name for test in self._of(name)}
             # A statement of several lines is known by its first.
             _, within = outline(self._tree / module)
             last: set[str] = set()

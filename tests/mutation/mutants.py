@@ -29,9 +29,9 @@ class Mutant:
 
 
 def mutants_of(module: str, source: str) -> Iterator[Mutant]:
-    """The mutants of a module, less those in annotations, which are never evaluated."""
+    """The mutants of a module, less those in annotations and lists of parameters."""
     nodes = [*ast_nodes(get_ast(source))]
-    annotations = [*_annotations(ast.parse(source))]
+    annotations = [*_no_code(ast.parse(source))]
     for name in operator_names():
         operator_class = get_operator(name)
         if operator_class.arguments():
@@ -62,9 +62,16 @@ def outline(module: Path) -> tuple[frozenset[int], frozenset[int]]:
     return frozenset(lines) - within, frozenset(within)
 
 
-def _annotations(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where each annotation begins and ends: lines from 1, columns from 0."""
+def _no_code(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where each annotation begins and ends, and each list of parameters without defaults.
+
+    Lines are from 1, columns from 0.
+    """
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not (
+            node.args.defaults or any(node.args.kw_defaults)
+        ):
+            yield (node.lineno, node.col_offset), (node.body[0].lineno, 0)
         found: list[Any] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         for part in found:
             if isinstance(part, ast.expr):
