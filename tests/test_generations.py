@@ -1,4 +1,4 @@
-"""What the generations say, each for itself: words, fixes, and the arguments that servers supply."""
+"""What the generations say: words, fixes, and the arguments that servers supply."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class CustomTasks(Candidate):
         return self.spec.path.parent
 
     def own_file(self, file: str) -> str | None:
-        """See `Candidate`: the file of the tasks itself, or one beside it."""
+        """The file of the tasks, or one beside it."""
         if file == self.task_list.path:
             assert self.spec.path is not None
             return self.spec.path.name
@@ -93,7 +93,7 @@ class CustomTasks(Candidate):
             return (part.script,)
 
     def misplaced(self, part: Part) -> Mapping[str, str]:
-        """See `Command`: files beside the JSON file, whose path is relative."""
+        """Files beside the JSON file, whose path is relative."""
         assert self.home is not None
         program, *others = self.argv(part) or ("",)
         # A program without a slash is looked for in PATH.

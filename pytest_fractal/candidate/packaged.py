@@ -371,7 +371,7 @@ class Candidate:
         return Command(part, argv, probe, installation, self.misplaced(part))
 
     def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
-        """See `Command`. None of a package's: its executables are named by absolute paths."""
+        """Files that are named by relative paths: none, the server gives absolute ones."""
         return {}
 
     def validation(self, part: Part) -> Validation:

@@ -141,7 +141,7 @@ class UvInstaller:
         self._upgraded = tuple(upgraded)
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
-        """See `Installer`."""
+        """Make one with virtualenv, and with the setuptools that the server's would have."""
         environment = create_bare(folder, interpreter, pip=True)
         tools = [name for name in self._upgraded if name != "pip"]
         if interpreter.setuptools and "setuptools" not in tools:
@@ -165,13 +165,13 @@ class UvInstaller:
         return _whole(_uv_install(environment, "--upgrade", "--", *requirements))
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
-        """See `Installer`."""
+        """Let uv install; see `Installer` for what it raises."""
         return _whole(_uv_install(environment, "--", *requirements))
 
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
-        """See `Installer`."""
+        """Let pip install the wheel alone, uv what it requires, and pip all where uv may be wrong."""
         own = _pip_install(environment, "--no-deps", "--no-compile", str(wheel.path))
         if not own.returncode and any(path.startswith("pip/") for path in wheel.contents):
             own = run_pip(environment, "--version")  # it may have replaced pip itself
@@ -205,7 +205,7 @@ class PipInstaller:
         self._upgraded = tuple(upgraded)
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
-        """See `Installer`."""
+        """Make one by `python -m venv`, and upgrade in it what the server does."""
         environment = _nothing_yet(folder, interpreter)
         _make_by_venv(environment, pip=True)
         if self._upgraded:
@@ -218,13 +218,13 @@ class PipInstaller:
         return environment
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
-        """See `Installer`."""
+        """Let pip install; see `Installer` for what it raises."""
         return _pip_install(environment, *requirements)
 
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
-        """See `Installer`."""
+        """Let pip install the wheel and what it requires, in one call."""
         finished = self.install(environment, [f"{wheel.path}{_bracketed(extras)}"])
         return finished if finished.returncode else run_pip(environment, "--version")
 
