@@ -228,8 +228,8 @@ class Package:
 
         played = drive(play, execute)
         if not starts:
-            assert played.trouble is not None
-            raise BadInput(f"{task.slug}: {played.trouble.found}")
+            assert played.blocked is not None
+            raise BadInput(f"{task.slug}: {played.blocked.found}")
         run, *computed = (_task_run(start, folder) for start in starts)
         return replace(run, computed=tuple(computed))
 

@@ -149,7 +149,7 @@ class ExecutionResult:
     """What the next step of a workflow begins with."""
     folder: Path
     """Below which the task has written its data."""
-    trouble: RunBlocked | None = None
+    blocked: RunBlocked | None = None
     faults: tuple[tuple[int, ModelFault], ...] = ()
     """What the server refuses of outputs that are good each for itself: by the number of
     the call, from 0 over all of them, and the way into its output."""

@@ -380,16 +380,16 @@ class Version1:
         }
         output_path = shared["output_path"]
         components, problem = _components(kind, entry, metadata, given.get("component"))
-        trouble = None
+        blocked = None
         if problem is not None:
-            trouble = RunBlocked(
+            blocked = RunBlocked(
                 "a run that Fractal can start",
                 problem,
                 "fix the task before it in the workflow, or give the sample the metadata or "
                 "the component that it needs",
             )
         elif not components:
-            trouble = RunBlocked(
+            blocked = RunBlocked(
                 "a component at least",
                 f"metadata[{entry['meta']['parallelization_level']!r}] is an empty list: the "
                 "server runs nothing, and calls the task done",
@@ -406,7 +406,7 @@ class Version1:
             )
         outputs = [answer.value for answer in answers if isinstance(answer.value, dict)]
         after = Dataset(_merged(kind, metadata, outputs), output_path)
-        return ExecutionResult(after, Path(output_path), trouble)
+        return ExecutionResult(after, Path(output_path), blocked)
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """None: an output is any object."""

@@ -435,15 +435,15 @@ class Version2:
             inputs=inputs,
             output_types=images.read_types(entry.get("output_types", {})),
         )
-        trouble = None if calls else _NOTHING_TO_COMPUTE
+        blocked = None if calls else _NOTHING_TO_COMPUTE
         # Of a file that is missing, FR402 tells; a compute part may write none.
         written = calls and (answers[0].written or kind == "converter_compound")
         if kind.startswith("converter") and written and len(good) == len(calls):
-            trouble = None if any(output.updates for output in outputs) else _TELLS_OF_NO_IMAGE
+            blocked = None if any(output.updates for output in outputs) else _TELLS_OF_NO_IMAGE
         return ExecutionResult(
             after,
             here,
-            trouble,
+            blocked,
             tuple(
                 (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
                 for fault in faults

@@ -103,15 +103,15 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     An exit status above 0 is how a task tells Fractal of an error; a task that is
     killed by a signal ends the whole job.
     """
-    if run.trouble is not None:
-        trouble = run.trouble
+    if run.blocked is not None:
+        blocked = run.blocked
         yield _finding(
             run,
             None,
-            trouble.expected,
-            trouble.found,
-            trouble.hint,
-            None if trouble.fails else Severity.WARNING,
+            blocked.expected,
+            blocked.found,
+            blocked.hint,
+            None if blocked.fails else Severity.WARNING,
         )
     for execution in run.executions:
         finished = execution.start.finished
@@ -280,7 +280,7 @@ def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[
             if refused := refusal(part.schema, arguments):
                 by.append(f"by the schema ({refused.message[:120]})")
     endings = {execution.start.finished.ending for execution in run.executions}
-    ending = ", ".join(sorted(endings)) or (run.trouble.found if run.trouble else "")
+    ending = ", ".join(sorted(endings)) or (run.blocked.found if run.blocked else "")
     if run.refused:
         by.append(f"by the command ({ending})")
     if by:

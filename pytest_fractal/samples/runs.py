@@ -46,7 +46,7 @@ class Run:
 
     sample: Sample
     executions: tuple[Execution, ...]
-    trouble: RunBlocked | None
+    blocked: RunBlocked | None
     """Why nothing, or nothing more, could be started."""
     state: State = field(repr=False)
     """What the next step of a workflow begins with."""
@@ -70,7 +70,7 @@ class Run:
     @property
     def succeeded(self) -> bool:
         """Whether every execution ended with status 0 in time."""
-        return not (self.trouble and self.trouble.fails) and all(
+        return not (self.blocked and self.blocked.fails) and all(
             _succeeded(execution.start) for execution in self.executions
         )
 
@@ -178,7 +178,7 @@ def run_sample(
     return Run(
         sample,
         tuple(executions),
-        played.trouble,
+        played.blocked,
         played.state,
         str(folder),
         played.faults,
