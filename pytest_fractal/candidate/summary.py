@@ -114,6 +114,6 @@ def _runs(candidate: Candidate) -> Iterator[RunSummary]:
             round(finished.seconds, 3),
             finished.timed_out,
             finished.started,
-            start.again,
+            start.rerun_command,
             before.get((task, sample)) if sample else None,
         )

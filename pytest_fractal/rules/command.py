@@ -17,7 +17,7 @@ from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
 from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
-from pytest_fractal.signatures.control_flow import Influence, Place, influence
+from pytest_fractal.signatures.control_flow import Influence, CallSite, influence
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
@@ -273,7 +273,7 @@ def _influence(command: Command, crash: Crash) -> Influence:
     if command.installation is None:
         return Influence.POSSIBLE
     places = [
-        Place(frame.file.rpartition("site-packages/")[2], frame.line, frame.name)
+        CallSite(frame.file.rpartition("site-packages/")[2], frame.line, frame.name)
         for frame in crash.frames
     ]
     return influence(command.installation.wheel.contents, places)
