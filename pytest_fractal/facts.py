@@ -475,7 +475,7 @@ class PackagedPart(Part):
 
     @cached_property
     def signature(self) -> Signature | Unreadable:
-        """The signature of the function that the executable runs, or why it cannot be told."""
+        """The signature of the function that the executable runs, or why it cannot be known."""
         try:
             return read_signature(self.wheel.contents, self.wheel.package, self.executable)
         except Unreadable as reason:

@@ -115,7 +115,7 @@ def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
     """Read `content` as strict JSON: UTF-8, no BOM, no NaN, no key twice.
 
     With `most_levels`, what is nested deeper than that has a fault and no value. Never
-    raises: what is wrong is told by the `faults`.
+    raises: what is wrong is in the `faults`.
     """
     faults = []
     if content.startswith(b"\xef\xbb\xbf"):

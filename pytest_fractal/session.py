@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_fractal.server.process import Lease
 
 Progress = Callable[[Candidate, str], None]
-"""Is told what begins now."""
+"""Is called with what begins now."""
 
 
 _PREFIX: Final = "pytest-fractal-"

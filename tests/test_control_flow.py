@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_fractal.signatures.control_flow import Influence, CallSite, influence, is_caught
+from pytest_fractal.signatures.control_flow import CallSite, Influence, influence, is_caught
 
 
 def line_of(source: str, mark: str) -> int:

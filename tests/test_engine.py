@@ -1,4 +1,4 @@
-"""Rules need each other, and one fault is told once: by the rule at its root.
+"""Rules need each other, and one fault is reported once: by the rule at its root.
 
 The engine is tried with rules of the tests' own, on a wheel with two tasks.
 """
@@ -430,16 +430,16 @@ def test_checks_can_be_asked_for_in_any_order(
 def test_a_skip_keeps_its_reason_apart_from_its_details(
     declare: Declare, engine_with: Callable[..., Engine]
 ) -> None:
-    declare("FR101", NotChecked("it cannot be told", "line 3: a star"))
+    declare("FR101", NotChecked("it cannot be known", "line 3: a star"))
     declare("FR102")
     judged = judge_all(engine_with(ignore=parse_codes("FR102: by hand: until 2.0")))
     verdict = judged["FR101", None]
-    assert (verdict.skip, verdict.cause) == (SkipKind.NOT_CHECKED, "it cannot be told")
-    assert verdict.reason == "it cannot be told: line 3: a star"
+    assert (verdict.skip, verdict.cause) == (SkipKind.NOT_CHECKED, "it cannot be known")
+    assert verdict.reason == "it cannot be known: line 3: a star"
     ignored = judged["FR102", None]
     assert (ignored.skip, ignored.cause) == (SkipKind.IGNORED, "by hand: until 2.0")
     said = conclusion(report_on(*judged.values()), strict=False, complete=True)
-    assert said.not_checked == ["FR101: it cannot be told"]
+    assert said.not_checked == ["FR101: it cannot be known"]
     assert said.ignored == ["FR102: by hand: until 2.0"]
 
 

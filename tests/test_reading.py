@@ -109,7 +109,7 @@ def noatime(tmp_path: Path) -> Iterator[Path]:
 def test_without_access_times_only_a_mapping_stays_open(
     noatime: Path, way: Callable[[Path], None]
 ) -> None:
-    """It cannot be told from a file that was opened and closed again."""
+    """It cannot be known from a file that was opened and closed again."""
     wanted = None if way in (map_into_memory, open_and_close) else WAYS[way]
     assert watched(noatime, way) is wanted
 

@@ -148,7 +148,7 @@ def test_a_constant_with_the_name_of_the_file_is_not_taken_for_the_task() -> Non
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("x = 1", "it cannot be told which function"),
+        ("x = 1", "it cannot be known which function"),
         ("def main(): pass", "no `demo()`"),
         ("def demo(args): pass\ndemo(json.load(p))", "demo.py:2 calls `demo()` with arguments"),
         ("def demo(a): pass\ndemo(a=json.load(p)['a'])", "of its own choice"),
@@ -235,8 +235,8 @@ def test_a_function_named_like_its_module_is_found_in_the_package() -> None:
         ("class Work: pass\nwork = Work()", "what `Work(...)` returns is not known"),
         ("work = lambda a: a", "is not a function by name"),
         ("work = TABLE['x']", "is not a function by name"),
-        ("work, other = pair()", "the value of `work` cannot be told"),
-        ("for work in functions: pass", "the value of `work` cannot be told"),
+        ("work, other = pair()", "the value of `work` cannot be known"),
+        ("for work in functions: pass", "the value of `work` cannot be known"),
         ("from pkg.broken import work", "pkg/broken.py:1 is not Python that can be read"),
         ("if x:\n    def work(a): pass\nelse:\n    def work(b): pass", "one of several"),
         ("def work(a): pass\nif x:\n    def work(a=1): pass", "one of several"),

@@ -42,7 +42,7 @@ class EnvironmentChanges:
     def use(self, sample: Sample) -> EnvironmentUse:
         """What the task has changed in the environment while the sample ran, or it was probed.
 
-        Raises `HarnessError` when it cannot be told who has changed it.
+        Raises `HarnessError` when it cannot be known who has changed it.
         """
         candidate, task = self._candidate, sample.task
         script = next((part.script for part in task.run_parts), "")
@@ -53,7 +53,7 @@ class EnvironmentChanges:
         if not changes:
             return EnvironmentUse(script, ())
         starts = list(candidate.starts())
-        # What probing it has shown is told once, with its first sample.
+        # What probing it has shown is reported once, with its first sample.
         is_first = candidate.sample_runs.of(task)[0] == sample
         names = {sample.name, None} if is_first else {sample.name}
         mine = [start for about, name, start in starts if about == task.id and name in names]

@@ -171,7 +171,7 @@ class UvInstaller:
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
-        """Let pip install the wheel alone, uv what it requires, and pip all where uv may be wrong."""
+        """Let pip install the wheel alone, uv what it requires; pip has the last word."""
         own = _pip_install(environment, "--no-deps", "--no-compile", str(wheel.path))
         if not own.returncode and any(path.startswith("pip/") for path in wheel.contents):
             own = run_pip(environment, "--version")  # it may have replaced pip itself

@@ -38,7 +38,7 @@ print(json.dumps(list(found.submodule_search_locations or ()) if found else []))
 
 @dataclass(frozen=True)
 class InstalledWheel(Wheel):
-    """What was installed, told as a wheel is; `path` is its `*.dist-info` folder."""
+    """What was installed, as of a wheel; `path` is its `*.dist-info` folder."""
 
     package_root: Path
     """Where its package's folder is: of an editable installation, in a source tree."""

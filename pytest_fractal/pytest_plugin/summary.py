@@ -38,7 +38,7 @@ class Summary:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
-        """Keep our failures out of pytest's section: one cause in many tasks is told once."""
+        """Keep our failures out of pytest's section: one cause in many tasks is reported once."""
         stats = terminalreporter.stats
         for category in ("failed", "error"):
             ours = [report for report in stats.get(category, ()) if hasattr(report, "fractal")]

@@ -41,9 +41,9 @@ _LEGEND: Final = (
     "💥 could not be checked"
 )
 _SHOWN: Final = 5
-"""How many findings are told in full before the rest is folded."""
+"""How many findings are shown in full before the rest is folded."""
 _IN_FULL: Final = 50
-"""How many are told in full at all: a job's summary must stay below 1 MiB."""
+"""How many are shown in full at all: a job's summary must stay below 1 MiB."""
 _SUBJECTS: Final = 8
 """How many tasks of one problem are listed."""
 _PLACES: Final = 3

@@ -242,7 +242,7 @@ def _joined(subjects: Sequence[str]) -> str:
 
 
 def problems_lines(report: CandidateReport, strict: bool, width: int) -> Iterator[Line]:
-    """Everything that is to be fixed, errors first; what a rule is about is told once."""
+    """Everything that is to be fixed, errors first; what a rule is about is reported once."""
     explained: set[str] = set()
     for problem in problems(report, strict):
         yield from problem_lines(problem, width, first=problem.verdict.code not in explained)

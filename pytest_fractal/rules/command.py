@@ -17,7 +17,7 @@ from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
 from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
-from pytest_fractal.signatures.control_flow import Influence, CallSite, influence
+from pytest_fractal.signatures.control_flow import CallSite, Influence, influence
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
@@ -218,7 +218,7 @@ def depends_on_arguments(command: Command) -> Iterator[Finding | Note]:
     if cause is not Influence.NONE and not (cause is Influence.HANDED_ON and blames_code):
         yield Note(
             f"whatever it was given, it ended in {ending}; whether other arguments would change "
-            "that cannot be told: give the task a sample"
+            "that cannot be known: give the task a sample"
         )
         return
     by_machine = _is_of_the_machine(crash)

@@ -1,7 +1,7 @@
 """What the tasks' own tool refuses in a schema, for FR209.
 
 Facts from fractal-task-tools 0.5.1, whose `validate_schema` refuses a schema at the first of
-these; here all of them are told, each under the code that it has there.
+these; here all of them are reported, each under the code that it has there.
 """
 
 from __future__ import annotations

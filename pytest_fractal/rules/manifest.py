@@ -109,7 +109,7 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
         yield Finding(
             expected=root,
             found=there,
-            hint=f"move it to {root}; executables are told from that folder",
+            hint=f"move it to {root}; executables are looked for from that folder",
             file=there,
         )
 
@@ -883,7 +883,7 @@ def metadata_misleads_nobody(
 _MISLEADS: Final = {
     "METADATA": (
         "METADATA",
-        "write it otherwise in the [project] table (a licence is best told by its SPDX "
+        "write it otherwise in the [project] table (a licence is best given by its SPDX "
         "expression, a home page by the address of the repository), and build the wheel with a "
         "current build backend",
     ),

@@ -18,7 +18,7 @@ _KEYS: Final = frozenset({"[key]", "__key__"})
 
 
 def compare_models(
-    part: PackagedPart, validation: Validation, invalid: frozenset[str], *, names_are_told: bool
+    part: PackagedPart, validation: Validation, invalid: frozenset[str], *, names_are_known: bool
 ) -> Iterator[SchemaMismatch]:
     """What was refused of arguments that the schema takes, by type or for a field.
 
@@ -33,7 +33,7 @@ def compare_models(
             continue
         if not _KEYS.isdisjoint(fault.path):
             continue  # before pydantic 2.10 a schema says nothing of the keys of a dictionary
-        if names_are_told and len(fault.path) == 1 and fault.kind is not FaultKind.TYPE:
+        if names_are_known and len(fault.path) == 1 and fault.kind is not FaultKind.TYPE:
             continue
         mismatch = _mismatch(part, fault)
         if mismatch is not None and mismatch.pointer not in seen:

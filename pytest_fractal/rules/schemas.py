@@ -377,7 +377,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
         validation,
         _refused_by(part, validation.arguments),
         # What the source tells of the function's own parameters, it tells better.
-        names_are_told=not untold,
+        names_are_known=not untold,
     )
     mismatches += [
         by_model for by_model in by_models if by_model.pointer not in map(_property, unlisted)
@@ -394,7 +394,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             edits=mismatch.edits,
         )
     if untold and not mismatches:
-        raise NotChecked("the function's signature cannot be told", str(untold))
+        raise NotChecked("the function's signature cannot be known", str(untold))
 
 
 def _property(name: str) -> str:

@@ -173,7 +173,7 @@ def placed(value: Any, places: Mapping[str, str]) -> Any:
 
 
 class _Unusable(Exception):
-    """Ends the reading of a sample, when its problem has been told."""
+    """Ends the reading of a sample, when its problem has been reported."""
 
 
 class _Reader:

@@ -218,7 +218,7 @@ def _changed(executions: Sequence[Execution], folder: Path) -> Iterator[str]:
     """What was written below the data's folder when all commands had ended.
 
     Only sought where a command has left a process. Units of work share the folder, so
-    what one of them leaves is told apart from the others' work only after the last has
+    what one of them leaves is known from the others' work only after the last has
     ended.
     """
     finished = [execution.start.finished for execution in executions]

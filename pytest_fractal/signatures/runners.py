@@ -1,7 +1,7 @@
 """How a runner of the wheel's own calls the task's function that it is handed.
 
 It may give the function arguments that no user knows of, such as a logger, or keep some of
-the task's arguments to itself. What is not plain is told as a doubt, never guessed.
+the task's arguments to itself. What is not plain is said to be a doubt, never guessed.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _targets(node: ast.Assign | ast.AnnAssign) -> Sequence[ast.expr]:
 
 
 def _parameter(arguments: ast.arguments, call: ast.Call, handed: ast.expr) -> str | None:
-    """The parameter that gets the function; None where that cannot be told."""
+    """The parameter that gets the function; None where that cannot be known."""
     named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     for keyword in call.keywords:
         if keyword.value is handed:
