@@ -230,6 +230,10 @@ class Generation(Protocol):
         One that counts only on a SLURM cluster is `coerced`.
         """
 
+    state: type[State]
+    """What the steps of a workflow hand on: a dataclass of JSON."""
+    refused_by: str
+    """The servers that refuse its manifests, such as `fractal-server 2.x`; empty for none."""
     deepest: int
     """How many lists and objects may lie within each other in `meta` or a schema."""
 

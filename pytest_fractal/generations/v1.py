@@ -33,6 +33,7 @@ from pytest_fractal.generations.protocol import (
     Reserved,
     RunBlocked,
     SampleFault,
+    State,
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
@@ -198,6 +199,8 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
+    state: type[State] = Dataset
+    refused_by = "fractal-server 2.x"
     deepest = 255
     """The server was seen to take 900. That of version 2 takes 255, and nobody writes more."""
 

@@ -36,6 +36,7 @@ from pytest_fractal.generations.protocol import (
     Reserved,
     RunBlocked,
     SampleFault,
+    State,
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
@@ -214,6 +215,8 @@ class Version2:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
         raise NotImplementedError
 
+    state: type[State] = images.Dataset
+    refused_by = ""
     deepest = 255
     """With more, the list of all tasks is an internal error, for everybody (pydantic)."""
 
