@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 from collections.abc import Sequence
@@ -89,6 +90,11 @@ class Settings:
             for pattern in self.select:
                 if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
                     raise BadInput(f"{pattern.code} is only judged with --fractal-server")
+        elif importlib.util.find_spec("urllib3") is None:
+            raise BadInput(
+                "--fractal-server needs a library that is not installed: "
+                "pip install pytest-fractal[server]"
+            )
 
     @property
     def width(self) -> int:
