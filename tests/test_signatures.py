@@ -676,6 +676,26 @@ def test_a_renamed_property_is_one_mistake() -> None:
     assert (found.pointer, "`sigma`" in found.hint) == ("/properties/sgima", True)
 
 
+def test_required_is_named_where_the_old_name_stands_there() -> None:
+    schema = properties(sgima={}, level={"default": 2})
+    for required, is_named in ((["sgima"], True), ([], False), ("sgima", False)):
+        hints = [found.hint for found in compare(read(DEFINED), schema | {"required": required})]
+        (hint,) = (hint for hint in hints if hint.startswith("rename the property `sgima`"))
+        assert (", in `required` too" in hint) is is_named
+
+
+def test_a_default_pairs_names_only_where_one_parameter_alone_has_it() -> None:
+    """Whatever the names; of two parameters with that default, neither is meant."""
+    source = "def demo(*, alpha: int = 7, omega: int = {}): pass"
+    schema = properties(first={"default": 7}, second={})
+    renamed = {
+        other: [found.hint for found in compare(read(source.format(other)), schema)]
+        for other in (8, 7)
+    }
+    assert any(hint.startswith("rename the property `first` to `alpha`") for hint in renamed[8])
+    assert not any(hint.startswith("rename") for hint in renamed[7])
+
+
 def test_required_ones_differ_both_ways() -> None:
     schema = properties(sigma={}, level={"default": 2})
     assert pointers(DEFINED, schema | {"required": ["level"]}) == ["/required/0", "/required"]

@@ -157,6 +157,17 @@ def test_the_hint_says_whether_code_or_schema_is_to_be_changed(
     assert limit.is_in_code is is_in_code
 
 
+def test_a_boolean_is_beside_any_of_only_where_that_is_directly_around_it() -> None:
+    deeper = {"anyOf": [{"type": "object", "properties": {"on": FLAG}}, NULL], "default": None}
+
+    def expected(argument: dict[str, Any]) -> set[str]:
+        limits = form_limits(schema(sigma=argument))
+        return {limit.expected for limit in limits if limit.code == "E05"}
+
+    assert expected({"anyOf": [FLAG, TEXT]}) == {"a default beside `anyOf`"}
+    assert expected(deeper) == {"a default"}
+
+
 # what fractal-web's own FormManager could not draw: the table is what came of running it
 
 
