@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_fractal.candidate.command_starts import START, launch, probe, probe_fact
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.environment_changes import EnvironmentChanges
+from pytest_fractal.candidate.generated_manifest import generate_manifest
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
@@ -30,7 +31,7 @@ from pytest_fractal.environments.environments import (
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.pixi import brought_by_pixi
-from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.project_table import PYPROJECT, is_for_pixi
 from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
@@ -44,6 +45,7 @@ from pytest_fractal.facts import (
     Bundle,
     Command,
     EnvironmentUse,
+    GeneratedManifest,
     Generator,
     Installation,
     Manifest,
@@ -69,7 +71,7 @@ from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import Settings
-from pytest_fractal.verdicts import NotChecked, Skipped
+from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 if TYPE_CHECKING:
     from pytest_fractal.candidate.on_server import OnServer
@@ -83,6 +85,8 @@ WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
 ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
 PIP_SHOW: Final = Fact[PipShow]("pip-show", PipShow)
 INSTALLATION: Final = Fact[Installation]("install", Installation)
+GENERATED: Final = Fact[GeneratedManifest]("generated-manifest", GeneratedManifest)
+
 _GENERATES: Final = ("task_list", "create_manifest")
 """The modules in a package's `dev` that are about its manifest."""
 
@@ -129,6 +133,7 @@ class Candidate:
             Bundle: lambda: self.bundle,
             Installation: lambda: self.installation,
             PipShow: lambda: self.pip_show,
+            GeneratedManifest: lambda: self.generated_manifest,
             Manifest: lambda: self.manifest,
             PackagedTask: lambda task: task,
             PackagedPart: lambda part: part,
@@ -280,7 +285,7 @@ class Candidate:
         if task_list not in self.wheel.contents:
             return None
         if script in self.wheel.contents:
-            return Generator(f"python {self.located(script)}", self.located(task_list))
+            return Generator(f"python {self.located(script)}", self.located(task_list), script)
         return Generator(f"fractal-manifest create --package {package}", self.located(task_list))
 
     @cached_property
@@ -361,6 +366,28 @@ class Candidate:
             return expected_pip_show(wheel)
         return self.store.once(PIP_SHOW, lambda: run_pip_show(installation.environment, wheel))
 
+    @property
+    def generated_manifest(self) -> GeneratedManifest:
+        """What the package's own generator makes of it, where it is installed."""
+        manifest, installation = self.manifest, self.installation
+        assert manifest is not None
+        assert manifest.generator is not None
+        generator, tree = manifest.generator, self.spec.tree
+        project = tree / PYPROJECT if tree is not None else None
+        return self.store.once(
+            GENERATED,
+            lambda: generate_manifest(
+                generator,
+                self.package_root,
+                installation.environment,
+                self.executor,
+                folder=self.folder / "generated-manifest",
+                project_file=project if project is not None and project.is_file() else None,
+                timeout=self.settings.timeout,
+                variables=self.variables,
+            ),
+        )
+
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
         installation = self._installed()
@@ -439,6 +466,8 @@ class Candidate:
         """Why facts of a type in `providers` cannot be gathered here; None when they can."""
         if fact in _NEED_INSTALLATION and self._needs_pixi:
             return NotChecked(_PIXI)
+        if fact is GeneratedManifest and self.manifest and self.manifest.generator is None:
+            return NotApplicable("the package brings nothing that generates its manifest")
         return None
 
     def _is_for_pixi(self, crash: Crash) -> bool:
@@ -593,7 +622,9 @@ class Candidate:
         return probe(self, part, argv)
 
 
-_NEED_INSTALLATION: Final = frozenset({Installation, Command, Run, Collection, ServerRun})
+_NEED_INSTALLATION: Final = frozenset(
+    {Installation, GeneratedManifest, Command, Run, Collection, ServerRun}
+)
 
 _PIXI: Final = (
     "the package installs only through pixi, which is not run here; install it by `pixi install` "

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from pytest_fractal.processes.processes import Finished
@@ -81,26 +79,18 @@ _IN_INSTALLERS: Final = tuple(
     )
 )
 
-_NOEXEC: Final[int] = getattr(os, "ST_NOEXEC", 0)  # not told on macOS
-_NO_LEAVE: Final = re.compile(
-    r"Permission denied|Operation not permitted|failed to map segment from shared object"
-)
 _NO_WRITING: Final = re.compile(rf"{_READ_ONLY}|\[Errno 30\]|permission denied", re.IGNORECASE)
 
 
-def fault_in_build(
-    output: str, folder: Path, variables: Mapping[str, str], *, uses_git: bool
-) -> str | None:
+def fault_in_build(output: str, variables: Mapping[str, str], *, uses_git: bool) -> str | None:
     """What is wrong with the machine, in one clause; None where nothing shows that.
 
-    `output` is what a process printed that failed with these `variables` and wrote below
-    `folder`; `uses_git` says whether git could have been asked there.
+    `output` is what a process printed that failed with these `variables`; `uses_git` says
+    whether git could have been asked there.
     """
     for sign, fault in _IN_BUILDS:
         if sign.search(output):
             return fault
-    if _NO_LEAVE.search(output) and os.statvfs(folder).f_flag & _NOEXEC:
-        return f"{tempfile.gettempdir()} runs no programs (noexec): set TMPDIR to another folder"
     home = variables.get("HOME", "")
     if home and home in output and _NO_WRITING.search(output) and not os.access(home, os.W_OK):
         return f"the home folder {home} cannot be written"
@@ -126,7 +116,11 @@ def fault_in_installer(finished: Finished, installer: str) -> str | None:
         )
     if finished.returncode in (126, 127) and not finished.seconds:
         return f"{installer} cannot be started: {finished.stderr}"
-    said = f"{finished.stderr}\n{finished.stdout}"
+    return fault_in_output(f"{finished.stderr}\n{finished.stdout}", installer)
+
+
+def fault_in_output(said: str, installer: str) -> str | None:
+    """What an installer that failed says of the machine, the network or the index, if it does."""
     for pattern, sentence in _IN_INSTALLERS:
         if found := pattern.search(said):
             cause = next(filter(None, found.groups()), found[0].lower())
