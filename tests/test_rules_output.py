@@ -290,6 +290,24 @@ def test_a_refusal_that_is_expected(
         assert told.found == f"the schema allows these arguments, and the command: {ending}"
 
 
+@pytest.mark.parametrize(
+    ("sigma", "expected"),
+    [
+        (10, "refused by the schema, as expected: 10 is greater than the maximum of 9"),
+        (1, "the schema allows it; the command must refuse it, see FR406"),
+    ],
+)
+def test_whether_the_schema_refuses_what_is_to_be_refused_is_noted(
+    outputs: Outputs, tmp_path: Path, sigma: int, expected: str
+) -> None:
+    sample = outputs.sample("1", "Once", args={"sigma": sigma}, expect="failure")
+    parts = sample.task.run_parts
+    arguments = tuple((part, resolve_arguments(sample, tmp_path, part)) for part in parts)
+    assert [str(note) for note in said("FR208", ResolvedArguments(sample, arguments))] == [
+        expected
+    ]
+
+
 def test_rules_say_nothing_of_samples_that_are_not_theirs(outputs: Outputs) -> None:
     fails = outputs.sample("1", "Once", expect="failure")
     once, each = outputs.sample("1", "Once"), outputs.sample("1", "Each")
