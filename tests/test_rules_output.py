@@ -373,3 +373,22 @@ def test_an_init_command_is_held_to_other_rules_than_its_compute_command(
     assert (weights("FR403", late), weights("FR404", late)) == (PASSES, FAILS)
     early = outputs.run("2", "Both", "[]", "{}")
     assert (weights("FR403", early), weights("FR404", early)) == (FAILS, PASSES)
+
+
+def test_what_two_outputs_contradict_each_other_in_is_told_of_the_later_one(
+    outputs: Outputs, tmp_path: Path
+) -> None:
+    plate = f"{tmp_path}/tmp/plate.zarr"
+    units = [{"zarr_url": f"{plate}/{name}", "init_args": {}} for name in "abc"]
+
+    def update(well: str) -> str:
+        image = {"zarr_url": f"{plate}/new", "attributes": {"well": well}}
+        return json.dumps({"image_list_updates": [image]})
+
+    run = outputs.run(
+        "2", "Both", json.dumps({"parallelization_list": units}), "{}", update("A"), update("B")
+    )
+    assert len(run.executions) == 4
+    (found,) = findings("FR408", run)
+    assert "for the compute part, {tmp}/plate.zarr/c" in found.expected
+    assert found.found == "{tmp}/plate.zarr/new, which is updated before with other content"
