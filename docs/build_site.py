@@ -124,7 +124,7 @@ class _Links(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """See `HTMLParser`."""
+        """Keep what a tag links to, and what it can be linked by."""
         for name, value in attrs:
             if value and name in ("href", "src"):
                 self.links.append(value)

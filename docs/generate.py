@@ -1,4 +1,5 @@
-"""Writes what follows from the rules' declarations: README's table, and docs/rules.md.
+"""Writes what follows from the rules' declarations: README's table, docs/rules.md, and what is
+said of one bad package of each rule that has none kept (kept_findings.json).
 
 Usage: python docs/generate.py          # write
        python docs/generate.py --check  # say whether they are up to date
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import kept_findings
 
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.rules.registry import GROUPS
@@ -85,12 +88,17 @@ def main() -> int:
         for path, text in contents().items()
         if not path.is_file() or path.read_text("utf-8") != text
     ]
+    new = [code for code in REGISTRY if not kept_findings.is_kept(code)]
     if "--check" in sys.argv:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is out of date: run python docs/generate.py")
-        return 1 if stale else 0
+        for code in new:
+            print(f"nothing is kept of {code}: run python docs/generate.py")
+        return 1 if stale or new else 0
     for path, text in contents().items():
         path.write_text(text, "utf-8")
+    if new:
+        kept_findings.keep(new)
     return 0
 
 

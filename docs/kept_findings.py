@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -88,10 +89,15 @@ def _plain(findings: list[dict[str, Any]]) -> str:
     return re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(own))
 
 
-def main() -> None:
-    """Judge the packages that are named, or those kept for the codes named, and write."""
+def is_kept(code: str) -> bool:
+    """Whether there is what the page of this rule shows."""
+    return code in _kept()
+
+
+def keep(words: Iterable[str]) -> None:
+    """Judge these packages, or those that are kept for these codes, and write what is said."""
     texts = _kept()
-    for word in sys.argv[1:] or REGISTRY:
+    for word in words:
         code = word.partition("_")[0]
         folders = sorted((ROOT / "bad_packages").glob(f"{code}_*"))
         chosen = word if word != code else texts.get(code, {}).get("package")
@@ -107,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    keep(sys.argv[1:] or REGISTRY)

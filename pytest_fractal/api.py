@@ -151,7 +151,7 @@ class Package:
     @property
     def samples(self) -> tuple[Sample, ...]:
         """The author's samples."""
-        return self._candidate.samples
+        return self._candidate.sample_runs.usable
 
     @property
     def environment(self) -> Environment:
@@ -200,7 +200,7 @@ class Package:
         runs.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="own-", dir=runs))
         (folder / "data").mkdir()
-        parts = {one.keys.name: one for one in task.run_parts}
+        parts = {run_part.keys.name: run_part for run_part in task.run_parts}
         if part is not None and part not in parts:
             raise BadInput(f"{task.slug} has no part {part!r}; it has: {', '.join(parts)}")
         if part is not None or len(parts) == 1:
@@ -211,7 +211,7 @@ class Package:
                 f"{odd[0]!r} is not given to {task.slug} as a whole; to give it to one of its "
                 f"parts, say which: {', '.join(parts)}"
             )
-        own = {one.keys: args.get(name, {}) for name, one in parts.items()}
+        own = {part.keys: args.get(name, {}) for name, part in parts.items()}
         made = task.generation.made_sample(task.kind, task.entry)
         data = folder / "data"
         play = task.generation.play(
@@ -228,8 +228,8 @@ class Package:
 
         played = drive(play, execute)
         if not starts:
-            assert played.trouble is not None
-            raise BadInput(f"{task.slug}: {played.trouble.found}")
+            assert played.blocked is not None
+            raise BadInput(f"{task.slug}: {played.blocked.found}")
         run, *computed = (_task_run(start, folder) for start in starts)
         return replace(run, computed=tuple(computed))
 

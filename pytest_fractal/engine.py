@@ -132,7 +132,7 @@ class Engine:
     def _samples(self, rule: Rule, task: Task | None) -> Sequence[Sample | None]:
         if task is None or rule.scope is not Scope.SAMPLE:
             return (None,)
-        return self.candidate.samples_of(task)
+        return self.candidate.sample_runs.of(task)
 
     def run_ahead(self, checks: Iterable[Check], width: int, share: float = 0.0) -> None:
         """Start gathering what the checks will ask for, `width` commands at a time.

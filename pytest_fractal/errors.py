@@ -24,7 +24,7 @@ class HarnessError(Exception):
     """
 
 
-def machine_fault(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """What the system refused, in one sentence that names the file."""
     file = f": {error.filename}" if error.filename else ""
     match error.errno:
@@ -43,7 +43,7 @@ def failure(error: Exception) -> str:
     if isinstance(error, BadInput | HarnessError):
         return " ".join(str(error).split())
     if isinstance(error, OSError):
-        return machine_fault(error)
+        return describe_os_error(error)
     if isinstance(error, MemoryError):
         return "there is not enough memory"
     text = " ".join(str(error).split())

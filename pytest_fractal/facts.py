@@ -268,16 +268,16 @@ class Manifest(TaskList):
         return entries if isinstance(entries, list) else ()
 
     def way(self, index: int) -> tuple[str | int, ...]:
-        """See `TaskList`."""
+        """The keys that lead to an entry, from the root of the manifest."""
         return "task_list", index
 
     def faults(self) -> Iterator[ModelFault]:
-        """See `TaskList`."""
+        """Where the model of the manifest refuses it."""
         assert self.generation is not None
         return self.generation.faults(self.value)
 
     def unknown_keys(self) -> Iterator[UnknownKey]:
-        """See `TaskList`."""
+        """Keys that the models of manifest and task do not have."""
         assert self.generation is not None
         for key in self.value:
             if key not in self.generation.manifest_keys:
@@ -286,7 +286,7 @@ class Manifest(TaskList):
 
     @property
     def common(self) -> Mapping[str, Any]:
-        """See `TaskList`."""
+        """What all tasks share: the manifest itself."""
         return self.value
 
 
@@ -296,22 +296,22 @@ class CustomTaskList(TaskList):
 
     @property
     def entries(self) -> Sequence[Any]:
-        """See `TaskList`."""
+        """The entries of the list, or the one object."""
         return self.text.value if isinstance(self.text.value, list) else [self.text.value]
 
     def way(self, index: int) -> tuple[str | int, ...]:
-        """See `TaskList`."""
+        """The keys that lead to an entry; none where the file holds one object."""
         return (index,) if isinstance(self.text.value, list) else ()
 
     def faults(self) -> Iterator[ModelFault]:
-        """See `TaskList`."""
+        """Where the model of a posted task refuses an entry."""
         assert self.generation is not None
         for index, entry in enumerate(self.entries):
             for fault in self.generation.custom_faults(entry):
                 yield replace(fault, keys=(*self.way(index), *fault.keys))
 
     def unknown_keys(self) -> Iterator[UnknownKey]:
-        """See `TaskList`."""
+        """Keys that the model of a posted task does not have."""
         assert self.generation is not None
         return self._unknown_in_entries(self.generation.custom_keys)
 
@@ -393,7 +393,7 @@ class PackagedTask(Task):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """See `Task`."""
+        """The commands that its entry names, each with the wheel that it lies in."""
         return tuple(
             PackagedPart(self, keys, self.wheel) for keys in self.generation.parts(self.entry)
         )
@@ -499,12 +499,12 @@ class PackagedPart(Part):
 
     @property
     def takes_any_keyword(self) -> bool:
-        """See `Part`."""
+        """Whether the function has `**kwargs`; False where its signature cannot be read."""
         return isinstance(self.signature, Signature) and self.signature.takes_any_keyword
 
     @cached_property
     def signature(self) -> Signature | Unreadable:
-        """The signature of the function that the executable runs, or why it cannot be told."""
+        """The signature of the function that the executable runs, or why it cannot be known."""
         try:
             return read_signature(self.wheel.contents, self.wheel.package, self.executable)
         except Unreadable as reason:

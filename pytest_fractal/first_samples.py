@@ -37,12 +37,12 @@ def write_samples(specs: Sequence[PackageSpec], settings: Settings, root: Path) 
 
 
 def _written(candidate: Candidate) -> Iterator[str]:
-    about, folder = candidate.spec.text, candidate.samples_folder
+    about, folder = candidate.spec.text, candidate.sample_runs.folder
     if folder is None:
         raise BadInput(f"{about}: say where to write samples: --fractal-samples=DIR")
     if not candidate.tasks:
         raise BadInput(f"{about}: no task is known; judge the package first, and fix what it says")
-    first = candidate.package_samples.untried
+    first = candidate.sample_runs.all.untried
     if not first:
         yield f"{about}: every task has a sample"
         return

@@ -14,7 +14,7 @@ import math
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import islice
@@ -117,7 +117,7 @@ def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
     """Read `content` as strict JSON: UTF-8, no BOM, no NaN, no key twice.
 
     With `most_levels`, what is nested deeper than that has a fault and no value. Never
-    raises: what is wrong is told by the `faults`.
+    raises: what is wrong is in the `faults`.
     """
     faults = []
     if content.startswith(b"\xef\xbb\xbf"):
@@ -147,7 +147,7 @@ def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
         return unread(FaultKind.TOO_DEEP, "it is nested too deeply")
     except ValueError as error:  # a number of thousands of digits
         return unread(FaultKind.SYNTAX, f"it cannot be read: {error}")
-    if most_levels is not None and _is_deeper(value, most_levels):
+    if most_levels is not None and depth_of(value) > most_levels:
         return unread(FaultKind.TOO_DEEP, f"it is nested more than {most_levels} levels deep")
     places = _Places(text)
     if not is_strict:
@@ -258,35 +258,23 @@ def _loaded(text: str) -> tuple[Any, bool]:
     return value, is_strict
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether a value is nested more than so many levels deep."""
-    level = [value]
-    for _ in range(levels + 1):
-        level = [part for whole in level for part in _parts(whole)]
-        if not level:
-            return False
-    return True
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
-
-
 def depth_of(value: object) -> int:
-    """How many lists and objects of a JSON value lie within each other; 0 for a scalar."""
+    """How many lists and objects of a JSON value lie around its innermost value.
+
+    An innermost list or object that is empty does not count: that is how the servers' limits
+    count, in pydantic's serializer as in FastAPI's encoder.
+    """
     depth = 0
     level = [value]
-    while level := [part for part in level if isinstance(part, dict | list)]:
+    while level := [part for whole in level for part in _parts(whole)]:
         depth += 1
-        level = [
-            inner
-            for part in level
-            for inner in (part.values() if isinstance(part, dict) else part)
-        ]
     return depth
+
+
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class _Places(Mapping[Pointer, JsonPosition]):
@@ -333,7 +321,9 @@ class _Places(Mapping[Pointer, JsonPosition]):
     def position(self, at: int) -> JsonPosition:
         """Line and column of the character with this index."""
         if self._lines is None:
-            self._lines = array("Q", [0, *(one.end() for one in re.finditer("\n", self._text))])
+            self._lines = array(
+                "Q", [0, *(match.end() for match in re.finditer("\n", self._text))]
+            )
         line = bisect_right(self._lines, at)
         return JsonPosition(line, at - self._lines[line - 1] + 1)
 

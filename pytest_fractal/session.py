@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_fractal.server.process import Lease
 
 Progress = Callable[[Candidate, str], None]
-"""Is told what begins now."""
+"""Is called with what begins now."""
 
 
 _PREFIX: Final = "pytest-fractal-"
@@ -153,7 +153,7 @@ class Session:
             progress(candidate, f"{candidate.wheel_source.doing} {text}")
             candidate.prepare()
             # Bad input is reported before anything is judged.
-            _ = candidate.samples
+            _ = candidate.sample_runs.usable
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
             if Collection in candidate.providers:

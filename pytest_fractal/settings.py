@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 from collections.abc import Sequence
@@ -91,6 +92,11 @@ class Settings:
             for pattern in self.select:
                 if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
                     raise BadInput(f"{pattern.code} is only judged with --fractal-server")
+        elif importlib.util.find_spec("urllib3") is None:
+            raise BadInput(
+                "--fractal-server needs a library that is not installed: "
+                "pip install pytest-fractal[server]"
+            )
 
     @property
     def width(self) -> int:
@@ -103,7 +109,7 @@ class Settings:
 
     def selects(self, rule: Rule, *tasks: str | None) -> bool:
         """Whether the rule is to be judged at all."""
-        return not self.select or any(one.matches(rule, *tasks) for one in self.select)
+        return not self.select or any(pattern.matches(rule, *tasks) for pattern in self.select)
 
     def ignored(self, rule: Rule, *tasks: str | None) -> str | None:
         """Why the rule is not judged although it could be; None when it is."""
@@ -129,6 +135,6 @@ def _check_pin(pin: str) -> None:
         operators = []
     else:
         bare = not (requirement.extras or requirement.marker)
-        operators = [one.operator for one in requirement.specifier] if bare else []
+        operators = [clause.operator for clause in requirement.specifier] if bare else []
     if operators != ["=="]:
         raise BadInput(f"{pin}: a pin has the form name==version")

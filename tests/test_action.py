@@ -300,7 +300,7 @@ def test_strict_is_true_or_false(run_action: RunAction, value: str) -> None:
 def test_a_version_is_installed_in_place_of_this_ref(run_action: RunAction) -> None:
     job = run_action(good, version="0.0.1.dev999")
     assert job.status == 4
-    assert "pip could not install pytest-fractal==0.0.1.dev999" in job.summary
+    assert "pip could not install pytest-fractal[server]==0.0.1.dev999" in job.summary
     assert "actions/upload-artifact" not in job.used
 
 

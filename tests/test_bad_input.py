@@ -1,4 +1,4 @@
-"""What cannot be used is told in one sentence, with the right status, and leaves nothing."""
+"""What cannot be used is said in one sentence, with the right status, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_value_of_the_wrong_type_in_toml(pytester: pytest.Pytester) -> None:
 def test_a_task_that_is_not_there_with_workers_and_without_a_terminal(
     runner: Runner, workers: int
 ) -> None:
-    """Workers find the same fault; it is told once, by the process that the user started."""
+    """Workers find the same fault; it is reported once, by the process that the user started."""
     make_wheel(runner.folder)
     refused(
         runner.pytest(

@@ -20,11 +20,11 @@ from projects import PYPROJECT, everything, git, holds, project, repository, ver
 from pytest_fractal.environments.building import Built, build_from_tree, build_release
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
+from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import is_for_pixi
 from pytest_fractal.environments.repositories import copy_repository
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
-from pytest_fractal.environments.weather import machine_fault
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes.logs import add_to_log
 
@@ -451,9 +451,9 @@ def test_git_that_is_not_there_is_the_machines_fault(
 def test_a_home_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
     said = f"PermissionError: [Errno 13] Permission denied: '{tmp_path}/none/.cache'"
     there = {"HOME": f"{tmp_path}/none"}
-    fault = machine_fault(said, there, uses_git=False)
+    fault = fault_in_build(said, there, uses_git=False)
     assert fault == f"the home folder {tmp_path}/none cannot be written"
-    assert machine_fault(said, {"HOME": str(tmp_path)}, uses_git=False) is None
+    assert fault_in_build(said, {"HOME": str(tmp_path)}, uses_git=False) is None
 
 
 @pytest.mark.parametrize("name", ["a b", "50%41", "#1", "é"])

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_fractal.signatures.control_flow import Influence, Place, influence, is_caught
+from pytest_fractal.signatures.control_flow import CallSite, Influence, influence, is_caught
 
 
 def line_of(source: str, mark: str) -> int:
@@ -87,7 +87,7 @@ READ = "import json, sys\narguments = json.load(open(sys.argv[2]))\n"
 )
 def test_input_has_a_part_where_it_may_decide(source: str, expected: Influence) -> None:
     whole = READ + source
-    place = Place("p/script.py", line_of(whole, "# here"), "<module>")
+    place = CallSite("p/script.py", line_of(whole, "# here"), "<module>")
     assert influence({"p/script.py": whole.encode()}, [place]) is expected
 
 
@@ -123,8 +123,8 @@ def test_what_a_function_is_called_with_is_followed(
     runner = RUNNER.replace("TYPE", kind)
     files = {"p/script.py": script.encode(), "p/runner.py": runner.encode()}
     places = [
-        Place("p/script.py", 3, "<module>"),
-        Place("p/runner.py", line_of(runner, "# here"), "run"),
+        CallSite("p/script.py", 3, "<module>"),
+        CallSite("p/runner.py", line_of(runner, "# here"), "run"),
     ]
     assert influence(files, places) is expected
 
@@ -132,14 +132,14 @@ def test_what_a_function_is_called_with_is_followed(
 def test_a_function_that_a_library_calls_may_be_called_with_anything() -> None:
     source = b"import click\n@click.command()\ndef main(j):\n    if j:\n        raise E\nmain()\n"
     places = [
-        Place("p/script.py", 6, "<module>"),
-        Place("click/core.py", 99, "invoke"),
-        Place("p/script.py", 5, "main"),
+        CallSite("p/script.py", 6, "<module>"),
+        CallSite("click/core.py", 99, "invoke"),
+        CallSite("p/script.py", 5, "main"),
     ]
     assert influence({"p/script.py": source}, places) is Influence.POSSIBLE
 
 
 def test_nothing_is_said_of_files_that_are_not_there() -> None:
-    assert influence({}, [Place("p/script.py", 1, "<module>")]) is Influence.POSSIBLE
-    assert influence({"a.py": b"("}, [Place("a.py", 1, "<module>")]) is Influence.POSSIBLE
-    assert influence({"a.py": b"x"}, [Place("a.py", 99, "<module>")]) is Influence.POSSIBLE
+    assert influence({}, [CallSite("p/script.py", 1, "<module>")]) is Influence.POSSIBLE
+    assert influence({"a.py": b"("}, [CallSite("a.py", 1, "<module>")]) is Influence.POSSIBLE
+    assert influence({"a.py": b"x"}, [CallSite("a.py", 99, "<module>")]) is Influence.POSSIBLE

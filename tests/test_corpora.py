@@ -15,7 +15,7 @@ import pytest
 from pytest_fractal import check_package
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.verdicts import Outcome
+from pytest_fractal.verdicts import Finding, Outcome
 
 ROOT = Path(__file__).parent.parent
 GOOD = sorted(path for path in (ROOT / "good_packages").iterdir() if path.is_dir())
@@ -30,11 +30,20 @@ def judged(folder: Path, **options: Any) -> CandidateReport:
     return report
 
 
+def key_of(code: str, found: Finding) -> Broken:
+    return code, found.task, found.pointer
+
+
 def broken(report: CandidateReport) -> list[Broken]:
-    return sorted(
-        ((code, found.task, found.pointer) for code, found in report.findings),
-        key=lambda one: tuple(part or "" for part in one),
-    )
+    keys = (key_of(code, found) for code, found in report.findings)
+    return sorted(keys, key=lambda key: tuple(part or "" for part in key))
+
+
+def texts(found: Finding) -> dict[str, str]:
+    """What an entry in expected.toml may say a part of, besides what it is compared by."""
+    at = found.place
+    place = "" if at is None else at.file if at.line is None else f"{at.file}:{at.line}"
+    return {"found": found.found, "fix": found.hint, "place": place}
 
 
 @pytest.mark.parametrize("folder", GOOD, ids=lambda folder: folder.name)
@@ -62,9 +71,14 @@ def expectation(folder: Path) -> dict[str, Any]:
 def test_a_bad_package_breaks_exactly_what_it_says(folder: Path) -> None:
     said = expectation(folder)
     said.pop("slow", None)
-    expected = [(one["code"], one.get("task"), one.get("pointer")) for one in said.pop("finding")]
+    listed = said.pop("finding")
+    expected = [(entry["code"], entry.get("task"), entry.get("pointer")) for entry in listed]
     report = judged(folder, **said)
-    assert broken(report) == sorted(expected, key=lambda one: tuple(part or "" for part in one))
+    assert broken(report) == sorted(expected, key=lambda key: tuple(part or "" for part in key))
+    for entry, key in zip(listed, expected, strict=True):
+        wanted = {part: entry[part] for part in ("found", "fix", "place") if part in entry}
+        told = [texts(found) for code, found in report.findings if key == key_of(code, found)]
+        assert any(all(text in of[part] for part, text in wanted.items()) for of in told), told
     assert report.summary["error"] == 0
     assert not kept_findings.stale(folder, report), (
         f"the page shows other words: python docs/kept_findings.py {folder.name[:5]}"
@@ -84,3 +98,15 @@ def test_every_bad_package_breaks_the_rule_of_its_name() -> None:
     for folder in BAD:
         said = expectation(folder)
         assert {one["code"] for one in said["finding"]} == {folder.name.partition("_")[0]}
+
+
+def test_of_every_rule_a_bad_package_says_what_is_found_where_and_how_to_fix_it() -> None:
+    said = {
+        (entry["code"], part)
+        for folder in BAD
+        for entry in expectation(folder)["finding"]
+        for part in entry
+    }
+    # The place of what a server refuses is that of the rule that would have told.
+    missing = {(code, part) for code in REGISTRY for part in ("found", "fix", "place")} - said
+    assert missing == {("FR901", "place"), ("FR902", "place")}

@@ -1,4 +1,4 @@
-"""Rules need each other, and one fault is told once: by the rule at its root.
+"""Rules need each other, and one fault is reported once: by the rule at its root.
 
 The engine is tried with rules of the tests' own, on a wheel with two tasks.
 """
@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from wheel_factory import good_manifest, make_wheel
 
+from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Manifest, Part, Task
-from pytest_fractal.package_spec import parse_package
+from pytest_fractal.facts import Build, Manifest, Part, Task, TreeBuild
+from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
@@ -32,6 +33,7 @@ from pytest_fractal.verdicts import (
     Outcome,
     Severity,
     SkipKind,
+    SourceLocation,
     Verdict,
 )
 
@@ -251,6 +253,42 @@ def test_a_task_does_not_block_another(
     assert judged["FR102", "second"] == "pass"
 
 
+def test_a_rule_about_the_package_waits_for_rules_about_tasks_for_every_task(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", lambda task: [finding()] if task.slug == "second" else [], about=Task)
+    declare("FR102", [], "FR101")
+    judged = judge_all(engine_with())
+    assert judged["FR102", None].outcome is Outcome.BLOCKED
+    assert judged["FR102", None].blockers == (judged["FR101", "second"],)
+
+
+def test_a_finding_is_placed_in_the_section_of_the_project_that_it_is_about(
+    tmp_path: Path, declare: Declare, rules: dict[str, Rule]
+) -> None:
+    """What builds, or what is built: no build is started for it."""
+    declare("FR001", [finding()], about=Build)
+    declare("FR006", [finding()], about=TreeBuild)
+    declare("FR101", [finding()])
+    declare("FR102", [finding(file="task.py", line=3)])
+    lines = ["[project]", 'name = "demo"', "", "[build-system]", "requires = []", ""]
+    (tmp_path / "pyproject.toml").write_text("\n".join(lines))
+    (tmp_path / "task.py").write_text("1\n2\n3\n")
+    (tmp_path / "demo.json").write_text('{"name": "Demo", "command": "true"}')
+    spec = parse_task("demo.json", tmp_path)
+    candidate = CustomTasks(spec, Settings(), tmp_path / "facts", LocalExecutor(1))
+    facts = (Build, TreeBuild, Wheel)
+    candidate.providers = {fact: lambda: None for fact in facts}
+    engine = Engine(candidate, rules)
+    places = {check.rule.code: engine.verdict(check).findings[0].place for check in engine.plan()}
+    assert places == {
+        "FR001": SourceLocation("pyproject.toml", 4),
+        "FR006": SourceLocation("pyproject.toml", 4),
+        "FR101": SourceLocation("pyproject.toml", 1),
+        "FR102": SourceLocation("task.py", 3),
+    }
+
+
 @pytest.mark.parametrize(
     ("told", "ignored", "outcome"),
     [
@@ -435,16 +473,16 @@ def test_checks_can_be_asked_for_in_any_order(
 def test_a_skip_keeps_its_reason_apart_from_its_details(
     declare: Declare, engine_with: Callable[..., Engine]
 ) -> None:
-    declare("FR101", NotChecked("it cannot be told", "line 3: a star"))
+    declare("FR101", NotChecked("it cannot be known", "line 3: a star"))
     declare("FR102")
     judged = judge_all(engine_with(ignore=parse_codes("FR102: by hand: until 2.0")))
     verdict = judged["FR101", None]
-    assert (verdict.skip, verdict.cause) == (SkipKind.NOT_CHECKED, "it cannot be told")
-    assert verdict.reason == "it cannot be told: line 3: a star"
+    assert (verdict.skip, verdict.cause) == (SkipKind.NOT_CHECKED, "it cannot be known")
+    assert verdict.reason == "it cannot be known: line 3: a star"
     ignored = judged["FR102", None]
     assert (ignored.skip, ignored.cause) == (SkipKind.IGNORED, "by hand: until 2.0")
     said = conclusion(report_on(*judged.values()), strict=False, complete=True)
-    assert said.not_checked == ["FR101: it cannot be told"]
+    assert said.not_checked == ["FR101: it cannot be known"]
     assert said.ignored == ["FR102: by hand: until 2.0"]
 
 

@@ -195,7 +195,7 @@ def test_samples_beside_the_package_count_before_those_in_its_tests(tmp_path: Pa
     for name in ("tests/fractal_samples", "fractal_samples"):
         (tmp_path / name).mkdir(parents=True)
         candidate = Candidate(spec, Settings(), tmp_path / "run", LocalExecutor(1))
-        assert candidate.samples_folder == tmp_path / name
+        assert candidate.sample_runs.folder == tmp_path / name
 
 
 def test_a_note_never_fails(tmp_path: Path) -> None:

@@ -569,8 +569,8 @@ def test_an_init_part_that_hands_on_nothing_has_changed_all_its_images(written: 
     """The server updates them with the task's `output_types`, and filters by those."""
     ended, batches = played(COMPOUND, BEFORE, [written], output_types={"raw": False})
     assert batches == 1
-    assert ended.trouble is not None
-    assert not ended.trouble.fails
+    assert ended.blocked is not None
+    assert not ended.blocked.fails
     assert isinstance(ended.state, Dataset)
     assert [image.types for image in ended.state.images] == [{"raw": False}, {"raw": False}]
     assert ended.state.inputs({}) == ended.state.images
@@ -586,9 +586,9 @@ def test_one_of_a_converter_changes_no_image_and_filters_all_the_same(written: A
     ended, _ = played(CONVERTER_COMPOUND, BEFORE, [written], output_types={"new": True})
     after, batches = played(PARALLEL, ended.state, [{}])  # type: ignore[arg-type]
     assert batches == 0
-    assert after.trouble is not None
-    assert after.trouble.fails
-    assert 'with the types {"new": true}' in after.trouble.expected
+    assert after.blocked is not None
+    assert after.blocked.fails
+    assert 'with the types {"new": true}' in after.blocked.expected
 
 
 @pytest.mark.parametrize("written", NO_IMAGE, ids=str)
@@ -600,9 +600,9 @@ def test_a_converter_that_tells_of_no_image_is_warned(written: Any) -> None:
         played(CONVERTER_COMPOUND, BEFORE, [{"parallelization_list": [unit]}], [MISSING]),
         played(CONVERTER_NON_PARALLEL, BEFORE, [{"image_list_removals": ["/data/a"]}]),
     ):
-        assert ended.trouble is not None
-        assert not ended.trouble.fails
-        assert "image_list_updates" in ended.trouble.expected
+        assert ended.blocked is not None
+        assert not ended.blocked.fails
+        assert "image_list_updates" in ended.blocked.expected
 
 
 def test_who_tells_of_an_image_or_works_in_place_is_not_warned() -> None:
@@ -615,7 +615,7 @@ def test_who_tells_of_an_image_or_works_in_place_is_not_warned() -> None:
         played(NON_PARALLEL, BEFORE, [{"image_list_updates": []}]),
         played(COMPOUND, BEFORE, [init], [None, None]),
     ):
-        assert ended.trouble is None
+        assert ended.blocked is None
 
 
 IMAGE = {"zarr_url": "{tmp}/a"}

@@ -561,7 +561,7 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
         play = VERSION_2.play("", task, {}, dataset, Path(case["zarr_dir"]))
         ended = drive(play, partial(execute, task, refusals))
         refusals += [fault for _, fault in ended.faults]
-        if ended.trouble and ended.trouble.fails:
+        if ended.blocked and ended.blocked.fails:
             return {"error": ["no images"], "given": given, "images": None}
         if refusals:
             return {"error": places(refusals), "given": given, "images": None}

@@ -19,7 +19,7 @@ from conftest import OWN_TESTS, make_wheel
 
 from pytest_fractal import Outcome, check_package
 from pytest_fractal.environments import environments
-from pytest_fractal.environments.install_errors import machine_fault
+from pytest_fractal.environments.machine_faults import fault_in_installer
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.report.model import CandidateReport
 
@@ -192,7 +192,7 @@ def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = F
     ],
 )
 def test_what_an_installer_says_of_the_machine(finished: Finished, sentence: str | None) -> None:
-    told = machine_fault(finished, "uv")
+    told = fault_in_installer(finished, "uv")
     assert told == sentence if sentence is None else sentence in str(told)
 
 

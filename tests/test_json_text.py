@@ -7,7 +7,14 @@ import random
 
 import pytest
 
-from pytest_fractal.json_text import JsonPosition, escape, pointer, read_json, repaired
+from pytest_fractal.json_text import (
+    JsonPosition,
+    depth_of,
+    escape,
+    pointer,
+    read_json,
+    repaired,
+)
 
 
 def test_every_key_item_and_the_root_have_their_place() -> None:
@@ -167,3 +174,12 @@ def test_any_value_comes_back_and_each_part_of_it_has_a_place() -> None:
                 assert text.value == value
                 assert text.faults == ()
                 assert set(text.places) == pointers(value, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "depth"),
+    [(5, 0), ("text", 0), ([], 0), ({}, 0), ([5], 1), ([[], {}], 1), ({"a": [1, {"b": 2}]}, 3)],
+)
+def test_depth_is_counted_as_the_servers_count(value: object, depth: int) -> None:
+    """An empty list or object is a value like others, and nothing lies within it."""
+    assert depth_of(value) == depth

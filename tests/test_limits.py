@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from wheel_factory import broken, candidate_of, good_manifest, make_wheel, verdicts
 
+from pytest_fractal.candidate.sample_runs import SampleRuns
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations import VERSION_1
@@ -217,7 +218,7 @@ def test_a_fault_of_ours_while_planning_is_one_sentence(
         raise ZeroDivisionError("a mistake")
 
     candidate = candidate_of(make_wheel(tmp_path))
-    monkeypatch.setattr(type(candidate), "samples_of", fail)
+    monkeypatch.setattr(SampleRuns, "of", fail)
     with pytest.raises(HarnessError, match="ZeroDivisionError: a mistake"):
         Engine(candidate).plan()
 

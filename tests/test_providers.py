@@ -50,8 +50,9 @@ def test_a_package_has_every_fact_and_those_of_a_server_where_one_is_asked(
     assert without == {"FR901", "FR902"}
 
 
-def test_an_installed_package_says_why_it_has_no_build(wheel: PackageSpec, tmp_path: Path) -> None:
-    candidate = made(InstalledPackage, wheel, tmp_path, environment=Path(sys.prefix))
+def test_an_installed_package_says_why_it_has_no_build(tmp_path: Path) -> None:
+    installed = parse_package("packaging", tmp_path)
+    candidate = made(InstalledPackage, installed, tmp_path, environment=Path(sys.prefix))
     assert set(candidate.providers) == set(SCOPES) - SERVER
     kinds = {}
     for fact in candidate.providers:

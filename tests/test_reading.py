@@ -120,7 +120,7 @@ def inotify_alone(noatime: Path) -> Path:
 def test_without_access_times_only_a_mapping_stays_open(
     inotify_alone: Path, way: Callable[[Path], None]
 ) -> None:
-    """It cannot be told from a file that was opened and closed again."""
+    """It cannot be known from a file that was opened and closed again."""
     wanted = None if way in (map_into_memory, open_and_close) else WAYS[way]
     assert watched(inotify_alone, way) is wanted
 

@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheel_factory import TASK_SOURCE, broken, good_manifest, make_wheel, verdicts, write_archive
+from wheel_factory import (
+    TASK_SOURCE,
+    broken,
+    candidate_of,
+    good_manifest,
+    make_wheel,
+    verdicts,
+    write_archive,
+)
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
-from pytest_fractal.verdicts import Severity
+from pytest_fractal.fixes.model import Action
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.verdicts import Finding, Severity
 
 MISSING: Any = object()
 Found = tuple[str, str | None, str | None]
@@ -322,6 +332,36 @@ def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
     assert verdict.findings[0].hint == 'write "deep/tusk.py"'
 
 
+def test_of_several_files_none_is_named_unless_one_alone_has_the_name(tmp_path: Path) -> None:
+    manifest = changed({"executable": "other/tusk.py"})
+    files = {"aaa/tusk.py": TASK_SOURCE, "other/tusks.py": TASK_SOURCE, "zzz.py": TASK_SOURCE}
+    (verdict,) = verdicts(make_wheel(tmp_path, files=files, manifest=manifest), "FR110")
+    assert verdict.findings[0].hint == 'write "aaa/tusk.py"'
+    files["bbb/tusk.py"] = TASK_SOURCE
+    (verdict,) = verdicts(make_wheel(tmp_path / "two", files=files, manifest=manifest), "FR110")
+    assert "write" not in verdict.findings[0].hint.split("tusk")[0]
+
+
+@pytest.mark.parametrize("source", [MISSING, "demo"])
+def test_a_command_becomes_the_executable_and_its_source_goes(
+    tmp_path: Path, source: object
+) -> None:
+    """Whoever describes a task outside any package by mistake writes a command."""
+    entry = {"executable": MISSING, "command": "python3 demo/task.py"}
+    manifest = changed(entry if source is MISSING else {**entry, "source": source})
+    tasks = candidate_of(make_wheel(tmp_path, manifest=manifest)).task_list
+    (found,) = REGISTRY["FR106"].judge(tasks)
+    assert isinstance(found, Finding)
+    assert found.fix is not None
+    edits = [(edit.action, edit.keys[-1], edit.value) for edit in found.fix.files[0].json]
+    assert edits[:2] == [
+        (Action.SET, "command", "task.py"),
+        (Action.RENAME, "command", "executable"),
+    ]
+    assert [key for _, key, _ in edits[2:]] == ([] if source is MISSING else ["source"])
+    assert ("remove 'source'" in found.hint) is (source is not MISSING)
+
+
 NO_LEVELS: list[Any] = [None, "", "  ", 5, 0, True, False, ["well"], {}]
 
 
@@ -592,3 +632,17 @@ def test_findings_have_the_line_of_their_place(tmp_path: Path) -> None:
     (missing,) = verdicts(wheel, "FR106")[0].findings
     assert lines[(missing.line or 0) - 1].strip() == "{", "the task that lacks it"
     assert missing.file == TOP
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_file_that_a_server_of_generation_1_reads_is_the_first_in_the_archive(
+    tmp_path: Path, is_first: bool
+) -> None:
+    content = json.dumps(good_manifest())
+    other = {f"demo/old_{MANIFEST_NAME}": content}
+    entries = {**other, TOP: content} if is_first else {TOP: content, **other}
+    wheel = write_archive(tmp_path / "demo-1.0-py3-none-any.whl", {**entries, **ABOUT})
+    ((found,),) = (verdict.findings for verdict in verdicts(wheel, "FR103"))
+    instead = ", which the server reads instead" if is_first else ""
+    assert found.found == f"also demo/old_{MANIFEST_NAME}{instead}"
+    assert found.file == f"demo/old_{MANIFEST_NAME}"

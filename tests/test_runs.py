@@ -282,8 +282,8 @@ def test_no_component_is_done_where_the_local_runner_has_a_step(
     entry = {"meta": {"parallelization_level": "well", **meta}}
     before = {"metadata": {"well": [], "other": 1}}
     ended = drive(VERSION_1.play("Each", entry, before, None, Path("/data")), lambda _: [])
-    assert ended.trouble is not None
-    assert ended.trouble.fails is not is_done
+    assert ended.blocked is not None
+    assert ended.blocked.fails is not is_done
     assert ended.state.value == before["metadata"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Runner
-from wheel_factory import good_manifest, make_wheel, verdicts
+from wheel_factory import candidate_of, good_manifest, make_wheel, verdicts
 
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.verdicts import Outcome
@@ -319,6 +319,26 @@ def test_where_there_is_no_manifest_the_verdicts_tell_and_not_the_samples(
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["error[[]FR104[]] manifest-is-json*"])
+
+
+def test_the_last_step_of_a_workflow_is_the_last_that_expects_success(
+    tmp_path: Path, wheel: Path
+) -> None:
+    """A server is asked once, when all has been done that it is to do."""
+    good, refused = {"task": "First task"}, {"task": "First task", "expect": "failure"}
+    folder = write_samples(
+        tmp_path, one=good, two={"steps": [good, good]}, three={"steps": [good, good, refused]}
+    )
+    candidate = candidate_of(wheel, samples=folder)
+    last = {sample.name: sample.last for sample in candidate.sample_runs.usable}
+    assert last == {
+        "one": True,
+        "two.1": False,
+        "two.2": True,
+        "three.1": False,
+        "three.2": True,
+        "three.3": True,
+    }
 
 
 # Every form, and where the folder is named

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +253,19 @@ def test_options_of_no_use_are_refused(options: dict[str, Any], reason: str) -> 
 def test_as_many_jobs_as_asked_for_or_as_there_are_cores() -> None:
     assert Settings(jobs=3).width == 3
     assert Settings().width >= 1
+
+
+def test_a_server_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "urllib3" else 1)
+    with pytest.raises(BadInput, match=r"pip install pytest-fractal\[server\]"):
+        Settings(server="")
+    Settings()
+
+
+def test_a_run_without_a_server_imports_no_client() -> None:
+    """So the library of the client is in the extra alone."""
+    code = (
+        "import sys, pytest_fractal.api, pytest_fractal.session; print('urllib3' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

@@ -148,7 +148,7 @@ def test_a_constant_with_the_name_of_the_file_is_not_taken_for_the_task() -> Non
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("x = 1", "it cannot be told which function"),
+        ("x = 1", "it cannot be known which function"),
         ("def main(): pass", "no `demo()`"),
         ("def demo(args): pass\ndemo(json.load(p))", "demo.py:2 calls `demo()` with arguments"),
         ("def demo(a): pass\ndemo(a=json.load(p)['a'])", "of its own choice"),
@@ -235,8 +235,8 @@ def test_a_function_named_like_its_module_is_found_in_the_package() -> None:
         ("class Work: pass\nwork = Work()", "what `Work(...)` returns is not known"),
         ("work = lambda a: a", "is not a function by name"),
         ("work = TABLE['x']", "is not a function by name"),
-        ("work, other = pair()", "the value of `work` cannot be told"),
-        ("for work in functions: pass", "the value of `work` cannot be told"),
+        ("work, other = pair()", "the value of `work` cannot be known"),
+        ("for work in functions: pass", "the value of `work` cannot be known"),
         ("from pkg.broken import work", "pkg/broken.py:1 is not Python that can be read"),
         ("if x:\n    def work(a): pass\nelse:\n    def work(b): pass", "one of several"),
         ("def work(a): pass\nif x:\n    def work(a=1): pass", "one of several"),
@@ -674,6 +674,26 @@ def test_a_renamed_property_is_one_mistake() -> None:
     schema = properties(sgima={}, level={"default": 2}) | {"required": ["sgima"]}
     (found,) = compare(read(DEFINED), schema)
     assert (found.pointer, "`sigma`" in found.hint) == ("/properties/sgima", True)
+
+
+def test_required_is_named_where_the_old_name_stands_there() -> None:
+    schema = properties(sgima={}, level={"default": 2})
+    for required, is_named in ((["sgima"], True), ([], False), ("sgima", False)):
+        hints = [found.hint for found in compare(read(DEFINED), schema | {"required": required})]
+        (hint,) = (hint for hint in hints if hint.startswith("rename the property `sgima`"))
+        assert (", in `required` too" in hint) is is_named
+
+
+def test_a_default_pairs_names_only_where_one_parameter_alone_has_it() -> None:
+    """Whatever the names; of two parameters with that default, neither is meant."""
+    source = "def demo(*, alpha: int = 7, omega: int = {}): pass"
+    schema = properties(first={"default": 7}, second={})
+    renamed = {
+        other: [found.hint for found in compare(read(source.format(other)), schema)]
+        for other in (8, 7)
+    }
+    assert any(hint.startswith("rename the property `first` to `alpha`") for hint in renamed[8])
+    assert not any(hint.startswith("rename") for hint in renamed[7])
 
 
 def test_required_ones_differ_both_ways() -> None:

@@ -131,6 +131,43 @@ def test_each_hint_names_the_argument_and_its_type_hint() -> None:
     assert "`on: bool = False`" in limit.hint
 
 
+@pytest.mark.parametrize(
+    ("argument", "hint", "is_in_code"),
+    [
+        ({}, "give sigma a type hint that is not `Any`: `sigma: float`", True),
+        (
+            {"type": "array", "items": {}},
+            "say what the list holds, such as `sigma: list[float]`",
+            True,
+        ),
+        ({"enum": ["a", "b"]}, "generate the schema anew with pydantic 2.10 or newer", False),
+        ({"const": "a"}, "generate the schema anew with pydantic 2.10 or newer", False),
+        ({"allOf": [REFS[0]]}, "generate the schema anew with pydantic 2.10 or newer", False),
+        ({"type": "array", "items": FLAG}, "instead of `list[bool]` take the choices", True),
+        (FLAG, "write `sigma: bool = False`", True),
+        ({"anyOf": [FLAG, NULL], "default": None}, "write `sigma: bool = False`", True),
+        ({"type": "array", "items": [TEXT]}, "generate the schema anew with pydantic 2,", False),
+    ],
+)
+def test_the_hint_says_whether_code_or_schema_is_to_be_changed(
+    argument: dict[str, Any], hint: str, is_in_code: bool
+) -> None:
+    limit = next(iter(form_limits(schema(sigma=argument))))
+    assert limit.hint.startswith(hint)
+    assert limit.is_in_code is is_in_code
+
+
+def test_a_boolean_is_beside_any_of_only_where_that_is_directly_around_it() -> None:
+    deeper = {"anyOf": [{"type": "object", "properties": {"on": FLAG}}, NULL], "default": None}
+
+    def expected(argument: dict[str, Any]) -> set[str]:
+        limits = form_limits(schema(sigma=argument))
+        return {limit.expected for limit in limits if limit.code == "E05"}
+
+    assert expected({"anyOf": [FLAG, TEXT]}) == {"a default beside `anyOf`"}
+    assert expected(deeper) == {"a default"}
+
+
 # what fractal-web's own FormManager could not draw: the table is what came of running it
 
 

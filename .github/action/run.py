@@ -150,7 +150,8 @@ def plan() -> int:
 def install() -> int:
     """Install the tool into an environment of its own: of this ref, or the release asked for."""
     version = Inputs.read(os.environ).version
-    wanted = f"pytest-fractal=={version}" if version else os.environ["GITHUB_ACTION_PATH"]
+    folder_of_action = os.environ["GITHUB_ACTION_PATH"]
+    wanted = f"pytest-fractal[server]=={version}" if version else f"{folder_of_action}[server]"
     folder = _home() / f"tool-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     if not (folder / "bin" / "pytest-fractal").is_file():
         venv.create(folder, clear=True, with_pip=True)

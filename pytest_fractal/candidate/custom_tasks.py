@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate.packaged import START, Candidate
+from pytest_fractal.candidate.command_starts import START
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
@@ -64,7 +65,7 @@ class CustomTasks(Candidate):
         return self.spec.path.parent
 
     def own_file(self, file: str) -> str | None:
-        """See `Candidate`: the file of the tasks itself, or one beside it."""
+        """The file of the tasks, or one beside it."""
         if file == self.task_list.path:
             assert self.spec.path is not None
             return self.spec.path.name
@@ -92,7 +93,7 @@ class CustomTasks(Candidate):
             return (part.script,)
 
     def misplaced(self, part: Part) -> Mapping[str, str]:
-        """See `Command`: files beside the JSON file, whose path is relative."""
+        """Files beside the JSON file, whose path is relative."""
         assert self.home is not None
         program, *others = self.argv(part) or ("",)
         # A program without a slash is looked for in PATH.

@@ -27,7 +27,7 @@ def completed_fix(candidate: Candidate, fix: Fix | None) -> Fix | None:
     if fix is None or candidate.home is None:
         return None
     try:
-        return Fix(tuple(_completed(candidate, one) for one in fix.files))
+        return Fix(tuple(_completed(candidate, file) for file in fix.files))
     except (LookupError, ValueError, OSError):
         return None
 

@@ -110,13 +110,13 @@ def _server_run(
     steps = tuple(chain(sample))
     folder = server.folder / "samples" / sample.workflow
     for step in steps:
-        candidate.place_data(step, folder)
+        candidate.sample_runs.place_data(step, folder)
     job = server.job(steps, folder)
     starts = max(1, len(here.executions)) * len(steps)
     ran = server.run(job, collected, _SLACK + candidate.settings.timeout * starts)
     if ran.outcome != "done":
         return ran
-    own = str(candidate.sample_folder(sample))
+    own = str(candidate.sample_runs.folder_of(sample))
     dataset = moved(
         {key: value for key, value in ran.dataset.items() if key not in job.given},
         {str(folder): own, collected.environment: str(candidate.environment_folder.folder)},
@@ -125,8 +125,8 @@ def _server_run(
     varying: tuple[str, ...] = ()
     if any(differences(here.dataset, dataset)):
         other = candidate.folder / "again" / sample.workflow
-        second = moved(candidate.run_again(sample, other).dataset, {str(other): own})
-        varying = tuple(one.pointer for one in differences(here.dataset, second))
+        second = moved(candidate.sample_runs.run_again(sample, other).dataset, {str(other): own})
+        varying = tuple(difference.pointer for difference in differences(here.dataset, second))
     return replace(ran, dataset=dataset, varying=varying)
 
 

@@ -6,19 +6,18 @@ threads and workers of a run share. Nothing is judged here.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.command_starts import START, launch, probe, probe_fact
 from pytest_fractal.candidate.dependency_lines import dependency_lines
+from pytest_fractal.candidate.environment_changes import EnvironmentChanges
 from pytest_fractal.candidate.generated_manifest import generate_manifest
+from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
 from pytest_fractal.environments.building import Built, build_from_tree
@@ -33,7 +32,6 @@ from pytest_fractal.environments.interpreters import Interpreter, find_interpret
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.pixi import brought_by_pixi
 from pytest_fractal.environments.project_table import PYPROJECT, is_for_pixi
-from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
     MANIFEST_NAME,
@@ -59,35 +57,18 @@ from pytest_fractal.facts import (
     TreeBuild,
     Validation,
 )
-from pytest_fractal.files import kind_of, open_regular
+from pytest_fractal.files import open_regular
 from pytest_fractal.generations import GENERATIONS, NEWEST, Generation
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_large
 from pytest_fractal.package_spec import PackageSpec
-from pytest_fractal.packaging_hints.backends import build_backend
-from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
+from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.probing import Probe, probe_command
+from pytest_fractal.processes.probing import Probe
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
-from pytest_fractal.samples.every_argument import make_every_argument
-from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
-from pytest_fractal.samples.generated import make_arguments
-from pytest_fractal.samples.ome_zarr import (
-    OME_ZARR,
-    copy_ome_zarr,
-    make_ome_zarr,
-    missing_extra,
-    name_in_data,
-)
-from pytest_fractal.samples.runs import (
-    FirstSample,
-    PackageSamples,
-    ResolvedArguments,
-    Run,
-    resolve_arguments,
-    run_sample,
-)
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
@@ -104,21 +85,10 @@ WHEEL: Final = Fact[Wheel]("wheel", Wheel, shared=False)
 ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
 PIP_SHOW: Final = Fact[PipShow]("pip-show", PipShow)
 INSTALLATION: Final = Fact[Installation]("install", Installation)
-SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
 GENERATED: Final = Fact[GeneratedManifest]("generated-manifest", GeneratedManifest)
-PROBE: Final = Fact[Probe]("probe", Probe)
-"""About each command of each task."""
-START: Final = Fact[Start]("start", Start)
-"""About each start of a command to probe it."""
-RUN: Final = Fact[Run]("run", Run)
-"""About each sample, as is the next."""
-SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
 
 _GENERATES: Final = ("task_list", "create_manifest")
 """The modules in a package's `dev` that are about its manifest."""
-
-SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
-"""Where an author's samples may lie; the first that is there counts."""
 
 
 class Candidate:
@@ -145,9 +115,6 @@ class Candidate:
         """The other candidates of the run."""
         self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True
         """Whether a rule that is selected takes facts of these types; said by the engine."""
-        self._looking = threading.Lock()
-        self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
-        self._made_samples: dict[str, Sample] = {}
 
     @cached_property
     def providers(self) -> Mapping[type[Any], Callable[..., Any]]:
@@ -171,7 +138,7 @@ class Candidate:
             PackagedTask: lambda task: task,
             PackagedPart: lambda part: part,
             Validation: self.validation,
-            EnvironmentUse: self.environment_use,
+            EnvironmentUse: self.environment_changes.use,
             **self._common_providers(),
         }
 
@@ -179,11 +146,11 @@ class Candidate:
         """Those of every candidate."""
         return {
             TaskList: lambda: self.task_list,
-            PackageSamples: lambda: self.package_samples,
+            PackageSamples: lambda: self.sample_runs.all,
             Task: lambda task: task,
             Part: lambda part: part,
             Command: self.command,
-            ResolvedArguments: self.resolved_arguments,
+            ResolvedArguments: self.sample_runs.arguments,
             Run: self.run,
         }
 
@@ -379,7 +346,7 @@ class Candidate:
             lambda: self._install(environment, wheel),
             {"environment": environment, "wheel": wheel},
         )
-        _ = self._as_installed  # before anything of it is started
+        _ = self.environment_changes.as_installed  # before anything of it is started
         return installation
 
     @property
@@ -426,13 +393,13 @@ class Candidate:
         """What starting a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        probe = self.store.once(_probe_fact(part), lambda: self._probe(part, argv))
+        probe = self.store.once(probe_fact(part), lambda: self._probe(part, argv))
         if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
             raise NotChecked(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
         return Command(part, argv, probe, installation, self.misplaced(part))
 
     def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
-        """See `Command`. None of a package's: its executables are named by absolute paths."""
+        """Files that are named by relative paths: none, the server gives absolute ones."""
         return {}
 
     def validation(self, part: Part) -> Validation:
@@ -457,8 +424,8 @@ class Candidate:
     def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
         """The facts that take starts of commands."""
         if sample is not None:
-            return (_run_fact(sample),)
-        return tuple(_probe_fact(part) for part in task.run_parts)
+            return (run_fact(sample),)
+        return tuple(probe_fact(part) for part in task.run_parts)
 
     def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
@@ -533,193 +500,19 @@ class Candidate:
         """The author's folder; None for a wheel or a requirement."""
         return self.spec.tree
 
-    @property
-    def samples_folder(self) -> Path | None:
-        """Where its samples lie, or would."""
-        if self.settings.samples is not None:
-            return Path(os.path.realpath(self.settings.samples))
-        if self.home is None:
-            return None
-        there = (self.home / name for name in SAMPLE_FOLDERS)
-        folder = next((path for path in there if path.is_dir()), self.home / self._first_folder)
-        return Path(os.path.realpath(folder))
-
-    @property
-    def _first_folder(self) -> str:
-        """The folder for a first sample.
-
-        Not beside the package where setuptools looks for packages by itself: it takes two
-        folders there for two packages, and refuses to build; but leaves out `tests`.
-        """
-        beside, in_tests = SAMPLE_FOLDERS
-        tree = self.spec.tree
-        if tree is None or not self.has_wheel:
-            return beside
-        is_flat = (tree / self.wheel.package).is_dir()
-        return in_tests if is_flat and build_backend(tree) == "setuptools" else beside
+    @cached_property
+    def sample_runs(self) -> SampleRuns:
+        """Its samples, and what came of running them."""
+        return SampleRuns(self)
 
     @cached_property
-    def sample_files(self) -> SampleFiles:
-        """What the author's files of samples hold, and what is wrong with them.
-
-        Raises `BadInput` where the user names a folder that has none.
-        """
-        folder = self.samples_folder
-        if folder is None or not os.path.lexists(folder):
-            return SampleFiles()
-        if not folder.is_dir():
-            what = "a link to itself" if folder.is_symlink() else kind_of(folder.stat().st_mode)
-            raise BadInput(f"{folder}: samples are read from a folder, and this is {what}")
-        is_bare = not any(folder.glob("*.json"))
-        if self.settings.samples and is_bare and not self.settings.new_samples:
-            raise BadInput(f"{self.settings.samples}: no sample is in it: no file *.json")
-        if not self.tasks:
-            return SampleFiles()  # the verdicts tell why there are none
-        elsewhere = {
-            name
-            for sibling in self.siblings
-            if sibling.samples_folder == folder
-            for task in sibling.tasks
-            for name in (task.name, task.slug, task.id)
-        }
-        return read_samples(folder, self.tasks, elsewhere)
-
-    @property
-    def samples(self) -> tuple[Sample, ...]:
-        """The samples that the author supplies, less those that cannot be used."""
-        return tuple(sample for sample in self.sample_files.samples if sample.is_usable)
-
-    def samples_of(self, task: Task) -> tuple[Sample, ...]:
-        """The author's samples of a task; for want of any, one that is made from the schema.
-
-        Also those that cannot be used: their checks are blocked.
-        """
-        return self._own_samples.get(task.id) or (self._made_sample(task),)
-
-    @cached_property
-    def _own_samples(self) -> Mapping[str, tuple[Sample, ...]]:
-        """The author's samples by the ids of their tasks."""
-        own: dict[str, tuple[Sample, ...]] = {}
-        for sample in self.sample_files.samples:
-            own[sample.task.id] = (*own.get(sample.task.id, ()), sample)
-        return own
-
-    def _made_sample(self, task: Task) -> Sample:
-        if task.id not in self._made_samples:
-            self._made_samples[task.id] = self._newly_made_sample(task)
-        return self._made_samples[task.id]
-
-    def _newly_made_sample(self, task: Task) -> Sample:
-        given = task.generation.made_sample(task.kind, task.entry, _sample_data())
-        arguments = self._made_arguments(task)
-        return Sample(
-            "made", self.folder / "made.json", task, arguments, reserved=given, made=True
-        )
-
-    def _made_arguments(self, task: Task) -> Mapping[str, Any]:
-        """The task's own arguments, made from its schemas."""
-        made = {
-            part.keys.name: {
-                name: value
-                for name, value in make_arguments(part.schema, name_in_data).items()
-                if name not in part.reserved.all
-            }
-            for part in task.run_parts
-        }
-        return made if len(made) > 1 else next(iter(made.values()), {})
-
-    @property
-    def package_samples(self) -> PackageSamples:
-        """The samples of all tasks, and first ones for those that have none."""
-        files, folder = self.sample_files, self.samples_folder
-        tried = {one.task.id for one in files.samples if one.expect == "success"}
-        first = []
-        for task in self.tasks:
-            if task.id not in tried:
-                given = task.generation.made_sample(task.kind, task.entry, _sample_data())
-                value = {"task": task.name, "args": self._made_arguments(task), **given}
-                first.append(FirstSample(task, value))
-        return PackageSamples(
-            files.samples,
-            files.problems,
-            tuple(first),
-            len(self.tasks),
-            self.located(str(folder)) if folder else None,
-        )
-
-    def resolved_arguments(self, sample: Sample) -> ResolvedArguments:
-        """A sample with every argument that its task is given."""
-        folder = self.sample_folder(sample)
-        return ResolvedArguments(
-            sample,
-            tuple(
-                (part, resolve_arguments(sample, folder, part)) for part in sample.task.run_parts
-            ),
-        )
-
-    @property
-    def _as_installed(self) -> Snapshot:
-        """The environment before anything in it was started."""
-        folder = self.environment_folder.folder
-        package = self.environment_folder.site_packages / self.wheel.package
-        own = f"{package.relative_to(folder).as_posix()}/"
-        return self.store.once(SNAPSHOT, lambda: Snapshot.taken(folder, own, (self.wheel.path,)))
-
-    def environment_use(self, sample: Sample) -> EnvironmentUse:
-        """What the task has changed in the environment while the sample ran, or it was probed.
-
-        Raises `HarnessError` when it cannot be told who has changed it.
-        """
-        task = sample.task
-        script = next((part.script for part in task.run_parts), "")
-        executions = self.run(sample).executions
-        # The command was probed before.
-        ended = max((_end(execution.start) for execution in executions), default=time.time())
-        changes = self._changes(ended)
-        if not changes:
-            return EnvironmentUse(script, ())
-        starts = list(self.starts())
-        # What probing it has shown is told once, with its first sample.
-        names = {sample.name, None} if self.samples_of(task)[0] == sample else {sample.name}
-        mine = [start for one, name, start in starts if one == task.id and name in names]
-        own: list[Change] = []
-        for change in changes:
-            by = {one for one, _, start in starts if _ran_at(start, change.at)}
-            what = f"{change.path} in the environment was {change.kind}"
-            if not by:
-                raise HarnessError(f"{what} by another process than those of the tasks")
-            if by == {task.id}:
-                if any(_ran_at(start, change.at) for start in mine):
-                    own.append(change)
-            elif task.id in by:
-                raise HarnessError(
-                    f"{what} while {' and '.join(sorted(by))} ran at the same time; "
-                    "--fractal-jobs=1, without -n, tells which of them does that"
-                )
-        return EnvironmentUse(script, tuple(own))
-
-    def _changes(self, since: float) -> tuple[Change, ...]:
-        """What has changed in the environment, looked at after `since` or later."""
-        with self._looking:
-            if self._looked[0] <= since:
-                now = time.time()
-                self._looked = now, tuple(self._as_installed.changes())
-            return self._looked[1]
+    def environment_changes(self) -> EnvironmentChanges:
+        """What its tasks change in the environment."""
+        return EnvironmentChanges(self)
 
     def launch(self, part: Part, arguments: Mapping[str, Any], folder: Path) -> Start:
         """Start a command as Fractal does, in `folder`, which must not exist yet."""
-        first, second = part.task.generation.flags
-        return start_command(
-            self.argv(part),
-            (first, ARGUMENTS, second, OUTPUT),
-            json.dumps(arguments, indent=2).encode(),
-            names=part.task.generation.file_names(part.keys, arguments),
-            folder=folder,
-            executor=self.executor,
-            timeout=self.settings.timeout,
-            variables=self.variables,
-            scratch=self.scratch,
-        )
+        return launch(self, part, arguments, folder)
 
     def run(self, sample: Sample) -> Run:
         """What came of running a sample, after the steps before it in its workflow."""
@@ -730,42 +523,14 @@ class Candidate:
 
         def gather() -> Run:
             self._installed()
-            return self._run(sample, previous, self.sample_folder(sample))
+            return self.sample_runs.run(sample, previous, self.sample_runs.folder_of(sample))
 
         # Every process has read the sample itself.
-        run = self.store.once(_run_fact(sample), gather, {"sample": sample})
+        run = self.store.once(run_fact(sample), gather, {"sample": sample})
         for execution in run.executions:
             if (crash := execution.start.crash) is not None and self._is_for_pixi(crash):
                 raise NotChecked(f"the task ends with {crash.headline}. {_PIXI_BRINGS}")
         return run
-
-    def _run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        self.place_data(sample, folder)
-        runs = folder.with_name(f"{folder.name}-runs") / sample.name
-        return run_sample(sample, previous, folder, runs, self.launch, self.executor.width)
-
-    def run_again(self, sample: Sample, folder: Path) -> Run:
-        """Run a sample, and the steps before it, once more in a `folder` that is its `{tmp}`."""
-        previous = self.run_again(sample.previous, folder) if sample.previous else None
-        return self._run(sample, previous, folder)
-
-    def place_data(self, sample: Sample, folder: Path) -> None:
-        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
-        if not sample.uses_ome_zarr:
-            return
-        try:
-            made = self.store.once(SAMPLE_DATA, lambda: make_ome_zarr(self.folder / OME_ZARR))
-        except HarnessError:
-            if sample.made:
-                return  # nobody has asked for the data: the run fails, and nothing is checked
-            raise
-        copy_ome_zarr(made, folder / OME_ZARR)
-
-    def sample_folder(self, sample: Sample) -> Path:
-        """The `{tmp}` of a sample."""
-        if sample.made:
-            return self.folder / "made" / sample.task.id
-        return self.folder / "samples" / sample.workflow
 
     @cached_property
     def on_server(self) -> OnServer:
@@ -778,11 +543,8 @@ class Candidate:
         """All process starts until now, each with the id of its task and its sample, if any."""
         for start in self.store.values(START):
             yield Path(start.arguments_file).parents[1].name, None, start
-        for task in self.tasks:
-            for sample in self.samples_of(task):
-                run = self.store.peek(_run_fact(sample), {"sample": sample})
-                for execution in run.executions if run is not None else ():
-                    yield task.id, sample.name, execution.start
+        for sample, start in self.sample_runs.starts():
+            yield sample.task.id, sample.name, start
 
     def argv(self, part: Part) -> tuple[str, ...]:
         """A command, as the server would make it of its own environment."""
@@ -858,48 +620,7 @@ class Candidate:
         )
 
     def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
-        task, schema = part.task, part.schema
-        made = make_arguments(schema)
-        reserved = task.generation.reserved_values(task.kind, part.keys, self._fresh(task), made)
-
-        def starter(key: str, content: bytes, options: Sequence[str]) -> Start:
-            fact = START.of(key, content, *options)
-            return self.store.once(
-                fact,
-                lambda: start_command(
-                    argv,
-                    options,
-                    content,
-                    folder=self.folder / "runs" / task.id / fact.name[-8:],
-                    names=task.generation.file_names(part.keys, reserved),
-                    executor=self.executor,
-                    timeout=self.settings.timeout,
-                    variables=self.variables,
-                    scratch=self.scratch,
-                ),
-            )
-
-        unknown = schema.get("additionalProperties")
-        return probe_command(
-            lambda content, options: starter(shlex.join(argv), content, options),
-            starter,
-            script=argv[-1],
-            package_folder=self.own_folder,
-            flags=task.generation.flags,
-            wrong_manners=task.generation.wrong_manners,
-            schema=schema,
-            reserved=reserved,
-            complete={**made, **reserved},
-            every=_every_own(part),
-            takes_unknown=bool(unknown)
-            or "patternProperties" in schema
-            or (unknown is None and part.takes_any_keyword),
-        )
-
-    def _fresh(self, task: Task) -> Path:
-        folder = self.folder / "runs" / task.id / "data"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return probe(self, part, argv)
 
 
 _NEED_INSTALLATION: Final = frozenset(
@@ -938,41 +659,6 @@ def _manifests_below(tree: Path) -> tuple[PurePosixPath, ...]:
             key=lambda path: (len(path.parts), str(path)),
         )
     )
-
-
-def _sample_data() -> str | None:
-    """The placeholder of the sample data; None where they cannot be made."""
-    return None if missing_extra() else f"{{{OME_ZARR}}}"
-
-
-def _every_own(part: Part) -> dict[str, Any]:
-    """A value for each argument of a command's own, and for `init_args`, of a model of its own."""
-    return {
-        name: value
-        for name, value in make_every_argument(part.schema).items()
-        if name not in part.reserved.all or (isinstance(value, dict) and value)
-    }
-
-
-_TICK: Final = 0.02
-"""Seconds by which the clock of a file system may lag behind."""
-
-
-def _end(start: Start) -> float:
-    """When a start had ended, in seconds since the epoch."""
-    return start.finished.started + start.finished.seconds
-
-
-def _ran_at(start: Start, moment: float) -> bool:
-    return start.finished.started - _TICK <= moment <= _end(start) + _TICK
-
-
-def _probe_fact(part: Part) -> Fact[Probe]:
-    return PROBE.of(part.task.id, part.keys.name)
-
-
-def _run_fact(sample: Sample) -> Fact[Run]:
-    return RUN.of(sample.task.id, sample.name)
 
 
 def _node_name(slug: str, taken: dict[str, int]) -> str:

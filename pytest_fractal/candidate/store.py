@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from pytest_fractal.candidate.codec import Undecodable, decode, encode
-from pytest_fractal.errors import BadInput, HarnessError, machine_fault
+from pytest_fractal.errors import BadInput, HarnessError, describe_os_error
 from pytest_fractal.files import MEBIBYTE, read_regular
 from pytest_fractal.processes.processes import cancellable_sleep
 
@@ -219,7 +219,7 @@ class Store:
             partial.replace(file)
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise HarnessError(f"a fact cannot be kept: {machine_fault(error)}") from None
+            raise HarnessError(f"a fact cannot be kept: {describe_os_error(error)}") from None
 
     def _read(self, fact: Fact[T], given: Mapping[str, Any]) -> _Entry[T] | None:
         if not fact.shared or (text := self._text(fact.name)) is None:
@@ -291,7 +291,7 @@ def _gathered(gather: Callable[[], T]) -> _Entry[T]:
     except shutil.Error as caught:  # tells of many files; the first one is enough
         error = HarnessError(str(caught.args[0][0][2]))
     except OSError as caught:  # an unreadable file, a full disk
-        error = HarnessError(machine_fault(caught))
+        error = HarnessError(describe_os_error(caught))
     return _Entry(value, error, Span(epoch, time.monotonic() - started))
 
 

@@ -103,7 +103,7 @@ def _runs(candidate: Candidate) -> Iterator[RunSummary]:
     before = {
         (task.id, sample.name): (sample.previous.task.id, sample.previous.name)
         for task in candidate.tasks
-        for sample in candidate.samples_of(task)
+        for sample in candidate.sample_runs.of(task)
         if sample.previous
     }
     for task, sample, start in sorted(
@@ -118,6 +118,6 @@ def _runs(candidate: Candidate) -> Iterator[RunSummary]:
             round(finished.seconds, 3),
             finished.timed_out,
             finished.started,
-            start.again,
+            start.rerun_command,
             before.get((task, sample)) if sample else None,
         )

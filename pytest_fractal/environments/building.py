@@ -19,11 +19,11 @@ from typing import Any, Final, Literal
 from pytest_fractal.environments import backend_hook
 from pytest_fractal.environments.environments import Environment, Installer
 from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
+from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import BadTable, read_build_system
 from pytest_fractal.environments.repositories import has_repository
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
-from pytest_fractal.environments.weather import machine_fault
 from pytest_fractal.environments.wheels import check_whole
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import is_regular, read_regular
@@ -228,7 +228,7 @@ class _Project:
         stderr = _without_our_frames(finished.stderr)
         said = last_lines(stderr) or last_lines(finished.stdout) or finished.ending
         in_repository = has_repository(self._tree)
-        fault = machine_fault(said, self._variables(), uses_git=in_repository)
+        fault = fault_in_build(said, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
         # Where the copy lies is of no use to anybody.

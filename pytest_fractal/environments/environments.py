@@ -27,12 +27,11 @@ from pytest_fractal.environments.indexes import has_index
 from pytest_fractal.environments.install_errors import (
     FailureKind,
     explain,
-    fault_told,
     is_broken_download,
-    machine_fault,
 )
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.logins import InstallerStart, installer_start
+from pytest_fractal.environments.machine_faults import fault_in_installer, fault_in_output
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import processes
@@ -142,7 +141,7 @@ class UvInstaller:
         self._upgraded = tuple(upgraded)
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
-        """See `Installer`."""
+        """Make one with virtualenv, and with the setuptools that the server's would have."""
         environment = create_bare(folder, interpreter, pip=True)
         tools = [name for name in self._upgraded if name != "pip"]
         if interpreter.setuptools and "setuptools" not in tools:
@@ -166,13 +165,13 @@ class UvInstaller:
         return _whole(_uv_install(environment, "--upgrade", "--", *requirements))
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
-        """See `Installer`."""
+        """Let uv install; see `Installer` for what it raises."""
         return _whole(_uv_install(environment, "--", *requirements))
 
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
-        """See `Installer`."""
+        """Let pip install the wheel alone, uv what it requires; pip has the last word."""
         own = _pip_install(environment, "--no-deps", "--no-compile", str(wheel.path))
         if not own.returncode and any(path.startswith("pip/") for path in wheel.contents):
             own = run_pip(environment, "--version")  # it may have replaced pip itself
@@ -206,7 +205,7 @@ class PipInstaller:
         self._upgraded = tuple(upgraded)
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
-        """See `Installer`."""
+        """Make one by `python -m venv`, and upgrade in it what the server does."""
         environment = _nothing_yet(folder, interpreter)
         _make_by_venv(environment, pip=True)
         if self._upgraded:
@@ -219,13 +218,13 @@ class PipInstaller:
         return environment
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
-        """See `Installer`."""
+        """Let pip install; see `Installer` for what it raises."""
         return _pip_install(environment, *requirements)
 
     def install_wheel(
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
-        """See `Installer`."""
+        """Let pip install the wheel and what it requires, in one call."""
         finished = self.install(environment, [f"{wheel.path}{_bracketed(extras)}"])
         return finished if finished.returncode else run_pip(environment, "--version")
 
@@ -261,7 +260,7 @@ def create_bare(folder: Path, interpreter: Interpreter, *, pip: bool = False) ->
                 setup_logging=False,
             )
         except (RuntimeError, SystemExit) as error:
-            if fault := fault_told(str(error), "virtualenv"):
+            if fault := fault_in_output(str(error), "virtualenv"):
                 raise HarnessError(fault) from None
             # An interpreter that is too old for virtualenv knows how to do it itself.
             _make_by_venv(environment, pip=pip)
@@ -313,7 +312,7 @@ def unmet_requirements(environment: Environment) -> tuple[str, ...]:
         timeout=INSTALL_LIMIT,
         room=environment.folder.parent,
     )
-    if fault := machine_fault(finished, "uv"):
+    if fault := fault_in_installer(finished, "uv"):
         raise HarnessError(fault)
     lines = (line.strip() for line in finished.stderr.splitlines())
     return tuple(line for line in lines if _UNMET.fullmatch(line))
@@ -459,7 +458,7 @@ def _installing(
     )
     if limit is not None and finished.timed_out:
         return finished
-    fault = machine_fault(finished, installer)
+    fault = fault_in_installer(finished, installer)
     if fault is None and not asks_index:
         fault = _empty_index(finished, environment)
     if fault is not None:

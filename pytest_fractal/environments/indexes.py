@@ -110,17 +110,17 @@ def installer_environment(
         for name, value in installer_variables(scratch).items()
         if name not in TARGET_OVERRIDES and not name.startswith(foreign)
     }
-    told = environment | _crossing(installer)
+    variables = environment | _crossing(installer)
     if installer == "pip":
         # Its `~` is still the user's home.
-        told |= {
+        variables |= {
             name: re.sub(r"(?<!\S)~(?=/|\s|$)", str(Path.home()), value)
-            for name, value in told.items()
+            for name, value in variables.items()
             if name.startswith("PIP_")
         }
-    if any(told.get(f"{name}_KEYRING_PROVIDER") == "subprocess" for name in ("UV", "PIP")):
-        told["HOME"] = str(Path.home())  # where the keyring's own login is
-    return told
+    if any(variables.get(f"{name}_KEYRING_PROVIDER") == "subprocess" for name in ("UV", "PIP")):
+        variables["HOME"] = str(Path.home())  # where the keyring's own login is
+    return variables
 
 
 def merged_settings(installer: Literal["uv", "pip"]) -> IndexSettings:

@@ -1,4 +1,4 @@
-"""What it means when an installer fails: the machine's fault, or what it says of a package."""
+"""What it means when an installer refuses a package, in the line that matters."""
 
 from __future__ import annotations
 
@@ -8,89 +8,6 @@ from enum import Enum, auto
 from typing import Final
 
 from pytest_fractal.processes.processes import Finished, last_lines
-
-_INDEX: Final = "look at the network, the proxy and the index settings of pip and uv"
-
-_FAULTS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), sentence)
-    for pattern, sentence in (
-        (
-            r"no space left on device|disk quota exceeded|os error (?:28|122)\b",
-            "the disk is full ({}): make room, or set TMPDIR to a folder on another disk",
-        ),
-        (
-            r"read-only file system|os error 30\b",
-            "{installer} cannot write ({}): look at TMPDIR, HOME and the cache folder",
-        ),
-        (
-            r"Because (?P<cause>\S+) was not found in the cache[\s\S]*"
-            r"network (?:connectivity is|was) disabled",
-            "{installer} works offline and has no {}: add it to what {installer} finds there",
-        ),
-        (
-            r"dns error|error sending request|failed to lookup address|could not connect"
-            r"|tunnel error|client error \(Connect\)|network is unreachable|connection refused"
-            r"|failed to establish a new connection|temporary failure in name resolution"
-            r"|name or service not known|max retries exceeded|ProxyError|ConnectTimeout"
-            r"|read timed out|operation timed out|connection reset by peer"
-            r"|network connectivity is disabled|network was disabled"
-            r"|certificate verify failed|invalid peer certificate",
-            "the package index cannot be reached ({}): " + _INDEX,
-        ),
-        (
-            r"error decoding response body|request or response body error"
-            r"|end of file before message length|connection closed before message completed"
-            r"|peer closed connection|IncompleteRead|incomplete-download|connection broken"
-            r"|not enough bytes were received|error reading a body from connection",
-            "the package index broke off in the middle of a file ({}): " + _INDEX,
-        ),
-        (
-            r"Wheel '(?P<name>[^']+)' located at \S*pip-unpack\S* is invalid",
-            "the package index hands out a file that is no wheel ({}): " + _INDEX,
-        ),
-        (
-            r"(?:\(|HTTP error |\s)(?P<cause>(?:401|403|407|408|429|5\d\d)"
-            r" (?:Unauthorized|Forbidden|Proxy Authentication Required|Request Timeout"
-            r"|Too Many Requests|Internal Server Error|Not Implemented|Bad Gateway"
-            r"|Service Unavailable|Gateway Timeout|Server Error|Client Error))",
-            "the package index answers {}: " + _INDEX,
-        ),
-        (
-            r"HTTP error (?P<cause>401|403|407|408|429|5\d\d) while getting",
-            "the package index answers {}: " + _INDEX,
-        ),
-        (
-            r"^error: (?P<cause>(?:unexpected argument|unrecognized subcommand|invalid value"
-            r"|the argument)[^\n]*)|^(?P<no>no such option: [^\n]*)",
-            "{installer} does not take the call of pytest-fractal ({}): upgrade {installer}",
-        ),
-    )
-)
-
-
-def machine_fault(finished: Finished, installer: str) -> str | None:
-    """Why the machine, the network or the index is to blame for a failure; None if none is."""
-    if not finished.returncode:
-        return None
-    if finished.timed_out:
-        return f"{installer} was given up: {finished.ending}"
-    if finished.returncode < 0:
-        return (
-            f"{installer} was {finished.ending}: maybe the machine has run out of memory, or "
-            "somebody has ended it"
-        )
-    if finished.returncode in (126, 127) and not finished.seconds:
-        return f"{installer} cannot be started: {finished.stderr}"
-    return fault_told(f"{finished.stderr}\n{finished.stdout}", installer)
-
-
-def fault_told(said: str, installer: str) -> str | None:
-    """What an installer that failed says of the machine, the network or the index, if it does."""
-    for pattern, sentence in _FAULTS:
-        if found := pattern.search(said):
-            cause = next(filter(None, found.groups()), found[0].lower())
-            return sentence.format(cause, installer=installer)
-    return None
 
 
 def is_broken_download(finished: Finished) -> bool:
@@ -152,8 +69,8 @@ def explain(finished: Finished, python: str) -> InstallFailure:
     """What an installer that failed says of a package, for a version of Python such as 3.11.7."""
     said = f"{finished.stdout}\n{finished.stderr}"
     if finished.argv[-1:] == ("--version",):
-        told = last_lines(finished.stderr or finished.stdout, 1)
-        return InstallFailure(FailureKind.PIP, f"pip, which the wheel replaces, fails: {told}")
+        last = last_lines(finished.stderr or finished.stdout, 1)
+        return InstallFailure(FailureKind.PIP, f"pip, which the wheel replaces, fails: {last}")
     if wrong := _PYTHON.search(said):
         return InstallFailure(
             FailureKind.PYTHON,
@@ -173,10 +90,10 @@ def explain(finished: Finished, python: str) -> InstallFailure:
             return InstallFailure(FailureKind.BUILD, _unbuilt(built, said, finished, python))
     if content := _CONTENT.search(finished.stderr):
         return InstallFailure(FailureKind.CONTENT, content[0].strip().removeprefix("ERROR: "))
-    told = _told(finished)
+    reason = _told(finished)
     if "No solution found" in said or "ResolutionImpossible" in said or "No matching" in said:
-        return InstallFailure(FailureKind.REQUIREMENTS, told)
-    return InstallFailure(FailureKind.OTHER, told)
+        return InstallFailure(FailureKind.REQUIREMENTS, reason)
+    return InstallFailure(FailureKind.OTHER, reason)
 
 
 def _told(finished: Finished) -> str:

@@ -38,7 +38,7 @@ print(json.dumps(list(found.submodule_search_locations or ()) if found else []))
 
 @dataclass(frozen=True)
 class InstalledWheel(Wheel):
-    """What was installed, told as a wheel is; `path` is its `*.dist-info` folder."""
+    """What was installed, as of a wheel; `path` is its `*.dist-info` folder."""
 
     package_root: Path
     """Where its package's folder is: of an editable installation, in a source tree."""
@@ -127,10 +127,10 @@ def editable_sources(environment: Environment) -> tuple[Path, ...]:
 
 def _is_editable(distribution: Distribution, recorded: list[str]) -> bool:
     try:
-        told = json.loads(distribution.read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     except ValueError:
-        told = {}
-    marked = isinstance(told, dict) and (told.get("dir_info") or {}).get("editable")
+        origin = {}
+    marked = isinstance(origin, dict) and (origin.get("dir_info") or {}).get("editable")
     return bool(marked) or any(path.endswith(".pth") for path in recorded)
 
 

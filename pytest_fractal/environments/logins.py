@@ -89,8 +89,8 @@ def installer_start(installer: Literal["uv", "pip"], scratch: Path) -> Installer
     tables = uv_tables() if installer == "uv" else []
     proxies = _proxies(variables)
     own = variables.get("PIP_PROXY", "")
-    told = (*_urls(settings), *proxies.values(), own, *map(_toml, tables))
-    if not any(map(_WITH_LOGIN.search, told)):
+    texts = (*_urls(settings), *proxies.values(), own, *map(_toml, tables))
+    if not any(map(_WITH_LOGIN.search, texts)):
         return InstallerStart({**variables, "NETRC": ""} if "NETRC" in variables else variables)
     kept = {
         name: value

@@ -52,8 +52,8 @@ def run_pip_show(environment: Environment, wheel: Wheel) -> PipShow:
     """
     finished = run_pip(environment, "show", "--files", canonicalize_name(wheel.distribution))
     if finished.returncode:
-        told = last_lines(finished.stderr or finished.stdout, 1) or finished.ending
-        return PipShow((), (), failure=told)
+        reason = last_lines(finished.stderr or finished.stdout, 1) or finished.ending
+        return PipShow((), (), failure=reason)
     # The servers' folders have no blanks, no colons, and none of the manifest's letters.
     # Split as grep does, not at all that Unicode takes for the end of a line.
     shown = finished.stdout.replace(str(environment.site_packages), LOCATION).split("\n")

@@ -1,6 +1,6 @@
 """What the pyproject.toml of a source tree says of its build. Nothing is built here.
 
-The file is a stranger's: whatever is wrong with it is told in one sentence.
+The file is a stranger's: whatever is wrong with it is said in one sentence.
 """
 
 from __future__ import annotations

@@ -94,9 +94,9 @@ def _by_file(fixes: Iterable[Fix], plan: Plan) -> dict[str, list[FileFix]]:
     chosen: dict[str, list[FileFix]] = {}
     for fix in fixes:
         clashing = [
-            one.file
-            for one in fix.files
-            if any(_clash(one, other) for other in chosen.get(one.file, ()))
+            file.file
+            for file in fix.files
+            if any(_clash(file, other) for other in chosen.get(file.file, ()))
         ]
         if clashing:
             plan.left += [f"{file}: {_NOT_YET}" for file in clashing]
@@ -132,17 +132,19 @@ def _changed(home: Path, file: str, changes: list[FileFix]) -> Change:
     if digest is None:
         if os.path.lexists(path):
             raise LookupError("it is there by now")
-        text = apply_lines("", _together(changes)) if any(one.lines for one in changes) else ""
+        text = (
+            apply_lines("", _together(changes)) if any(change.lines for change in changes) else ""
+        )
         return Change(file, None, text.encode())
     content = read_regular(path, FILE_LIMIT)
     if sha256(content).hexdigest() != digest:
         raise LookupError("it has changed since it was read")
     text = content.decode()
-    if any(one.json for one in changes):
+    if any(change.json for change in changes):
         edits = {
             (edit.action, edit.keys, repr(edit.value)): edit
-            for one in changes
-            for edit in one.json
+            for change in changes
+            for edit in change.json
         }
         after = apply_edits(text, edits.values())
     else:
@@ -153,7 +155,7 @@ def _changed(home: Path, file: str, changes: list[FileFix]) -> Change:
 
 
 def _together(changes: list[FileFix]) -> list[LineEdit]:
-    return list(dict.fromkeys(edit for one in changes for edit in one.lines))
+    return list(dict.fromkeys(edit for change in changes for edit in change.lines))
 
 
 def _inside(home: Path, file: str) -> Path:

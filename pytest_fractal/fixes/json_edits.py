@@ -63,7 +63,7 @@ def _applied(text: str, edit: JsonEdit) -> str:
         return _without(text, at, items, values.index(edit.value))
     container = _value_at(text, edit.keys[:-1])
     members = _members(text, container)
-    index = next((n for n, one in enumerate(members) if one.key == edit.keys[-1]), None)
+    index = next((n for n, member in enumerate(members) if member.key == edit.keys[-1]), None)
     if index is None:
         if edit.action is Action.SET and text[container] == "{":
             key = str(edit.keys[-1])
@@ -78,7 +78,7 @@ def _applied(text: str, edit: JsonEdit) -> str:
         case Action.REMOVE:
             return _without(text, container, members, index)
         case _:
-            if any(one.key == edit.value for one in members):
+            if any(member.key == edit.value for member in members):
                 raise LookupError(edit.value)
             key_end = _DECODER.raw_decode(text, member.start)[1]
             return text[: member.start] + _dumped(edit.value, text, None) + text[key_end:]
@@ -88,7 +88,7 @@ def _value_at(text: str, keys: Keys) -> int:
     """Where the value begins to which the keys lead."""
     at = _skip(text, 0)
     for key in keys:
-        found = next((one for one in _members(text, at) if one.key == key), None)
+        found = next((member for member in _members(text, at) if member.key == key), None)
         if found is None:
             raise LookupError(keys)
         at = found.value_start

@@ -48,8 +48,8 @@ def apply_lines(text: str, edits: Sequence[LineEdit]) -> str:
 
 def patch_lines(files: Sequence[FileFix]) -> Iterator[str]:
     """The lines of a fix as a patch has them, without those around."""
-    for one in files:
-        for edit in one.lines:
-            yield f"{one.file}:{edit.line}"
+    for file in files:
+        for edit in file.lines:
+            yield f"{file.file}:{edit.line}"
             yield from (f"- {line}" for line in edit.removed)
             yield from (f"+ {line}" for line in edit.added)

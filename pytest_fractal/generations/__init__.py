@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_fractal.generations import images, v1
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
@@ -28,10 +27,12 @@ GENERATIONS: Final[dict[str, Generation]] = {
 }
 """The generations that can be judged, by the manifest's `manifest_version`."""
 
-STATES: Final[tuple[type[State], ...]] = (v1.Dataset, images.Dataset)
+STATES: Final[tuple[type[State], ...]] = tuple(
+    generation.state for generation in GENERATIONS.values()
+)
 """The states that the generations hand on from step to step: dataclasses of JSON."""
 
-NEWEST: Final = VERSION_2
+NEWEST: Final = [*GENERATIONS.values()][-1]
 """The generation of the servers that are in use, for what tells none."""
 
 __all__ = [

@@ -261,14 +261,14 @@ def read_image(value: Mapping[str, Any]) -> Image:
     return Image(
         read_url(value["zarr_url"]),
         None if origin is None else read_url(origin),
-        {name.strip(): one for name, one in attributes.items()},
+        {name.strip(): attribute for name, attribute in attributes.items()},
         read_types(value.get("types", {})),
     )
 
 
 def read_types(value: Mapping[str, Any]) -> dict[str, bool]:
     """Types as the server reads them, such as `"yes"` for true; see `read_output`."""
-    return {name.strip(): _BOOLEAN.validate_python(one) for name, one in value.items()}
+    return {name.strip(): _BOOLEAN.validate_python(item) for name, item in value.items()}
 
 
 def read_url(value: str) -> str:
@@ -308,9 +308,9 @@ def _unreadable(
         ]
         # The last one of the two images. Neither is named where both have got it from others.
         urls = {image.zarr_url for image in pair}
-        keys, update = next((one for one in reversed(named) if one[1].zarr_url in urls), named[-1])
+        keys, update = next((url for url in reversed(named) if url[1].zarr_url in urls), named[-1])
         value = update.attributes[name]
-        other = next(one for one in pair if _kind(one.attributes[name]) != _kind(value))
+        other = next(text for text in pair if _kind(text.attributes[name]) != _kind(value))
         yield ModelFault(
             (*keys, "attributes", name),
             f"{_kind(other.attributes[name])}, as the attribute is in other images",
@@ -415,7 +415,7 @@ def _named(
         yield _fault(keys, "an object", value)
         return
     seen: set[str] = set()
-    for name, one in value.items():
+    for name, item in value.items():
         here = (*keys, name)
         if not name.strip():
             yield ModelFault(here, "a name that is not blank", shown(name))
@@ -425,7 +425,7 @@ def _named(
         elif not _is_storable(name):
             yield ModelFault(here, _STORABLE, shown(name))
         seen.add(name.strip())
-        yield from faults(one, here)
+        yield from faults(item, here)
 
 
 def _attribute_faults(value: Any, keys: Keys, may_unset: bool) -> Iterator[ModelFault]:
@@ -467,5 +467,5 @@ def _fault(keys: Keys, expected: str, found: Any) -> ModelFault:
 def _frozen(value: Any) -> Any:
     """A value that can be counted in a set, equal where the given ones are equal."""
     if isinstance(value, dict):
-        return frozenset((key, _frozen(one)) for key, one in value.items())
+        return frozenset((key, _frozen(item)) for key, item in value.items())
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

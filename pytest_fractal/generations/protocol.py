@@ -149,7 +149,7 @@ class ExecutionResult:
     """What the next step of a workflow begins with."""
     folder: Path
     """Below which the task has written its data."""
-    trouble: RunBlocked | None = None
+    blocked: RunBlocked | None = None
     faults: tuple[tuple[int, ModelFault], ...] = ()
     """What the server refuses of outputs that are good each for itself: by the number of
     the call, from 0 over all of them, and the way into its output."""
@@ -232,6 +232,10 @@ class Generation(Protocol):
         One that counts only on a SLURM cluster is `coerced`.
         """
 
+    state: type[State]
+    """What the steps of a workflow hand on: a dataclass of JSON."""
+    refused_by: str
+    """The servers that refuse its manifests, such as `fractal-server 2.x`; empty for none."""
     deepest: int
     """How many lists and objects may lie within each other in `meta` or a schema."""
 

@@ -34,6 +34,7 @@ from pytest_fractal.generations.protocol import (
     Reserved,
     RunBlocked,
     SampleFault,
+    State,
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
@@ -128,7 +129,7 @@ class Dataset:
 
 
 class Version1:
-    """See `Generation`."""
+    """The interface of manifests of version 1, as fractal-server 1.4.10 has it."""
 
     version = "1"
     takes_integer_version = True
@@ -156,7 +157,7 @@ class Version1:
     custom_keys = frozenset(CustomTaskModel.model_fields)
 
     def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
-        """See `Generation`: by the place in the workflow, and the component (`TaskFiles`)."""
+        """Names by the place in the workflow, and the component (`TaskFiles`)."""
         stem = "0"
         if part.is_parallel:
             component = re.sub(r"[ /.]", "_", str(arguments.get("component")))
@@ -166,7 +167,7 @@ class Version1:
         return f"{stem}.args.json", f"{stem}.metadiff.json"
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
-        """See `Generation`."""
+        """Where the server's models of manifest and tasks refuse it."""
         yield from faults_of(ManifestModel, manifest)
         yield from _forbidden_key(manifest, ())
         tasks = manifest.get("task_list")
@@ -176,7 +177,7 @@ class Version1:
         yield from _blank(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
-        """See `Generation`. Blank texts are refused, where they are given at all."""
+        """Where the model of a posted task refuses it: blank texts too, where they are given."""
         yield from faults_of(CustomTaskModel, entry)
         yield from _forbidden_key(entry, ())
         for key in ("version", "args_schema_version"):
@@ -200,11 +201,13 @@ class Version1:
         level = meta.get("parallelization_level") if isinstance(meta, dict) else None
         return "parallel" if level else "non_parallel"
 
+    state: type[State] = Dataset
+    refused_by = "fractal-server 2.x"
     deepest = 255
     """The server was seen to take 900. That of version 2 takes 255, and nobody writes more."""
 
     def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
-        """See `Generation`. A level that is no text makes the job fail."""
+        """What the runner cannot use: a level that is no text makes the job fail."""
         level = meta.get("parallelization_level")
         if "parallelization_level" in meta and not (isinstance(level, str) and level.strip()):
             yield ModelFault(
@@ -224,7 +227,7 @@ class Version1:
                 yield fault
 
     def link_problem(self, link: str) -> str:
-        """See `Generation`."""
+        """Why the server refuses a URL; empty where it takes it."""
         return problem_of_link(link)
 
     def second_manifest(self, path: str, *, is_first: bool) -> str | None:
@@ -234,7 +237,7 @@ class Version1:
         return f"also {path}" + (", which the server reads instead" if is_first else "")
 
     def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
-        """See `Generation`: the last word of the first line that begins with the field's name.
+        """What it reads: the last word of the first line that begins with the field's name.
 
         Blanks, cases and continued lines do not matter to anyone else who reads METADATA
         (`inspect_package` and `_pip_install` of 1.4.10).
@@ -253,16 +256,16 @@ class Version1:
             yield Misreading(expected, place or "there is none", shown.origin(place))
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
-        """See `Generation`."""
+        """The one command of a task."""
         return self.runs(self.kind(entry))
 
     def runs(self, kind: str) -> tuple[PartKeys, ...]:
-        """See `Generation`."""
+        """The one command, whose keys are the same for both kinds."""
         is_parallel = kind == "parallel"
         return (PartKeys(kind, "executable", "meta", "args_schema", "command", is_parallel),)
 
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
-        """See `Generation`."""
+        """The arguments that the server fills in; `component` for parallel tasks alone."""
         common = ("input_paths", "output_path", "metadata")
         if kind == "parallel":
             return Reserved((*common, "component"), ())
@@ -294,7 +297,7 @@ class Version1:
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """See `Generation`."""
+        """What the server fills in; `folder` is where the data lie."""
         values: dict[str, Any] = {
             "input_paths": [str(folder)],
             "output_path": str(folder),
@@ -313,7 +316,7 @@ class Version1:
     handed_on: Mapping[str, Any] = {}
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
-        """See `Generation`: what the models of datasets and their resources refuse."""
+        """What the models of datasets and their resources refuse in a sample."""
         paths = given.get("input_paths", ["/"])
         if not isinstance(paths, list) or not paths:
             yield SampleFault(
@@ -357,7 +360,7 @@ class Version1:
     def made_sample(
         self, kind: str, entry: Mapping[str, Any], data: str | None = None
     ) -> dict[str, Any]:
-        """See `Generation`."""
+        """The places of the data, and for a parallel task a component."""
         places = {} if data is None else {"input_paths": [data], "output_path": data}
         return places | ({"component": _COMPONENT} if kind == "parallel" else {})
 
@@ -373,7 +376,7 @@ class Version1:
         before: Dataset | None,
         folder: Path,
     ) -> TaskExecution:
-        """See `Generation`. Steps share the output path, which is the later ones' input too."""
+        """One step. Steps share the output path, which is the later ones' input too."""
         kind = self.kind(entry)
         (part,) = self.runs(kind)
         metadata = {**(before.metadata if before else {}), **given.get("metadata", {})}
@@ -386,9 +389,9 @@ class Version1:
         }
         output_path = shared["output_path"]
         components, problem = _components(kind, entry, metadata, given.get("component"))
-        trouble = None
+        blocked = None
         if problem is not None:
-            trouble = RunBlocked(
+            blocked = RunBlocked(
                 "a run that Fractal can start",
                 problem,
                 "let the task before it in the workflow write it"
@@ -398,7 +401,7 @@ class Version1:
                 "(with pytest-fractal[ome-zarr])",
             )
         elif not components:
-            trouble = RunBlocked(
+            blocked = RunBlocked(
                 "a component at least",
                 f"metadata[{entry['meta']['parallelization_level']!r}] is an empty list: the "
                 "server runs nothing, and calls the task done",
@@ -415,7 +418,7 @@ class Version1:
             )
         outputs = [answer.value for answer in answers if isinstance(answer.value, dict)]
         after = Dataset(_merged(kind, metadata, outputs), output_path)
-        return ExecutionResult(after, Path(output_path), trouble)
+        return ExecutionResult(after, Path(output_path), blocked)
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """None: an output is any object."""
@@ -537,7 +540,7 @@ def _components(
             f"{there}; the server's job fails with this"
         )
     listed = metadata[level]
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         does = "fails"
         if isinstance(listed, str | dict):
             does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"

@@ -37,6 +37,7 @@ from pytest_fractal.generations.protocol import (
     Reserved,
     RunBlocked,
     SampleFault,
+    State,
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
@@ -164,7 +165,7 @@ def _less(lines: Sequence[str], right: str) -> list[str]:
 
 
 class Version2:
-    """See `Generation`."""
+    """The interface of manifests of version 2, as fractal-server 2.x has it."""
 
     version = "2"
     takes_integer_version = False
@@ -202,12 +203,12 @@ class Version2:
     custom_keys = frozenset(TaskModel.model_fields)
 
     def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
-        """See `Generation`. Units of work are numbered, and so are their batches (`TaskFiles`)."""
+        """Names by the numbers of the unit of work and its batch (`TaskFiles`)."""
         stem = "par-000000-0000000" if part.is_parallel else "non_par-"
         return f"{stem}-args.json", f"{stem}-metadiff.json"
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
-        """See `Generation`."""
+        """Where the server's models of manifest and tasks refuse it."""
         yield from faults_of(ManifestModel, manifest)
         value = manifest.get("has_args_schemas", False)
         if not isinstance(value, bool) and _is_boolean(value):
@@ -227,6 +228,8 @@ class Version2:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
         raise NotImplementedError
 
+    state: type[State] = images.Dataset
+    refused_by = ""
     deepest = 255
     """With more, the list of all tasks is an internal error, for everybody (pydantic)."""
 
@@ -262,7 +265,7 @@ class Version2:
         return f"also {path}; the server joins the paths that it finds, and opens no file"
 
     def misreadings(self, wheel: Wheel, shown: PipShow, manifest: str) -> Iterator[Misreading]:
-        """See `Generation`: grep finds a text anywhere in a line, and all lines are joined.
+        """What grep finds: a text anywhere in a line, and all lines are joined.
 
         Of a line with `Name:` or `Location:` what is between its first two colons counts
         (4_pip_show.sh of 2.18.5).
@@ -302,15 +305,15 @@ class Version2:
         return "parallel" if _COMPUTE in there else "non_parallel"
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
-        """See `Generation`."""
+        """The commands for which an entry names an executable."""
         return tuple(part for part in _PARTS if entry.get(part.executable) is not None)
 
     def runs(self, kind: str) -> tuple[PartKeys, ...]:
-        """See `Generation`."""
+        """The commands that the server runs for a kind of task: two for compound ones."""
         return _RUNS[kind]
 
     def reserved(self, kind: str, part: PartKeys) -> Reserved:
-        """See `Generation`. None for a command that a task of this kind does not run."""
+        """The server's own arguments; none for a command that such a task does not run."""
         return _RESERVED.get((kind, part), _NOTHING)
 
     reserved_shapes: Mapping[str, Mapping[str, Any]] = {
@@ -333,7 +336,7 @@ class Version2:
     def reserved_values(
         self, kind: str, part: PartKeys, folder: Path, made: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """See `Generation`. The folder is what the server calls `zarr_dir`."""
+        """What the server fills in; `folder` is what it calls `zarr_dir`."""
         image = str(folder / "plate.zarr" / "B" / "03" / "0")
         values = {
             "zarr_dir": str(folder),
@@ -354,7 +357,7 @@ class Version2:
     handed_on: Mapping[str, Any] = {"zarr_dir": "{tmp}"}
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
-        """See `Generation`: what the server refuses in a dataset and its images."""
+        """What the server refuses in a dataset and its images."""
         words = kind.replace("_", "-")
         wrong = {"zarr_urls" if kind == "parallel" else "zarr_url"}
         if kind.startswith("converter"):
@@ -380,7 +383,7 @@ class Version2:
     def made_sample(
         self, kind: str, entry: Mapping[str, Any], data: str | None = None
     ) -> dict[str, Any]:
-        """See `Generation`. One image, for a task that works on images."""
+        """One image to work on; nothing for a task that makes its own."""
         if kind.startswith("converter"):
             return {}
         key = "zarr_url" if kind == "parallel" else "zarr_urls"
@@ -399,7 +402,7 @@ class Version2:
         before: images.Dataset | None,
         folder: Path,
     ) -> TaskExecution:
-        """See `Generation`: `execute_tasks`, and the `run_task_*` that it calls."""
+        """One step, as `execute_tasks` and the `run_task_*` that it calls take it."""
         kind = self.kind(entry)
         types = images.read_types(entry.get("input_types", {}))
         dataset = before or images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
@@ -451,15 +454,15 @@ class Version2:
             inputs=inputs,
             output_types=images.read_types(entry.get("output_types", {})),
         )
-        trouble = None if calls else _NOTHING_TO_COMPUTE
+        blocked = None if calls else _NOTHING_TO_COMPUTE
         # Of a file that is missing, FR402 tells; a compute part may write none.
         written = calls and (answers[0].written or kind == "converter_compound")
         if kind.startswith("converter") and written and len(good) == len(calls):
-            trouble = None if any(one.updates for one in outputs) else _TELLS_OF_NO_IMAGE
+            blocked = None if any(output.updates for output in outputs) else _TELLS_OF_NO_IMAGE
         return ExecutionResult(
             after,
             here,
-            trouble,
+            blocked,
             tuple(
                 (first + good[int(fault.keys[0])], replace(fault, keys=fault.keys[1:]))
                 for fault in faults
@@ -467,7 +470,7 @@ class Version2:
         )
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
-        """See `Generation`. Only what an init part writes is the list of what to compute."""
+        """What the models of outputs refuse: an init part's is the list of what to compute."""
         if part == _INIT and _COMPUTE in self.runs(kind):
             return images.init_output_faults(value)
         return images.output_faults(value)
@@ -475,7 +478,7 @@ class Version2:
     def slug(self, name: str) -> str:
         """Lower case, all but letters and digits as `_`: as in a job's folders."""
         special = string.punctuation + string.whitespace
-        return name.strip().lower().translate({ord(one): "_" for one in special})
+        return name.strip().lower().translate({ord(part): "_" for part in special})
 
     def name_fault(self, name: str) -> ModelFault | None:
         """A job's folder is called by the step's number and the slug (`task_subfolder_name`)."""
@@ -564,7 +567,11 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
         given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
     readable: list[tuple[tuple[str | int, ...], images.Image]] = []
     for keys, value in given_images:
-        faults = [one for one in images.image_faults(value, keys) if not one.coerced]
+        faults = [
+            image_fault
+            for image_fault in images.image_faults(value, keys)
+            if not image_fault.coerced
+        ]
         for fault in faults:
             way = fault.keys if keys[0] == "images" else keys
             yield SampleFault(way, fault.expected, fault.found, f"write {fault.expected}")

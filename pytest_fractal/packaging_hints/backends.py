@@ -156,9 +156,9 @@ def _hatchling(project: Project) -> None:
         project.says(f"{project.named(packages)} does not name {project.folder}.")
         # Of a folder that is named, what lies above it is not in the paths of the wheel.
         others = [
-            one
-            for one in listed
-            if project.folder not in PurePosixPath(one).parents and (project.tree / one).is_dir()
+            item
+            for item in listed
+            if project.folder not in PurePosixPath(item).parents and (project.tree / item).is_dir()
         ]
         if not set_toml(project, packages, [*others, str(project.folder)]):
             project.says(f"Name {project.folder} there.")

@@ -30,11 +30,13 @@ def naming_hint(
     """
     for place in (PurePosixPath(package), PurePosixPath("src", package)):
         if (tree / place / "__init__.py").is_file() or any(
-            one.parent == place for one in manifests
+            manifest.parent == place for manifest in manifests
         ):
             name = manifests[0].name if manifests else "__init__.py"
             return packaging_hint(tree, place / name)
-    own = [one.parent.name for one in manifests if one.parent.name in folders] or list(folders)
+    own = [
+        manifest.parent.name for manifest in manifests if manifest.parent.name in folders
+    ] or list(folders)
     if len(own) != 1 or _as_folder(own[0]) != own[0]:
         return None
     renamed = _renamed_project(tree, package, own[0].replace("_", "-"))

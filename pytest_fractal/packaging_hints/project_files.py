@@ -1,4 +1,4 @@
-"""The packaging files of a source tree, and edits to them that are tried before they are told."""
+"""The packaging files of a source tree, and edits to them that are tried before they are shown."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class Project:
         self.needs_hands()
 
     def needs_hands(self) -> None:
-        """Say that what is told takes more than the edits."""
+        """Say that it takes more than the edits."""
         self._needs_hands = True
 
     def rewrite(self, file: str, text: str) -> None:
@@ -389,7 +389,7 @@ def _headers_and_keys(text: str) -> Iterator[tuple[str, Keys, bool]]:
 
 
 def set_toml(project: Project, keys: Keys, value: Any) -> bool:
-    """Give a setting a value (None: take it out); False where people must be told in words.
+    """Give a setting a value (None: take it out); False where people must be shown words.
 
     That is so where no line shows how, although tomlkit may have made the edit.
     """

@@ -274,7 +274,7 @@ def _drop_from_cfg(project: Project, section: str, option: str, entry: str) -> b
         if "\n" in old:
             lines = project.read(CFG).splitlines()
             following = lines[lines.index(line) + 1 :]
-            project.delete(CFG, next(other for other in following if other.strip() == entry))
+            project.delete(CFG, next(line for line in following if line.strip() == entry))
         elif rest:
             left = re.match(r"[^=:]*[=:]\s*", line)
             project.replace(CFG, line, f"{left[0] if left else ''}{', '.join(rest)}")

@@ -106,7 +106,7 @@ class Start:
         return "\n".join([line for line in lines if line][-8:])
 
     @property
-    def again(self) -> str:
+    def rerun_command(self) -> str:
         """The command line that repeats it, for a shell: with the same arguments file.
 
         Its output goes to a file of its own beside the first one.

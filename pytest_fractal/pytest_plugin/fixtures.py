@@ -78,7 +78,7 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
         if isinstance(task, str):
             named = [one for one in fractal_package.tasks if task in (one.name, one.slug)]
             if not named:
-                there = ", ".join(one.slug for one in fractal_package.tasks)
+                there = ", ".join(task.slug for task in fractal_package.tasks)
                 raise LookupError(f"no task is called {task!r}; there are: {there}")
             task = named[0]
         try:

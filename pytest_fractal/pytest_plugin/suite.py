@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine, Key
-from pytest_fractal.errors import BadInput, failure, machine_fault
+from pytest_fractal.errors import BadInput, describe_os_error, failure
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.supervisor import hide
@@ -234,7 +234,9 @@ class Suite:
         """Learn which checks the workers make."""
         self.checks = {}
         for anchor, engine in self.session.engines.items():
-            names = {name for one in ids if (name := one.removeprefix(f"{anchor}::")) != one}
+            names = {
+                name for node_id in ids if (name := node_id.removeprefix(f"{anchor}::")) != node_id
+            }
             self.checks[anchor] = [check for check in engine.plan() if check.name in names]
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
@@ -245,10 +247,10 @@ class Suite:
         candidates = {item._engine.candidate for item in checks if item.check.needs_process}
         waiting = {candidate.spec.text for candidate in candidates if candidate.installs}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
-        candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        asking = {item._engine.candidate for item in checks if item.check.rule.asks_server}
+        asked = {(by.on_server.release.version, by.spec.text) for by in asking}
         return lines + sorted(
-            f"fractal: asking fractal-server {one.on_server.release.version} about {one.spec.text}"
-            for one in candidates
+            f"fractal: asking fractal-server {version} about {text}" for version, text in asked
         )
 
     @pytest.hookimpl(wrapper=True)
@@ -271,8 +273,8 @@ class Suite:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdict for the summary."""
-        if (told := getattr(report, "fractal", None)) is not None:
-            anchor, verdict = json.loads(told)
+        if (sent := getattr(report, "fractal", None)) is not None:
+            anchor, verdict = json.loads(sent)
             judged = _VERDICT.validate_python(verdict)
             self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
 
@@ -281,10 +283,10 @@ class Suite:
 
         What does not apply has no category: it leaves the counts.
         """
-        told = getattr(report, "fractal", None)
-        if told is None or report.failed:
+        sent = getattr(report, "fractal", None)
+        if sent is None or report.failed:
             return None
-        verdict = json.loads(told)[1]
+        verdict = json.loads(sent)[1]
         if verdict["outcome"] == Outcome.SKIP:
             return _SKIPS[SkipKind(verdict["skip"])]
         return _LETTERS.get(verdict["outcome"])
@@ -311,16 +313,16 @@ class Suite:
             try:
                 formats.write(report, path)
             except OSError as error:
-                pytest.exit(f"{path}: the report cannot be written: {machine_fault(error)}", 3)
+                pytest.exit(f"{path}: the report cannot be written: {describe_os_error(error)}", 3)
 
     def _fix(self) -> None:
         """Make the fixes of all findings that stand in the way, or only work them out."""
         applies = self.session.settings.fix == "apply"
         for anchor, report in zip(self._verdicts, list(self._reports()), strict=True):
             fixes = [
-                one.finding.fix
-                for one in to_fix(report, self.session.settings.strict)
-                if one.finding is not None and one.finding.fix is not None
+                entry.finding.fix
+                for entry in to_fix(report, self.session.settings.strict)
+                if entry.finding is not None and entry.finding.fix is not None
             ]
             if report.home is None:
                 plan = Plan(left=[f"{report.source}: only a source tree can be fixed"])
@@ -331,7 +333,7 @@ class Suite:
                     write(report.home, change)  # type: ignore[arg-type]
                 except OSError as error:
                     plan.changes.remove(change)
-                    plan.left.append(f"{change.file}: {machine_fault(error)}")
+                    plan.left.append(f"{change.file}: {describe_os_error(error)}")
             self.plans[anchor] = plan
 
     @property
@@ -382,8 +384,8 @@ class Suite:
             yield replace(report, fixed=fixed)
 
 
-def _shared_run(told: Sequence[str]) -> SharedRun:
-    folder, key = told
+def _shared_run(sent: Sequence[str]) -> SharedRun:
+    folder, key = sent
     return SharedRun(Path(folder), bytes.fromhex(key))
 
 
@@ -413,11 +415,11 @@ class Live:
     def _doing(self) -> str:
         """What the selected checks wait for."""
         engines = self._suite.session.engines
-        told = (
+        reasons = (
             progress(engines[anchor].candidate, checks)
             for anchor, checks in (self._suite.checks or {}).items()
         )
-        return next(filter(None, told), "")
+        return next(filter(None, reasons), "")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:

@@ -38,13 +38,13 @@ class Summary:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
-        """Keep our failures out of pytest's section: one cause in many tasks is told once."""
+        """Keep our failures out of pytest's section: one cause in many tasks is reported once."""
         stats = terminalreporter.stats
         for category in ("failed", "error"):
             ours = [report for report in stats.get(category, ()) if hasattr(report, "fractal")]
             if ours:
                 self._ours[category] = ours
-                stats[category] = [one for one in stats[category] if one not in ours]
+                stats[category] = [stat for stat in stats[category] if stat not in ours]
         yield
 
     def write_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -58,11 +58,11 @@ class Summary:
             if terminalreporter.config.option.tbstyle != "no":
                 for line in text.problems_lines(report, self._strict, width):
                     writer.line(escape_control_chars(line.text), **line.markup)
-            for told in text.summary_lines(report, width):
-                writer.line(escape_control_chars(told))
+            for message in text.summary_lines(report, width):
+                writer.line(escape_control_chars(message))
             if report.folder:
-                for told in (f"kept: {report.folder}", *text.repeat_lines(report)):
-                    writer.line(escape_control_chars(told))
+                for message in (f"kept: {report.folder}", *text.repeat_lines(report)):
+                    writer.line(escape_control_chars(message))
             if self.command is not None:
                 for line_of_runner in workflow_commands(report, self._strict):
                     self.command(line_of_runner)

@@ -1,1 +1,1 @@
-"""What is told of a run, one module a format."""
+"""What is said of a run, one module a format."""

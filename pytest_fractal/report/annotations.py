@@ -15,8 +15,8 @@ def workflow_commands(candidate: CandidateReport, strict: bool) -> Iterator[str]
 
     GitHub shows ten errors and ten warnings of a step, and all of them in its log.
     """
-    for one in to_fix(candidate, strict):
-        yield _command(candidate, one)
+    for entry in to_fix(candidate, strict):
+        yield _command(candidate, entry)
 
 
 def _command(candidate: CandidateReport, one: ToFix) -> str:
@@ -34,12 +34,12 @@ def _command(candidate: CandidateReport, one: ToFix) -> str:
         if verdict.code in REGISTRY:
             message += f"\nsee: {REGISTRY[verdict.code].page}"
     properties["title"] = f"{verdict.code} {verdict.rule}{about}"
-    told = ",".join(
+    listed = ",".join(
         f"{name}={_property(str(value))}"
         for name, value in properties.items()
         if value is not None
     )
-    return f"::{'error' if one.heavy else 'warning'} {told}::{_data(message)}"
+    return f"::{'error' if one.heavy else 'warning'} {listed}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -24,18 +24,18 @@ _NARROW: Final = frozenset("fijlrt, :1")
 def message(report: Report) -> tuple[str, str]:
     """What the badge says, and the name of its colour."""
     verdicts = [verdict for candidate in report.candidates for verdict in candidate.verdicts]
-    broken = len({one.code for one in verdicts if one.outcome is Outcome.FAIL})
-    warnings = sum(one.outcome is Outcome.WARN for one in verdicts)
+    broken = len({verdict.code for verdict in verdicts if verdict.outcome is Outcome.FAIL})
+    warnings = sum(verdict.outcome is Outcome.WARN for verdict in verdicts)
     if broken:
         return f"{pluralize(broken, 'rule')} broken", "red"
     if not report.complete or not verdicts:
         return "not judged", "lightgrey"
-    told = pluralize(warnings, "warning")
-    unchecked = sum(one.status is Status.NOT_CHECKED for one in verdicts)
+    warned = pluralize(warnings, "warning")
+    unchecked = sum(verdict.status is Status.NOT_CHECKED for verdict in verdicts)
     if not report.passed:
-        return (told, "red") if report.strict and warnings else ("not judged", "lightgrey")
+        return (warned, "red") if report.strict and warnings else ("not judged", "lightgrey")
     if warnings:
-        return f"passes, {told}", "yellow"
+        return f"passes, {warned}", "yellow"
     return (
         (f"passes, {unchecked} not checked", "yellow") if unchecked else ("passes", "brightgreen")
     )

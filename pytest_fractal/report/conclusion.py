@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize
 from pytest_fractal.report.problems import Problem, problems
@@ -89,7 +90,10 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
         if failed:
             return f"of the selected rules, {_broken(failed)}", "bad"
         return "the selected rules hold, the others were not judged", "good"
-    refuses = "; fractal-server 2.x refuses manifest version 1" if report.generation == "1" else ""
+    known = GENERATIONS.get(report.generation or "")
+    refuses = ""
+    if known is not None and known.refused_by:
+        refuses = f"; {known.refused_by} refuses manifest version {known.version}"
     if failed:
         tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
         which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""

@@ -38,8 +38,10 @@ def explanation(rule: Rule, width: int, *, colored: bool = False) -> str:
     for head, parts, style in _sections(rule):
         lines += ["", marked(head, "head")]
         for part in parts:
-            told = _wrapped(part, width, "  ") if style is None else [f"  {marked(part, style)}"]
-            lines += told
+            rendered = (
+                _wrapped(part, width, "  ") if style is None else [f"  {marked(part, style)}"]
+            )
+            lines += rendered
     return "\n".join(lines)
 
 
@@ -50,7 +52,10 @@ def _sections(rule: Rule) -> Iterator[tuple[str, Sequence[str], str | None]]:
     if seen := observations().get(rule.code):
         yield (
             "What real servers did",
-            [f"fractal-server {one.server}, given {one.package}: {one.reaction}." for one in seen],
+            [
+                f"fractal-server {earlier.server}, given {earlier.package}: {earlier.reaction}."
+                for earlier in seen
+            ],
             None,
         )
     yield "How it is judged", list(_judging(rule)), None
@@ -76,7 +81,7 @@ def _judging(rule: Rule) -> Iterator[str]:
     yield f"It is judged {subject}; {weight}."
     if rule.needs:
         yield f"It is blocked where one of these is broken: {_listed(rule.needs)}."
-    needing = [other.code for other in REGISTRY.values() if rule.code in other.needs]
+    needing = [code.code for code in REGISTRY.values() if rule.code in code.needs]
     if needing:
         yield f"A breach of it blocks {_listed(needing)}."
 

@@ -64,7 +64,7 @@ def render(report: Report) -> str:
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    heading = ", ".join(title(one) for one in report.candidates) or "nothing"
+    heading = ", ".join(title(candidate) for candidate in report.candidates) or "nothing"
     page = element(
         "html",
         element(
@@ -161,8 +161,8 @@ class _Page:
         self._names = names(candidate)
         self._matrix = matrix(candidate)
         self._ids = {
-            (one.code, one.task, one.sample): f"{prefix}v{place}"
-            for place, one in enumerate(candidate.verdicts)
+            (verdict.code, verdict.task, verdict.sample): f"{prefix}v{place}"
+            for place, verdict in enumerate(candidate.verdicts)
         }
 
     def section(self) -> Markup:
@@ -191,8 +191,8 @@ class _Page:
                 ),
                 element("p", result.headline, class_="sentence"),
                 (
-                    element("p", _sign(Status.NOT_CHECKED), f" not checked: {told}")
-                    for told in result.not_checked
+                    element("p", _sign(Status.NOT_CHECKED), f" not checked: {message}")
+                    for message in result.not_checked
                 ),
                 element(
                     "dl",
@@ -206,9 +206,9 @@ class _Page:
         )
 
     def _to_fix(self) -> Iterator[Markup]:
-        told = to_fix(self._candidate, self._alone.strict)
-        blocks = {id(one.verdict): one.blocks for one in told}
-        ordered = list({id(one.verdict): one.verdict for one in told}.values())
+        to_be_fixed = to_fix(self._candidate, self._alone.strict)
+        blocks = {id(entry.verdict): entry.blocks for entry in to_be_fixed}
+        ordered = list({id(entry.verdict): entry.verdict for entry in to_be_fixed}.values())
         if ordered:
             yield element("h2", "What to fix, best in this order")
             yield element(
@@ -298,8 +298,12 @@ class _Page:
                         "tr",
                         element("th", "Rule", scope="col"),
                         (
-                            element("th", element("span", self._names.get(one, one)), scope="col")
-                            for one in self._matrix.subjects
+                            element(
+                                "th",
+                                element("span", self._names.get(subject, subject)),
+                                scope="col",
+                            )
+                            for subject in self._matrix.subjects
                         ),
                     ),
                 ),
@@ -335,7 +339,7 @@ class _Page:
                     element("span", _rule_name(code)),
                     scope="row",
                 ),
-                (self._cell(code, one, row.get(one, ())) for one in table.subjects),
+                (self._cell(code, subject, row.get(subject, ())) for subject in table.subjects),
                 class_="family" if begins else None,
             )
 
@@ -343,9 +347,9 @@ class _Page:
         if not verdicts:
             return element("td")
         outcome = worst(verdicts)
-        first = next(one for one in verdicts if one.status is outcome)
-        told = outcome in (Status.FAIL, Status.WARN, Status.ERROR)
-        target = self._id(first) if told else f"{self._prefix}{code}"
+        first = next(verdict for verdict in verdicts if verdict.status is outcome)
+        is_broken = outcome in (Status.FAIL, Status.WARN, Status.ERROR)
+        target = self._id(first) if is_broken else f"{self._prefix}{code}"
         name = self._names.get(subject, subject)
         several = f" ({pluralize(len(verdicts), 'sample')})" if len(verdicts) > 1 else ""
         return element(
@@ -358,7 +362,7 @@ class _Page:
                 title=f"{name}: {_MEANT[outcome]}{several}",
             ),
             class_=outcome,
-            data_outcome=" ".join(dict.fromkeys(one.status for one in verdicts)),
+            data_outcome=" ".join(dict.fromkeys(verdict.status for verdict in verdicts)),
         )
 
     def _timeline(self) -> Iterator[Markup]:
@@ -398,7 +402,7 @@ class _Page:
         if self._matrix.rules:
             yield element("h2", "The rules, one by one")
         for code, row in self._matrix.rules.items():
-            verdicts = [one for some in row.values() for one in some]
+            verdicts = [verdict for judged in row.values() for verdict in judged]
             outcome = worst(verdicts)
             yield element(
                 "details",
@@ -417,7 +421,7 @@ class _Page:
                     class_="target",
                 ),
                 class_="check rule",
-                data_outcome=" ".join(dict.fromkeys(one.status for one in verdicts)),
+                data_outcome=" ".join(dict.fromkeys(verdict.status for verdict in verdicts)),
             )
 
     def _rule(self, code: str, verdicts: Sequence[Verdict]) -> Iterator[Markup]:
@@ -429,7 +433,7 @@ class _Page:
             yield element("p", f"How to fix it{weight}: {rule.fix}")
             yield element("p", element("a", f"The page of {code}", href=rule.page))
         for outcome in WORST_FIRST:
-            if some := [one for one in verdicts if one.status is outcome]:
+            if some := [verdict for verdict in verdicts if verdict.status is outcome]:
                 yield element(
                     "p",
                     _sign(outcome),
@@ -443,17 +447,17 @@ class _Page:
         groups: dict[str | None, list[Verdict]] = {}
         for one in verdicts:
             groups.setdefault(one.reason if not one.findings else None, []).append(one)
-        for place, (reason, some) in enumerate(groups.items()):
+        for place, (reason, group) in enumerate(groups.items()):
             yield "; " if place else ""
-            for number_, one in enumerate(some):
+            for number_, one in enumerate(group):
                 yield ", " if number_ else ""
-                told = one.status in (Status.FAIL, Status.WARN, Status.ERROR)
+                is_broken = one.status in (Status.FAIL, Status.WARN, Status.ERROR)
                 about = self._about(one) or "the package"
-                yield element("a", about, href=f"#{self._id(one)}") if told else about
+                yield element("a", about, href=f"#{self._id(one)}") if is_broken else about
             if reason:
                 yield f" ({reason})"
             roots = {
-                (root.code, root.task, root.sample): root for one in some for root in one.blockers
+                (root.code, root.task, root.sample): root for one in group for root in one.blockers
             }
             for root in roots.values():
                 if (target := self._ids.get((root.code, root.task, root.sample))) is not None:

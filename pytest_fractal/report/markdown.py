@@ -42,9 +42,9 @@ _LEGEND: Final = (
     "💥 could not be checked"
 )
 _SHOWN: Final = 5
-"""How many findings are told in full before the rest is folded."""
+"""How many findings are shown in full before the rest is folded."""
 _IN_FULL: Final = 50
-"""How many are told in full at all: a job's summary must stay below 1 MiB."""
+"""How many are shown in full at all: a job's summary must stay below 1 MiB."""
 _SUBJECTS: Final = 8
 """How many tasks of one problem are listed."""
 _PLACES: Final = 3
@@ -74,20 +74,22 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     yield f"**{_plain(result.headline)}** · {known}"
     if result.not_checked:
         sign = SIGNS[Status.NOT_CHECKED]
-        yield "\n".join(f"- {sign} not checked: {_plain(told)}" for told in result.not_checked)
+        yield "\n".join(
+            f"- {sign} not checked: {_plain(message)}" for message in result.not_checked
+        )
     found = problems(candidate, report.strict)
     if found:
         yield "### What to fix next"
-        told = [_problem(candidate, problem) for problem in found[:_IN_FULL]]
-        yield from told[:_SHOWN]
-        rest = told[_SHOWN:] + [_line(problem) for problem in found[_IN_FULL:]]
+        written = [_problem(candidate, problem) for problem in found[:_IN_FULL]]
+        yield from written[:_SHOWN]
+        rest = written[_SHOWN:] + [_line(problem) for problem in found[_IN_FULL:]]
         if rest:
             yield _folded(f"{len(rest)} more", *rest)
     table = matrix(candidate)
     telling = [
         code
         for code, row in table.rules.items()
-        if not {worst(some) for some in row.values()} <= {Status.PASS, Status.NOT_APPLICABLE}
+        if not {worst(judged) for judged in row.values()} <= {Status.PASS, Status.NOT_APPLICABLE}
     ]
     if telling:
         yield "### Tasks and rules"
@@ -141,13 +143,17 @@ def _table(
 ) -> str:
     """Rules and subjects; `across` says that the rules are the columns."""
     called = names(candidate)
-    subjects = [one for one in table.subjects if any(table.rules[code].get(one) for code in codes)]
+    subjects = [
+        subject
+        for subject in table.subjects
+        if any(table.rules[code].get(subject) for code in codes)
+    ]
     grid = {
         (code, subject): SIGNS[worst(some)] if (some := table.rules[code].get(subject)) else ""
         for code in codes
         for subject in subjects
     }
-    columns = [_plain(called.get(one, one or "")) for one in subjects]
+    columns = [_plain(called.get(subject, subject or "")) for subject in subjects]
     if across:
         rows = [
             [name, *(grid[code, subject] for code in codes)]
@@ -167,8 +173,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _times(candidate: CandidateReport) -> Iterator[str]:
-    told = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in candidate.timings.items())
-    yield f"{told}; {pluralize(len(candidate.runs), 'process start')}"
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in candidate.timings.items())
+    yield f"{stages}; {pluralize(len(candidate.runs), 'process start')}"
     slowest = sorted(candidate.runs, key=lambda run: -run.seconds)[:10]
     if slowest:
         yield _rows(

@@ -24,14 +24,14 @@ def element(tag: str, /, *content: Content, **attributes: str | int | bool | Non
 
     An attribute with False or None is left out, one with True has no value.
     """
-    told = "".join(
+    written = "".join(
         f" {key.rstrip('_').replace('_', '-')}"
         + ("" if value is True else f'="{html.escape(escape_control_chars(str(value)))}"')
         for key, value in attributes.items()
         if value is not None and value is not False
     )
     end = "" if tag in _VOID else f"{joined(*content)}</{tag}>"
-    return Markup(f"<{tag}{told}>{end}")
+    return Markup(f"<{tag}{written}>{end}")
 
 
 def joined(*content: Content) -> Markup:

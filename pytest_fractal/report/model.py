@@ -138,7 +138,7 @@ class Report:
             "report_version": REPORT_VERSION,
             "complete": self.complete,
             "strict": self.strict,
-            "candidates": [_candidate(one) for one in self.candidates],
+            "candidates": [_candidate(candidate) for candidate in self.candidates],
             "passed": self.passed,
         }
 
@@ -146,7 +146,9 @@ class Report:
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
     ignored = {
-        (one.code, one.task, one.sample) for one in verdicts if one.skip is SkipKind.IGNORED
+        (verdict.code, verdict.task, verdict.sample)
+        for verdict in verdicts
+        if verdict.skip is SkipKind.IGNORED
     }
     return bool(verdict.blockers) and all(
         (root.code, root.task, root.sample) in ignored for root in verdict.blockers
@@ -215,8 +217,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
                 "severity": found.severity.value if found.severity else None,
                 "place": asdict(found.place) if found.place else None,
                 "fix": [
-                    {"file": one.file, "edits": [asdict(edit) for edit in one.lines]}
-                    for one in found.fix.files
+                    {"file": file.file, "edits": [asdict(edit) for edit in file.lines]}
+                    for file in found.fix.files
                 ]
                 if found.fix
                 else None,

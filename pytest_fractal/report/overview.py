@@ -57,12 +57,12 @@ def headline(report: Report) -> str:
         if Status.NOT_CHECKED in by_outcome
         else "",
     ]
-    told = ", ".join(part for part in parts if part)
+    counted = ", ".join(part for part in parts if part)
     if not report.complete:
-        return f"interrupted: {told}" if told else "interrupted"
+        return f"interrupted: {counted}" if counted else "interrupted"
     if not verdicts:
         return "nothing was judged"
-    return told or f"{pluralize(len(verdicts), 'check')} passed"
+    return counted or f"{pluralize(len(verdicts), 'check')} passed"
 
 
 def pluralize(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Findings of one cause told once: by rule, message and fix, with the tasks and places listed."""
+"""Findings of one cause as one: by rule, message and fix, with the tasks and places listed."""
 
 from __future__ import annotations
 

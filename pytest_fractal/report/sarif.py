@@ -34,7 +34,7 @@ def render(report: Report) -> str:
 
 
 def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
-    told = to_fix(candidate, report.strict)
+    to_be_fixed = to_fix(candidate, report.strict)
     judged = {verdict.code for verdict in candidate.verdicts}
     rules = [rule for code, rule in REGISTRY.items() if code in judged]
     places = {rule.code: number for number, rule in enumerate(rules)}
@@ -53,20 +53,22 @@ def _run(candidate: CandidateReport, report: Report) -> dict[str, Any]:
         "invocations": [
             {
                 "executionSuccessful": report.complete
-                and all(one.finding is not None for one in told),
+                and all(entry.finding is not None for entry in to_be_fixed),
                 "toolExecutionNotifications": [
                     {
                         "level": "error",
-                        "message": {"text": escape_control_chars(one.verdict.reason or "")},
-                        "associatedRule": {"id": one.verdict.code},
+                        "message": {"text": escape_control_chars(entry.verdict.reason or "")},
+                        "associatedRule": {"id": entry.verdict.code},
                     }
-                    for one in told
-                    if one.finding is None
+                    for entry in to_be_fixed
+                    if entry.finding is None
                 ],
             }
         ],
         "results": [
-            _result(candidate, one, one.finding, places) for one in told if one.finding is not None
+            _result(candidate, entry, entry.finding, places)
+            for entry in to_be_fixed
+            if entry.finding is not None
         ],
     }
 
@@ -110,7 +112,7 @@ def _result(
 def _changes(candidate: CandidateReport, found: Finding) -> Iterator[dict[str, Any]]:
     """The fix as changes to files; nothing where it makes a file, which SARIF cannot tell."""
     files = found.fix.files if found.fix is not None else ()
-    if any(one.digest is None for one in files):
+    if any(file.digest is None for file in files):
         return
     for one in files:
         file = in_repository(candidate, SourceLocation(one.file))

@@ -248,12 +248,12 @@ def summary_lines(report: CandidateReport, columns: int = WIDTH) -> Iterator[str
     for key, verdicts in groups.items():
         if verdicts:
             alike.setdefault(_counts(verdicts), []).append(labels[key])
-    told = {
+    tallies = {
         _joined(subjects): f"{counts}{', each' if len(subjects) > 1 else ''}"
         for counts, subjects in alike.items()
     }
-    width = max(map(len, told), default=0)
-    for subjects, counts in told.items():
+    width = max(map(len, tallies), default=0)
+    for subjects, counts in tallies.items():
         yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
     starts = pluralize(len(report.runs), "process start")
@@ -269,7 +269,7 @@ def _joined(subjects: Sequence[str]) -> str:
 
 
 def problems_lines(report: CandidateReport, strict: bool, width: int) -> Iterator[Line]:
-    """Everything that is to be fixed, errors first; what a rule is about is told once."""
+    """Everything that is to be fixed, errors first; what a rule is about is reported once."""
     explained: set[str] = set()
     for problem in problems(report, strict):
         first = problem.verdict.code not in explained
@@ -284,14 +284,14 @@ def conclusion_lines(
     """What a server will do, what to fix first, what was not checked, and what to type next."""
     result = conclusion(report, strict, complete)
     markup = {"good": _GOOD, "bad": _BAD, "unsure": _WARNED}[result.mood]
-    told = [Line(f"{title(report)}: {result.headline}", markup)]
+    lines = [Line(f"{title(report)}: {result.headline}", markup)]
     if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
-        told.append(Line(f"fix first: {_problem_heading(first)}{waits}"))
-    told += [Line(f"not checked: {text}") for text in result.not_checked]
-    told += [Line(f"ignored: {text}") for text in result.ignored]
-    told += [Line(f"note: {text}") for text in result.notes]
-    for line in told:
+        lines.append(Line(f"fix first: {_problem_heading(first)}{waits}"))
+    lines += [Line(f"not checked: {text}") for text in result.not_checked]
+    lines += [Line(f"ignored: {text}") for text in result.ignored]
+    lines += [Line(f"note: {text}") for text in result.notes]
+    for line in lines:
         yield from (Line(text, line.markup) for text in _fold(line.text, width, "  "))
     yield Line(f"next: {result.next_command}")  # whole, for it is to be pasted
 
@@ -302,7 +302,7 @@ def fix_lines(plan: Plan, *, applied: bool) -> Iterator[Line]:
     for change in plan.changes:
         for text in change.diff():
             yield Line(text, colors.get(text[:1], {}))
-    yield from (Line(f"left alone: {told}") for told in dict.fromkeys(plan.left))
+    yield from (Line(f"left alone: {message}") for message in dict.fromkeys(plan.left))
     if not plan.changes:
         yield Line("no finding has a fix that can be applied without you")
     elif applied:

@@ -71,9 +71,9 @@ def timeline(candidate: CandidateReport) -> tuple[Bar, ...]:
 def _runs(candidate: CandidateReport, zero: float, stages: dict[str, Bar]) -> Iterator[Bar]:
     commands = {task.id: tuple(task.commands.values()) for task in candidate.tasks}
     broken = {
-        (one.task, one.sample)
-        for one in candidate.verdicts
-        if one.sample and one.outcome is Outcome.FAIL
+        (verdict.task, verdict.sample)
+        for verdict in candidate.verdicts
+        if verdict.sample and verdict.outcome is Outcome.FAIL
     }
     starts: Counter[str] = Counter()
     latest: dict[tuple[tuple[str, str | None], str], Bar] = {}
@@ -81,11 +81,11 @@ def _runs(candidate: CandidateReport, zero: float, stages: dict[str, Bar]) -> It
         about, part = (run.task, run.sample), _part(run, commands.get(run.task, ()))
         behind = [
             bar
-            for (other, its_part), bar in latest.items()
+            for (shown_run, its_part), bar in latest.items()
             # Starts that find out about a task follow one from the other; in a sample, its
             # second command follows the first, and a step of a workflow the step before.
-            if (other == about and (run.sample is None or its_part != part))
-            or (run.sample is not None and other == run.follows)
+            if (shown_run == about and (run.sample is None or its_part != part))
+            or (run.sample is not None and shown_run == run.follows)
         ]
         before = max(behind, key=lambda bar: bar.ended, default=stages.get("install"))
         began = run.started - zero

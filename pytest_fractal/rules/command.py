@@ -17,7 +17,7 @@ from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
 from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
-from pytest_fractal.signatures.control_flow import Influence, Place, influence
+from pytest_fractal.signatures.control_flow import CallSite, Influence, influence
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
@@ -171,7 +171,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "unknown": "call the function with **args, or validate them with pydantic: "
         "unknown names are then refused",
     }
-    told = False
+    is_reported = False
     for case in probe.cases:
         finished = case.start.finished
         if case.kind == "lacking" and case.start == probe.first:
@@ -187,9 +187,9 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             found = f"it ends as it does without it: {said}"
         else:
             continue
-        told = True
+        is_reported = True
         yield _finding(command, expected, found, hints[case.kind])
-    if probe.alike and not told:
+    if probe.alike and not is_reported:
         raise NotApplicable("it ends in the same exception for good arguments too, see FR305")
 
 
@@ -218,7 +218,7 @@ def depends_on_arguments(command: Command) -> Iterator[Finding | Note]:
     if cause is not Influence.NONE and not (cause is Influence.HANDED_ON and blames_code):
         yield Note(
             f"whatever it was given, it ended in {ending}; whether other arguments would change "
-            "that cannot be told: give the task a sample"
+            "that cannot be known: give the task a sample"
         )
         return
     by_machine = _is_of_the_machine(crash)
@@ -273,7 +273,7 @@ def _influence(command: Command, crash: Crash) -> Influence:
     if command.installation is None:
         return Influence.POSSIBLE
     places = [
-        Place(frame.file.rpartition("site-packages/")[2], frame.line, frame.name)
+        CallSite(frame.file.rpartition("site-packages/")[2], frame.line, frame.name)
         for frame in crash.frames
     ]
     return influence(command.installation.wheel.contents, places)

@@ -39,9 +39,9 @@ def leaves_environment_alone(_run: Run, use: EnvironmentUse) -> Iterator[Finding
             yield Finding(
                 expected="the environment as it was installed",
                 found="; ".join(
-                    f"{kind}: {_listed([one.path for one in changes if one.kind is kind])}"
+                    f"{kind}: {_listed([it.path for it in changes if it.kind is kind])}"
                     for kind in ChangeKind
-                    if any(one.kind is kind for one in changes)
+                    if any(change.kind is kind for change in changes)
                 ),
                 hint="write results below the paths that the task is given, temporary files by "
                 "`tempfile`, and caches below the home of the user (`platformdirs`)",

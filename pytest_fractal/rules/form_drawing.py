@@ -172,7 +172,11 @@ class _Walk:
                 else [],
             },
             {"required": (), **flat.ways},
-            {name: one for name, one in flat.properties.items() if name not in ignored},
+            {
+                name: property_
+                for name, property_ in flat.properties.items()
+                if name not in ignored
+            },
         )
         yield from self._compiled(shown, (), ())
         for value, keys in shown.properties.values():
@@ -203,7 +207,9 @@ class _Walk:
             return
         choices = values.get("anyOf")
         if isinstance(choices, list):
-            is_null = [isinstance(one, dict) and one.get("type") == "null" for one in choices]
+            is_null = [
+                isinstance(choice, dict) and choice.get("type") == "null" for choice in choices
+            ]
             if is_null == [False, True] and isinstance(choices[0], dict):
                 way = (*flat.way("anyOf"), 0)
                 inner = self._flat(choices[0], way)
@@ -383,7 +389,7 @@ class _Walk:
             else:
                 within = value if key == "properties" and isinstance(value, dict) else {}
                 properties = {
-                    name: (one, (*keys, "properties", name)) for name, one in within.items()
+                    name: (item, (*keys, "properties", name)) for name, item in within.items()
                 }
                 inner = _Flat({key: value}, {key: keys}, properties)
             flat = _joined(flat, inner)

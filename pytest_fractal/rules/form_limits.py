@@ -1,7 +1,7 @@
 """What the tasks' own tool refuses in a schema, for FR209.
 
 Facts from fractal-task-tools 0.5.1, whose `validate_schema` refuses a schema at the first of
-these; here all of them are told, each under the code that it has there.
+these; here all of them are reported, each under the code that it has there.
 """
 
 from __future__ import annotations
@@ -145,11 +145,11 @@ def _of_one(
 def _of_any(
     keys: Keys, schema: Mapping[str, Any], root: Mapping[str, Any]
 ) -> Iterator[FormLimitation]:
-    choices = [one for one in _listed(schema, "anyOf") if isinstance(one, dict)]
+    choices = [item for item in _listed(schema, "anyOf") if isinstance(item, dict)]
     if not choices:
         return
     name, here = _name(keys), (*keys, "anyOf")
-    others = [one for one in choices if one != _NULL]
+    others = [choice for choice in choices if choice != _NULL]
     nullable = len(others) < len(choices)
     if nullable and others == [_BOOLEAN] and len(choices) == 2:
         yield FormLimitation(
@@ -178,8 +178,8 @@ def _of_any(
                 f"a choice that may be null: {shown(target)}",
                 f'add a choice for it instead of None: `{name}: Literal[..., "none"] = "none"`',
             )
-    primitives = [one["type"] for one in others if one.get("type") in _PRIMITIVES]
-    references = [one["$ref"] for one in choices if "$ref" in one]
+    primitives = [other["type"] for other in others if other.get("type") in _PRIMITIVES]
+    references = [choice["$ref"] for choice in choices if "$ref" in choice]
     if len(primitives) > 1:
         yield FormLimitation(
             "E13",
@@ -220,13 +220,13 @@ def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation
             "`oneOf` without one",
             f"for {_name(keys)} {_TAGGED}",
         )
-    for index, one in enumerate(_listed(schema, "oneOf")):
-        if not (isinstance(one, dict) and "$ref" in one):
+    for index, item in enumerate(_listed(schema, "oneOf")):
+        if not (isinstance(item, dict) and "$ref" in item):
             yield FormLimitation(
                 "E22",
                 (*keys, "oneOf", index),
                 "a reference to a model",
-                shown(one),
+                shown(item),
                 f"let {_name(keys)} be one of several models and nothing else; "
                 "what is no model goes into a model with one field",
             )

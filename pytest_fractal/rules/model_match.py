@@ -18,7 +18,7 @@ _KEYS: Final = frozenset({"[key]", "__key__"})
 
 
 def compare_models(
-    part: PackagedPart, validation: Validation, invalid: frozenset[str], *, names_are_told: bool
+    part: PackagedPart, validation: Validation, invalid: frozenset[str], *, names_are_known: bool
 ) -> Iterator[SchemaMismatch]:
     """What was refused of arguments that the schema takes, by type or for a field.
 
@@ -33,7 +33,7 @@ def compare_models(
             continue
         if not _KEYS.isdisjoint(fault.path):
             continue  # before pydantic 2.10 a schema says nothing of the keys of a dictionary
-        if names_are_told and len(fault.path) == 1 and fault.kind is not FaultKind.TYPE:
+        if names_are_known and len(fault.path) == 1 and fault.kind is not FaultKind.TYPE:
             continue
         mismatch = _mismatch(part, fault)
         if mismatch is not None and mismatch.pointer not in seen:
@@ -63,7 +63,7 @@ def _mismatch(part: PackagedPart, fault: ValidationFault) -> SchemaMismatch | No
             name = rest[0]
             owner = _owner(part, found, fault.path)
             places = _alternatives(part.schema, found, 0)
-            found = next((one for one in places if "properties" in one.schema), found)
+            found = next((place for place in places if "properties" in place.schema), found)
             return SchemaMismatch(
                 pointer(*found.keys, "properties", name),
                 f"a property `{name}`, which {owner} requires",
@@ -145,7 +145,11 @@ def _alternatives(root: Mapping[str, Any], here: _Here, depth: int) -> Iterator[
 
 def _owner(part: PackagedPart, place: _Here, path: Sequence[str]) -> str:
     """The model or the function that refuses, and where it is defined."""
-    models = [one.model for one in _alternatives(part.schema, place, 0) if one.model]
+    models = [
+        alternative.model
+        for alternative in _alternatives(part.schema, place, 0)
+        if alternative.model
+    ]
     name = models[-1] if models else None
     if name is not None:
         return f"`{name}`{_defined(part, name)}"

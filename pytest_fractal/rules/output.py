@@ -54,7 +54,7 @@ def _has_output_model(sample: Sample) -> Skipped | None:
 
 
 def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
-    return (one for one in run.executions if one.part.is_parallel is parallel)
+    return (execution for execution in run.executions if execution.part.is_parallel is parallel)
 
 
 def _told_by(run: Run, execution: Execution) -> str | None:
@@ -121,15 +121,15 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     An exit status above 0 is how a task tells Fractal of an error; a task that is
     killed by a signal ends the whole job.
     """
-    if run.trouble is not None:
-        trouble = run.trouble
+    if run.blocked is not None:
+        blocked = run.blocked
         yield _finding(
             run,
             None,
-            trouble.expected,
-            trouble.found,
-            trouble.hint,
-            None if trouble.fails else Severity.WARNING,
+            blocked.expected,
+            blocked.found,
+            blocked.hint,
+            None if blocked.fails else Severity.WARNING,
         )
     for execution in run.executions:
         finished = execution.start.finished
@@ -299,7 +299,7 @@ def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[
             if refused := refusal(part.schema, arguments):
                 by.append(f"by the schema ({refused.message[:120]})")
     endings = {execution.start.finished.ending for execution in run.executions}
-    ending = ", ".join(sorted(endings)) or (run.trouble.found if run.trouble else "")
+    ending = ", ".join(sorted(endings)) or (run.blocked.found if run.blocked else "")
     if run.refused:
         by.append(f"by the command ({ending})")
     if by:
@@ -332,7 +332,7 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
     if not samples.untried:
         return
     first = samples.untried[0]
-    names = ", ".join(one.task.slug for one in samples.untried)
+    names = ", ".join(first_sample.task.slug for first_sample in samples.untried)
     where = samples.folder or "DIR"
     option = "" if samples.folder else ", and give --fractal-samples=DIR"
     example = json.dumps(first.value)
@@ -409,10 +409,10 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
-    faults = [one for one in text.faults if one.kind is not FaultKind.REPEATED_KEY]
+    faults = [fault for fault in text.faults if fault.kind is not FaultKind.REPEATED_KEY]
     found = faults[0].message if faults else ""
     # What stands at a place within a text that can be read: NaN or Infinity.
-    harmless = bool(faults) and all(one.pointer is not None for one in faults)
+    harmless = bool(faults) and all(fault.pointer is not None for fault in faults)
     harmless = harmless and not run.sample.task.generation.refuses_nan
     if not execution.start.output.strip():
         found = "an empty file"

@@ -106,14 +106,15 @@ def _hint_for_schema(
         names = generation.reserved(generation.kind(entry), part).names
         parameters = [Parameter(name, True, False) for name in names]
     else:
-        parameters = [one for one in signature.parameters if not one.is_bound]
+        parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
     properties = {
-        one.name: generation.reserved_shapes.get(one.name, property_of(one)) for one in parameters
+        parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
+        for parameter in parameters
     }
     skeleton = {
         "type": "object",
         "properties": properties,
-        "required": [one.name for one in parameters if one.required],
+        "required": [parameter.name for parameter in parameters if parameter.required],
         "additionalProperties": False,
     }
     text = json.dumps(skeleton, indent=2, ensure_ascii=False)
@@ -386,11 +387,11 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
     mismatches: list[SchemaMismatch] = []
     untold = ""
     # FR205 has said which of Fractal's arguments are missing in the schema.
-    told = [name for name in part.reserved.names if name not in schema["properties"]]
+    unlisted = [name for name in part.reserved.names if name not in schema["properties"]]
     if isinstance(signature, Unreadable):
         untold = str(signature)
     else:
-        mismatches = list(compare(signature, schema, told))
+        mismatches = list(compare(signature, schema, unlisted))
         if signature.doubt and mismatches:
             mismatches, untold = [], signature.doubt
     by_models = compare_models(
@@ -398,9 +399,11 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
         validation,
         _refused_by(part, validation.arguments),
         # What the source tells of the function's own parameters, it tells better.
-        names_are_told=not untold,
+        names_are_known=not untold,
     )
-    mismatches += [one for one in by_models if one.pointer not in map(_property, told)]
+    mismatches += [
+        by_model for by_model in by_models if by_model.pointer not in map(_property, unlisted)
+    ]
     for mismatch in mismatches:
         keys = [
             part.replace("~1", "/").replace("~0", "~") for part in mismatch.pointer.split("/")[1:]
@@ -413,7 +416,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             edits=mismatch.edits,
         )
     if untold and not mismatches:
-        raise NotChecked("the function's signature cannot be told", str(untold))
+        raise NotChecked("the function's signature cannot be known", str(untold))
 
 
 def _property(name: str) -> str:

@@ -38,7 +38,7 @@ def main_block(command: Command) -> str:
     flag, option = command.part.task.generation.flags
     installation = command.installation
     names = (
-        {canonicalize_name(one.name) for one in installation.wheel.requirements}
+        {canonicalize_name(requirement.name) for requirement in installation.wheel.requirements}
         if (installation)
         else set()
     )
@@ -98,11 +98,11 @@ def _function(command: Command) -> str:
     functions = [n for n in tree.body if isinstance(n, FunctionNode)] if tree else []
     stem = PurePosixPath(command.part.script).stem.replace("-", "_")
     reserved = {*command.part.reserved.names}
-    named = [one.name for one in functions if one.name == stem]
+    named = [function.name for function in functions if function.name == stem]
     fitting = [
-        one.name
-        for one in functions
-        if reserved <= {a.arg for a in (*one.args.args, *one.args.kwonlyargs)}
+        function.name
+        for function in functions
+        if reserved <= {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
     ]
-    public = [one.name for one in functions if not one.name.startswith("_")]
+    public = [function.name for function in functions if not function.name.startswith("_")]
     return next(iter([*named, *fitting, *public]), stem)

@@ -112,11 +112,11 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
             f"the working directory, the network; else {_TELL}",
         )
         return
-    for one in differences(run.dataset, server_run.dataset):
-        if one.pointer not in server_run.varying:
+    for difference in differences(run.dataset, server_run.dataset):
+        if difference.pointer not in server_run.varying:
             yield finding(
-                f"the metadata as it is here{_at(one)}: {_short(one.one)}",
-                f"on {server_run.server}: {_short(one.other)}",
+                f"the metadata as it is here{_at(difference)}: {_short(difference.one)}",
+                f"on {server_run.server}: {_short(difference.other)}",
                 "let the task take from its arguments, and from what lies at its "
                 "paths, what it writes there",
             )

@@ -27,11 +27,11 @@ class SchemaMismatch:
 
 
 def compare(
-    signature: Signature, schema: Mapping[str, Any], told: Collection[str] = ()
+    signature: Signature, schema: Mapping[str, Any], reported: Collection[str] = ()
 ) -> Iterator[SchemaMismatch]:
     """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
 
-    That a parameter in `told` is no property is told elsewhere.
+    That a parameter in `told` is no property is reported elsewhere.
     First in the order of the schema, then in that of the function. Parts of the schema
     that are malformed are passed over. A missing `default` is a disagreement where
     pydantic, in its version 1 or 2, would have written one: not for None (version 1
@@ -49,7 +49,7 @@ def compare(
         for name, inner in properties.items()
         if name not in signature.dropped and name not in signature.positional_only
     }
-    renamed = {} if signature.takes_any_keyword else _renamed(parameters, candidates, told)
+    renamed = {} if signature.takes_any_keyword else _renamed(parameters, candidates, reported)
     order = list(properties)
     """The names of the properties, with those that edits add."""
 
@@ -120,7 +120,7 @@ def compare(
         if name in renamed.values():
             continue
         if name not in properties:
-            if parameter.is_bound or name in told:
+            if parameter.is_bound or name in reported:
                 continue
             also = f', and "{name}" to `required`' if _lacks(parameter, required) else ""
             shape = property_of(parameter)
@@ -226,14 +226,14 @@ def _lacks(parameter: Parameter, required: Any) -> bool:
 
 
 def _renamed(
-    parameters: Mapping[str, Parameter], properties: Mapping[str, Any], told: Collection[str]
+    parameters: Mapping[str, Parameter], properties: Mapping[str, Any], reported: Collection[str]
 ) -> dict[str, str]:
     """The properties that no parameter has, by the one missing parameter that each stands for.
 
     That is one with a name like its own; else the one that has the same default; else, where
     one property and one parameter are left, these.
     """
-    missing = [name for name in parameters if name not in properties and name not in told]
+    missing = [name for name in parameters if name not in properties and name not in reported]
     left = [name for name in missing if not parameters[name].is_bound]
     strangers = [name for name in properties if name not in parameters]
     renamed: dict[str, str] = {}
@@ -249,9 +249,10 @@ def _renamed(
         stated = properties[name]
         default = stated.get("default") if isinstance(stated, Mapping) else None
         same = [
-            other
-            for other in left
-            if parameters[other].has_simple_default and _same(parameters[other].default, default)
+            parameter_name
+            for parameter_name in left
+            if parameters[parameter_name].has_simple_default
+            and _same(parameters[parameter_name].default, default)
         ]
         if name not in renamed and default is not None and len(same) == 1:
             pair(name, same[0])

@@ -173,7 +173,7 @@ def placed(value: Any, places: Mapping[str, str]) -> Any:
 
 
 class _Unusable(Exception):
-    """Ends the reading of a sample, when its problem has been told."""
+    """Ends the reading of a sample, when its problem has been reported."""
 
 
 class _Reader:
@@ -261,8 +261,8 @@ class _Reader:
         previous: Sample | None = None
         for index, value in enumerate(steps):
             keys = ("steps", index)
-            after = [one for one in steps[index + 1 :] if isinstance(one, dict)]
-            last = all(one.get("expect") == "failure" for one in after)
+            after = [step for step in steps[index + 1 :] if isinstance(step, dict)]
+            last = all(following.get("expect") == "failure" for following in after)
             try:
                 step = self._mapping(value, keys, None)
                 if previous is not None and previous.expect == "failure":

@@ -254,7 +254,7 @@ def _is_late(choice: object) -> bool:
 
 
 def _ask_too(flat: dict[str, Any], other: Mapping[str, Any]) -> None:
-    """Let `flat` ask for what `other` asks for too; where that cannot be told, it stays."""
+    """Let `flat` ask for what `other` asks for too; where that cannot be known, it stays."""
     for key, its in other.items():
         if key in ("$ref", "allOf", "anyOf", "oneOf"):
             continue

@@ -46,7 +46,7 @@ class Run:
 
     sample: Sample
     executions: tuple[Execution, ...]
-    trouble: RunBlocked | None
+    blocked: RunBlocked | None
     """Why nothing, or nothing more, could be started."""
     state: State = field(repr=False)
     """What the next step of a workflow begins with."""
@@ -70,7 +70,7 @@ class Run:
     @property
     def succeeded(self) -> bool:
         """Whether every execution ended with status 0 in time."""
-        return not (self.trouble and self.trouble.fails) and all(
+        return not (self.blocked and self.blocked.fails) and all(
             _succeeded(execution.start) for execution in self.executions
         )
 
@@ -178,7 +178,7 @@ def run_sample(
     return Run(
         sample,
         tuple(executions),
-        played.trouble,
+        played.blocked,
         played.state,
         str(folder),
         played.faults,
@@ -218,12 +218,12 @@ def _changed(executions: Sequence[Execution], folder: Path) -> Iterator[str]:
     """What was written below the data's folder when all commands had ended.
 
     Only sought where a command has left a process. Units of work share the folder, so
-    what one of them leaves is told apart from the others' work only after the last has
+    what one of them leaves is known from the others' work only after the last has
     ended.
     """
     finished = [execution.start.finished for execution in executions]
-    ends = [one.ended for one in finished if one.ended is not None]
-    if len(ends) < len(finished) or not any(one.lingered for one in finished):
+    ends = [ended.ended for ended in finished if ended.ended is not None]
+    if len(ends) < len(finished) or not any(ended.lingered for ended in finished):
         return
     for execution, end in zip(executions, ends, strict=True):
         if _changed_at(output := Path(execution.start.output_file)) > end:

@@ -91,7 +91,7 @@ def refused_defaults(
     `draft`, of `DRAFTS`, is that of a schema that names none; 2020-12 without it.
     """
     refused = _HELPER.ask("defaults", schema, draft)
-    return [(tuple(keys), _refusal(told)) for keys, told in refused]
+    return [(tuple(keys), _refusal(reply)) for keys, reply in refused]
 
 
 def refusal(
@@ -101,8 +101,8 @@ def refusal(
 
     `draft` as for `refused_defaults`.
     """
-    told = _HELPER.ask("refusal", schema, arguments, draft)
-    return None if told is None else _refusal(told)
+    reply = _HELPER.ask("refusal", schema, arguments, draft)
+    return None if reply is None else _refusal(reply)
 
 
 @lru_cache(1024)
@@ -118,8 +118,8 @@ def first_match(pattern: str, texts: tuple[str, ...]) -> int | None:
     return index
 
 
-def _refusal(told: Sequence[Any]) -> Refusal:
-    keys, message, keyword, instance, allowed = told
+def _refusal(reply: Sequence[Any]) -> Refusal:
+    keys, message, keyword, instance, allowed = reply
     return Refusal(tuple(keys), message, keyword, instance, allowed)
 
 
@@ -144,12 +144,12 @@ class _Helper:
                 raise
             if answer:
                 self._limit = min(_LONGEST, 2 * limit)
-                told = json.loads(answer)
-                if "failed" in told:
-                    raise HarnessError(f"a JSON Schema could not be checked: {told['failed']}")
-                if "memory" in told:
+                reply = json.loads(answer)
+                if "failed" in reply:
+                    raise HarnessError(f"a JSON Schema could not be checked: {reply['failed']}")
+                if "memory" in reply:
                     raise OverLimit("takes too much memory")
-                return told["answer"]
+                return reply["answer"]
             status = self._end()
             if status == -signal.SIGPROF:
                 self._limit = max(_SHORTEST, limit / 2)

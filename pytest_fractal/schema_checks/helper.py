@@ -339,10 +339,10 @@ def _subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[Keys, Mapping[str, 
             if key in _ONE and isinstance(value, dict):
                 inner.append(((*keys, key), value))
             elif key in _LISTS and isinstance(value, list):
-                inner += (((*keys, key, index), one) for index, one in enumerate(value))
+                inner += (((*keys, key, index), item) for index, item in enumerate(value))
             elif key in _MAPS and isinstance(value, dict):
-                inner += (((*keys, key, name), one) for name, one in value.items())
-        waiting += ((way, one) for way, one in reversed(inner) if isinstance(one, dict))
+                inner += (((*keys, key, name), item) for name, item in value.items())
+        waiting += ((way, item) for way, item in reversed(inner) if isinstance(item, dict))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Influence(Enum):
 
 
 @dataclass(frozen=True)
-class Place:
+class CallSite:
     """A line of a traceback."""
 
     file: str
@@ -66,7 +66,7 @@ def is_caught(source: bytes, line: int, exception: str) -> bool:
     return False
 
 
-def influence(sources: Mapping[str, bytes], places: Sequence[Place]) -> Influence:
+def influence(sources: Mapping[str, bytes], places: Sequence[CallSite]) -> Influence:
     """What the input can have had to do with an exception, by the lines of its traceback.
 
     `places` are all lines, the outermost first; `sources` the program's own files.
@@ -321,7 +321,7 @@ def _way_to(tree: ast.Module, line: int) -> list[tuple[ast.AST, list[ast.stmt]]]
     node: ast.AST = tree
     while True:
         for body in _bodies(node):
-            index = next((i for i, one in enumerate(body) if _has(one, line)), None)
+            index = next((i for i, statement in enumerate(body) if _has(statement, line)), None)
             if index is not None:
                 way.append((node, body[: index + 1]))
                 node = body[index]

@@ -30,7 +30,7 @@ from pytest_fractal.signatures.scopes import (
 
 
 class Unreadable(Exception):
-    """Something cannot be told from the source; the message is the reason, for a human."""
+    """Something cannot be known from the source; the message is the reason, for a human."""
 
 
 _MOST_STEPS: Final = 20_000

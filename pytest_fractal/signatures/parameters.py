@@ -94,7 +94,7 @@ class SignatureReader:
         name = source_text(node)
         signature = only_one(found, f"`{name}` may be one of several functions that differ")
         if signature is None:
-            raise Unreadable(f"it cannot be told what `{name}` is")
+            raise Unreadable(f"it cannot be known what `{name}` is")
         return signature
 
     def _signature_of(self, target: Target, node: ast.expr) -> Signature:
@@ -135,7 +135,7 @@ class SignatureReader:
         bound = {keyword.arg: keyword.value for keyword in call.keywords}
         unpacks = None in bound or any(isinstance(a, ast.Starred) for a in call.args)
         if not call.args or unpacks:
-            raise Unreadable(f"it cannot be told what a `partial` binds ({place})")
+            raise Unreadable(f"it cannot be known what a `partial` binds ({place})")
         signature = self.read(call.args[0], view)
         # What is bound by position cannot be given by keyword any more.
         positional = (p.name for p in signature.parameters if not p.is_keyword_only)

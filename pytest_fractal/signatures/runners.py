@@ -1,7 +1,7 @@
 """How a runner of the wheel's own calls the task's function that it is handed.
 
 It may give the function arguments that no user knows of, such as a logger, or keep some of
-the task's arguments to itself. What is not plain is told as a doubt, never guessed.
+the task's arguments to itself. What is not plain is said to be a doubt, never guessed.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class RunnerReader:
         supplied = frozenset(k.arg for k in call.keywords if k.arg is not None)
         unpacked = [k.value for k in call.keywords if k.arg is None]
         return joined(
-            [Handover(supplied), *(self._unpacked(one, call, view, runner) for one in unpacked)]
+            [Handover(supplied), *(self._unpacked(name, call, view, runner) for name in unpacked)]
         )
 
     def _unpacked(self, value: ast.expr, call: ast.Call, view: View, runner: Function) -> Handover:
@@ -150,7 +150,7 @@ class RunnerReader:
                     )
                 ]
                 if not assigned or not all(
-                    self._is_arguments(one, call, view, runner) for one in assigned
+                    self._is_arguments(name, call, view, runner) for name in assigned
                 ):
                     return unknown
                 return joined(_changes(runner.node, name, unknown))
@@ -162,7 +162,7 @@ def _targets(node: ast.Assign | ast.AnnAssign) -> Sequence[ast.expr]:
 
 
 def _parameter(arguments: ast.arguments, call: ast.Call, handed: ast.expr) -> str | None:
-    """The parameter that gets the function; None where that cannot be told."""
+    """The parameter that gets the function; None where that cannot be known."""
     named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     for keyword in call.keywords:
         if keyword.value is handed:

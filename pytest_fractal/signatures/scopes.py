@@ -1,6 +1,6 @@
-"""Which name stands for what in one file of Python, told from its source.
+"""Which name stands for what in one file of Python, read from its source.
 
-Where the source branches and the branch cannot be told, a name stands for several things.
+Where the source branches and the branch cannot be known, a name stands for several things.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Outside:
 
 @dataclass(frozen=True, eq=False)
 class Opaque:
-    """A name whose value cannot be told, and why."""
+    """A name whose value cannot be known, and why."""
 
     reason: str
     parameter: str | None = None
@@ -145,7 +145,7 @@ def changed_name(node: ast.AST) -> str | None:
 class Scope:
     """Runs the statements of one module or function in mind: which name stands for what.
 
-    Where the source branches and the branch cannot be told, a name stands for several
+    Where the source branches and the branch cannot be known, a name stands for several
     things.
     """
 
@@ -247,7 +247,7 @@ class Scope:
 
     def _assign(self, names: Names, target: ast.expr, value: ast.expr | None) -> None:
         if isinstance(target, ast.Name):
-            binding: Binding = Opaque(f"the value of `{target.id}` cannot be told")
+            binding: Binding = Opaque(f"the value of `{target.id}` cannot be known")
             if value is not None:
                 binding = Value(value, self._view(names, value))
             self._bind(names, target.id, binding)

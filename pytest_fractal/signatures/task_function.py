@@ -125,7 +125,7 @@ class _Script:
 
     def _not_found(self, script: Module) -> Signature:
         raise Unreadable(
-            f"it cannot be told which function {script.path} runs: it hands none to "
+            f"it cannot be known which function {script.path} runs: it hands none to "
             f"run_fractal_task, defines no `{_stem(script)}()` and calls none with the "
             "arguments that it read"
         )

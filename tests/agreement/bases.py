@@ -227,11 +227,11 @@ def read_base(candidate: Candidate, name: str) -> Base:
     content = candidate.wheel
     return Base(
         name=name,
-        samples=candidate.samples_folder,
+        samples=candidate.sample_runs.folder,
         wheel=wheel,
         files=read_files(wheel),
         manifest_path=next(iter(content.manifests), ""),
-        jobs=tuple(_jobs(candidate.samples)),
+        jobs=tuple(_jobs(candidate.sample_runs.usable)),
         requirements=tuple(
             str(requirement)
             for requirement in content.requirements

@@ -88,7 +88,9 @@ class Written:
         apart = [verdict for verdict in verdicts if verdict.sample is None]
         assert not _of(apart, Outcome.FAIL), _of(apart, Outcome.FAIL)
         left = _left(candidate)
-        by_name: dict[str, list[Verdict]] = {sample.workflow: [] for sample in candidate.samples}
+        by_name: dict[str, list[Verdict]] = {
+            sample.workflow: [] for sample in candidate.sample_runs.usable
+        }
         for verdict in verdicts:
             name = (verdict.sample or "").partition(".")[0]
             if name in by_name:  # not that of a sample which was made
@@ -122,9 +124,9 @@ def _left(candidate: Candidate) -> dict[str, Any]:
     """What each sample leaves; a workflow, what its last step does."""
     return {
         sample.workflow: moved(
-            candidate.run(sample).dataset, {str(candidate.sample_folder(sample)): "{tmp}"}
+            candidate.run(sample).dataset, {str(candidate.sample_runs.folder_of(sample)): "{tmp}"}
         )
-        for sample in candidate.samples
+        for sample in candidate.sample_runs.usable
         if sample.expect == "success"
     }
 

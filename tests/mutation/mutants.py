@@ -1,0 +1,80 @@
+"""The mutants of a module: small faults that Cosmic Ray's operators put in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: the `number`-th place in a module at which an operator applies."""
+
+    module: str
+    operator: str
+    number: int
+    line: int
+
+    @property
+    def name(self) -> str:
+        """By what it is told apart, in this state of the code."""
+        return f"{self.module}:{self.line} {self.operator.removeprefix('core/')} #{self.number}"
+
+
+def mutants_of(module: str, source: str) -> Iterator[Mutant]:
+    """The mutants of a module, less those in annotations and lists of parameters."""
+    nodes = [*ast_nodes(get_ast(source))]
+    annotations = [*_no_code(ast.parse(source))]
+    for name in operator_names():
+        operator_class = get_operator(name)
+        if operator_class.arguments():
+            continue
+        operator = operator_class()
+        places = (place for node in nodes for place in operator.mutation_positions(node))
+        for number, (start, _) in enumerate(places):
+            if not any(first <= start < last for first, last in annotations):
+                yield Mutant(module, name, number, start[0])
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The source with the fault in it."""
+    code: str = mutate_code(source, get_operator(mutant.operator)(), mutant.number)
+    return code
+
+
+def outline(module: Path) -> tuple[frozenset[int], frozenset[int]]:
+    """The lines of a module that run when it is imported, and those within functions."""
+    within: set[int] = set()
+    tree = ast.parse(module.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            body = node.body if isinstance(node.body, list) else [node.body]
+            last = node.end_lineno or node.lineno
+            within.update(range(body[0].lineno, last + 1))
+    lines = range(1, len(module.read_text("utf-8").splitlines()) + 1)
+    return frozenset(lines) - within, frozenset(within)
+
+
+def _no_code(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where each annotation begins and ends, and each list of parameters without defaults.
+
+    Lines are from 1, columns from 0.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and not (
+            node.args.defaults or any(node.args.kw_defaults)
+        ):
+            yield (node.lineno, node.col_offset), (node.body[0].lineno, 0)
+        found: list[Any] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        for part in found:
+            if isinstance(part, ast.expr):
+                assert part.end_lineno is not None
+                assert part.end_col_offset is not None
+                yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
