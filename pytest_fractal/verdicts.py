@@ -158,6 +158,10 @@ class Finding:
         return place
 
 
+Key = tuple[str, str | None, str | None, str | None]
+"""Code, task, sample and the version of a server: what there is one verdict for."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One rule's judgement of one subject: the whole package, or one of its tasks."""
@@ -172,6 +176,8 @@ class Verdict:
     blockers: tuple[Verdict, ...] = ()
     """For `blocked`: the failed verdicts at the root of it."""
     sample: str | None = None
+    server: str | None = None
+    """The version of the fractal-server that was asked; None for a rule that asks none."""
     skip: SkipKind | None = None
     """For `skip`: of which kind it is."""
     cause: str = field(default="", compare=False)
@@ -179,9 +185,9 @@ class Verdict:
     seconds: float = field(default=0.0, compare=False)
 
     @property
-    def key(self) -> tuple[str, str | None, str | None]:
-        """Code, task and sample: what there is one verdict for."""
-        return self.code, self.task, self.sample
+    def key(self) -> Key:
+        """What there is one verdict for."""
+        return self.code, self.task, self.sample, self.server
 
     @property
     def status(self) -> Status:

@@ -16,7 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.engine import Check, Engine, Key
+from pytest_fractal.engine import Check, Engine
 from pytest_fractal.errors import BadInput, failure, machine_fault
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
@@ -32,7 +32,7 @@ from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import escape_control_chars, to_fix
 from pytest_fractal.session import Session, SharedRun
 from pytest_fractal.settings import Settings
-from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
+from pytest_fractal.verdicts import Key, Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_run"
@@ -91,7 +91,7 @@ class Suite:
         self._verdicts: dict[str, dict[Key, Verdict]] = {
             anchor: {} for anchor in self.session.engines
         }
-        self._selected: set[tuple[str, str, str | None, str | None]] = set()
+        self._selected: set[tuple[str, Key]] = set()
         self.checks: dict[str, list[Check]] | None = None
         """The selected checks; None until they are known."""
         self._prepared = False
@@ -159,7 +159,7 @@ class Suite:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
         return any(
-            (anchor, *root.key) in self._selected or engine.is_ignored(root)
+            (anchor, root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
         )
 
@@ -225,7 +225,7 @@ class Suite:
             checks = [item.check for item in items if item._engine is engine]
             self.checks[anchor] = checks
             for check in checks:
-                self._selected.add((anchor, *check.key))
+                self._selected.add((anchor, check.key))
             if checks and not self.config.option.collectonly:
                 engine.run_ahead(checks, self.session.width, self.session.share)
 
@@ -247,8 +247,10 @@ class Suite:
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         candidates = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
-            f"fractal: asking fractal-server {one.on_server.release.version} about {one.spec.text}"
+            f"fractal: asking {release.told} about {one.spec.text}"
             for one in candidates
+            if one.has_wheel
+            for release in one.on_server.releases
         )
 
     @pytest.hookimpl(wrapper=True)
@@ -274,7 +276,7 @@ class Suite:
         if (told := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(told)
             judged = _VERDICT.validate_python(verdict)
-            self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
+            self._verdicts[anchor][judged.key] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
         """Letters and words of their own for warnings, and for what is blocked or not checked.

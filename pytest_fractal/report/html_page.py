@@ -160,10 +160,7 @@ class _Page:
         self._prefix = prefix
         self._names = names(candidate)
         self._matrix = matrix(candidate)
-        self._ids = {
-            (one.code, one.task, one.sample): f"{prefix}v{place}"
-            for place, one in enumerate(candidate.verdicts)
-        }
+        self._ids = {one.key: f"{prefix}v{place}" for place, one in enumerate(candidate.verdicts)}
 
     def section(self) -> Markup:
         return element(
@@ -253,14 +250,16 @@ class _Page:
         yield element("code", verdict.code)
         yield " "
         yield element("strong", verdict.rule)
-        if verdict.task is not None:
+        if about := self._about(verdict):
             yield " "
-            yield element("span", self._about(verdict), class_="about")
+            yield element("span", about, class_="about")
         yield element("span", f", {_MEANT[verdict.status]}", class_="unseen")
 
     def _about(self, verdict: Verdict) -> str:
         name = self._names.get(verdict.task, verdict.task or "")
-        return f"{name}, sample {verdict.sample}" if verdict.sample else name
+        sample = [f"sample {verdict.sample}"] if verdict.sample else []
+        server = [f"fractal-server {verdict.server}"] if verdict.server else []
+        return ", ".join([*filter(None, [name]), *sample, *server])
 
     def _finding(self, found: Finding, verdict: Verdict) -> Markup:
         differs = found.severity is not None and found.severity != REGISTRY[verdict.code].severity
@@ -452,11 +451,9 @@ class _Page:
                 yield element("a", about, href=f"#{self._id(one)}") if told else about
             if reason:
                 yield f" ({reason})"
-            roots = {
-                (root.code, root.task, root.sample): root for one in some for root in one.blockers
-            }
+            roots = {root.key: root for one in some for root in one.blockers}
             for root in roots.values():
-                if (target := self._ids.get((root.code, root.task, root.sample))) is not None:
+                if (target := self._ids.get(root.key)) is not None:
                     yield " "
                     yield element("a", f"see {root.code}", href=f"#{target}")
 
@@ -499,7 +496,7 @@ class _Page:
         )
 
     def _id(self, verdict: Verdict) -> str:
-        return self._ids[verdict.code, verdict.task, verdict.sample]
+        return self._ids[verdict.key]
 
 
 def _bar(bar: Bar, whole: float) -> Markup:

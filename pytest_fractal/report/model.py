@@ -143,12 +143,8 @@ class Report:
 
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
-    ignored = {
-        (one.code, one.task, one.sample) for one in verdicts if one.skip is SkipKind.IGNORED
-    }
-    return bool(verdict.blockers) and all(
-        (root.code, root.task, root.sample) in ignored for root in verdict.blockers
-    )
+    ignored = {one.key for one in verdicts if one.skip is SkipKind.IGNORED}
+    return bool(verdict.blockers) and all(root.key in ignored for root in verdict.blockers)
 
 
 def _candidate(one: CandidateReport) -> dict[str, Any]:
@@ -196,6 +192,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "rule": verdict.rule,
         "task": verdict.task,
         "sample": verdict.sample,
+        "server": verdict.server,
         "outcome": verdict.outcome.value,
         "skip": verdict.skip.value if verdict.skip else None,
         "reason": verdict.reason,

@@ -84,6 +84,7 @@ def heading(verdict: Verdict, found: Finding | None) -> str:
     """
     sample = f"-{verdict.sample}" if verdict.sample else ""
     about = f"[{verdict.task}{sample}]" if verdict.task else ""
+    about += f" on fractal-server {verdict.server}" if verdict.server else ""
     said = found.breach if found is not None else (verdict.reason or REGISTRY[verdict.code].title)
     return f"{verdict.code} {verdict.rule}{about}: {said}"
 
