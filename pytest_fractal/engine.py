@@ -20,6 +20,7 @@ from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.facts import Collection
+from pytest_fractal.server.releases import concern_newest
 from pytest_fractal.verdicts import (
     Finding,
     Ignored,
@@ -197,7 +198,7 @@ class Engine:
             return self._skip(check, none_runs)
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
-        found = [part for part in said if isinstance(part, Finding)]
+        found = [_weighed(part) for part in said if isinstance(part, Finding)]
         # Thousands of findings have one cause, and each fix reads the file anew.
         found[_MOST_FIXES:] = [replace(part, fix=None) for part in found[_MOST_FIXES:]]
         findings = tuple(self._completed(part, rule, task) for part in found)
@@ -319,6 +320,13 @@ class Engine:
         return Verdict(
             code, check.rule.name, task, outcome, findings, reason, blockers, sample, server
         )
+
+
+def _weighed(found: Finding) -> Finding:
+    """What only older servers refuse is a warning."""
+    if found.severity is None and found.releases and not concern_newest(found.releases):
+        return replace(found, severity=Severity.WARNING)
+    return found
 
 
 def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:

@@ -170,6 +170,7 @@ class TaskList:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        releases: str | None = None,
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it.
 
@@ -191,6 +192,7 @@ class TaskList:
             column=place.column if place else None,
             task=task,
             severity=severity,
+            releases=releases,
             fix=json_fix(self.path, *edits) if edits and self.generator is None else None,
         )
 
@@ -337,6 +339,7 @@ class Task:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        releases: str | None = None,
     ) -> Finding:
         """A finding at a place within this task's entry; see `TaskList.finding`.
 
@@ -353,6 +356,7 @@ class Task:
             severity=severity,
             edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
             generated=generated,
+            releases=releases,
         )
 
 

@@ -129,6 +129,9 @@ class Finding:
     """The slug of the one task that is concerned; None: all of them."""
     severity: Severity | None = None
     """Where this finding weighs other than its rule says."""
+    releases: str | None = None
+    """The releases of fractal-server that it concerns, such as `>=2,<2.20`; None: all of those
+    that read this version of the manifest. What older ones alone refuse is a warning."""
     place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""

@@ -697,6 +697,7 @@ class Candidate:
             timeout=self.settings.timeout,
             variables=self.variables,
             scratch=self.scratch,
+            cache_variable=part.task.generation.cache_variable,
         )
 
     def run(self, sample: Sample) -> Run:
@@ -848,6 +849,7 @@ class Candidate:
                     timeout=self.settings.timeout,
                     variables=self.variables,
                     scratch=self.scratch,
+                    cache_variable=task.generation.cache_variable,
                 ),
             )
 

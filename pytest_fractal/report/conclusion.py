@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize
 from pytest_fractal.report.problems import Problem, problems
+from pytest_fractal.report.servers import server_ranges, told
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Status, Verdict
 
@@ -35,6 +36,8 @@ class Conclusion:
     """What could be better, and never fails."""
     next_command: str
     """What to type next."""
+    servers: str = ""
+    """Which releases of fractal-server take it, in a line; empty where that is not known."""
 
 
 def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclusion:
@@ -56,6 +59,7 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
             for found in verdict.findings
         ],
         _next_command(report, found),
+        told(server_ranges(report)) if complete else "",
     )
 
 

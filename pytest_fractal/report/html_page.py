@@ -187,6 +187,7 @@ class _Page:
                     "h1", f"{title(self._candidate)} {'passes' if passed else 'does not pass'}"
                 ),
                 element("p", result.headline, class_="sentence"),
+                element("p", f"Servers: {result.servers}") if result.servers else "",
                 (
                     element("p", _sign(Status.NOT_CHECKED), f" not checked: {told}")
                     for told in result.not_checked
@@ -266,6 +267,7 @@ class _Page:
         rows = [
             ("where", found.where),
             ("task", found.task if found.task and verdict.task is None else None),
+            ("servers", f"fractal-server {found.releases}" if found.releases else None),
             ("expected", found.expected),
             ("found", found.found),
             ("fix", found.hint),

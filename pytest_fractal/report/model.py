@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.report.servers import server_ranges
 from pytest_fractal.verdicts import Finding, Outcome, SkipKind, Status, Verdict
 
 REPORT_VERSION: Final = 2
@@ -180,6 +181,7 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
             }
             for run in one.runs
         ],
+        "servers": [asdict(some) for some in server_ranges(one)],
         "summary": one.summary,
         "timings": dict(one.timings),
         "stages": [asdict(stage) for stage in one.stages],
@@ -208,6 +210,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
                 "column": found.column,
                 "task": found.task,
                 "severity": found.severity.value if found.severity else None,
+                "releases": found.releases,
                 "place": asdict(found.place) if found.place else None,
                 "fix": [
                     {"file": one.file, "edits": [asdict(edit) for edit in one.lines]}

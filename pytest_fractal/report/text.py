@@ -111,6 +111,8 @@ def problem_lines(problem: Problem, width: int, *, first: bool) -> Iterator[Line
         rest = len(subjects) - _SUBJECTS
         listed += f" and {rest} more" if rest > 0 else ""
         yield from _labelled("task" if len(subjects) == 1 else "tasks", listed, width)
+    if found.releases:
+        yield from _labelled("servers", f"fractal-server {found.releases}", width)
     yield from _labelled("expected", found.expected, width)
     if len(found.found.strip().splitlines()) > 1:
         yield from _labelled("found", found.found.strip(), width)
@@ -256,6 +258,8 @@ def conclusion_lines(report: CandidateReport, strict: bool, complete: bool) -> I
     result = conclusion(report, strict, complete)
     markup = {"good": _GOOD, "bad": _BAD, "unsure": _WARNED}[result.mood]
     yield Line(f"{title(report)}: {result.headline}", markup)
+    if result.servers:
+        yield Line(f"servers: {result.servers}")
     if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
         yield Line(f"fix first: {_problem_heading(first)}{waits}")

@@ -150,6 +150,11 @@ def is_known(version: str) -> bool:
     return newest is not None and SPANS[0].since <= wanted <= newest and not wanted.is_prerelease
 
 
+def concern_newest(concerned: str) -> bool:
+    """Whether these releases, such as `>=2,<2.20`, hold the newest one that is known."""
+    return any(SpecifierSet(concerned).filter(NEWEST.values()))
+
+
 def newest_known(offered: Iterable[str], generation: str) -> Sequence[str]:
     """The releases among these that take such manifests and are known, the newest first."""
     there = {Version(version) for version in offered}

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
-from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations.images import Dataset
 from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.samples.files import Sample, placed
@@ -32,7 +31,7 @@ _USER: Final = "admin@example.org"
 _PASSWORD: Final = "PYTEST_FRACTAL_PASSWORD"
 _COMMANDS: Final = ("command_non_parallel", "command_parallel")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_. -]")
-"""What newer releases take neither in a name nor in a folder of a project."""
+"""What newer releases do not take in a name."""
 
 
 def start(
@@ -72,6 +71,10 @@ def start(
     serving, url = start_server(environment, version, folder, hold, env)
     server = Server2(version, folder, url, serving, password)
     server._offer(".".join(map(str, own.version_info)), own.path)
+    if span.has_project_folders:
+        # The first folder is also where the cache of tasks is; datasets may lie anywhere.
+        user = server.client.get("/auth/current-user/")["id"]
+        server.client.patch(f"/auth/users/{user}/", {"project_dirs": [str(folder), "/"]})
     return server
 
 
@@ -142,7 +145,7 @@ def _init_db_data(
         "--admin-pwd",
         f"${_PASSWORD}",
         "--admin-project-dir",
-        _project_folder(folder),
+        str(folder),
     )
 
 
@@ -170,15 +173,6 @@ def _make_tables(
     """Make the tables, without a user in them."""
     without = ["--skip-init-data"] if span.administrator is Administrator.BY_SET_DB else []
     run_program(environment, folder, env, "set-db", *without)
-
-
-def _project_folder(folder: Path) -> str:
-    """Below which the datasets of the server in `folder` lie: anywhere, if paths allow it.
-
-    Newer releases take few characters in the path from there to the dataset.
-    """
-    unsafe = [part for part in folder.parts if part != "/" and _UNSAFE.search(part)]
-    return str(folder) if unsafe else "/"
 
 
 class Server2(RestServer):
@@ -327,18 +321,13 @@ class Server2(RestServer):
         )
 
     def _place(self, zarr_dir: str) -> dict[str, str]:
-        """Where a dataset lies. Raises `HarnessError` where the server could not find it."""
+        """Where a dataset lies: below the server's own folder, if that can be said."""
         if not self._span.has_project_folders:
             return {"zarr_dir": zarr_dir}
-        project = _project_folder(self.folder)
-        if not Path(zarr_dir).is_relative_to(project):
-            raise HarnessError(
-                f"{zarr_dir} is not below {project}: with such characters in the path of its "
-                f"folder, {self.name} takes no dataset elsewhere; set TMPDIR to a path of "
-                "letters, digits, `_`, `.` and `-`"
-            )
+        # Newer releases take few characters in the path from the one to the other.
+        project = self.folder if Path(zarr_dir).is_relative_to(self.folder) else Path("/")
         below = str(Path(zarr_dir).relative_to(project))
-        return {"project_dir": project, "zarr_subfolder": below}
+        return {"project_dir": str(project), "zarr_subfolder": below}
 
     def _add(self, path: str, task: int, step: Step) -> None:
         """Add a step to a workflow."""
