@@ -65,6 +65,8 @@ class Span:
     """The key of the pinned versions."""
     images: str
     """The key of the images in the answer to a query."""
+    normalizes_sources: bool
+    """Whether the package in a task's `source` is its normalised name, else as METADATA has it."""
     has_project_folders: bool
     """Whether a dataset lies below a folder of the project, else at any `zarr_dir`."""
     takes_task_lists: bool
@@ -92,12 +94,14 @@ _FIRST: Final = Span(
     has_activities=False,
     pins="pinned_package_versions",
     images="images",
+    normalizes_sources=False,
     has_project_folders=False,
     takes_task_lists=False,
 )
 
 
 _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "1.4.3": {"normalizes_sources": True},
     "2.0.0": {},
     "2.3.0": {"tasks_python": _minors(9, 12)},
     "2.4.0": {"administrator": Administrator.BY_SET_DB},

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.utils import canonicalize_name
+
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import process
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import locked
 from pytest_fractal.server.program import run_program, start_server
+from pytest_fractal.server.releases import span_of
 from pytest_fractal.server.rest import JobEnd, RestServer, id_of, own_copy
 from pytest_fractal.server.waiting import wait
 
@@ -191,7 +194,19 @@ class Server1(RestServer):
     def _listed(self, ids: set[int]) -> tuple[ListedTask, ...]:
         """The tasks with these ids, as everybody sees them who asks for the server's tasks."""
         return tuple(
-            ListedTask(task["name"], {"command": task["command"]}, task["source"], task["id"])
+            ListedTask(
+                task["name"],
+                {"command": task["command"]},
+                self._source(task["source"]),
+                task["id"],
+            )
             for task in self.client.get("/api/v1/task/")
             if task["id"] in ids
         )
+
+    def _source(self, source: str) -> str:
+        """A task's source as today's releases have it."""
+        if span_of(self.version).normalizes_sources:
+            return source
+        kind, package, *rest = source.split(":")
+        return ":".join((kind, canonicalize_name(package).replace("-", "_"), *rest))

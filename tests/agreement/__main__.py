@@ -47,7 +47,7 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
 
     server = release.environment()
     tell(f"fractal-server {release.version} is installed")
-    judge = Judge(generation, server, work, workers)
+    judge = Judge(release, server, work, workers)
     packages = list(packages_of(judge))
     built = bases(generation, good_of(generation), work / "bases")
     mutated = list(cases_of_mutants(mutants.chosen(built, 1), work / "mutants", server))
@@ -60,7 +60,7 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
     family = FAMILIES[generation]
     written = OutputsCase(family, list(family.outputs()), judge).rows()
     tell(f"{len(written)} outputs are judged")
-    asked = rest.ask(generation, rest.chosen([*packages, *mutated], rows))
+    asked = rest.ask(release, rest.chosen([*packages, *mutated], rows))
     tell(f"{len(asked)} candidates have been asked of servers behind sockets")
     name = f"fractal-server {release.version}"
     return document.Results(generation, name, [*rows, *written], asked)

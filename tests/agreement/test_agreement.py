@@ -44,7 +44,7 @@ class Ordinary:
     def rows(self, *kinds: str, statically: bool = False) -> list[Row]:
         """Both judgements of the mutants of these kinds; of all, if none is named."""
         return [
-            judge_case(case, answer, self.judge.work, statically=statically)
+            judge_case(case, answer, self.judge, statically=statically)
             for case, answer in zip(self.cases, self.answers, strict=True)
             if not kinds or f"{case.what}: {case.how}" in kinds
         ]
@@ -56,8 +56,9 @@ def ordinary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     generation = str(request.param)
     if generation == "2" and (reason := postgres.why_none()):
         pytest.skip(f"PostgreSQL cannot be started here: {reason}")
-    environment = ServerRelease.chosen("", generation).environment()
-    judge = Judge(generation, environment, tmp_path_factory.mktemp("agreement"))
+    (release,) = ServerRelease.chosen("", generation)
+    environment = release.environment()
+    judge = Judge(release, environment, tmp_path_factory.mktemp("agreement"))
     good = [folder for folder in GOOD if folder.name in PARTS[generation]]
     (base,) = bases(generation, good, judge.work / "bases")
     kinds = {*MUTANTS[generation].values(), *TAKEN}
