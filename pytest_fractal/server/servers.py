@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -184,6 +185,7 @@ class ServerRelease:
         return server
 
 
+@cache
 def newest_version(generation: str) -> str:
     """The newest release of a generation that is known, that the index has and that runs here.
 

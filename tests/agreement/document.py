@@ -94,8 +94,8 @@ def page(several: Sequence[Results]) -> Iterator[str]:
     yield "[the rejection is accepted](#what-only-pytest-fractal-fails) for this rule and kind of"
     yield "candidate."
     if len(several) > 1:
-        yield "Of a finding that concerns some releases alone, the others know nothing; what only"
-        yield "older ones refuse is a warning that names them, and counts here as failing for them."
+        yield "A finding that concerns some releases alone counts for those. What only older ones"
+        yield "refuse is a warning for the author, and a failure in the column of such a release."
     yield "Candidates are all packages in `good_packages/` and those in `bad_packages/` that build"
     yield "and install, mutants of the good ones (one thing is changed in each), and tasks that"
     yield "write and end in all ways. Where both take a package, they list the same tasks with"
