@@ -51,14 +51,13 @@ def main() -> int:
                 f"--config-file={os.path.join(os.path.dirname(__file__), 'hermetic.ini')}",
                 f"--rootdir={os.getcwd()}",
                 "--noconftest",
-                "-p",
-                "pytest_fractal.plugin",
-                *(["-p", "xdist.plugin"] if _wants_workers(others) else []),
-                "-p",
-                "no:cacheprovider",
+                *(f"-p{name}" for name in (*_plugins(others), "no:cacheprovider")),
                 *(f"--fractal-package={package}" for package in packages),
                 *others,
-            ]
+            ],
+            # `-p` alone would warn of those that are imported already, to read the arguments. The
+            # workers of xdist are told of `-p` only.
+            plugins=[sys.modules[name] for name in _plugins(others) if name in sys.modules],
         )
     )
 
@@ -131,7 +130,7 @@ _NEED_NO_PACKAGE = (
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The packages, and the options with their values; pytest's parser says which those are."""
-    takes_value = _options_with_value(_wants_workers(arguments))
+    takes_value = _options_with_value(_plugins(arguments))
     packages: list[str] = []
     others: list[str] = []
     value_follows = False
@@ -150,12 +149,12 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return packages, others
 
 
-def _options_with_value(with_workers: bool) -> frozenset[str]:
-    """The options of pytest, of this plugin and of xdist that take the next word."""
+def _options_with_value(plugins: Sequence[str]) -> frozenset[str]:
+    """The options of pytest and of these plugins that take the next word."""
     from _pytest.config import get_config
 
     config = get_config()
-    for plugin in ("pytest_fractal.plugin", *(["xdist.plugin"] if with_workers else [])):
+    for plugin in plugins:
         with contextlib.suppress(ImportError):
             config.pluginmanager.import_plugin(plugin)
     actions = config._parser.optparser._option_string_actions
@@ -170,8 +169,10 @@ def _awaits_value(argument: str, takes_value: frozenset[str]) -> bool:
     return first is not None and first == len(argument) - 1
 
 
-def _wants_workers(arguments: Sequence[str]) -> bool:
-    return any(one.startswith("-n") or one.startswith("--numprocesses") for one in arguments)
+def _plugins(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The plugins of a run: this one, and xdist where its workers are asked for."""
+    workers = any(one.startswith(("-n", "--numprocesses")) for one in arguments)
+    return ("pytest_fractal.plugin", *(("xdist.plugin",) if workers else ()))
 
 
 def _options() -> str:

@@ -13,7 +13,15 @@ from pytest_fractal.candidate.locations import excerpt_of, place_of
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
-from pytest_fractal.facts import Build, Command, Installation, Part, Task, TreeBuild
+from pytest_fractal.facts import (
+    Build,
+    Command,
+    GeneratedManifest,
+    Installation,
+    Part,
+    Task,
+    TreeBuild,
+)
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
@@ -38,13 +46,16 @@ AHEAD: Final[tuple[type[Any], ...]] = (
     Command,
     Installation,
     PipShow,
+    GeneratedManifest,
     Run,
     TreeBuild,
     Collection,
 )
 """The facts that take their time, in the order in which gathering them begins."""
-_MOST_FIXES: Final = 200
-"""Of how many findings of one verdict the fix is made."""
+_MOST_FINDINGS: Final = 50
+"""How many findings of one check are listed: thousands have one cause."""
+_LONGEST_LINE: Final = 1000
+"""How many characters are told of a line that was found."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +184,7 @@ class Engine:
         if (why_not := self._skip_reason(check)) is not None:
             return self._skip(check, why_not)
         if blockers := self._blockers(check):
-            broken = ", ".join(dict.fromkeys(root.code for root in blockers))
-            return self._verdict(
-                check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
-            )
+            return self._blocked(check, blockers)
         if rule.scope is not Scope.PACKAGE and task is None:
             return self._skip(check, NotChecked("there is no task"))
         said: list[Finding | Note] = []
@@ -199,12 +207,19 @@ class Engine:
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
         found = [_weighed(part) for part in said if isinstance(part, Finding)]
-        # Thousands of findings have one cause, and each fix reads the file anew.
-        found[_MOST_FIXES:] = [replace(part, fix=None) for part in found[_MOST_FIXES:]]
-        findings = tuple(self._completed(part, rule, task) for part in found)
+        if causes := self._causes(found, task):
+            found = [part for part in found if part.follows not in causes]
+            if not found:
+                return self._blocked(check, tuple(causes.values()))
+        weights = {part.severity or rule.severity for part in found}
+        if len(found) > _MOST_FINDINGS:  # what weighs most is among those that are listed
+            found.sort(key=lambda part: list(Severity).index(part.severity or rule.severity))
+        listed = found[:_MOST_FINDINGS]
+        findings = tuple(self._completed(part, rule, task) for part in listed)
         notes = [note for note in said if isinstance(note, Note)]
+        if len(found) > len(listed):
+            notes.append(Note(f"{len(found) - len(listed)} more findings are not listed"))
         reason = "; ".join(map(str, [*notes, *skipped])) or None
-        weights = {found.severity or rule.severity for found in findings}
         if Severity.ERROR in weights:
             outcome = Outcome.FAIL
         else:
@@ -227,6 +242,16 @@ class Engine:
                     continue  # whoever does not believe a rule asks the server
                 blockers[root.key] = root
         return tuple(blockers.values())
+
+    def _causes(self, found: Iterable[Finding], task: Task | None) -> dict[str, Verdict]:
+        """The failed verdicts that some of the findings only follow from, by their codes."""
+        causes: dict[str, Verdict] = {}
+        for code in dict.fromkeys(one.follows for one in found if one.follows):
+            if (rule := self._registry[code]) in self.rules:
+                verdict = self._judged(Check(rule, task))
+                if verdict.outcome is Outcome.FAIL and not self.is_ignored(verdict):
+                    causes[code] = verdict
+        return causes
 
     def is_ignored(self, verdict: Verdict) -> bool:
         """Whether the user ignores the rule of a verdict, for its task."""
@@ -294,7 +319,8 @@ class Engine:
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
         fix = completed_fix(self.candidate, found.fix)
-        known = replace(found, file=file, task=about, place=place, fix=fix)
+        said = _with_short_lines(found.found)
+        known = replace(found, found=said, file=file, task=about, place=place, fix=fix)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
     def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
@@ -305,6 +331,12 @@ class Engine:
             verdict,
             skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
             cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
+        )
+
+    def _blocked(self, check: Check, blockers: tuple[Verdict, ...]) -> Verdict:
+        broken = ", ".join(dict.fromkeys(root.code for root in blockers))
+        return self._verdict(
+            check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
         )
 
     def _verdict(
@@ -327,6 +359,16 @@ def _weighed(found: Finding) -> Finding:
     if found.severity is None and found.releases and not concern_newest(found.releases):
         return replace(found, severity=Severity.WARNING)
     return found
+
+
+def _with_short_lines(text: str) -> str:
+    """A text without the ends of lines that nobody reads: a task may print anything."""
+    return "\n".join(
+        line
+        if len(line) <= _LONGEST_LINE
+        else f"{line[:_LONGEST_LINE]} [... {len(line) - _LONGEST_LINE} more characters]"
+        for line in text.split("\n")
+    )
 
 
 def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:

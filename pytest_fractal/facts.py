@@ -101,6 +101,8 @@ class Generator:
     command: str
     task_list: str
     """The path of the list of tasks in the wheel."""
+    script: str | None = None
+    """The path of the script that the command runs, from where packages are installed."""
 
     def instead(self, hint: str, is_enough: bool) -> str:
         """The fix of a manifest that is generated; `is_enough` says that the command does it."""
@@ -110,6 +112,16 @@ class Generator:
             f"{hint}; the manifest is generated: change it in {self.task_list}, or in the task, "
             f"and run `{self.command}`"
         )
+
+
+@dataclass(frozen=True)
+class GeneratedManifest:
+    """What a package's own generator makes of its code today."""
+
+    text: str | None
+    """The manifest, as JSON; None where it made none."""
+    failure: str = ""
+    """Why it made none."""
 
 
 @dataclass(frozen=True)

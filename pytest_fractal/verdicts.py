@@ -132,6 +132,9 @@ class Finding:
     releases: str | None = None
     """The releases of fractal-server that it concerns, such as `>=2,<2.20`; None: all of those
     that read this version of the manifest. What older ones alone refuse is a warning."""
+    follows: str | None = field(default=None, compare=False)
+    """The code of a rule about the task whose breach, if it is broken, is the cause of this: then
+    that is told, and this is not."""
     place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""

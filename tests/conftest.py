@@ -18,6 +18,9 @@ from reporting import hostile_report, real_report
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
 from pytest_fractal.report.model import Report
 
+# Some machines set it; each run in a process of its own would compile the whole plugin anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
 MANIFEST = "__FRACTAL_MANIFEST__.json"
@@ -58,15 +61,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast parts first: a mistake in them shows within seconds."""
     order = {f"test_{name}": number for number, name in enumerate(SLOW, 1)}
     items.sort(key=lambda item: order.get(item.path.stem, 0))
-    known = {
-        line
-        for line in (ROOT / "tests" / "known_failures.txt").read_text("utf-8").splitlines()
-        if line and not line.startswith("#")
-    }
-    for item in items:
-        if {item.nodeid, item.nodeid.partition("[")[0]} & known:
-            reason = "known to fail, see tests/known_failures.txt"
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 def make_wheel(

@@ -21,6 +21,7 @@ from pytest_fractal.environments.building import Built, build_from_tree, build_r
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.repositories import copy_repository
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.environments.weather import machine_fault
@@ -110,6 +111,26 @@ def test_a_submodule_and_a_worktree_are_repositories_too(
     git(top, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(origin), "sub")
     git(top / "sub", "fetch", "-q", "--tags")
     assert version(straight(top / "sub")) == "7.8"
+
+
+def test_a_login_in_the_repositorys_settings_reaches_no_build(tmp_path: Path) -> None:
+    """As `actions/checkout` leaves one, and as a URL or a helper may hold one."""
+    source = repository(project(tmp_path / "source"), "2.0")
+    git(source, "remote", "add", "origin", "https://me:hush1@example.org/demo.git")
+    git(source, "remote", "add", "other", "ssh://git@example.org/demo.git")
+    git(source, "config", "http.https://example.org/.extraheader", "AUTHORIZATION: basic hush2")
+    git(source, "config", "url.https://x:hush3@example.org/.insteadOf", "https://example.org/")
+    git(source, "config", "credential.helper", "!echo password=hush4")
+    git(source, "config", "includeIf.gitdir:/**.path", "/hush5/git-credentials.config")
+    git(source, "config", "filter.demo.clean", "cat")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    assert copy_repository(source, copy)
+    settings = (copy / ".git" / "config").read_text()
+    assert "hush" not in settings
+    assert git(copy, "remote", "get-url", "origin").strip() == "https://example.org/demo.git"
+    assert git(copy, "config", "filter.demo.clean").strip() == "cat"
+    assert git(copy, "describe", "--tags").strip() == "2.0"
 
 
 def test_the_variables_of_a_git_hook_mean_nothing(
@@ -419,9 +440,9 @@ def test_git_that_is_not_there_is_the_machines_fault(
 def test_a_home_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
     said = f"PermissionError: [Errno 13] Permission denied: '{tmp_path}/none/.cache'"
     there = {"HOME": f"{tmp_path}/none"}
-    fault = machine_fault(said, tmp_path, there, uses_git=False)
+    fault = machine_fault(said, there, uses_git=False)
     assert fault == f"the home folder {tmp_path}/none cannot be written"
-    assert machine_fault(said, tmp_path, {"HOME": str(tmp_path)}, uses_git=False) is None
+    assert machine_fault(said, {"HOME": str(tmp_path)}, uses_git=False) is None
 
 
 @pytest.mark.parametrize("name", ["a b", "50%41", "#1", "é"])
@@ -481,6 +502,12 @@ def test_an_sdist_is_unpacked_in_its_folder_only(
     with pytest.raises(BadSdist, match=message):
         unpack(archive, tmp_path / "there")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_in_the_place_of_an_sdist_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "demo-1.0.tar.gz")
+    with pytest.raises(BadSdist, match="a named pipe"):
+        unpack(tmp_path / "demo-1.0.tar.gz", tmp_path / "there")
 
 
 def test_what_an_sdist_holds_is_unpacked(tmp_path: Path) -> None:

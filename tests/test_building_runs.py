@@ -108,17 +108,13 @@ def test_a_disk_that_is_full_is_not_the_packages_fault(runner: Runner) -> None:
 
 
 def test_a_folder_that_runs_no_programs_is_not_the_packages_fault(runner: Runner) -> None:
-    more = """
-def build_sdist(folder, *_):
-    program = Path(folder, "program")
-    program.write_text("#!/bin/sh")
-    program.chmod(0o755)
-    subprocess.run([program])
-"""
+    """Told before anything is built: where an environment cannot work, no build can."""
     with mounted(runner.temporary, "noexec"):
-        ran = runner.hermetic(project(runner.folder / "tree", more=more), BUILDS)
+        ran = runner.hermetic(project(runner.folder / "tree"), BUILDS)
     assert ran.status == 1, ran.text
-    assert "runs no programs (noexec): set TMPDIR to another folder" in ran.out
+    assert f"{runner.temporary}/pytest-fractal-" in ran.out
+    assert "is on a file system that is mounted noexec" in ran.out
+    assert "set TMPDIR to a folder elsewhere" in ran.out
     assert "1 error (FR001)" in ran.out
 
 

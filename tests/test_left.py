@@ -71,6 +71,15 @@ def daemon():
     return False
 def parent_of(pid):
     return int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+def move_on():
+    # Chains of processes, each of which starts the next one and ends. Few, and with a pause:
+    # where nobody reaped them, as many would soon fill the table of processes.
+    for _ in range(3):
+        if os.fork() == 0:
+            while os.fork() == 0:
+                os.setsid()
+                time.sleep(0.001)
+            os._exit(0)
 inner = os.getppid()
 outer = parent_of(inner)
 """
@@ -86,14 +95,9 @@ ATTACKS = {
     ),
     "stops both, and ends": "os.kill(inner, signal.SIGSTOP); os.kill(outer, signal.SIGSTOP)",
     "stops the outer one, and ends": "os.kill(outer, signal.SIGSTOP)",
-    "moves on all the time": (
-        "for _ in range(20):\n"
-        "    if os.fork() == 0:\n"
-        "        while True:\n"
-        "            os.setsid() if os.getpid() != os.getsid(0) else None\n"
-        "            if os.fork():\n"
-        "                os._exit(0)\n"
-        "time.sleep(600)"
+    "moves on all the time": "move_on(); time.sleep(600)",
+    "moves on all the time, and kills both": (
+        "move_on(); os.kill(outer, signal.SIGKILL); os.kill(inner, signal.SIGKILL)"
     ),
 }
 
@@ -124,10 +128,30 @@ def test_a_command_that_attacks_its_supervisor_does_not_outlive_it(
     tmp_path: Path, walls: Mode, way: str
 ) -> None:
     program = f"if daemon(): time.sleep(600)\n{ATTACKS[way]}"
-    waits = way.startswith("stops both, and ends") or "moves on" in way
+    waits = way in ("stops both, and ends", "moves on all the time")
+    # Within walls the outer one is the first process, which nobody there can kill or stop.
+    waits |= walls == "required" and way == "kills the outer supervisor"
     finished = attack(tmp_path, walls, program, 3 if waits else LIMIT)
     assert finished.timed_out == waits
     assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_no_orphan_of_a_command_is_left_to_be_reaped_by_others(
+    tmp_path: Path, walls: Mode
+) -> None:
+    """The init of a container may reap none: then each would take up a number for ever."""
+    script = (
+        "from pathlib import Path\n"
+        "from pytest_fractal.processes import supervisor\n"
+        "from test_left import attack\n"
+        "supervisor.adopt_orphans()\n"
+        f"attack(Path({str(tmp_path)!r}), {walls!r}, 'if daemon(): time.sleep(600)', {LIMIT})\n"
+        "print(supervisor.children())"
+    )
+    argv = [sys.executable, "-c", script]
+    ran = subprocess.run(argv, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stderr
 
 
 # --- a run ------------------------------------------------------------------------------

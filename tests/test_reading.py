@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from wheel_factory import TASK_SOURCE, make_wheel, verdicts
 
+from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import reading
+from pytest_fractal.processes.commands import start_command
+from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.processes.reading import ReadWatch, keeps_access_times
 
 
@@ -105,13 +108,21 @@ def noatime(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+@pytest.fixture
+def inotify_alone(noatime: Path) -> Path:
+    """A file system without access times, where inotify tells of reads."""
+    if not reading._shows_access(noatime):
+        pytest.skip("inotify tells of no reads here, or other processes have used it up")
+    return noatime
+
+
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_without_access_times_only_a_mapping_stays_open(
-    noatime: Path, way: Callable[[Path], None]
+    inotify_alone: Path, way: Callable[[Path], None]
 ) -> None:
     """It cannot be told from a file that was opened and closed again."""
     wanted = None if way in (map_into_memory, open_and_close) else WAYS[way]
-    assert watched(noatime, way) is wanted
+    assert watched(inotify_alone, way) is wanted
 
 
 def test_without_access_times_and_inotify_all_stays_open(
@@ -122,24 +133,43 @@ def test_without_access_times_and_inotify_all_stays_open(
 
 
 def test_a_task_that_never_reads_its_arguments_is_found_without_access_times(
-    noatime: Path,
+    inotify_alone: Path,
 ) -> None:
     ignoring = TASK_SOURCE.replace(
         "arguments = json.loads(Path(options.json).read_text())", "arguments = {}"
     ).replace("json.dumps(main(**arguments))", '"{}"')
     assert ignoring.count("read_text") == 0
-    wheel = make_wheel(noatime, files={"__init__.py": "", "task.py": ignoring})
+    wheel = make_wheel(inotify_alone, files={"__init__.py": "", "task.py": ignoring})
     (found,) = verdicts(wheel, "FR303")
     assert found.outcome == "fail", found
-    (good,) = verdicts(make_wheel(noatime, "good"), "FR303")
+    (good,) = verdicts(make_wheel(inotify_alone, "good"), "FR303")
     assert good.outcome == "pass", good
 
 
-def test_the_watch_leaves_nothing(tmp_path: Path) -> None:
-    def opened() -> int:
-        return len(list(Path("/proc/self/fd").glob("*")))
+def opened() -> int:
+    return len(list(Path("/proc/self/fd").glob("*")))
 
+
+def test_the_watch_leaves_nothing(tmp_path: Path) -> None:
     before = opened()
     watched(tmp_path, read)
     assert [path.name for path in tmp_path.iterdir()] == ["arguments.json"]
+    assert opened() == before
+
+
+def test_a_start_that_fails_leaves_no_watch(tmp_path: Path) -> None:
+    """A user may have but 128 of them, for all processes."""
+    executor = LocalExecutor(1)
+    executor.close()
+    before = opened()
+    with pytest.raises(HarnessError, match="the run was stopped"):
+        start_command(
+            [sys.executable],
+            (),
+            b"{}",
+            names=("arguments.json", "output.json"),
+            folder=tmp_path / "run",
+            executor=executor,
+            timeout=60,
+        )
     assert opened() == before

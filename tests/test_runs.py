@@ -534,13 +534,14 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
         writes=once("out = []"),
     )
     lines = judged.ran.out.splitlines()
-    repeats = {
-        line.split()[2].rstrip(":"): lines[at + 1].strip()
+    told = [
+        (line.split()[2].rstrip(":"), lines[at + 1].strip())
         for at, line in enumerate(lines)
         if line.startswith("to repeat ")
-    }
+    ]
+    assert len(told) == 3  # of the two components, the failed one
+    repeats = dict(told)
     assert set(repeats) == {"once-bad", "once-writes", "each-some"}
-    assert judged.ran.out.count("to repeat ") == 3  # of the two components, the failed one
     again = subprocess.run(repeats["once-bad"], shell=True, capture_output=True, text=True)
     assert again.returncode == 4, again.stderr
     assert Path(again.stdout.strip()).name == "work"
@@ -553,7 +554,7 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     unkept = runner.pytest(
         f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR401"
     )
-    assert "to repeat" not in unkept.out
+    assert "\nto repeat " not in unkept.out
     assert "--fractal-keep" in unkept.out
 
 

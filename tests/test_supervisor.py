@@ -192,6 +192,33 @@ def test_it_is_dead_too_when_the_run_is_stopped(tmp_path: Path) -> None:
     assert living(tmp_path) == []
 
 
+def test_what_ends_before_the_command_is_reaped_meanwhile(tmp_path: Path) -> None:
+    """Else a long run of short-lived daemons would use up all numbers of processes."""
+    program = """
+def ended():
+    found = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            state, parent = open(f"/proc/{name}/stat").read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        found += state == "Z" and int(parent) == os.getppid()
+    return found
+reading, writing = os.pipe()
+for _ in range(50):
+    if os.fork() == 0:
+        os._exit(0 if os.fork() else 1)
+    os.wait()
+os.close(writing)
+os.read(reading, 1)  # until the last of them has ended
+while ended():
+    time.sleep(0.01)
+"""
+    finished = run(tmp_path, program)
+    assert not finished.timed_out
+    assert (finished.returncode, finished.left) == (0, ()), finished.stderr
+
+
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGINT", "SIGABRT", "SIGPIPE"])
 def test_a_signal_is_told_apart_from_a_status(tmp_path: Path, name: str) -> None:
     number = int(getattr(signal, name))

@@ -18,6 +18,7 @@ from wheel_factory import TASK_SOURCE, good_manifest
 
 from pytest_fractal.candidate.codec import decode, encode
 from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
+from pytest_fractal.processes import sandbox
 
 FORBIDDEN_MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "yaml", "runpy", "imp"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "import_module", "load_module"}
@@ -51,6 +52,8 @@ def test_nothing_is_unpickled_evaluated_or_imported_by_name(file: Path) -> None:
     assert not calls & set(found)
     assert not FORBIDDEN_MODULES & {name.partition(".")[0] for name in found}
 
+
+WALLED = pytest.mark.skipif(bool(sandbox._obstacle()), reason="no walls stand here")
 
 FORGER = """
 import os, pickle
@@ -88,13 +91,19 @@ def forging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("workers", "walls"), [(0, "off"), (2, "off"), pytest.param(2, "required", marks=WALLED)]
+)
 def test_facts_that_a_task_forges_change_no_verdict(
-    runner: Runner, forging: Path, workers: int
+    runner: Runner, forging: Path, workers: int, walls: str
 ) -> None:
     told = runner.folder / "report.json"
     ran = runner.pytest(
-        f"--fractal-package={forging}", "-q", f"-n{workers}", f"--fractal-report={told}"
+        f"--fractal-package={forging}",
+        "-q",
+        f"-n{workers}",
+        f"--fractal-sandbox={walls}",
+        f"--fractal-report={told}",
     )
     assert "taken-over" not in ran.left
     report = json.loads(told.read_text())
@@ -103,7 +112,7 @@ def test_facts_that_a_task_forges_change_no_verdict(
         for verdict in report["candidates"][0]["verdicts"]
         if verdict["outcome"] in ("fail", "error")
     }
-    if workers:
+    if workers and walls == "off":
         # Facts that were known before still count; those that are read from then on do not.
         assert "forged" in ran.left
         assert ran.status == 1, ran.text
@@ -111,19 +120,20 @@ def test_facts_that_a_task_forges_change_no_verdict(
         assert {verdict["outcome"] for verdict in broken.values()} <= {"error"}
         assert "changed by another process" in ran.text
     else:
-        # There is nothing to forge: facts are in memory alone.
+        # There is nothing to forge: facts are in memory alone, or out of sight.
         assert ran.status == 0, ran.text
         assert broken == {}
     assert "Traceback" not in ran.text
 
 
+@pytest.mark.parametrize("walls", ["off", pytest.param("required", marks=WALLED)])
 def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
-    runner: Runner, tmp_path: Path
+    runner: Runner, tmp_path: Path, walls: str
 ) -> None:
     """Another process sees command lines, environments of its own children, and files."""
     spy = (
         "import os, pathlib\n"
-        "here = pathlib.Path(os.environ['TMPDIR'])\n"
+        "here = pathlib.Path(__file__).resolve()\n"
         "run = next(p for p in here.parents if p.name.startswith('pytest-fractal-'))\n"
         "lines = [repr(dict(os.environ))]\n"
         "for p in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
@@ -132,7 +142,7 @@ def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
         "for p in run.rglob('*'):\n"
         "    if p.is_file() and 'environment' not in p.parts:\n"
         "        lines.append(p.read_text(errors='replace'))\n"
-        f"pathlib.Path({str(tmp_path / 'seen')!r}).write_text('\\n'.join(lines))\n"
+        "here.with_name('seen').write_text('\\n'.join(lines))\n"
     )
     script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
     wheel = make_wheel(tmp_path / "spy", changes={"make_wells.py": f"{spy}\n{script}"})
@@ -143,11 +153,17 @@ def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
         f"    given and pathlib.Path({str(tmp_path / 'key')!r}).write_text(given[1])\n"
     )
     (runner.folder / "test_one.py").write_text("def test_one(): pass\n")
-    ran = runner.pytest(".", f"--fractal-package={wheel}", "-q", "-n1", "-k", "FR303 or one")
+    ran = runner.pytest(
+        *(".", f"--fractal-package={wheel}", "-q", "-n1", "--fractal-select=FR303"),
+        *(f"--fractal-sandbox={walls}", "--fractal-keep"),
+    )
     assert ran.status == 0, ran.text
     key = (tmp_path / "key").read_text()
     assert len(key) == 64
-    assert key not in (tmp_path / "seen").read_text()
+    (seen,) = runner.temporary.rglob("seen")
+    said = seen.read_text()
+    assert ('"started"' in said) == (walls == "off")  # a fact: within walls none is seen
+    assert key not in said
 
 
 PLANTER = """

@@ -124,7 +124,7 @@ class InstalledPackage(Candidate):
             return NotChecked(
                 f"{self._place} is not this run's own: others may change it meanwhile"
             )
-        return None
+        return super().lacking(fact)
 
     @property
     def _lacks_pixi(self) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.candidate.dependency_lines import dependency_lines
+from pytest_fractal.candidate.generated_manifest import generate_manifest
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
 from pytest_fractal.environments.building import Built, build_from_tree
@@ -31,7 +32,7 @@ from pytest_fractal.environments.environments import (
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.pixi import brought_by_pixi
-from pytest_fractal.environments.project_table import is_for_pixi
+from pytest_fractal.environments.project_table import PYPROJECT, is_for_pixi
 from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.environments.trees import files_below
 from pytest_fractal.environments.wheels import (
@@ -46,6 +47,7 @@ from pytest_fractal.facts import (
     Bundle,
     Command,
     EnvironmentUse,
+    GeneratedManifest,
     Generator,
     Installation,
     Manifest,
@@ -87,7 +89,7 @@ from pytest_fractal.samples.runs import (
 )
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import Settings
-from pytest_fractal.verdicts import NotChecked, Skipped
+from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 if TYPE_CHECKING:
     from pytest_fractal.candidate.on_server import OnServer
@@ -102,6 +104,7 @@ ENVIRONMENT: Final = Fact[Environment]("environment", Environment)
 PIP_SHOW: Final = Fact[PipShow]("pip-show", PipShow)
 INSTALLATION: Final = Fact[Installation]("install", Installation)
 SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
+GENERATED: Final = Fact[GeneratedManifest]("generated-manifest", GeneratedManifest)
 PROBE: Final = Fact[Probe]("probe", Probe)
 """About each command of each task."""
 START: Final = Fact[Start]("start", Start)
@@ -162,6 +165,7 @@ class Candidate:
             Bundle: lambda: self.bundle,
             Installation: lambda: self.installation,
             PipShow: lambda: self.pip_show,
+            GeneratedManifest: lambda: self.generated_manifest,
             Manifest: lambda: self.manifest,
             PackagedTask: lambda task: task,
             PackagedPart: lambda part: part,
@@ -320,7 +324,7 @@ class Candidate:
         if task_list not in self.wheel.contents:
             return None
         if script in self.wheel.contents:
-            return Generator(f"python {self.located(script)}", self.located(task_list))
+            return Generator(f"python {self.located(script)}", self.located(task_list), script)
         return Generator(f"fractal-manifest create --package {package}", self.located(task_list))
 
     @cached_property
@@ -401,6 +405,28 @@ class Candidate:
             return expected_pip_show(wheel)
         return self.store.once(PIP_SHOW, lambda: run_pip_show(installation.environment, wheel))
 
+    @property
+    def generated_manifest(self) -> GeneratedManifest:
+        """What the package's own generator makes of it, where it is installed."""
+        manifest, installation = self.manifest, self.installation
+        assert manifest is not None
+        assert manifest.generator is not None
+        generator, tree = manifest.generator, self.spec.tree
+        project = tree / PYPROJECT if tree is not None else None
+        return self.store.once(
+            GENERATED,
+            lambda: generate_manifest(
+                generator,
+                self.package_root,
+                installation.environment,
+                self.executor,
+                folder=self.folder / "generated-manifest",
+                project_file=project if project is not None and project.is_file() else None,
+                timeout=self.settings.timeout,
+                variables=self.variables,
+            ),
+        )
+
     def command(self, part: Part) -> Command:
         """What starting a command shows."""
         installation = self._installed()
@@ -479,6 +505,8 @@ class Candidate:
         """Why facts of a type in `providers` cannot be gathered here; None when they can."""
         if fact in _NEED_INSTALLATION and self._needs_pixi:
             return NotChecked(_PIXI)
+        if fact is GeneratedManifest and self.manifest and self.manifest.generator is None:
+            return NotApplicable("the package brings nothing that generates its manifest")
         return None
 
     def _is_for_pixi(self, crash: Crash) -> bool:
@@ -876,7 +904,9 @@ class Candidate:
         return folder
 
 
-_NEED_INSTALLATION: Final = frozenset({Installation, Command, Run, Collection, ServerRun})
+_NEED_INSTALLATION: Final = frozenset(
+    {Installation, GeneratedManifest, Command, Run, Collection, ServerRun}
+)
 
 _PIXI: Final = (
     "the package installs only through pixi, which is not run here; install it by `pixi install` "

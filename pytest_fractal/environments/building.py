@@ -227,7 +227,7 @@ class _Project:
         stderr = _without_our_frames(finished.stderr)
         said = last_lines(stderr) or last_lines(finished.stdout) or finished.ending
         in_repository = has_repository(self._tree)
-        fault = machine_fault(said, self._folder, self._variables(), uses_git=in_repository)
+        fault = machine_fault(said, self._variables(), uses_git=in_repository)
         if fault:
             raise HarnessError(f"the build failed: {fault} ({last_lines(said, 1).strip()})")
         return _Failed(stage, _exception_first(said))

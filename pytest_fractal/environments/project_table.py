@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_fractal.files import read_regular
+from pytest_fractal.files import open_regular, read_regular
 
 PYPROJECT: Final = "pyproject.toml"
 
@@ -82,7 +82,7 @@ def is_for_pixi(tree: Path) -> bool:
 def is_archive_for_pixi(path: Path) -> bool:
     """Whether a file is a source archive that tells pixi how to install it."""
     try:
-        with tarfile.open(path) as archive:
+        with open_regular(path) as opened, tarfile.open(fileobj=opened) as archive:
             for member in archive:
                 _, _, inner = member.name.removeprefix("./").partition("/")
                 if inner == "pixi.toml":

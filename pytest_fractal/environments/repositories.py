@@ -4,12 +4,13 @@ Versions and lists of files are often taken from git, and a build script may run
 command of git's. So a copy of a source tree gets the references, the index and the
 settings of the author's repository, and borrows its objects (`objects/info/alternates`), of
 which git changes nothing: it renews the time of one that it would have written again. A
-commit, a tag or a setting made there stays there.
+commit, a tag or a setting made there stays there. Logins are not copied.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -42,6 +43,12 @@ _SETTINGS: Final = """
 their inodes: compared by those, each would be read anew."""
 
 
+_SECTION: Final = re.compile(rb"\s*\[\s*([\w.-]+)")
+_OF_LOGINS: Final = frozenset({b"credential", b"http", b"include", b"includeif"})
+"""Sections that hold logins, or name files that do; what a build may ask of git needs none."""
+_LOGIN: Final = re.compile(rb"(?<=://)[^/\s\"@]+@")
+
+
 def has_repository(folder: Path) -> bool:
     """Whether git finds a repository in this very folder."""
     return _folders(folder) is not None
@@ -70,10 +77,21 @@ def copy_repository(source: Path, copy: Path) -> bool:
                 shutil.copy2(folder / name, made / name)
     worktree = str(copy).replace("\\", "\\\\").replace('"', '\\"')
     for name in ("config", "config.worktree"):
-        if (made / name).is_file():
-            with (made / name).open("a") as settings:
-                settings.write(_SETTINGS.format(worktree=worktree))
+        if (path := made / name).is_file():
+            added = _SETTINGS.format(worktree=worktree)
+            path.write_bytes(_without_logins(path.read_bytes()) + os.fsencode(added))
     return True
+
+
+def _without_logins(settings: bytes) -> bytes:
+    """A file of git's settings less what signs in to a server: a build gets no secrets."""
+    kept, section = [], b""
+    for line in settings.splitlines(keepends=True):
+        if heading := _SECTION.match(line):
+            section = heading[1].lower()
+        if section not in _OF_LOGINS:
+            kept.append(_LOGIN.sub(b"", line))
+    return b"".join(kept)
 
 
 def tracked_paths(folder: Path) -> frozenset[str]:

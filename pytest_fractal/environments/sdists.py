@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from pytest_fractal.files import open_regular
+
 _OF_THE_MACHINE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
@@ -26,7 +28,7 @@ def unpack(sdist: Path, folder: Path) -> Path:
     """
     folder.mkdir(parents=True)
     try:
-        with tarfile.open(sdist) as archive:
+        with open_regular(sdist) as file, tarfile.open(fileobj=file) as archive:
             for member in archive:
                 _extract(archive, member, Path(os.path.realpath(folder)))
     except (

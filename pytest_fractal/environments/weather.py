@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 _SIGNS: Final = (
@@ -26,26 +24,18 @@ _SIGNS: Final = (
         "the network cannot be reached",
     ),
 )
-_NOEXEC: Final[int] = getattr(os, "ST_NOEXEC", 0)  # not told on macOS
-_NO_LEAVE: Final = re.compile(
-    r"Permission denied|Operation not permitted|failed to map segment from shared object"
-)
 _READ_ONLY: Final = re.compile(r"Read-only file system|\[Errno 30\]|Permission denied")
 
 
-def machine_fault(
-    output: str, folder: Path, variables: Mapping[str, str], *, uses_git: bool
-) -> str | None:
+def machine_fault(output: str, variables: Mapping[str, str], *, uses_git: bool) -> str | None:
     """What is wrong with the machine, in one clause; None where nothing shows that.
 
-    `output` is what a process printed that failed with these `variables` and wrote below
-    `folder`; `uses_git` says whether git could have been asked there.
+    `output` is what a process printed that failed with these `variables`; `uses_git` says
+    whether git could have been asked there.
     """
     for sign, fault in _SIGNS:
         if sign.search(output):
             return fault
-    if _NO_LEAVE.search(output) and os.statvfs(folder).f_flag & _NOEXEC:
-        return f"{tempfile.gettempdir()} runs no programs (noexec): set TMPDIR to another folder"
     home = variables.get("HOME", "")
     if home and home in output and _READ_ONLY.search(output) and not os.access(home, os.W_OK):
         return f"the home folder {home} cannot be written"

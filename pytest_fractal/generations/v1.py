@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from packaging.utils import canonicalize_name
@@ -140,6 +141,7 @@ class Version1:
     )
     executable_keys = frozenset({"executable"})
     kind_key: str | None = None
+    standard_words: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"
     form_schema_versions: frozenset[str] | None = None

@@ -8,6 +8,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 from packaging.utils import canonicalize_name
@@ -175,6 +176,18 @@ class Version2:
     )
     executable_keys = frozenset(part.executable for part in _PARTS)
     kind_key: str | None = "type"
+    standard_words: Mapping[str, tuple[str, ...]] = MappingProxyType(
+        {
+            "category": (
+                "Conversion",
+                "Image Processing",
+                "Segmentation",
+                "Registration",
+                "Measurement",
+            ),
+            "modality": ("HCS", "lightsheet", "EM"),
+        }
+    )
     type_keys: tuple[str, ...] = ()
     schema_version = "pydantic_v2"
     form_schema_versions: frozenset[str] | None = frozenset({"fractal_schema_v1"})

@@ -173,10 +173,11 @@ def start_command(
             room=folder,
             named=paths_named(content),
         )
+        read = watch.was_read()
     finally:
+        watch.close()
         if temporary.parent == _SHORT:
             shutil.rmtree(temporary, ignore_errors=True)
-    read = watch.was_read()
     written, obstacle = _output(output)
     return Start(finished, read, written, str(arguments), str(output), obstacle)
 

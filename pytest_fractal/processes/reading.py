@@ -34,15 +34,16 @@ class ReadWatch:
         self._path = path
         self._shows_access = _shows_access(path.parent)
         self._shows_time = keeps_access_times(path.parent)
-        self._queue = _watch(path) if self._shows_access else None
         self._before = make_unread(path)
+        self._queue = _watch(path) if self._shows_access else None
 
     def was_read(self) -> bool | None:
         """Whether the content was read since; None where that cannot be seen. Ends the watch.
 
         A file that was moved or deleted counts as read: whoever does that has seen it.
         """
-        events = _events(self._queue) if self._queue is not None else 0
+        queue, self._queue = self._queue, None
+        events = _events(queue) if queue is not None else 0
         try:
             same = self._path.stat().st_atime_ns == self._before
         except OSError:
@@ -52,7 +53,13 @@ class ReadWatch:
         if self._shows_time:
             return False
         # Opened, but not read: it may have been mapped into memory.
-        return False if self._queue is not None and not events & _IN_OPEN else None
+        return False if queue is not None and not events & _IN_OPEN else None
+
+    def close(self) -> None:
+        """End the watch, also where nobody asked it: a user may have but 128 of them."""
+        if self._queue is not None:
+            os.close(self._queue)
+            self._queue = None
 
 
 def make_unread(path: Path) -> int:

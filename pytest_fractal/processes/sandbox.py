@@ -12,6 +12,7 @@ not work, processes run without walls: what is left are environments of their ow
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -118,7 +119,8 @@ class Sandbox:
             view.show(path)
         for name, value in env.items():
             if name.endswith("_CACHE_DIR") and installs:
-                Path(value).mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(OSError):  # pip does without; uv is given another
+                    Path(value).mkdir(parents=True, exist_ok=True)
                 view.show(Path(value), write=True)
         for path in self._writable:
             view.show(path, write=True)
@@ -288,7 +290,10 @@ def _home() -> Path:
 @functools.cache
 def _base() -> tuple[str, ...]:
     """The options of bubblewrap that are the same for all processes."""
-    options = [str(shutil.which("bwrap")), "--die-with-parent", "--unshare-pid", "--unshare-ipc"]
+    options = [str(shutil.which("bwrap")), "--die-with-parent", "--unshare-ipc"]
+    # The supervisor is the first process within. The init of its own that bubblewrap would start
+    # ends after bubblewrap: whoever is init outside would have to take leave of it, at each start.
+    options += ["--unshare-pid", "--as-pid-1"]
     if os.geteuid() == 0:
         options += ["--cap-drop", "ALL"]
         for name in _CAPABILITIES:

@@ -32,8 +32,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Collection, Iterator
+from typing import NoReturn
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -49,6 +49,8 @@ TOLD = 50
 """How many of the processes that were left are told, each by so many letters times ten."""
 SWEEPING = 10.0
 """Seconds after which processes that start others faster than they can be ended are given up."""
+LOOKS = 10
+"""How often in a row no process must be seen until it is believed that there is none."""
 
 _groups: list[int] = []
 """The process groups of the commands that were started here."""
@@ -75,36 +77,29 @@ def hide() -> None:
     control(PR_SET_DUMPABLE, 0)
 
 
-class Seen(NamedTuple):
-    """One living process."""
-
-    parent: int
-    group: int
-
-
-def living() -> dict[int, Seen]:
-    """All living processes, by number. Empty without /proc."""
+def living() -> dict[int, int]:
+    """The parents of all living processes, by number. Empty without /proc."""
     found = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", errors="replace") as file:
-                    state, parent, group = file.read().rpartition(")")[2].split()[:3]
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
             except (OSError, ValueError):
                 continue
             if state not in "ZX":
-                found[int(name)] = Seen(int(parent), int(group))
+                found[int(name)] = int(parent)
     return found
 
 
-def descendants(root: int | None = None) -> dict[int, Seen]:
-    """The living processes below one, or below this, by number. Empty without /proc."""
-    everything = living()
-    found: dict[int, Seen] = {}
+def descendants(root: int | None = None) -> set[int]:
+    """The living processes below one, or below this. Empty without /proc."""
+    parents = living()
+    found: set[int] = set()
     new = {root or os.getpid()}
     while new:
-        new = {pid for pid, seen in everything.items() if seen.parent in new and pid not in found}
-        found |= {pid: everything[pid] for pid in new}
+        new = {pid for pid, parent in parents.items() if parent in new} - found
+        found |= new
     return found
 
 
@@ -116,39 +111,50 @@ def command_line(pid: int) -> str:
     return " ".join(words).strip() or f"process {pid}"
 
 
+def children() -> set[int]:
+    """The children of this process, also those that have ended. Empty without /proc."""
+    found: set[int] = set()
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children") as file:
+                found.update(map(int, file.read().split()))
+    except OSError:  # a kernel without such files
+        return {pid for pid, parent in living().items() if parent == os.getpid()}
+    return found
+
+
 def kill_all() -> None:
-    """End every descendant, and those that they start meanwhile."""
+    """End every descendant, and those that they start meanwhile.
+
+    Whoever loses its parent becomes a child of this process. So it ends its children until it
+    has none: looking for them takes less time than a process needs to start another one and to
+    end, while a search through all processes finds only what such a chain has left behind.
+    """
     if not os.path.isdir("/proc"):
         signal_each(_groups, os.killpg, signal.SIGKILL)
-    own = os.getpgrp()
-    while descendants():
-        # A whole group at once: no member of it can start another one meanwhile.
-        _end(descendants, lambda seen: {one.group for one in seen.values()} - {own})
+    known: set[int] = set()
+    while found := children():
+        signal_each(found, os.kill, signal.SIGKILL)
+        reap()
+        if found == known:
+            time.sleep(0.001)
+        known = found
 
 
 def kill_marked(variable: str) -> None:
     """End every process whose environment began with a variable that begins like this.
 
-    Such were started by a supervisor that has been killed. Without /proc none is found.
+    Such were started by a supervisor that has been killed. Without /proc none is found. Each
+    is killed as soon as it is seen, for it may start another one and end; and that none is
+    seen once does not show that there is none.
     """
     began = time.monotonic()
-    while marked(variable) and time.monotonic() - began < SWEEPING:
-        _end(lambda: marked(variable), lambda _: set())
-
-
-def _end(
-    find: Callable[[], dict[int, Seen]], groups: Callable[[dict[int, Seen]], Collection[int]]
-) -> None:
-    """Stop all that is found until nothing new is, and then kill it."""
-    stopped: set[int] = set()
-    while (seen := find()).keys() - stopped:
-        signal_each(groups(seen), os.killpg, signal.SIGSTOP)
-        signal_each(seen.keys() - stopped, os.kill, signal.SIGSTOP)
-        stopped |= seen.keys()
-    signal_each(groups(seen), os.killpg, signal.SIGKILL)
-    signal_each(stopped, os.kill, signal.SIGKILL)
-    reap()
-    time.sleep(0.001)
+    unseen = 0
+    while unseen < LOOKS and time.monotonic() - began < SWEEPING:
+        unseen += 1
+        for pid in marked(variable):
+            signal_each([pid], os.kill, signal.SIGKILL)
+            unseen = 0
 
 
 def signal_each(
@@ -160,15 +166,17 @@ def signal_each(
             send(one, number)
 
 
-def marked(variable: str) -> dict[int, Seen]:
-    """The other living processes that were started with a variable that begins like this."""
-    wanted = variable.encode()
-    found = {}
-    for pid, seen in living().items():
+def marked(variable: str) -> Iterator[int]:
+    """The other living processes that were started with a variable that begins like this.
+
+    The youngest come first.
+    """
+    wanted = b"\0" + variable.encode()
+    names = os.listdir("/proc") if os.path.isdir("/proc") else ()
+    for pid in sorted((int(name) for name in names if name.isdigit()), reverse=True):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            if pid != os.getpid() and (b"\0" + file.read()).find(b"\0" + wanted) >= 0:
-                found[pid] = seen
-    return found
+            if wanted in b"\0" + file.read() and pid != os.getpid():
+                yield pid
 
 
 def reap() -> None:
@@ -176,6 +184,21 @@ def reap() -> None:
     with contextlib.suppress(OSError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+
+
+def wait_for(child: int) -> int | None:
+    """Wait until a child has ended; returns its status, negative for a signal.
+
+    None where another thread, which ends everything, has taken leave of it. Orphans that end
+    meanwhile are reaped: a command may leave thousands, and the system has but so many numbers
+    for processes.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == child:
+                return os.waitstatus_to_exitcode(status)
+    return None
 
 
 def patience(left: Collection[int]) -> float:
@@ -259,7 +282,7 @@ def keep(wanted: str, alive: str, command: list[str]) -> NoReturn:
 
     signal.signal(signal.SIGTERM, interrupted)
     threading.Thread(target=watch, daemon=True).start()
-    status = process.wait()
+    status = wait_for(process.pid) or 0
     kill_all()
     os._exit(status if status >= 0 else 128 - status)
 
@@ -278,11 +301,14 @@ def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
     except (OSError, ValueError) as error:
         sys.stderr.write(str(error))
         sys.stderr.flush()
-        status = 127 if isinstance(error, FileNotFoundError) else 126
-        tell(channel, {"status": status})
-        os._exit(status)
+        refusal = 127 if isinstance(error, FileNotFoundError) else 126
+        tell(channel, {"status": refusal})
+        os._exit(refusal)
     _groups.append(process.pid)
-    status = process.wait()
+    status = wait_for(process.pid)
+    if status is None:  # how it ended is not known; whoever has ended it ends this, too
+        time.sleep(SWEEPING)
+        os._exit(1)
     ended, started = time.time_ns(), time.monotonic()
     left = descendants()
     lingered = bool(left)

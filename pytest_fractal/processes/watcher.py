@@ -44,7 +44,7 @@ def main() -> None:
     while os.read(0, 4096):
         pass
     began = time.monotonic()
-    while supervisor.marked(mark) and time.monotonic() - began < PATIENCE:
+    while any(supervisor.marked(mark)) and time.monotonic() - began < PATIENCE:
         time.sleep(0.05)
     supervisor.kill_marked(mark)
     finish(os.path.join(folder, "servers"))

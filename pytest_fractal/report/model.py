@@ -61,9 +61,9 @@ class RunSummary:
     """The task and the sample of the step before it in its workflow."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CandidateReport:
-    """Everything that is known of one candidate at the end of a run."""
+    """Everything that is known of one candidate at the end of a run; equal only to itself."""
 
     name: str
     version: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pytest_fractal.report.model import CandidateReport
@@ -54,6 +55,7 @@ class Problem:
         return list(dict.fromkeys(place for place in found if place))
 
 
+@lru_cache(maxsize=16)  # every format asks
 def problems(candidate: CandidateReport, strict: bool) -> Sequence[Problem]:
     """What is to be fixed, those that fail first; a cause in several tasks is one problem."""
     groups: dict[tuple[object, ...], list[ToFix]] = {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_fractal.rules import package, manifest, schemas, web_form, command, output  # isort: skip  # noqa: F401
-from pytest_fractal.rules import environment, server  # isort: skip  # noqa: F401
+from pytest_fractal.rules import package, manifest, known_words, schemas, web_form, up_to_date  # isort: skip  # noqa: F401
+from pytest_fractal.rules import command, output, environment, server  # isort: skip  # noqa: F401
 from pytest_fractal.rules.registry import REGISTRY, Note, Rule
 
 __all__ = ["REGISTRY", "Note", "Rule"]

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Source:
-    """Where the ground of a rule is written down."""
+    """Where the source of a rule is written down."""
 
     PAGE: Final = "https://fractal-analytics-platform.github.io/fractal-tasks-core/custom_task/"
     METADATA: Final = f"specification page, Task metadata <{PAGE}#task-metadata>"
@@ -20,6 +20,7 @@ class Source:
     SERVER_1: Final = "fractal-server 1.4.10, as observed"
     SERVER_2: Final = "fractal-server 2.18.5, as observed"
     TOOLS: Final = "fractal-task-tools 0.5.1"
+    TASKS: Final = "tasks page <https://fractal-analytics-platform.github.io/tasks_spec/>"
     PACKAGING: Final = (
         "binary distribution format <https://packaging.python.org/en/latest/"
         "specifications/binary-distribution-format/>"

@@ -1,0 +1,107 @@
+"""FR210: the manifest is what its generator makes of the code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pytest_fractal.facts import GeneratedManifest, Manifest
+from pytest_fractal.fixes.model import Keys
+from pytest_fractal.json_text import pointer, shown
+from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.registry import rule
+from pytest_fractal.verdicts import Finding, NotChecked, Severity
+
+_NOTHING: Final = object()
+_MOST: Final = 12
+"""How many differences of one task are listed."""
+
+
+@dataclass(frozen=True)
+class _Difference:
+    keys: Keys
+    here: Any
+    generated: Any
+
+    def __str__(self) -> str:
+        here = "missing" if self.here is _NOTHING else shown(self.here)
+        there = "nothing" if self.generated is _NOTHING else shown(self.generated)
+        return f"{pointer(*self.keys)}: {here}, generated: {there}"
+
+
+@rule(
+    "FR210",
+    "manifest-up-to-date",
+    severity=Severity.WARNING,
+    needs=("FR002", "FR104"),
+    cite=(Source.TOOLS,),
+    fix="Generate the manifest anew, and commit it.",
+    example="An argument got `gt=0`, and the manifest was not generated again.",
+)
+def manifest_up_to_date(manifest: Manifest, generated: GeneratedManifest) -> Iterator[Finding]:
+    """The manifest is what the package's own generator makes of the code today.
+
+    Fractal reads the manifest, never the code: what has changed there since is not offered
+    to users, or offered wrongly. Where the package has a `dev/task_list.py`, its generator
+    is run on a copy of what was installed, and compared by meaning: the order of keys and
+    the layout do not count. It does what `fractal-manifest check` does.
+    """
+    assert manifest.generator is not None
+    command = manifest.generator.command
+    if generated.text is None:
+        raise NotChecked(f"`{command}` fails in the candidate's environment: {generated.failure}")
+    groups: dict[str | None, list[_Difference]] = {}
+    for difference in _differences(manifest, json.loads(generated.text)):
+        groups.setdefault(manifest.task_of(difference.keys), []).append(difference)
+    for task, different in groups.items():
+        listed = "\n".join(map(str, different[:_MOST]))
+        more = f"\nand {len(different) - _MOST} more" if len(different) > _MOST else ""
+        found = manifest.finding(
+            *different[0].keys,
+            expected="what the package's generator makes of its code",
+            found=listed + more,
+            hint="",
+            task=task,
+        )
+        yield replace(found, hint=f"run `{command}`, and commit the manifest")
+
+
+def _differences(manifest: Manifest, generated: Any) -> Iterator[_Difference]:
+    """Where the two manifests differ; tasks are compared by their names."""
+    tasks = generated.get("task_list") if isinstance(generated, dict) else None
+    if not isinstance(tasks, list):
+        yield _Difference((), manifest.value, generated)
+        return
+    without = {key: value for key, value in manifest.value.items() if key != "task_list"}
+    generated = {key: value for key, value in generated.items() if key != "task_list"}
+    yield from _of_values((), without, generated)
+    here, there = _by_name(manifest.entries), _by_name(tasks)
+    for name, index in here.items():
+        other = tasks[there[name]] if name in there else _NOTHING
+        yield from _of_values(manifest.way(index), manifest.entries[index], other)
+    for name in there.keys() - here.keys():
+        yield _Difference(("task_list",), _NOTHING, f"a task {name!r}")
+    if here.keys() == there.keys() and list(here) != list(there):
+        yield _Difference(("task_list",), list(here), list(there))
+
+
+def _by_name(tasks: Any) -> Mapping[str, int]:
+    """The index of each task by its name; one without is known by its place."""
+    return {
+        str(task.get("name", index) if isinstance(task, dict) else index): index
+        for index, task in enumerate(tasks)
+    }
+
+
+def _of_values(keys: Keys, here: Any, generated: Any) -> Iterator[_Difference]:
+    if isinstance(here, dict) and isinstance(generated, dict):
+        for key in {**here, **generated}:
+            value, other = here.get(key, _NOTHING), generated.get(key, _NOTHING)
+            yield from _of_values((*keys, key), value, other)
+    elif isinstance(here, list) and isinstance(generated, list) and len(here) == len(generated):
+        for index, (value, other) in enumerate(zip(here, generated, strict=True)):
+            yield from _of_values((*keys, index), value, other)
+    elif here != generated or isinstance(here, bool) != isinstance(generated, bool):
+        yield _Difference(keys, here, generated)
