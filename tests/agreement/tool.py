@@ -97,7 +97,7 @@ class Written:
             if name in by_name:  # not that of a sample which was made
                 by_name[name].append(verdict)
         return {
-            name: replace(_told(own, self._release), left={name: left[name]})
+            name: replace(told(own, self._release), left={name: left[name]})
             for name, own in by_name.items()
         }
 
@@ -107,16 +107,17 @@ def _judged(candidate: Candidate, release: str) -> Judged:
     verdicts = [engine.verdict(check) for check in engine.plan()]
     engine.close()
     _no_error(verdicts)
-    told = _told(verdicts, release)
+    judged = told(verdicts, release)
     tasks: tuple[tuple[str, str | None], ...] = ()
     if candidate.has_wheel:
         tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
     ran = any(verdict.code == "FR401" and verdict.outcome is Outcome.PASS for verdict in verdicts)
-    left = _left(candidate) if ran and not told.fails else {}
-    return replace(told, tasks=tasks, left=left)
+    left = _left(candidate) if ran and not judged.fails else {}
+    return replace(judged, tasks=tasks, left=left)
 
 
-def _told(verdicts: Sequence[Verdict], release: str) -> Judged:
+def told(verdicts: Sequence[Verdict], release: str) -> Judged:
+    """What the verdicts come to for a release."""
     breaches = _breaches(verdicts, release)
     fails = sorted({code for code, _ in breaches})
     words = "".join(
