@@ -373,6 +373,7 @@ def test_each_of_several_servers_has_verdicts_of_its_own(runner: Runner, good_wh
     assert ran.status == 0, ran.text
     assert "::server-collects[1.4.9]" in ran.out
     assert "::server-runs[invert_well-wells.2-1.4.10]" in ran.out
+    assert "not tried before" not in ran.out
     alone = runner.pytest(*words, "--fractal-server=1.4.10", "--fractal-select=FR9")
     assert re.search("::server-collects$", alone.out, re.M), alone.text
 

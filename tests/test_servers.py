@@ -100,6 +100,11 @@ def test_what_a_note_says_of_releases_refuses_nothing() -> None:
     assert told(server_ranges(report(noted))).startswith("fractal-server 2.x: yes")
 
 
+def test_what_a_sample_gives_says_nothing_of_the_package() -> None:
+    sample = breach("FR400", ">=2,<2.20", Outcome.WARN)
+    assert told(server_ranges(report(sample))).startswith("fractal-server 2.x: yes")
+
+
 def test_only_what_the_newest_release_minds_is_an_error() -> None:
     assert not concern_newest(">=2,<2.20")
     assert concern_newest(">=2.23.3")

@@ -195,11 +195,11 @@ class Candidate:
         }
 
     @property
-    def asked_servers(self) -> Sequence[str | None]:
+    def asked_servers(self) -> tuple[str | None, ...]:
         """The versions of the servers that are asked; None where there is nothing to ask about."""
         if self.settings.server is None or not self.has_wheel:
             return (None,)
-        return [release.version for release in self.on_server.releases]
+        return tuple(release.version for release in self.on_server.releases)
 
     @cached_property
     def interpreter(self) -> Interpreter:

@@ -186,6 +186,15 @@ class Suite:
         if not self._prepared:
             return []
         lines = [line for report in self._reports() for line in text.header_lines(report)]
+        engines = self.session.engines.values()
+        unknown = {
+            release.told
+            for candidate in (engine.candidate for engine in engines)
+            if candidate.asked_servers != (None,)
+            for release in candidate.on_server.releases
+            if not release.is_known
+        }
+        lines += [f"fractal: {told}" for told in sorted(unknown)]
         lines.append(f"fractal: {self.session.sandbox.told}")
         return list(map(escape_control_chars, lines))
 
@@ -249,7 +258,7 @@ class Suite:
         return lines + sorted(
             f"fractal: asking {release.told} about {one.spec.text}"
             for one in candidates
-            if one.has_wheel
+            if one.asked_servers != (None,)
             for release in one.on_server.releases
         )
 

@@ -17,6 +17,8 @@ from pytest_fractal.verdicts import Finding, Outcome, Severity, Status, Verdict
 if TYPE_CHECKING:
     from pytest_fractal.report.model import CandidateReport
 
+_SAMPLES: Final = "FR400"
+"""The rule about the samples themselves, which no server gets with the package."""
 _UNJUDGED: Final = (Status.BLOCKED, Status.ERROR, Status.IGNORED)
 
 
@@ -104,7 +106,8 @@ def _refused(report: CandidateReport) -> Iterator[tuple[str, Finding]]:
         for found in verdict.findings:
             weight = found.severity or REGISTRY[verdict.code].severity
             decides = REGISTRY[verdict.code].decides_collection and weight is Severity.ERROR
-            if decides or (found.releases and weight is not Severity.NOTE):
+            of_package = verdict.code != _SAMPLES and weight is not Severity.NOTE
+            if decides or (found.releases and of_package):
                 yield verdict.code, found
 
 

@@ -89,7 +89,7 @@ class Written:
         engine.drain()
         _no_error(verdicts)
         apart = [verdict for verdict in verdicts if verdict.sample is None]
-        assert not _breaches(apart, self._release), _breaches(apart, self._release)
+        assert not _of(apart, Outcome.FAIL), _of(apart, Outcome.FAIL)
         left = _left(candidate)
         by_name: dict[str, list[Verdict]] = {sample.workflow: [] for sample in candidate.samples}
         for verdict in verdicts:
