@@ -80,7 +80,8 @@ def offered_versions() -> Sequence[str] | None:
     None where nobody knows: the index does not answer as one does that has the package.
     Raises `HarnessError` when the network is to blame.
     """
-    finished = run_pip(_asking(), "index", "versions", "--json", "--ignore-requires-python", _NAME)
+    words = ("--json", "--ignore-requires-python", "--retries", "1", "--timeout", "15", _NAME)
+    finished = run_pip(_asking(), "index", "versions", *words)
     try:
         return list(map(str, json.loads(finished.stdout)["versions"]))
     except (ValueError, LookupError, TypeError):

@@ -106,9 +106,9 @@ def main(words: list[str]) -> int:
     about = document.RELEASES[given.generation]
     releases = ServerRelease.chosen(given.server or ",".join(about), given.generation)
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary:
-        work = (given.folder or Path(temporary)).resolve()
+        work = given.folder or Path(temporary)
         several = [
-            gather(release, work / release.version, given.fully, given.workers)
+            gather(release, (work / release.version).resolve(), given.fully, given.workers)
             for release in releases
         ]
     if tuple(release.version for release in releases) == about:
