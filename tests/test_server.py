@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -453,6 +454,27 @@ def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> No
     assert report.findings == ()
     passed = [verdict.code for verdict in report.verdicts if verdict.outcome is Outcome.PASS]
     assert set(passed) == {"FR901", "FR902"}
+
+
+@pytest.mark.slow
+@needs_postgres
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("flit_src_getopt", "1.3.14,1.4.10"),
+        ("setuptools_flat_argparse_generation_2", "2.0.6,2.14.16,2.18.5,2.24.2"),
+    ],
+)
+def test_a_good_package_passes_on_old_and_new_releases(name: str, asked: str) -> None:
+    folder = ROOT / "good_packages" / name
+    (report,) = check_package(folder, server=asked, select=["FR9"]).candidates
+    assert report.findings == ()
+    passed = {
+        (verdict.server, verdict.code)
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.PASS
+    }
+    assert passed == set(itertools.product(asked.split(","), ("FR901", "FR902")))
 
 
 @pytest.mark.slow
