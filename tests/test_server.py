@@ -462,7 +462,7 @@ def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> No
     ("name", "asked"),
     [
         ("flit_src_getopt", "1.3.14,1.4.10"),
-        ("setuptools_flat_argparse_generation_2", "2.0.6,2.14.16,2.18.5,2.24.2"),
+        ("hatchling_src_fractal_task_tools", "2.14.16,2.18.5,2.24.2"),
     ],
 )
 def test_a_good_package_passes_on_old_and_new_releases(name: str, asked: str) -> None:

@@ -47,8 +47,16 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
 @pytest.mark.parametrize(
     ("told_of", "line"),
     [
-        (report(), 'fractal-server 2.x: yes; 1.x: no, manifest_version "2"'),
-        (report(generation="1"), 'fractal-server 2.x: no, manifest_version "1"; 1.x: yes'),
+        (
+            report(),
+            "fractal-server >= 2.18.5: yes; before 2.18.5: not checked; "
+            '1.x: no, manifest_version "2"',
+        ),
+        (
+            report(generation="1"),
+            'fractal-server 2.x: no, manifest_version "1"; >= 1.4.10: yes; '
+            "before 1.4.10: not checked",
+        ),
         (
             report(breach("FR110")),
             'fractal-server 2.x: no, FR110; 1.x: no, manifest_version "2"',
@@ -56,7 +64,8 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
         # What no server minds, and what only tells of a task, says nothing of the collection.
         (
             report(breach("FR113", outcome=Outcome.WARN), breach("FR206")),
-            'fractal-server 2.x: yes; 1.x: no, manifest_version "2"',
+            "fractal-server >= 2.18.5: yes; before 2.18.5: not checked; "
+            '1.x: no, manifest_version "2"',
         ),
         (
             report(breach("FR408", ">=2,<2.20", Outcome.WARN)),
@@ -64,8 +73,13 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
         ),
         (
             report(breach("FR109", ">=2.23.3")),
-            "fractal-server >= 2.23.3: no, FR109; before 2.23.3: yes; "
-            '1.x: no, manifest_version "2"',
+            "fractal-server >= 2.23.3: no, FR109; >= 2.18.5 and < 2.23.3: yes; "
+            'before 2.18.5: not checked; 1.x: no, manifest_version "2"',
+        ),
+        (
+            report(kinds=("converter_compound", "parallel")),
+            "fractal-server >= 2.18.5: yes; >= 2.14 and < 2.18.5: not checked; "
+            'before 2.14: no, the type converter_compound; 1.x: no, manifest_version "2"',
         ),
         (
             report(
@@ -83,8 +97,8 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
                 asked("FR901", "2.24.2", Outcome.FAIL),
                 asked("FR902", "2.24.2", Outcome.BLOCKED),
             ),
-            'fractal-server 2.x: yes; 1.x: no, manifest_version "2"; '
-            "asked: 2.18.5: yes; 2.24.2: no, FR901",
+            "fractal-server >= 2.18.5: yes; before 2.18.5: not checked; "
+            '1.x: no, manifest_version "2"; asked: 2.18.5: yes; 2.24.2: no, FR901',
         ),
         # Where a rule was not judged, nobody knows.
         (report(asked("FR110", "", Outcome.BLOCKED)), ""),
@@ -97,12 +111,12 @@ def test_the_releases_that_take_a_package_are_told(told_of: CandidateReport, lin
 def test_what_a_note_says_of_releases_refuses_nothing() -> None:
     found = Finding("a", "b", "c", severity=Severity.NOTE, releases=">=2.23.2")
     noted = Verdict("FR401", "sample-succeeds", "t", Outcome.PASS, (found,))
-    assert told(server_ranges(report(noted))).startswith("fractal-server 2.x: yes")
+    assert told(server_ranges(report(noted))).startswith("fractal-server >= 2.18.5: yes")
 
 
 def test_what_a_sample_gives_says_nothing_of_the_package() -> None:
     sample = breach("FR400", ">=2,<2.20", Outcome.WARN)
-    assert told(server_ranges(report(sample))).startswith("fractal-server 2.x: yes")
+    assert told(server_ranges(report(sample))).startswith("fractal-server >= 2.18.5: yes")
 
 
 def test_only_what_the_newest_release_minds_is_an_error() -> None:

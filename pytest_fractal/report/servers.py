@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.rules import REGISTRY
+from pytest_fractal.server.releases import OLDEST_HELD
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Status, Verdict
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class ServerRange:
 
     releases: str
     """Such as `>= 2.14`, `before 2.14`, `1.x`, or one that was asked: `2.24.2`."""
-    takes: bool
-    """Whether they collect it and can run its tasks, as far as the rules tell."""
+    takes: bool | None
+    """Whether they collect it and can run its tasks, as far as the rules tell; None for those
+    that the rules are not held against."""
     reason: str = ""
     """Why not: rules, or what of the package they do not know."""
     was_asked: bool = False
@@ -38,7 +40,8 @@ class ServerRange:
     @property
     def told(self) -> str:
         """As in `1.x: no, manifest_version "2"`."""
-        return f"{self.releases}: {'yes' if self.takes else f'no, {self.reason}'}"
+        answer = {True: "yes", False: f"no, {self.reason}", None: "not checked"}
+        return f"{self.releases}: {answer[self.takes]}"
 
 
 def server_ranges(report: CandidateReport) -> Sequence[ServerRange]:
@@ -78,18 +81,17 @@ def _own(report: CandidateReport, generation: str) -> Iterator[ServerRange]:
     for kind in dict.fromkeys(task.kind for task in report.tasks):
         if kind in since:
             breaches.append((SpecifierSet(f"{every},<{since[kind]}"), f"the type {kind}"))
-    first = Version(f"{generation}.0")
-    bounds = {first}
+    first, held = Version(f"{generation}.0"), OLDEST_HELD[generation]
+    bounds = {first, held}
     bounds |= {Version(one.version) for specifiers, _ in breaches for one in specifiers}
-    reasons = {
-        bound: ", ".join(dict.fromkeys(why for some, why in breaches if some.contains(bound)))
-        for bound in sorted(bound for bound in bounds if bound >= first)
-    }
-    groups = [[*some] for _, some in groupby(reasons, key=lambda bound: reasons[bound])]
+    answers: dict[Version, tuple[bool | None, str]] = {}
+    for bound in sorted(bound for bound in bounds if bound >= first):
+        reason = ", ".join(dict.fromkeys(why for some, why in breaches if some.contains(bound)))
+        answers[bound] = (False, reason) if reason else (True if bound >= held else None, "")
+    groups = [[*some] for _, some in groupby(answers, key=lambda bound: answers[bound])]
     following = [*(some[0] for some in groups[1:]), None]
     for some, end in reversed(list(zip(groups, following, strict=True))):
-        reason = reasons[some[0]]
-        yield ServerRange(_named(some[0], end, first), not reason, reason)
+        yield ServerRange(_named(some[0], end, first), *answers[some[0]])
 
 
 def _named(start: Version, end: Version | None, first: Version) -> str:

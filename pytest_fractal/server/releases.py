@@ -133,6 +133,9 @@ SPANS: Final = tuple(accumulate(_CHANGES.items(), _changed, initial=_FIRST))
 NEWEST: Final = {"1": Version("1.4.10"), "2": Version("2.24.2")}
 """The newest release of each generation that the table was checked against."""
 
+OLDEST_HELD: Final = {"1": Version("1.4.10"), "2": Version("2.18.5")}
+"""The oldest release of each generation that the rules are held against."""
+
 TRIED: Final = ("1.3.14", "1.4.10", "2.0.6", "2.14.16", "2.18.5", "2.24.2")
 """Those that have really collected a package and run its samples."""
 
