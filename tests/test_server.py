@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wheel_factory
 from conftest import OWN_TESTS, ROOT, Runner, make_wheel
 from packaging.specifiers import SpecifierSet
 
@@ -456,25 +457,53 @@ def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> No
     assert set(passed) == {"FR901", "FR902"}
 
 
+MAKES_AN_IMAGE = """
+import argparse, json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--args-json")
+parser.add_argument("--out-json")
+given = parser.parse_args()
+args = json.loads(Path(given.args_json).read_text())
+image = {"zarr_url": args["zarr_dir"] + "/new", "attributes": {"n": args["n"]}}
+Path(given.out_json).write_text(json.dumps({"image_list_updates": [image]}))
+"""
+
+
 @pytest.mark.slow
 @needs_postgres
-@pytest.mark.parametrize(
-    ("name", "asked"),
-    [
-        ("flit_src_getopt", "1.3.14,1.4.10"),
-        ("hatchling_src_fractal_task_tools", "2.14.16,2.18.5,2.24.2"),
-    ],
-)
-def test_a_good_package_passes_on_old_and_new_releases(name: str, asked: str) -> None:
-    folder = ROOT / "good_packages" / name
-    (report,) = check_package(folder, server=asked, select=["FR9"]).candidates
+def test_releases_of_the_whole_span_collect_a_package_and_run_its_sample(tmp_path: Path) -> None:
+    tasks = [{"name": "Make", "executable_non_parallel": "make.py", "type": "non_parallel"}]
+    wheel = wheel_factory.make_wheel(
+        tmp_path / "dist",
+        files={"__init__.py": "", "make.py": MAKES_AN_IMAGE},
+        manifest={"manifest_version": "2", "has_args_schemas": False, "task_list": tasks},
+    )
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    sample = {"task": "Make", "args": {"n": 3}, "images": [{"zarr_url": "{tmp}/old"}]}
+    (samples / "with é.json").write_text(json.dumps(sample))
+    asked = ("2.0.6", "2.14.16", "2.18.5", "2.24.2")
+    (report,) = check_package(
+        wheel, samples=samples, server=",".join(asked), select=["FR9"]
+    ).candidates
+    assert report.findings == ()
+    outcomes = {(one.server, one.code): one.outcome for one in report.verdicts}
+    assert outcomes == dict.fromkeys(itertools.product(asked, ("FR901", "FR902")), Outcome.PASS)
+
+
+@pytest.mark.slow
+def test_both_ends_of_generation_1_collect_a_package_and_run_its_samples() -> None:
+    folder = ROOT / "good_packages" / "flit_src_getopt"
+    (report,) = check_package(folder, server="1.3.14,1.4.10", select=["FR9"]).candidates
     assert report.findings == ()
     passed = {
         (verdict.server, verdict.code)
         for verdict in report.verdicts
         if verdict.outcome is Outcome.PASS
     }
-    assert passed == set(itertools.product(asked.split(","), ("FR901", "FR902")))
+    assert passed == set(itertools.product(("1.3.14", "1.4.10"), ("FR901", "FR902")))
 
 
 @pytest.mark.slow
