@@ -474,11 +474,22 @@ Path(given.out_json).write_text(json.dumps({"image_list_updates": [image]}))
 @pytest.mark.slow
 @needs_postgres
 def test_releases_of_the_whole_span_collect_a_package_and_run_its_sample(tmp_path: Path) -> None:
-    tasks = [{"name": "Make", "executable_non_parallel": "make.py", "type": "non_parallel"}]
+    task = {
+        "name": "Make",
+        "executable_non_parallel": "make.py",
+        "type": "non_parallel",
+        "args_schema_non_parallel": {"type": "object", "properties": {"n": {"type": "integer"}}},
+    }
+    manifest = {
+        "manifest_version": "2",
+        "has_args_schemas": True,
+        "args_schema_version": "pydantic_v2",
+        "task_list": [task],
+    }
     wheel = wheel_factory.make_wheel(
         tmp_path / "dist",
         files={"__init__.py": "", "make.py": MAKES_AN_IMAGE},
-        manifest={"manifest_version": "2", "has_args_schemas": False, "task_list": tasks},
+        manifest=manifest,
     )
     samples = tmp_path / "samples"
     samples.mkdir()
