@@ -478,7 +478,14 @@ def test_releases_of_the_whole_span_collect_a_package_and_run_its_sample(tmp_pat
         "name": "Make",
         "executable_non_parallel": "make.py",
         "type": "non_parallel",
-        "args_schema_non_parallel": {"type": "object", "properties": {"n": {"type": "integer"}}},
+        "args_schema_non_parallel": {
+            "type": "object",
+            "properties": {
+                "zarr_urls": {"type": "array", "items": {"type": "string"}},
+                "zarr_dir": {"type": "string"},
+                "n": {"type": "integer"},
+            },
+        },
     }
     manifest = {
         "manifest_version": "2",
