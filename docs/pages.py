@@ -201,7 +201,8 @@ def _listed(codes: tuple[str, ...]) -> str:
 def _observed() -> Iterator[str]:
     yield "# What real servers do\n"
     yield "Where the specification is silent, the server decides. It was run on packages made for"
-    yield "the purpose: fractal-server 1.4.10 for manifest version 1, 2.18.5 for version 2."
+    yield "the purpose: fractal-server 1.4.10 for manifest version 1, 2.18.5 and 2.24.2 for"
+    yield "version 2. Where these differ, see [Which servers take a package](servers.md)."
     for prefix, rules in _grouped():
         seen = [(rule, one) for rule in rules for one in observations().get(rule.code, ())]
         if seen:

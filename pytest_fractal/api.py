@@ -57,9 +57,9 @@ def check_package(
     The arguments mean what the options of the same names do: `package` is a folder, a
     wheel or a requirement, `timeout` counts seconds for each process of the candidate and
     `build_timeout` for each step of its build, `jobs` is how many commands run at the same
-    time (0: one a core). `server` is True for the fractal-server that is known to be good,
-    or its version; `environment` is the folder of an existing environment, in which the
-    package is judged as it is installed. `sandbox` is auto, required or off.
+    time (0: one a core). `server` is True for the newest fractal-server, or its version, or
+    several with commas between; `environment` is the folder of an existing environment, in
+    which the package is judged as it is installed. `sandbox` is auto, required or off.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -170,13 +170,15 @@ class Package:
     @property
     def server(self) -> PackageServer:
         """A server that has collected the package. Raises `BadInput` when it does not."""
-        collected = self._candidate.on_server.collection.collected
+        on_server = self._candidate.on_server
+        version = on_server.releases[0].version
+        collected = on_server.collection(version).collected
         if collected.outcome != "done":
             raise BadInput(
                 f"{collected.server} does not collect {self._candidate.spec.text} "
                 f"({collected.outcome}, {collected.status}): {collected.said}"
             )
-        return PackageServer(self._candidate.on_server.server, collected)
+        return PackageServer(on_server.server(version), collected)
 
     def run(
         self,

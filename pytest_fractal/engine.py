@@ -24,13 +24,15 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule
-from pytest_fractal.rules.subjects import SCOPES, Scope
+from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.facts import Collection
+from pytest_fractal.server.releases import concern_newest
 from pytest_fractal.verdicts import (
     Finding,
     Ignored,
+    Key,
     NotApplicable,
     NotChecked,
     Outcome,
@@ -63,32 +65,33 @@ class Check:
     rule: Rule
     task: Task | None = None
     sample: Sample | None = None
+    server: str | None = None
+    """The version of the server that is asked."""
+    names_server: bool = False
+    """Whether several are asked, so that its name has to tell them apart."""
 
     @property
     def name(self) -> str:
         """As in a node id: `command-starts[my_task]`, `sample-succeeds[my_task-plate]`."""
-        if self.task is None:
-            return self.rule.name
-        sample = f"-{self.sample.name}" if self.sample else ""
-        return f"{self.rule.name}[{self.task.id}{sample}]"
+        about = [self.task.id] if self.task else []
+        about += [self.sample.name] if self.task and self.sample else []
+        about += [self.server] if self.server and self.names_server else []
+        return f"{self.rule.name}[{'-'.join(about)}]" if about else self.rule.name
 
     @property
     def key(self) -> Key:
-        """The code of the rule, and the task and the sample that it is about, if any."""
+        """The code of the rule, and the task, the sample and the server that it is about."""
         return (
             self.rule.code,
             self.task.id if self.task else None,
             self.sample.name if self.sample else None,
+            self.server,
         )
 
     @property
     def needs_process(self) -> bool:
         """Whether a command has to be started for it."""
         return Command in self.rule.subjects or Run in self.rule.subjects
-
-
-Key = tuple[str, str | None, str | None]
-"""Code, task and sample: what there is one verdict for."""
 
 
 class Engine:
@@ -121,11 +124,13 @@ class Engine:
         for rule in self.rules:
             # Without a list of tasks there is one check, to tell that it is blocked.
             subjects = (None,) if rule.scope is Scope.PACKAGE else (tasks or (None,))
+            servers = self.candidate.asked_servers if rule.asks_server else (None,)
             checks += [
-                Check(rule, task, sample)
+                Check(rule, task, sample, server, len(servers) > 1)
                 for task in subjects
                 if settings.selects(rule, *_names(task))
                 for sample in self._samples(rule, task)
+                for server in servers
             ]
         return checks
 
@@ -188,7 +193,7 @@ class Engine:
         try:
             for part in parts:
                 try:
-                    facts = [self._fact(kind, part, task, check.sample) for kind in rule.subjects]
+                    facts = [self._fact(kind, part, check) for kind in rule.subjects]
                     said += rule.judge(*facts)
                 except Skipped as why:
                     skipped.append(why.of(part.keys.name) if part and len(parts) > 1 else why)
@@ -201,7 +206,7 @@ class Engine:
             return self._skip(check, none_runs)
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
-        found = [part for part in said if isinstance(part, Finding)]
+        found = [_weighed(part) for part in said if isinstance(part, Finding)]
         if causes := self._causes(found, task):
             found = [part for part in found if part.follows not in causes]
             if not found:
@@ -267,6 +272,8 @@ class Engine:
                     needed,
                     None if needed.scope is Scope.PACKAGE else task,
                     check.sample if needed.scope is Scope.SAMPLE else None,
+                    check.server if needed.asks_server else None,
+                    check.names_server,
                 )
         if check.sample and not check.sample.is_usable:
             yield Check(self._registry["FR400"])  # it says what is wrong with the file
@@ -285,19 +292,18 @@ class Engine:
             else:
                 yield from self._prerequisites(needed)
 
-    def _fact(
-        self, subject: type[Any], part: Part | None, task: Task | None, sample: Sample | None
-    ) -> Any:
+    def _fact(self, subject: type[Any], part: Part | None, check: Check) -> Any:
         gather = self.candidate.providers[subject]
+        asked = (check.server,) if subject in OF_SERVERS else ()
         match SCOPES[subject]:
             case Scope.PACKAGE:
-                return gather()
+                return gather(*asked)
             case Scope.TASK:
-                return gather(task)
+                return gather(check.task)
             case Scope.PART:
                 return gather(part)
             case Scope.SAMPLE:
-                return gather(sample)
+                return gather(check.sample, *asked)
 
     def _is_wanted(self, facts: Set[type[Any]], task: Task | None) -> bool:
         """Whether a rule that is selected takes one of these facts."""
@@ -342,8 +348,17 @@ class Engine:
         reason: str | None = None,
         blockers: tuple[Verdict, ...] = (),
     ) -> Verdict:
-        code, task, sample = check.key
-        return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers, sample)
+        code, task, sample, server = check.key
+        return Verdict(
+            code, check.rule.name, task, outcome, findings, reason, blockers, sample, server
+        )
+
+
+def _weighed(found: Finding) -> Finding:
+    """What only older servers refuse is a warning."""
+    if found.severity is None and found.releases and not concern_newest(found.releases):
+        return replace(found, severity=Severity.WARNING)
+    return found
 
 
 def _with_short_lines(text: str) -> str:

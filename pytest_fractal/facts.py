@@ -194,6 +194,7 @@ class TaskList:
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
         listed: str | None = None,
+        releases: str | None = None,
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it.
 
@@ -218,6 +219,7 @@ class TaskList:
             column=place.column if place else None,
             task=task,
             severity=severity,
+            releases=releases,
             fix=json_fix(self.path, *edits) if edits and self.generator is None else None,
         )
 
@@ -365,6 +367,7 @@ class Task:
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
         listed: str | None = None,
+        releases: str | None = None,
     ) -> Finding:
         """A finding at a place within this task's entry; see `TaskList.finding`.
 
@@ -382,6 +385,7 @@ class Task:
             edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
             generated=generated,
             listed=listed,
+            releases=releases,
         )
 
 

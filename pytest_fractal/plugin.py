@@ -113,7 +113,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     option(
         "server",
         "let a real fractal-server collect the package and run its samples: this version, "
-        "or the one that is known to be good",
+        "several with commas between, or the newest that is known",
         nargs="?",
         const="",
         metavar="VERSION",

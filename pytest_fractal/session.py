@@ -157,11 +157,13 @@ class Session:
             if not candidate.has_wheel:
                 continue  # the verdicts tell why
             if Collection in candidate.providers:
-                release = candidate.on_server.release
-                release.check_database(self.settings.database)
-                progress(candidate, f"installing fractal-server {release.version}")
-                with contextlib.suppress(HarnessError):  # the verdicts tell
-                    release.environment()
+                python = ".".join(map(str, candidate.interpreter.version_info))
+                for release in candidate.on_server.releases:
+                    release.check_database(self.settings.database)
+                    release.check_python(python)
+                    progress(candidate, f"installing fractal-server {release.version}")
+                    with contextlib.suppress(HarnessError):  # the verdicts tell
+                        release.environment()
             name = canonicalize_name(candidate.wheel.distribution)
             if name in names:
                 raise BadInput(
@@ -182,7 +184,7 @@ class Session:
         order = {check.key: number for number, check in enumerate(engine.plan())}
         return candidate_report(
             engine.candidate,
-            sorted(verdicts, key=lambda one: order[one.code, one.task, one.sample]),
+            sorted(verdicts, key=lambda one: order[one.key]),
         )
 
     def close(self) -> None:

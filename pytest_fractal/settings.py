@@ -49,7 +49,8 @@ class Settings:
     environment: Path | None = None
     """An existing environment, in which packages are judged as they are installed."""
     server: str | None = None
-    """The version of fractal-server to ask; "" for the one known good, None for none."""
+    """The versions of fractal-server to ask, with commas between; "" for the newest, None for
+    none."""
     database: str | None = None
     """Where fractal-server 2.x is given a database: a URL of PostgreSQL's."""
     sandbox: Mode = "auto"

@@ -129,6 +129,9 @@ class Finding:
     """The slug of the one task that is concerned; None: all of them."""
     severity: Severity | None = None
     """Where this finding weighs other than its rule says."""
+    releases: str | None = None
+    """The releases of fractal-server that it concerns, such as `>=2,<2.20`; None: all of those
+    that read this version of the manifest. What older ones alone refuse is a warning."""
     follows: str | None = field(default=None, compare=False)
     """The code of a rule about the task whose breach, if it is broken, is the cause of this: then
     that is told, and this is not."""
@@ -161,6 +164,10 @@ class Finding:
         return place
 
 
+Key = tuple[str, str | None, str | None, str | None]
+"""Code, task, sample and the version of a server: what there is one verdict for."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One rule's judgement of one subject: the whole package, or one of its tasks."""
@@ -175,6 +182,8 @@ class Verdict:
     blockers: tuple[Verdict, ...] = ()
     """For `blocked`: the failed verdicts at the root of it."""
     sample: str | None = None
+    server: str | None = None
+    """The version of the fractal-server that was asked; None for a rule that asks none."""
     skip: SkipKind | None = None
     """For `skip`: of which kind it is."""
     cause: str = field(default="", compare=False)
@@ -182,9 +191,9 @@ class Verdict:
     seconds: float = field(default=0.0, compare=False)
 
     @property
-    def key(self) -> tuple[str, str | None, str | None]:
-        """Code, task and sample: what there is one verdict for."""
-        return self.code, self.task, self.sample
+    def key(self) -> Key:
+        """What there is one verdict for."""
+        return self.code, self.task, self.sample, self.server
 
     @property
     def status(self) -> Status:

@@ -48,6 +48,7 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
         SimpleNamespace(
             id=number,
             order=number,
+            alias=None,
             task_id=number,
             task_type=task["type"],
             type_filters={},
@@ -77,7 +78,7 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
             user_id=1,
             workflow_dir_local=Path(),
             job_id=1,
-            get_runner_config=lambda **_: SimpleNamespace(batch_size=1),
+            get_runner_config=lambda **_: SimpleNamespace(batch_size=1, batch_size_or_zero=1),
             job_type_filters={},
             job_attribute_filters={},
             resource_id=1,
@@ -115,10 +116,12 @@ def with_database(dataset: SimpleNamespace) -> None:
     """Give the server a database that holds only the dataset."""
     session = MagicMock()
     session.__enter__.return_value = session
-    session.get.side_effect = lambda model, _: (
+    session.get.side_effect = session.get_one.side_effect = lambda model, _: (
         dataset
         if model.__name__ == "DatasetV2"
-        else SimpleNamespace(model_dump=dict, prevent_new_submissions=False)
+        else SimpleNamespace(
+            model_dump=dict, prevent_new_submissions=False, pkg_name="tasks", version="1"
+        )
     )
 
     def sessions() -> Iterator[MagicMock]:
@@ -140,14 +143,19 @@ def with_database(dataset: SimpleNamespace) -> None:
 
     for name in ("TaskDump", "TaskGroupDump", "HistoryRun", "AccountingRecord"):
         setattr(runner, name, anything)
-    runner.update_status_of_history_run = lambda **_: None
     runner_functions.HistoryUnit = history_unit
-    for name in (
+    for name in (  # not every release has all of them
+        "update_status_of_history_run",
+        "update_executor_error_log_safe",
         "bulk_upsert_image_cache_fast",
         "bulk_update_status_of_history_unit",
+        "bulk_update_has_warnings_history_unit",
         "update_status_of_history_unit",
+        "update_history_unit_no_commit",
     ):
-        setattr(runner_functions, name, lambda **_: None)
+        for module in (runner, runner_functions):
+            if hasattr(module, name):
+                setattr(module, name, lambda **_: None)
 
 
 def stored(value: Any) -> None:

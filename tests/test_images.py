@@ -6,13 +6,13 @@ import json
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from pytest_fractal.generations.images import (
     MAX_UNITS,
@@ -33,6 +33,7 @@ from pytest_fractal.generations.protocol import Call, CallResult, ModelFault
 from pytest_fractal.generations.v2 import VERSION_2
 from pytest_fractal.json_text import pointer
 from pytest_fractal.samples.runs import drive
+from pytest_fractal.server.servers import ServerRelease
 
 A, B, C = "/data/zarr/a", "/data/zarr/b", "/data/zarr/c"
 
@@ -87,7 +88,8 @@ BAD_OUTPUTS: list[tuple[Any, list[str]]] = [
             "./a",
             "/data/../zarr/a",
             "/data/zarr/..",
-            "s3://b/a",
+            "s3:/b/a",
+            "s3b",
             "https://x.org/a",
             "file:///data/zarr/a",
             f"{A}\0",
@@ -95,7 +97,9 @@ BAD_OUTPUTS: list[tuple[Any, list[str]]] = [
         )
     ),
     (update(origin="a"), [f"{FIRST}/origin"]),
-    (update(origin="s3://b/a"), [f"{FIRST}/origin"]),
+    (update(zarr_url="s3://b/a"), [f"({FIRST}/zarr_url)"]),
+    (update(zarr_url="s3://b/../a"), [f"{FIRST}/zarr_url", f"({FIRST}/zarr_url)"]),
+    (update(origin="s3://b/a"), [f"({FIRST}/origin)"]),
     (update(origin=""), [f"{FIRST}/origin"]),
     (update(attributes=None), [f"{FIRST}/attributes"]),
     (update(attributes=["well"]), [f"{FIRST}/attributes"]),
@@ -222,11 +226,11 @@ def test_what_the_server_turns_into_something_else_is_told_apart(number: int) ->
 def test_a_fault_says_what_is_expected_and_what_is_there() -> None:
     (fault,) = output_faults(update(zarr_url="plate.zarr/B/03/0"))
     assert fault.expected == "an absolute path, which begins with /"
-    assert fault.found == '"plate.zarr/B/03/0"'
+    assert fault.found.endswith('/a/": servers before 2.20 refuse an address on S3')
     (fault,) = output_faults({"image_list_update": []})
     assert fault.expected == "no key but image_list_updates, image_list_removals"
     (fault,) = output_faults(update(types={"mip": "yes"}))
-    assert fault.found == '"yes", which the server takes for true'
+    assert fault.found.endswith('/a/": servers before 2.20 refuse an address on S3')
 
 
 def test_only_what_a_task_writes_may_unset_an_attribute() -> None:
@@ -373,17 +377,17 @@ def well(url: str, value: Any, origin: str | None = None) -> Image:
 @pytest.mark.parametrize(
     ("there", "outputs", "at"),
     [
-        ([], [[well(A, 1), well(B, "1")]], ["/0/image_list_updates/1/attributes/w"]),
-        ([], [[well(A, "x"), well(B, 2.5)]], ["/0/image_list_updates/1/attributes/w"]),
-        ([], [[well(A, True), well(B, "x")]], ["/0/image_list_updates/1/attributes/w"]),
-        ([], [[well(A, 1)], [well(B, "x")]], ["/1/image_list_updates/0/attributes/w"]),
-        ([well(A, "x")], [[well(C, 1)]], ["/0/image_list_updates/0/attributes/w"]),
-        ([well(A, 1), well(B, 1)], [[well(A, "x")]], ["/0/image_list_updates/0/attributes/w"]),
+        ([], [[well(A, 1), well(B, "1")]], ["(/0/image_list_updates/1/attributes/w)"]),
+        ([], [[well(A, "x"), well(B, 2.5)]], ["(/0/image_list_updates/1/attributes/w)"]),
+        ([], [[well(A, True), well(B, "x")]], ["(/0/image_list_updates/1/attributes/w)"]),
+        ([], [[well(A, 1)], [well(B, "x")]], ["(/1/image_list_updates/0/attributes/w)"]),
+        ([well(A, "x")], [[well(C, 1)]], ["(/0/image_list_updates/0/attributes/w)"]),
+        ([well(A, 1), well(B, 1)], [[well(A, "x")]], ["(/0/image_list_updates/0/attributes/w)"]),
         # Both have got it from others: A's value is C's now, and that of an image as before.
         (
             [well(A, 0), well(B, 1)],
             [[well(C, "x")], [Image(A, C)]],
-            ["/0/image_list_updates/0/attributes/w"],
+            ["(/0/image_list_updates/0/attributes/w)"],
         ),
         ([], [[well(A, 1), well(B, 2.5), well(C, True)]], []),
         ([], [[well(A, "1"), well(B, "x")]], []),
@@ -414,6 +418,24 @@ def test_a_mixed_attribute_is_told_with_both_values_and_the_servers_that_break()
     assert fault.expected == "a text, as the attribute is in other images"
     assert fault.found.startswith(f'1, where {A} has "x"; ')
     assert "servers before 2.20" in fault.found
+    assert fault.releases == ">=2,<2.20"
+    assert fault.coerced
+
+
+def test_an_address_on_s3_is_below_a_zarr_dir_on_s3_alone() -> None:
+    value = {"image_list_updates": [{"zarr_url": "s3://bucket/plate.zarr/a/"}]}
+    (fault,) = output_faults(value)
+    assert (fault.coerced, fault.releases) == (True, ">=2,<2.20")
+    assert (
+        fault.found == '"s3://bucket/plate.zarr/a/": servers before 2.20 refuse an address on S3'
+    )
+    output = read_output(value)
+    for zarr_dir, refused in (("/data/zarr", 1), ("s3://bucket/plate.zarr", 0)):
+        done, faults = Dataset(zarr_dir).after([output], inputs=(), output_types={})
+        assert len(faults) == refused
+        assert [image.zarr_url for image in done.images] == (
+            [] if refused else ["s3://bucket/plate.zarr/a"]
+        )
 
 
 def test_an_image_that_is_removed_mixes_with_nothing() -> None:
@@ -531,10 +553,17 @@ def generated(number: int) -> dict[str, Any]:
     return {"zarr_dir": "/z", "images": images, "tasks": tasks}
 
 
-def ours(case: dict[str, Any]) -> dict[str, Any]:
+def minds(fault: ModelFault, release: str) -> bool:
+    """Whether this release of the server refuses it, or breaks on it."""
+    if fault.releases:
+        return SpecifierSet(fault.releases).contains(release)
+    return not fault.coerced
+
+
+def ours(case: dict[str, Any], release: str) -> dict[str, Any]:
     """Our answer to a case, told as `server_images.py` does; `error` holds the places."""
     if "init" in case:
-        faults = places([one for one in init_output_faults(case["init"]) if not one.coerced])
+        faults = places([one for one in init_output_faults(case["init"]) if minds(one, release)])
         units = [] if faults else read_units(case["init"])
         return {"error": faults, "units": [vars(unit) for unit in units]}
     dataset = Dataset(case["zarr_dir"], tuple(map(read_image, case["images"])))
@@ -552,7 +581,7 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
             fault
             for call, value in zip(calls, written, strict=True)
             for fault in VERSION_2.output_faults(task["type"], call.part, value)
-            if not fault.coerced
+            if minds(fault, release)
         ]
         return [CallResult(succeeded=True, value=value) for value in written]
 
@@ -560,7 +589,7 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
         refusals: list[ModelFault] = []
         play = VERSION_2.play("", task, {}, dataset, Path(case["zarr_dir"]))
         ended = drive(play, partial(execute, task, refusals))
-        refusals += [fault for _, fault in ended.faults]
+        refusals += [fault for _, fault in ended.faults if minds(fault, release)]
         if ended.blocked and ended.blocked.fails:
             return {"error": ["no images"], "given": given, "images": None}
         if refusals:
@@ -571,14 +600,10 @@ def ours(case: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_server_answers_alike(tmp_path: Path) -> None:
-    """Its own models and its own `execute_tasks`, in an environment of their own."""
-    python = tmp_path / "venv/bin/python"
-    for command in (
-        ["venv", "--python", sys.executable, str(tmp_path / "venv")],
-        ["pip", "install", "-q", "--python", str(python), "fractal-server==2.18.5"],
-    ):
-        subprocess.run([sys.executable, "-m", "uv", *command], check=True)
+@pytest.mark.parametrize("release", ["2.18.5", "2.24.2"])
+def test_the_server_answers_alike(release: str) -> None:
+    """Its own models and its own `execute_tasks`, in the environment of `--fractal-server`."""
+    python = ServerRelease("2", release).environment().python
     listed = [*GOOD_OUTPUTS, *(value for value, _ in (*BAD_OUTPUTS, *COERCED_OUTPUTS))]
     inits = [*GOOD_INITS, *(value for value, _ in BAD_INITS)]
     one = {"type": "non_parallel", "input_types": {}, "output_types": {}}
@@ -602,7 +627,7 @@ def test_the_server_answers_alike(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     refused = 0
     for number, (case, theirs) in enumerate(zip(cases, json.loads(ran.stdout), strict=True)):
-        answer = ours(case)
+        answer = ours(case, release)
         told = f"case {number}: {case}\nserver: {theirs}\nours: {answer}"
         assert bool(answer["error"]) == bool(theirs["error"]), told
         refused += bool(theirs["error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -10,22 +11,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wheel_factory
 from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+from packaging.specifiers import SpecifierSet
 
 from pytest_fractal import Outcome, check_package
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.interpreters import Interpreter, find_interpreter, find_within
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.server import postgres, waiting
+from pytest_fractal.server import postgres, releases, servers, waiting
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.comparing import MISSING, differences, moved
-from pytest_fractal.server.environment import Recipe, server_environment
+from pytest_fractal.server.environment import server_environment
 from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Lease, ServerProcess, address, start
+from pytest_fractal.server.releases import Administrator, Upload
+from pytest_fractal.server.releases import Database as Database_
 from pytest_fractal.server.servers import ServerRelease, running_server
 from pytest_fractal.server.waiting import last_error, wait
 
@@ -125,7 +132,7 @@ def test_ctrl_c_stops_the_server_and_leaves_nothing(
         )
     )
     deadline = time.monotonic() + 100
-    while not any(runner.temporary.glob("*/package-0/server/tasks/.fractal/*")):
+    while not any(runner.temporary.glob("*/package-0/server-*/tasks/.fractal/*")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -167,8 +174,8 @@ def test_an_authors_test_is_skipped_without_the_option(runner: Runner, good_whee
     [
         ("tests", "this is no version of fractal-server"),
         ("9.0", "takes manifest version '9', and the package has '1'"),
-        ("2.18.5", "takes manifest version '2', and the package has '1'"),
-        ("1.4.99999", "fractal-server 1.4.99999 cannot be installed"),
+        ("1.4.10,2.18.5", "takes manifest version '2', and the package has '1'"),
+        ("1.4.99999", "the package index has no fractal-server 1.4.99999"),
     ],
 )
 def test_a_server_that_cannot_be_had_is_told_before_anything_is_judged(
@@ -209,49 +216,168 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_environment_is_made_once_however_many_ask_at_once(empty_cache: Path) -> None:
     made: list[Path] = []
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
-    threads = [threading.Thread(target=server_environment, args=[recipe]) for _ in range(3)]
+
+    def finish(environment: Environment) -> None:
+        made.append(environment.folder)
+
+    arguments = ["1.4.10", finish]
+    threads = [threading.Thread(target=server_environment, args=arguments) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    environment = server_environment(recipe)
+    environment = server_environment("1.4.10", finish)
     assert made == [environment.folder]
     assert environment.folder.is_relative_to(empty_cache)
     assert environment.versions()["fractal-server"] == "1.4.10"
 
 
 def test_an_environment_whose_interpreter_is_gone_is_made_anew(empty_cache: Path) -> None:
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
     made: list[Path] = []
-    recipe = Recipe("1.4.10", (), (own,), lambda environment: made.append(environment.folder))
-    environment = server_environment(recipe)
+
+    def finish(environment: Environment) -> None:
+        made.append(environment.folder)
+
+    environment = server_environment("1.4.10", finish)
     environment.python.unlink()
     environment.python.symlink_to(empty_cache / "gone")
-    assert server_environment(recipe).python.exists()
+    assert server_environment("1.4.10", finish).python.exists()
     assert len(made) == 2
 
 
-def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
-    with pytest.raises(BadInput, match=r"runs on Python 2\.1 or 2\.0, and none .* was found"):
-        server_environment(Recipe("1.4.10", (), ("2.1", "2.0")))
+# --- which release, and on which interpreter ---------------------------------------------
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says which releases the index offers; None: it does not answer."""
+
+    def offers(*versions: str, installed: Sequence[str] = (), answers: bool = True) -> None:
+        servers.newest_version.cache_clear()
+        offered = list(versions) if answers else None
+        monkeypatch.setattr(servers, "offered_versions", lambda: offered)
+        monkeypatch.setattr(servers, "installed_versions", lambda: list(installed))
+
+    return offers
+
+
+def chosen(asked: str, generation: str | None) -> list[str]:
+    return [release.version for release in ServerRelease.chosen(asked, generation)]
 
 
 @pytest.mark.parametrize(
-    ("asked", "generation", "version"),
+    ("asked", "generation", "versions"),
     [
-        ("", "1", ("1", "1.4.10")),
-        ("", None, ("1", "1.4.10")),
-        ("1.3.0", "1", ("1", "1.3.0")),
-        ("", "2", ("2", "2.18.5")),
-        ("2.17.0", None, ("2", "2.17.0")),
+        ("1.3.0", "1", ["1.3.0"]),
+        ("2.17.0", None, ["2.17.0"]),
+        ("2.18.5, 2.24.2", "2", ["2.18.5", "2.24.2"]),
+        ("2.18.5,2.18.5", "2", ["2.18.5"]),
+        ("2.99.0", "2", ["2.99.0"]),
     ],
 )
-def test_the_version_follows_the_manifest_unless_it_is_given(
-    asked: str, generation: str | None, version: tuple[str, str]
+def test_the_versions_that_are_asked_for_are_taken(
+    asked: str, generation: str | None, versions: list[str]
 ) -> None:
-    assert ServerRelease.chosen(asked, generation) == ServerRelease(*version)
+    assert chosen(asked, generation) == versions
+
+
+def test_without_a_version_it_is_the_newest_known_one_that_the_index_has(
+    index: Callable[..., None],
+) -> None:
+    index("2.18.5", "1.4.9", "1.4.10", "2.18.4", "2.99.0", "1.5.0a1")
+    assert chosen("", "1") == chosen("default", None) == ["1.4.10"]
+    assert chosen("", "2") == ["2.18.5"]
+
+
+def test_a_release_that_no_python_here_runs_is_not_chosen(
+    index: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index("2.24.2", "2.18.5")
+
+    def of_this_machine(version: str) -> Interpreter:
+        if version == "2.24.2":
+            raise BadInput("it runs on Python >=3.12,<3.15, and no such was found")
+        return find_interpreter(None)
+
+    monkeypatch.setattr(servers, "server_interpreter", of_this_machine)
+    assert chosen("", "2") == ["2.18.5"]
+
+
+def test_where_the_index_does_not_answer_what_is_installed_is_asked(
+    index: Callable[..., None],
+) -> None:
+    index(answers=False, installed=["2.18.5", "2.14.16", "1.4.10"])
+    assert chosen("", "2") == ["2.18.5"]
+    index(answers=False)
+    assert chosen("", "2") == [str(releases.NEWEST["2"])]
+
+
+def test_a_release_that_is_not_known_is_told_as_such() -> None:
+    assert ServerRelease("2", "2.24.2").told == "fractal-server 2.24.2"
+    assert ServerRelease("2", "2.99.0").told == (
+        f"fractal-server 2.99.0 (not tried before: 2.0.0 to {releases.NEWEST['2']} are known)"
+    )
+    assert "not tried before" in ServerRelease("2", "2.24.2a1").told
+    assert "not tried before" in ServerRelease("1", "1.2.5").told
+
+
+@pytest.mark.parametrize(
+    ("version", "python", "database", "traits"),
+    [
+        ("1.3.14", "3.9.18", Database_.SQLITE, {"upload": Upload.PATH}),
+        ("2.0.6", "3.11.7", Database_.SQLITE, {"administrator": Administrator.AT_START}),
+        ("2.8.1", "3.10.13", Database_.SQLITE, {"administrator": Administrator.BY_SET_DB}),
+        ("2.9.2", "3.10.13", Database_.POSTGRESQL, {"has_activities": True}),
+        ("2.14.16", "3.12.1", Database_.POSTGRESQL, {"has_project_folders": False}),
+        ("2.18.5", "3.11.7", Database_.POSTGRESQL, {"takes_task_lists": False}),
+        ("2.24.2", "3.12.1", Database_.POSTGRESQL, {"takes_task_lists": True}),
+        ("2.99.0", "3.12.1", Database_.POSTGRESQL, {"has_project_folders": True}),
+    ],
+)
+def test_the_table_says_what_each_release_needs(
+    version: str, python: str, database: Database_, traits: dict[str, Any]
+) -> None:
+    span = releases.span_of(version)
+    assert span.python.contains(python)
+    assert span.database is database
+    assert {name: getattr(span, name) for name in traits} == traits
+
+
+def test_the_table_is_in_order_and_its_tried_releases_are_known() -> None:
+    since = [span.since for span in releases.SPANS]
+    assert since == sorted(since)
+    assert all(map(releases.is_known, releases.TRIED))
+    assert {str(newest) for newest in releases.NEWEST.values()} <= {*releases.TRIED}
+
+
+def test_pytests_own_interpreter_runs_a_server_if_it_will_do() -> None:
+    own = find_interpreter(None)
+    assert find_within(SpecifierSet(f"=={own.version}")) == own
+    assert find_within(SpecifierSet(">=3.9")) == own
+
+
+def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
+    with pytest.raises(BadInput, match=r"no Python >=3\.20 was .* `uv python install 3\.20`"):
+        find_within(SpecifierSet(">=3.20"))
+    with pytest.raises(BadInput, match=r"no Python <3 was found in PATH, in pyenv or in uv"):
+        find_within(SpecifierSet("<3"))
+
+
+def test_a_server_that_makes_no_environments_for_a_python_says_so() -> None:
+    ServerRelease("2", "2.14.16").check_python("3.12")
+    with pytest.raises(BadInput, match=r"for Python 3\.9 to 3\.12, not for 3\.13; give --fractal"):
+        ServerRelease("2", "2.14.16").check_python("3.13")
+
+
+def test_each_of_several_servers_has_verdicts_of_its_own(runner: Runner, good_wheel: Path) -> None:
+    words = (f"--fractal-package={good_wheel}", f"--fractal-samples={SAMPLES}", "--co", "-q")
+    ran = runner.pytest(*words, "--fractal-server=1.4.9,1.4.10", "--fractal-select=FR9")
+    assert ran.status == 0, ran.text
+    assert "::server-collects[1.4.9]" in ran.out
+    assert "::server-runs[invert_well-wells.2-1.4.10]" in ran.out
+    assert "not tried before" not in ran.out
+    alone = runner.pytest(*words, "--fractal-server=1.4.10", "--fractal-select=FR9")
+    assert re.search("::server-collects$", alone.out, re.M), alone.text
 
 
 # --- PostgreSQL, for generation 2 --------------------------------------------------------
@@ -310,7 +436,7 @@ def test_without_postgresql_and_without_a_url_generation_2_is_not_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgres, "programs", lambda: None)
-    edition = ServerRelease("2", "2.18.5")
+    edition = ServerRelease("2", "2.24.2")
     with pytest.raises(BadInput, match=r"needs PostgreSQL, .* give --fractal-database=URL"):
         edition.check_database(None)
     edition.check_database("postgresql://u@h/n")
@@ -331,6 +457,73 @@ def test_a_good_package_of_generation_2_passes_on_a_real_server(name: str) -> No
     assert set(passed) == {"FR901", "FR902"}
 
 
+MAKES_AN_IMAGE = """
+import argparse, json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--args-json")
+parser.add_argument("--out-json")
+given = parser.parse_args()
+args = json.loads(Path(given.args_json).read_text())
+image = {"zarr_url": args["zarr_dir"] + "/new", "attributes": {"n": args["n"]}}
+Path(given.out_json).write_text(json.dumps({"image_list_updates": [image]}))
+"""
+
+
+@pytest.mark.slow
+@needs_postgres
+def test_releases_of_the_whole_span_collect_a_package_and_run_its_sample(tmp_path: Path) -> None:
+    task = {
+        "name": "Make",
+        "executable_non_parallel": "make.py",
+        "type": "non_parallel",
+        "args_schema_non_parallel": {
+            "type": "object",
+            "properties": {
+                "zarr_urls": {"type": "array", "items": {"type": "string"}},
+                "zarr_dir": {"type": "string"},
+                "n": {"type": "integer"},
+            },
+        },
+    }
+    manifest = {
+        "manifest_version": "2",
+        "has_args_schemas": True,
+        "args_schema_version": "pydantic_v2",
+        "task_list": [task],
+    }
+    wheel = wheel_factory.make_wheel(
+        tmp_path / "dist",
+        files={"__init__.py": "", "make.py": MAKES_AN_IMAGE},
+        manifest=manifest,
+    )
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    sample = {"task": "Make", "args": {"n": 3}, "images": [{"zarr_url": "{tmp}/old"}]}
+    (samples / "with é.json").write_text(json.dumps(sample))
+    asked = ("2.0.6", "2.14.16", "2.18.5", "2.24.2")
+    (report,) = check_package(
+        wheel, samples=samples, server=",".join(asked), select=["FR9"]
+    ).candidates
+    assert report.findings == ()
+    outcomes = {(one.server, one.code): one.outcome for one in report.verdicts}
+    assert outcomes == dict.fromkeys(itertools.product(asked, ("FR901", "FR902")), Outcome.PASS)
+
+
+@pytest.mark.slow
+def test_both_ends_of_generation_1_collect_a_package_and_run_its_samples() -> None:
+    folder = ROOT / "good_packages" / "flit_src_getopt"
+    (report,) = check_package(folder, server="1.3.14,1.4.10", select=["FR9"]).candidates
+    assert report.findings == ()
+    passed = {
+        (verdict.server, verdict.code)
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.PASS
+    }
+    assert passed == set(itertools.product(("1.3.14", "1.4.10"), ("FR901", "FR902")))
+
+
 @pytest.mark.slow
 @needs_postgres
 def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
@@ -346,7 +539,7 @@ def test_a_database_is_made_at_a_url_and_dropped_again(tmp_path: Path) -> None:
                 "import psycopg, sys; print(*(name for name, in psycopg.connect(sys.argv[1])"
                 ".execute('SELECT datname FROM pg_database WHERE NOT datistemplate')))"
             )
-            python = ServerRelease.chosen("", "2").environment().python  # has psycopg
+            python = ServerRelease.chosen("", "2")[0].environment().python  # has psycopg
             ran = subprocess.run(
                 [python, "-c", script, url], capture_output=True, text=True, check=True
             )

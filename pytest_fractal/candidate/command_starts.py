@@ -29,6 +29,7 @@ def launch(candidate: Candidate, part: Part, arguments: Mapping[str, Any], folde
     first, second = part.task.generation.flags
     return _start(
         candidate,
+        part,
         candidate.argv(part),
         (first, ARGUMENTS, second, OUTPUT),
         json.dumps(arguments, indent=2).encode(),
@@ -51,7 +52,7 @@ def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
         names = task.generation.file_names(part.keys, reserved)
         folder = runs / fact.name[-8:]
         return candidate.store.once(
-            fact, lambda: _start(candidate, argv, options, content, names, folder)
+            fact, lambda: _start(candidate, part, argv, options, content, names, folder)
         )
 
     unknown = schema.get("additionalProperties")
@@ -79,6 +80,7 @@ def probe_fact(part: Part) -> Fact[Probe]:
 
 def _start(
     candidate: Candidate,
+    part: Part,
     argv: tuple[str, ...],
     options: Sequence[str],
     content: bytes,
@@ -95,6 +97,7 @@ def _start(
         timeout=candidate.settings.timeout,
         variables=candidate.variables,
         scratch=candidate.scratch,
+        cache_variable=part.task.generation.cache_variable,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 
-from pytest_fractal.candidate.store import Fact
+from pytest_fractal.candidate.store import Fact, digest
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import differences, moved
@@ -18,51 +20,73 @@ from pytest_fractal.server.servers import Server, ServerRelease
 if TYPE_CHECKING:
     from pytest_fractal.candidate.packaged import Candidate
 
+_RELEASES: Final = Fact[tuple[ServerRelease, ...]]("releases", tuple[ServerRelease, ...])
+_SERVER: Final = "server"
 _COLLECTION: Final = Fact[Collection]("collection", Collection)
+"""About each release."""
 _SERVER_RUN: Final = Fact[ServerRun]("server-run", ServerRun)
-"""About each sample."""
+"""About each sample and release."""
 _SLACK: Final = 60.0
 """Seconds that a server may take for a job beside the tasks' own time."""
 
 
 class OnServer:
-    """A server of a candidate's own, and what it does with the candidate."""
+    """Servers of a candidate's own, one of each release, and what they do with the candidate."""
 
     def __init__(self, candidate: Candidate) -> None:
         self._candidate = candidate
 
-    @property
-    def release(self) -> ServerRelease:
-        """The fractal-server to ask. Raises `BadInput` when it takes no such manifest."""
+    @cached_property
+    def releases(self) -> tuple[ServerRelease, ...]:
+        """The releases of fractal-server to ask.
+
+        Raises `BadInput` when one takes no such manifest.
+        """
         listed = self._candidate.task_list
         generation = listed.generation.version if listed and listed.generation else None
-        return ServerRelease.chosen(self._candidate.settings.server or "", generation)
+        asked = self._candidate.settings.server or ""
+        return self._candidate.store.once(
+            _RELEASES, lambda: ServerRelease.chosen(asked, generation)
+        )
 
     @property
-    def server(self) -> Server:
+    def stages(self) -> Mapping[str, str]:
+        """The facts whose gathering takes its time, by their names, and what that is called."""
+        several = len(self.releases) > 1
+        stages = {}
+        for release in self.releases:
+            which = f" {release.version}" if several else ""
+            stages[self._server_fact(release).name] = f"server{which} start"
+            stages[_COLLECTION.of(release.version).name] = f"collection by the server{which}"
+        return stages
+
+    def server(self, version: str) -> Server:
         """A running server of this candidate's own, which ends with the run."""
-        release, candidate = self.release, self._candidate
-        folder, database = candidate.folder / "server", candidate.settings.database
+        candidate = self._candidate
+        release = next(one for one in self.releases if one.version == version)
+        folder, database = candidate.folder / f"server-{version}", candidate.settings.database
         return candidate.store.once(
-            Fact("server", release.kind),
+            self._server_fact(release),
             lambda: release.start(folder, candidate.servers, database),
         )
 
-    @property
-    def collection(self) -> Collection:
+    def _server_fact(self, release: ServerRelease) -> Fact[Server]:
+        return Fact[Server](_SERVER, release.kind).of(release.version)
+
+    def collection(self, version: str) -> Collection:
         """What the server made of the wheel."""
-        server = self.server
+        server = self.server(version)
         return self._candidate.store.once(
-            _COLLECTION, lambda: _collection(server, self._candidate)
+            _COLLECTION.of(version), lambda: _collection(server, self._candidate)
         )
 
-    def run(self, sample: Sample) -> ServerRun:
+    def run(self, sample: Sample, version: str) -> ServerRun:
         """What came of running a sample, or the workflow that ends with it, on the server."""
         candidate = self._candidate
-        server, collected = self.server, self.collection.collected
+        server, collected = self.server(version), self.collection(version).collected
         here = candidate.run(sample)
         return candidate.store.once(
-            _SERVER_RUN.of(sample.task.id, sample.name),
+            _SERVER_RUN.of(sample.task.id, sample.name, version),
             lambda: _server_run(server, candidate, collected, here),
         )
 
@@ -108,7 +132,7 @@ def _server_run(
     """
     sample = here.sample
     steps = tuple(chain(sample))
-    folder = server.folder / "samples" / sample.workflow
+    folder = server.folder / "samples" / _folder_name(sample.workflow)
     for step in steps:
         candidate.sample_runs.place_data(step, folder)
     job = server.job(steps, folder)
@@ -124,10 +148,15 @@ def _server_run(
     dataset |= {key: here.dataset[key] for key in job.given if key in here.dataset}
     varying: tuple[str, ...] = ()
     if any(differences(here.dataset, dataset)):
-        other = candidate.folder / "again" / sample.workflow
+        other = candidate.folder / f"again-{server.name.split()[-1]}" / sample.workflow
         second = moved(candidate.sample_runs.run_again(sample, other).dataset, {str(other): own})
         varying = tuple(difference.pointer for difference in differences(here.dataset, second))
     return replace(ran, dataset=dataset, varying=varying)
+
+
+def _folder_name(workflow: str) -> str:
+    """A name of characters that newer releases take in the path of a dataset."""
+    return workflow if re.fullmatch(r"[A-Za-z0-9_.-]+", workflow) else digest(workflow)
 
 
 def chain(sample: Sample) -> Iterator[Sample]:

@@ -158,9 +158,16 @@ class Candidate:
         if self.settings.server is None:
             return {}
         return {
-            Collection: lambda: self.on_server.collection,
-            ServerRun: lambda sample: self.on_server.run(sample),
+            Collection: lambda version: self.on_server.collection(version),
+            ServerRun: lambda sample, version: self.on_server.run(sample, version),
         }
+
+    @property
+    def asked_servers(self) -> tuple[str | None, ...]:
+        """The versions of the servers that are asked; None where there is nothing to ask about."""
+        if self.settings.server is None or not self.has_wheel:
+            return (None,)
+        return tuple(release.version for release in self.on_server.releases)
 
     @cached_property
     def interpreter(self) -> Interpreter:

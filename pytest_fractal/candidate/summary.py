@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pytest_fractal.candidate.packaged import Candidate
@@ -16,8 +16,6 @@ _STAGES: Final = {
     "environment": "environment",
     "install": "install",
     "tree-build": "build from the tree",
-    "server": "server start",
-    "collection": "collection by the server",
 }
 """The facts whose gathering takes its time, and what that is called."""
 
@@ -35,11 +33,12 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     except (BadInput, HarnessError):
         python, commands = None, {}
     runs = tuple(_runs(candidate))
-    spans = {key: span for key in _STAGES if (span := candidate.store.span(key)) is not None}
+    names = {**_STAGES, **_server_stages(candidate)}
+    spans = {key: span for key in names if (span := candidate.store.span(key)) is not None}
     getting = candidate.wheel_source.stage
     if getting is None:
         spans.pop("build", None)
-    names = {**_STAGES, "build": getting or ""}
+    names["build"] = getting or ""
     stages = tuple(
         Stage(names[key], span.started, round(span.seconds, 3)) for key, span in spans.items()
     )
@@ -78,6 +77,15 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
+
+
+def _server_stages(candidate: Candidate) -> Mapping[str, str]:
+    if candidate.settings.server is None or not candidate.has_wheel:
+        return {}
+    try:
+        return candidate.on_server.stages
+    except (BadInput, HarnessError):
+        return {}
 
 
 def _command_line(candidate: Candidate) -> str:

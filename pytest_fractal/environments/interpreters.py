@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.errors import BadInput
@@ -21,6 +22,9 @@ from pytest_fractal.processes import processes
 from pytest_fractal.processes.variables import caller, interpreter_variables
 
 _VERSION: Final = re.compile(r"(?:python)?(\d+(?:\.\d+){0,2})")
+
+_MINORS: Final = tuple(f"3.{minor}" for minor in range(8, 21))
+"""The minor versions that are looked for where a range is allowed."""
 
 _START_TIMEOUT: Final = 60.0
 """Seconds that an interpreter may take to say what it is, on a slow network disk."""
@@ -75,6 +79,34 @@ def find_interpreter(wanted: str | None) -> Interpreter:
 @cache  # it stays what it is while it runs
 def _running(executable: str) -> Interpreter:
     return _named(executable)
+
+
+def find_within(allowed: SpecifierSet) -> Interpreter:
+    """An interpreter whose version is allowed: the one that runs us, if it will do.
+
+    Else the lowest minor version that is found, as `find_interpreter` looks for it, since
+    packages have wheels for it the sooner. Raises `BadInput` when there is none.
+    """
+    own = find_interpreter(None)
+    if allowed.contains(own.version):
+        return own
+    tried = [minor for minor in _MINORS if _has_release(allowed, minor)]
+    for minor in tried:
+        try:
+            found = find_interpreter(minor)
+        except BadInput:
+            continue
+        if allowed.contains(found.version):
+            return found
+    install = f", such as with `uv python install {tried[0]}`" if tried else ""
+    raise BadInput(
+        f"no Python {allowed} was found in PATH, in pyenv or in uv: install one{install}"
+    )
+
+
+def _has_release(allowed: SpecifierSet, minor: str) -> bool:
+    """Whether a release of this minor version may be allowed: its first or a late one."""
+    return any(allowed.contains(f"{minor}.{patch}") for patch in (0, 99))
 
 
 def _named(wanted: str) -> Interpreter:

@@ -1,8 +1,9 @@
 """The image list of generation 2: what tasks may write about it, and what becomes of it.
 
 Functions from JSON values to faults and to new image lists, without any input or output.
-All of it is what fractal-server 2.18.5 does: its models `TaskOutput`, `InitTaskOutput`,
-`SingleImageTaskOutput`, and the end of a task in its `execute_tasks`.
+All of it is what fractal-server 2.18.5 and 2.24.2 do: their models `TaskOutput`,
+`InitTaskOutput`, `SingleImageTaskOutput`, and the end of a task in `execute_tasks`. A fault
+says which releases it concerns where they differ.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pytest_fractal.json_text import shown
 MAX_UNITS: Final = 20_000
 """The longest `parallelization_list`, identical elements counted once."""
 
+_S3: Final = "s3://"
 _UPDATES: Final = "image_list_updates"
 _REMOVALS: Final = "image_list_removals"
 _UNITS: Final = "parallelization_list"
@@ -167,6 +169,9 @@ def mixed_attributes(images: Iterable[Image]) -> dict[str, tuple[Image, Image]]:
     return mixed
 
 
+BEFORE_2_20: Final = ">=2,<2.20"
+"""The releases that sort mixed attributes, and take no address on S3."""
+
 MIXED: Final = (
     "with both in one dataset, servers before 2.20 can never show its images again: "
     "images/query answers 500"
@@ -190,7 +195,7 @@ def output_faults(value: Any, keys: Keys = ()) -> Iterator[ModelFault]:
     for here, removal in _elements(value, keys, _REMOVALS):
         faults = list(_url_faults(removal, here))
         yield from faults
-        if not faults:
+        if all(fault.coerced for fault in faults):
             removals.append((here, read_url(removal)))
     yield from _once(updates, removals)[2]
 
@@ -202,7 +207,7 @@ def init_output_faults(value: Any, keys: Keys = ()) -> Iterator[ModelFault]:
     for here, unit in _elements(value, keys, _UNITS):
         faults = list(_unit_faults(unit, here))
         yield from faults
-        if not faults:
+        if all(fault.coerced for fault in faults):
             readable.append(unit)
     count = len(read_units({_UNITS: readable}))
     if count > MAX_UNITS:
@@ -272,8 +277,9 @@ def read_types(value: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def read_url(value: str) -> str:
-    """A path as the server reads it: `/a//b/` is `/a/b`."""
-    return posixpath.normpath(value.strip())
+    """A path as the server reads it: `/a//b/` is `/a/b`; an address on S3 only loses its end."""
+    text = value.strip()
+    return text.rstrip("/") if text.startswith(_S3) else posixpath.normpath(text)
 
 
 def _updated(
@@ -316,6 +322,8 @@ def _unreadable(
             f"{_kind(other.attributes[name])}, as the attribute is in other images",
             f"{json.dumps(value)}, where {other.zarr_url} has "
             f"{json.dumps(other.attributes[name])}; {MIXED}",
+            coerced=True,
+            releases=BEFORE_2_20,
         )
 
 
@@ -399,8 +407,11 @@ def _url_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
         yield _fault(keys, expected, value)
     elif not _is_storable(value):
         yield _fault(keys, _STORABLE, value)
-    elif value.strip().startswith("s3"):
-        yield _fault(keys, f"{expected}: the server takes no s3 yet", value)
+    elif value.strip().startswith(_S3):
+        if ".." in value.strip().split("/"):
+            yield _fault(keys, "an address without ..", value)
+        found = f"{shown(value)}: servers before 2.20 refuse an address on S3"
+        yield ModelFault(keys, expected, found, coerced=True, releases=BEFORE_2_20)
     elif not value.strip().startswith("/"):
         yield _fault(keys, f"{expected}, which begins with /", value)
     elif ".." in value.strip().split("/"):

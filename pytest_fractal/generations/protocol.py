@@ -38,6 +38,8 @@ class ModelFault:
     """The Python type of the JSON value that is expected, where any of that type would do."""
     choices: tuple[str, ...] = ()
     """The texts of which one is expected."""
+    releases: str | None = None
+    """The releases of the server that refuse it, such as `>=2,<2.20`; None for all."""
 
     @property
     def fix(self) -> str:
@@ -60,6 +62,8 @@ class SampleFault:
     expected: str
     found: str
     fix: str
+    releases: str | None = None
+    """The releases of the server that refuse it; None for all. Others run the sample."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,13 @@ class Generation(Protocol):
     def link_problem(self, link: str) -> str:
         """What is wrong with a `docs_link` by the server's model; empty when nothing is."""
 
+    kinds_since: Mapping[str, str]
+    """The kinds of tasks that not all servers know, and the first release that does."""
+    cache_variable: str | None
+    """The variable by which a task is told of a folder for what it may use again."""
+    marks_warnings_since: str | None
+    """The first release that marks a run whose output says `warning`; None if none does."""
+
     upgraded_first: tuple[str, ...]
     """What the server upgrades in a fresh environment before it installs the package."""
     pins_at_once: bool
@@ -356,6 +367,9 @@ class Generation(Protocol):
 
     def identities(self, name: str) -> Mapping[str, str]:
         """What no two tasks may have alike: what it is called -> what this name gives."""
+
+    def twin_releases(self, name: str, other: str) -> str | None:
+        """The releases to which two tasks with these names are one; None for all."""
 
     def source(
         self, package: str, version: str, extras: Sequence[str], python: str, slug: str

@@ -150,6 +150,9 @@ class Version1:
     schema_tool = ""
     runners: Mapping[str, str] = {"fractal-tasks-core": "fractal_tasks_core.tasks._utils"}
     bad_in_executables = r"[ \t\n\r'\"\\]"
+    kinds_since: Mapping[str, str] = {}
+    cache_variable: str | None = None
+    marks_warnings_since: str | None = None
     upgraded_first: tuple[str, ...] = ("pip",)
     pins_at_once = False
     manifest_keys = frozenset(ManifestModel.model_fields)
@@ -442,6 +445,9 @@ class Version1:
     def identities(self, name: str) -> Mapping[str, str]:
         """The slug ends the `source`, which is unique in the server's database."""
         return {"slug": self.slug(name), "name": name.strip()}
+
+    def twin_releases(self, name: str, other: str) -> None:
+        """None: they all are alike."""
 
     def source(
         self, package: str, version: str, extras: Sequence[str], python: str, slug: str

@@ -196,6 +196,12 @@ class Version2:
     schema_tool = "`fractal-manifest create` of fractal-task-tools"
     runners: Mapping[str, str] = {"fractal-task-tools": "fractal_task_tools.task_wrapper"}
     bad_in_executables = r"""[\s'"`#$&*()\\|\[\]{};<>?!]"""
+    kinds_since: Mapping[str, str] = {
+        "converter_non_parallel": "2.14",
+        "converter_compound": "2.14",
+    }
+    cache_variable: str | None = "FRACTAL_CACHE_DIR"  # since 2.22.12
+    marks_warnings_since: str | None = "2.23.2"
     upgraded_first: tuple[str, ...] = ("pip", "setuptools")
     pins_at_once = True
     manifest_keys = frozenset(ManifestModel.model_fields)
@@ -492,6 +498,10 @@ class Version2:
         """Only the name: `T` and `t` are two tasks, and `T` and `T ` both become `T`."""
         return {"name": name.strip()}
 
+    def twin_releases(self, name: str, other: str) -> str | None:
+        """The manifest's names are compared as they are; 2.23.3 compares the stored ones too."""
+        return None if name == other else ">=2.23.3"
+
     def source(
         self, package: str, version: str, extras: Sequence[str], python: str, slug: str
     ) -> None:
@@ -570,12 +580,14 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
         faults = [
             image_fault
             for image_fault in images.image_faults(value, keys)
-            if not image_fault.coerced
+            if not image_fault.coerced or image_fault.releases
         ]
         for fault in faults:
             way = fault.keys if keys[0] == "images" else keys
-            yield SampleFault(way, fault.expected, fault.found, f"write {fault.expected}")
-        if not faults:
+            yield SampleFault(
+                way, fault.expected, fault.found, f"write {fault.expected}", fault.releases
+            )
+        if all(fault.coerced for fault in faults):
             readable.append((keys, images.read_image(value)))
     seen: set[tuple[bool, str]] = set()
     for keys, image in readable:
@@ -602,6 +614,7 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
             f"{json.dumps(pair[1].attributes[name])}, where {pair[0].zarr_url} has "
             f"{json.dumps(pair[0].attributes[name])}; {images.MIXED}",
             "write numbers, or texts",
+            images.BEFORE_2_20,
         )
 
 

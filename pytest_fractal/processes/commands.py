@@ -147,13 +147,15 @@ def start_command(
     timeout: float,
     variables: Mapping[str, str] = {},
     scratch: Path | None = None,
+    cache_variable: str | None = None,
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
     `options` hold the words `{arguments}` and `{output}` where the two paths go, to files
     with these `names`. The command works in a fresh folder below `folder`, which must not
     exist yet, and sees these environment variables besides the usual ones. Its temporary
-    files go below `scratch`, by default `folder`.
+    files go below `scratch`, by default `folder`. The `cache_variable` names a folder which
+    is not there yet, but which it may make.
     """
     work = _work(folder)
     work.mkdir(parents=True)
@@ -166,7 +168,7 @@ def start_command(
         finished = executor.run(
             [*command, *(_filled(word, paths) for word in options)],
             cwd=work,
-            env=task_variables(temporary) | dict(variables),
+            env=task_variables(temporary) | _cache(cache_variable, temporary) | dict(variables),
             timeout=timeout,
             room=folder,
             named=paths_named(content),
@@ -178,6 +180,11 @@ def start_command(
             shutil.rmtree(temporary, ignore_errors=True)
     written, obstacle = _output(output)
     return Start(finished, read, written, str(arguments), str(output), obstacle)
+
+
+def _cache(variable: str | None, folder: Path) -> dict[str, str]:
+    """Where the server has a task's cache, below a folder of the user's."""
+    return {variable: str(folder / "fractal" / ".fractal_cache")} if variable else {}
 
 
 def _output(file: Path) -> tuple[str | None, str]:

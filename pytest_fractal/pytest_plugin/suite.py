@@ -16,7 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.engine import Check, Engine, Key
+from pytest_fractal.engine import Check, Engine
 from pytest_fractal.errors import BadInput, describe_os_error, failure
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
@@ -32,7 +32,7 @@ from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import escape_control_chars, to_fix
 from pytest_fractal.session import Session, SharedRun
 from pytest_fractal.settings import Settings
-from pytest_fractal.verdicts import Outcome, SkipKind, Verdict
+from pytest_fractal.verdicts import Key, Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_run"
@@ -91,7 +91,7 @@ class Suite:
         self._verdicts: dict[str, dict[Key, Verdict]] = {
             anchor: {} for anchor in self.session.engines
         }
-        self._selected: set[tuple[str, str, str | None, str | None]] = set()
+        self._selected: set[tuple[str, Key]] = set()
         self.checks: dict[str, list[Check]] | None = None
         """The selected checks; None until they are known."""
         self._prepared = False
@@ -159,7 +159,7 @@ class Suite:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
         anchor = next(one for one, known in self.session.engines.items() if known is engine)
         return any(
-            (anchor, *root.key) in self._selected or engine.is_ignored(root)
+            (anchor, root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
         )
 
@@ -186,6 +186,15 @@ class Suite:
         if not self._prepared:
             return []
         lines = [line for report in self._reports() for line in text.header_lines(report)]
+        engines = self.session.engines.values()
+        unknown = {
+            release.told
+            for candidate in (engine.candidate for engine in engines)
+            if candidate.asked_servers != (None,)
+            for release in candidate.on_server.releases
+            if not release.is_known
+        }
+        lines += [f"fractal: {told}" for told in sorted(unknown)]
         lines.append(f"fractal: {self.session.sandbox.told}")
         return list(map(escape_control_chars, lines))
 
@@ -225,7 +234,7 @@ class Suite:
             checks = [item.check for item in items if item._engine is engine]
             self.checks[anchor] = checks
             for check in checks:
-                self._selected.add((anchor, *check.key))
+                self._selected.add((anchor, check.key))
             if checks and not self.config.option.collectonly:
                 engine.run_ahead(checks, self.session.width, self.session.share)
 
@@ -248,9 +257,11 @@ class Suite:
         waiting = {candidate.spec.text for candidate in candidates if candidate.installs}
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         asking = {item._engine.candidate for item in checks if item.check.rule.asks_server}
-        asked = {(by.on_server.release.version, by.spec.text) for by in asking}
         return lines + sorted(
-            f"fractal: asking fractal-server {version} about {text}" for version, text in asked
+            f"fractal: asking {release.told} about {candidate.spec.text}"
+            for candidate in asking
+            if candidate.asked_servers != (None,)
+            for release in candidate.on_server.releases
         )
 
     @pytest.hookimpl(wrapper=True)
@@ -276,7 +287,7 @@ class Suite:
         if (sent := getattr(report, "fractal", None)) is not None:
             anchor, verdict = json.loads(sent)
             judged = _VERDICT.validate_python(verdict)
-            self._verdicts[anchor][judged.code, judged.task, judged.sample] = judged
+            self._verdicts[anchor][judged.key] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
         """Letters and words of their own for warnings, and for what is blocked or not checked.

@@ -161,8 +161,7 @@ class _Page:
         self._names = names(candidate)
         self._matrix = matrix(candidate)
         self._ids = {
-            (verdict.code, verdict.task, verdict.sample): f"{prefix}v{place}"
-            for place, verdict in enumerate(candidate.verdicts)
+            verdict.key: f"{prefix}v{place}" for place, verdict in enumerate(candidate.verdicts)
         }
 
     def section(self) -> Markup:
@@ -190,6 +189,7 @@ class _Page:
                     "h1", f"{title(self._candidate)} {'passes' if passed else 'does not pass'}"
                 ),
                 element("p", result.headline, class_="sentence"),
+                element("p", f"Servers: {result.servers}") if result.servers else "",
                 (
                     element("p", _sign(Status.NOT_CHECKED), f" not checked: {message}")
                     for message in result.not_checked
@@ -253,20 +253,23 @@ class _Page:
         yield element("code", verdict.code)
         yield " "
         yield element("strong", verdict.rule)
-        if verdict.task is not None:
+        if about := self._about(verdict):
             yield " "
-            yield element("span", self._about(verdict), class_="about")
+            yield element("span", about, class_="about")
         yield element("span", f", {_MEANT[verdict.status]}", class_="unseen")
 
     def _about(self, verdict: Verdict) -> str:
         name = self._names.get(verdict.task, verdict.task or "")
-        return f"{name}, sample {verdict.sample}" if verdict.sample else name
+        sample = [f"sample {verdict.sample}"] if verdict.sample else []
+        server = [f"fractal-server {verdict.server}"] if verdict.server else []
+        return ", ".join([*filter(None, [name]), *sample, *server])
 
     def _finding(self, found: Finding, verdict: Verdict) -> Markup:
         differs = found.severity is not None and found.severity != REGISTRY[verdict.code].severity
         rows = [
             ("where", found.where),
             ("task", found.task if found.task and verdict.task is None else None),
+            ("servers", f"fractal-server {found.releases}" if found.releases else None),
             ("expected", found.expected),
             ("found", found.found),
             ("fix", found.hint),
@@ -456,11 +459,9 @@ class _Page:
                 yield element("a", about, href=f"#{self._id(one)}") if is_broken else about
             if reason:
                 yield f" ({reason})"
-            roots = {
-                (root.code, root.task, root.sample): root for one in group for root in one.blockers
-            }
+            roots = {root.key: root for one in group for root in one.blockers}
             for root in roots.values():
-                if (target := self._ids.get((root.code, root.task, root.sample))) is not None:
+                if (target := self._ids.get(root.key)) is not None:
                     yield " "
                     yield element("a", f"see {root.code}", href=f"#{target}")
 
@@ -503,7 +504,7 @@ class _Page:
         )
 
     def _id(self, verdict: Verdict) -> str:
-        return self._ids[verdict.code, verdict.task, verdict.sample]
+        return self._ids[verdict.key]
 
 
 def _bar(bar: Bar, whole: float) -> Markup:

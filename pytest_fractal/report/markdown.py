@@ -72,6 +72,8 @@ def _candidate(candidate: CandidateReport, report: Report) -> Iterator[str]:
     known = " · ".join(f"{name} {_plain(value)}" for name, value in metadata_rows(candidate))
     result = conclusion(candidate, report.strict, report.complete)
     yield f"**{_plain(result.headline)}** · {known}"
+    if result.servers:
+        yield f"Servers: {_plain(result.servers)}"
     if result.not_checked:
         sign = SIGNS[Status.NOT_CHECKED]
         yield "\n".join(

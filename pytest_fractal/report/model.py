@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.report.servers import server_ranges
 from pytest_fractal.verdicts import Finding, Outcome, SkipKind, Status, Verdict
 
 REPORT_VERSION: Final = 2
@@ -145,14 +146,8 @@ class Report:
 
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
-    ignored = {
-        (verdict.code, verdict.task, verdict.sample)
-        for verdict in verdicts
-        if verdict.skip is SkipKind.IGNORED
-    }
-    return bool(verdict.blockers) and all(
-        (root.code, root.task, root.sample) in ignored for root in verdict.blockers
-    )
+    ignored = {other.key for other in verdicts if other.skip is SkipKind.IGNORED}
+    return bool(verdict.blockers) and all(root.key in ignored for root in verdict.blockers)
 
 
 def _candidate(one: CandidateReport) -> dict[str, Any]:
@@ -188,6 +183,7 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
             }
             for run in one.runs
         ],
+        "servers": [asdict(some) for some in server_ranges(one)],
         "summary": one.summary,
         "timings": dict(one.timings),
         "stages": [asdict(stage) for stage in one.stages],
@@ -200,6 +196,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "rule": verdict.rule,
         "task": verdict.task,
         "sample": verdict.sample,
+        "server": verdict.server,
         "outcome": verdict.outcome.value,
         "skip": verdict.skip.value if verdict.skip else None,
         "reason": verdict.reason,
@@ -215,6 +212,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
                 "column": found.column,
                 "task": found.task,
                 "severity": found.severity.value if found.severity else None,
+                "releases": found.releases,
                 "place": asdict(found.place) if found.place else None,
                 "fix": [
                     {"file": file.file, "edits": [asdict(edit) for edit in file.lines]}

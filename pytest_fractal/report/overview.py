@@ -89,11 +89,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
     The order of the rules is that of their prerequisites, so what blocks comes first; what
     blocks and was not selected itself comes before all.
     """
-    blocked = Counter(
-        (root.code, root.task, root.sample)
-        for verdict in candidate.verdicts
-        for root in verdict.blockers
-    )
+    blocked = Counter(root.key for verdict in candidate.verdicts for root in verdict.blockers)
     judged = {verdict.key for verdict in candidate.verdicts}
     unselected = {
         root.key: root
@@ -106,7 +102,7 @@ def to_fix(candidate: CandidateReport, strict: bool) -> tuple[ToFix, ...]:
             verdict,
             finding,
             strict or _weighs(verdict, finding),
-            blocked[verdict.code, verdict.task, verdict.sample],
+            blocked[verdict.key],
         )
         for verdict in (*unselected.values(), *candidate.verdicts)
         if verdict.status is not Status.PASS  # a note is nothing to fix

@@ -173,6 +173,7 @@ def _fingerprint(candidate: CandidateReport, one: ToFix, found: Finding) -> str:
         one.verdict.code,
         found.task,
         one.verdict.sample,
+        one.verdict.server,
         found.file,
         found.pointer,
         found.expected,

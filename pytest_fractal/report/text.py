@@ -84,6 +84,7 @@ def heading(verdict: Verdict, found: Finding | None) -> str:
     """
     sample = f"-{verdict.sample}" if verdict.sample else ""
     about = f"[{verdict.task}{sample}]" if verdict.task else ""
+    about += f" on fractal-server {verdict.server}" if verdict.server else ""
     said = found.breach if found is not None else (verdict.reason or REGISTRY[verdict.code].title)
     return f"{verdict.code} {verdict.rule}{about}: {said}"
 
@@ -115,6 +116,8 @@ def problem_lines(
         rest = len(subjects) - _SUBJECTS
         listed += f" and {rest} more" if rest > 0 else ""
         yield from _labelled("task" if len(subjects) == 1 else "tasks", listed, width)
+    if found.releases:
+        yield from _labelled("servers", f"fractal-server {found.releases}", width)
     yield from _labelled("expected", found.expected, width)
     if len(found.found.strip().splitlines()) > 1:
         yield from _folded("found", found.found.strip(), width)
@@ -285,6 +288,8 @@ def conclusion_lines(
     result = conclusion(report, strict, complete)
     markup = {"good": _GOOD, "bad": _BAD, "unsure": _WARNED}[result.mood]
     lines = [Line(f"{title(report)}: {result.headline}", markup)]
+    if result.servers:
+        lines.append(Line(f"servers: {result.servers}"))
     if (first := result.fix_first) is not None:
         waits = f"; it blocks {pluralize(first.blocks, 'check')}" if first.blocks else ""
         lines.append(Line(f"fix first: {_problem_heading(first)}{waits}"))

@@ -103,6 +103,7 @@ def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
             problem.pointer,
             problem.line,
             task=problem.task,
+            releases=problem.releases,
         )
 
 
@@ -119,7 +120,8 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
     """A sample that expects success exits 0 within the time limit.
 
     An exit status above 0 is how a task tells Fractal of an error; a task that is
-    killed by a signal ends the whole job.
+    killed by a signal ends the whole job. Of one that succeeds it is noted when its output
+    says "warning": newer servers mark such a run.
     """
     if run.blocked is not None:
         blocked = run.blocked
@@ -143,6 +145,28 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 f"fix the task, or the sample's arguments; {_AGAIN}",
             )
             yield replace(found, follows=_told_by(run, execution))
+    if (since := run.sample.task.generation.marks_warnings_since) and run.succeeded:
+        yield from _marked(run, since)
+
+
+def _marked(run: Run, since: str) -> Iterator[Finding]:
+    """What newer servers search in the log of a run, and the web client then marks."""
+    for execution in run.executions:
+        finished = execution.start.finished
+        lines = (finished.stdout + "\n" + finished.stderr).splitlines()
+        if (said := next((line for line in lines if "warning" in line.lower()), None)) is not None:
+            yield _finding(
+                run,
+                execution,
+                "an output without the word warning",
+                f"{said.strip()[:200]!r}: fractal-server {since} and newer mark such a run, and "
+                "the web client shows the mark",
+                "leave it if a user is to look at it; else silence the warning, or log it below "
+                "the level WARNING",
+                Severity.NOTE,
+                f">={since}",
+            )
+            return
 
 
 @rule(
@@ -378,6 +402,7 @@ def output_model(run: Run) -> Iterator[Finding]:
                 fault.found,
                 f"{fault.fix}; {_AGAIN}",
                 Severity.WARNING if fault.coerced else None,
+                fault.releases,
             )
 
 
@@ -440,6 +465,7 @@ def _finding(
     found: str,
     hint: str,
     severity: Severity | None = None,
+    releases: str | None = None,
 ) -> Finding:
     sample = run.sample
     where, line = sample.place()
@@ -453,4 +479,5 @@ def _finding(
         line=line,
         task=sample.task.slug,
         severity=severity,
+        releases=releases,
     )

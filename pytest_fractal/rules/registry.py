@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
-from pytest_fractal.rules.subjects import SCOPES, Scope
-from pytest_fractal.server.facts import Collection, ServerRun
+from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
 from pytest_fractal.verdicts import Finding, Severity, Skipped
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ class Rule:
     @property
     def asks_server(self) -> bool:
         """Whether it judges what a real server does, which only runs where it is asked for."""
-        return Collection in self.subjects or ServerRun in self.subjects
+        return not OF_SERVERS.isdisjoint(self.subjects)
 
 
 REGISTRY: Final[dict[str, Rule]] = {}

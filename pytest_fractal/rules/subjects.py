@@ -60,3 +60,6 @@ SCOPES: Final[Mapping[type[Any], Scope]] = {
     **dict.fromkeys((ResolvedArguments, Run, EnvironmentUse, ServerRun), Scope.SAMPLE),
 }
 """All types of facts. The candidate's table of providers says how each is gathered."""
+
+OF_SERVERS: Final = frozenset({Collection, ServerRun})
+"""Those that a real server has to be asked for: there is one for each release that is asked."""

@@ -75,6 +75,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
             hint=next(iter(written_so), "") or _what_to_add(fault) or fault.fix,
             task=task,
             severity=Severity.WARNING if fault.coerced else None,
+            releases=fault.releases,
             edits=edits,
         )
 
@@ -258,8 +259,8 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
 
     In generation 1 the slug is the last part of a task's `source`, which is unique in the
     server's database: with two alike the collection freezes at "collecting", without an
-    error. In generation 2 the same name twice is refused, and of two that differ in blanks
-    at their ends it makes two tasks of one name.
+    error. In generation 2 the same name twice is refused. Of two that differ in blanks at
+    their ends, servers before 2.23.3 make two tasks of one name, and newer ones freeze.
     """
     assert tasks.generation is not None
     taken: dict[tuple[str, str], str] = {}
@@ -269,14 +270,17 @@ def unique_tasks(tasks: TaskList) -> Iterator[Finding]:
         twin = next((one for pair in given.items() if (one := taken.get(pair)) is not None), None)
         if twin is not None:
             made = "".join(f" (slug {slug!r})" for what, slug in given.items() if what == "slug")
+            releases = tasks.generation.twin_releases(name, twin)
+            does = f": servers {releases} never end the collection" if releases else ""
             yield tasks.finding(
                 *tasks.way(index),
                 "name",
                 expected=f"a {' and a '.join(reversed(list(given)))} that no other task has",
-                found=f"{name!r}{made}, beside {twin!r}",
+                found=f"{name!r}{made}, beside {twin!r}{does}",
                 hint="rename one of the two: "
                 f"{'case and blanks do' if made else 'blanks at the ends do'} not count",
                 task=tasks.slug(index),
+                releases=releases,
             )
         for pair in given.items():
             taken.setdefault(pair, name)

@@ -102,7 +102,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleProblem:
-    """Why a file, and with it all of its steps, cannot be used."""
+    """Why a file, and with it all of its steps, cannot be used, if only on some servers."""
 
     file: Path
     expected: str
@@ -112,6 +112,8 @@ class SampleProblem:
     line: int | None = None
     task: str | None = None
     """The slug of the task that it is about; None where it names none."""
+    releases: str | None = None
+    """The releases of the server that refuse it; None for all, and then nothing is run on it."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def read_samples(
                     task=sample.task,
                 )
         problems += read.problems
-        for sample in _unusable(own) if read.problems else own:
+        is_unusable = any(problem.releases is None for problem in read.problems)
+        for sample in _unusable(own) if is_unusable else own:
             samples.setdefault(sample.name, sample)
     return SampleFiles(tuple(samples.values()), tuple(problems))
 
@@ -212,7 +215,13 @@ class _Reader:
         return list(self._steps(steps))
 
     def problem(
-        self, expected: str, found: str, fix: str, *keys: str | int, task: Task | None = None
+        self,
+        expected: str,
+        found: str,
+        fix: str,
+        *keys: str | int,
+        task: Task | None = None,
+        releases: str | None = None,
     ) -> None:
         """Tell of a problem at the place to which the keys lead."""
         place = self._text.places.get(pointer(*keys))
@@ -225,6 +234,7 @@ class _Reader:
                 pointer(*keys) or None,
                 place.line if place else None,
                 task.slug if task else None,
+                releases,
             )
         )
 
@@ -339,7 +349,8 @@ class _Reader:
         places[OME_ZARR] = f"/{{tmp}}/{OME_ZARR}"
         for fault in generation.sample_faults(sample.task.kind, placed(given, places)):
             texts = (text.replace("/{", "{") for text in (fault.expected, fault.found, fault.fix))
-            self.problem(*texts, *sample.way, *fault.keys, task=sample.task)
+            keys = (*sample.way, *fault.keys)
+            self.problem(*texts, *keys, task=sample.task, releases=fault.releases)
 
     def _check_texts(self, sample: Sample) -> None:
         """See that the server can store all texts."""

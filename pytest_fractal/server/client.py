@@ -18,6 +18,8 @@ from pytest_fractal.errors import HarnessError
 from pytest_fractal.server.process import locked
 
 _LIMIT = urllib3.Timeout(connect=10.0, read=120.0)
+_REDIRECTS = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=3)
+"""Before 1.4 some paths had no slash at their end."""
 
 
 class Refused(Exception):
@@ -42,7 +44,7 @@ class Client:
     def __init__(self, url: str, lock: Path | None = None) -> None:
         self._url = url
         self._lock = lock
-        self._pool = urllib3.PoolManager(maxsize=16, timeout=_LIMIT, retries=False)
+        self._pool = urllib3.PoolManager(maxsize=16, timeout=_LIMIT, retries=_REDIRECTS)
         # A connection each: what fails in the background closes the one it was asked for on.
         self._headers = {"Connection": "close"}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes.processes import cancellable_sleep
 from pytest_fractal.server.client import Broke, Client, Refused
 from pytest_fractal.server.facts import Collected, Job, Outcome, ServerResponse, ServerRun
@@ -102,6 +104,10 @@ class RestServer:
             said = self.words(since) or broke.said
         except Refused as refused:
             outcome, status, said = "refused", str(refused.status), refused.said
+        except (LookupError, TypeError) as error:  # nothing can be made of what it tells
+            raise HarnessError(
+                f"{self.name} answers in another form than those that are known here: {error!r}"
+            ) from error
         seconds = time.monotonic() - started
         return kind(self.name, outcome, status, said.strip(), seconds, **more)
 
@@ -148,6 +154,13 @@ class RestServer:
 def interpreter_script(folder: Path, version: str) -> Path:
     """Where the server in `folder` finds an interpreter of this version, if it is offered."""
     return folder / "bin" / f"python{version}"
+
+
+def own_copy(wheel: Path, folder: Path) -> Path:
+    """The wheel where no path has a blank, at which a server would break it."""
+    copy = folder / wheel.name
+    shutil.copy(wheel, copy)
+    return copy
 
 
 def id_of(task: str, collected: Collected) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -13,11 +14,16 @@ from typing import Any, Final, Protocol
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.environments.environments import Environment
-from pytest_fractal.errors import BadInput
+from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.samples.files import Sample
-from pytest_fractal.server import postgres, version1, version2
+from pytest_fractal.server import postgres, releases, version1, version2
 from pytest_fractal.server.client import Client
-from pytest_fractal.server.environment import server_environment
+from pytest_fractal.server.environment import (
+    installed_versions,
+    offered_versions,
+    server_environment,
+    server_interpreter,
+)
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import Lease, ServerProcess
 
@@ -81,30 +87,53 @@ class ServerRelease:
     version: str
 
     @classmethod
-    def chosen(cls, asked: str, generation: str | None) -> ServerRelease:
-        """The version that was asked for; without one, the one known good for a generation.
+    def chosen(cls, asked: str, generation: str | None) -> tuple[ServerRelease, ...]:
+        """The versions that were asked for; without one, the newest that can be had.
 
-        Raises `BadInput` for a version that is none, or that takes other manifests than
-        those of `generation`; None is that of a package without a manifest.
+        `asked` has commas between versions; `default` and "" are none. Raises `BadInput` for a
+        version that is none, or that takes other manifests than those of `generation`; None is
+        that of a package without a manifest.
         """
-        if not asked:
+        versions = [one.strip() for one in asked.split(",") if one.strip()]
+        if versions in ([], ["default"]):
             known = generation or "1"
-            return cls(known, _MODULES[known].DEFAULT)
+            return (cls(known, newest_version(known)),)
+        return tuple(dict.fromkeys(cls._of(version, generation) for version in versions))
+
+    @classmethod
+    def _of(cls, asked: str, generation: str | None) -> ServerRelease:
         try:
-            major = str(Version(asked).major)
+            version = Version(asked)
         except InvalidVersion:
             raise BadInput(
                 f"--fractal-server={asked}: this is no version of fractal-server; write "
                 "--fractal-server=VERSION, or --fractal-server behind all else"
             ) from None
+        major = str(version.major)
         if major not in _MODULES or generation not in (None, major):
-            good = " or ".join(module.DEFAULT for module in _MODULES.values())
+            known = [generation] if generation else list(_MODULES)
+            good = " or ".join(str(releases.NEWEST[one]) for one in known)
             has = f", and the package has {generation!r}" if generation else ""
             raise BadInput(
                 f"--fractal-server={asked}: this server takes manifest version {major!r}{has}; "
-                f"known to be good is {_MODULES[generation].DEFAULT if generation else good}"
+                f"choose {good}"
             )
-        return cls(major, asked)
+        return cls(major, str(version))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what is known here was checked against this release."""
+        return releases.is_known(self.version)
+
+    @property
+    def told(self) -> str:
+        """Its name, and whether it is a release of which nothing is known here."""
+        if self.is_known:
+            return f"fractal-server {self.version}"
+        first, last = releases.SPANS[0].since, releases.NEWEST[self.generation]
+        if self.generation == "2":
+            first = next(span.since for span in releases.SPANS if span.generation == "2")
+        return f"fractal-server {self.version} (not tried before: {first} to {last} are known)"
 
     @property
     def kind(self) -> type[Server]:
@@ -117,14 +146,24 @@ class ServerRelease:
         Raises `BadInput` when it cannot be installed, and `HarnessError` when the network
         or the disk is to blame.
         """
-        return server_environment(_MODULES[self.generation].recipe(self.version))
+        finish = version1.finish if self.generation == "1" else lambda _: None
+        return server_environment(self.version, finish)
+
+    def check_python(self, version: str) -> None:
+        """Raise `BadInput` when it makes no environments of tasks for this Python: `3.11`."""
+        offered = releases.span_of(self.version).tasks_python
+        if self.is_known and version not in offered:
+            raise BadInput(
+                f"--fractal-server={self.version}: this server collects packages for Python "
+                f"{offered[0]} to {offered[-1]}, not for {version}; give --fractal-python"
+            )
 
     def check_database(self, url: str | None) -> None:
         """Raise `BadInput` when it needs a database, and can be given none.
 
         `url` is where PostgreSQL can make one; without it, PostgreSQL itself must be there.
         """
-        if self.generation == "1":
+        if releases.span_of(self.version).database is releases.Database.SQLITE:
             return
         if url:
             postgres.parse_url(url)
@@ -146,15 +185,36 @@ class ServerRelease:
         return server
 
 
+@cache
+def newest_version(generation: str) -> str:
+    """The newest release of a generation that is known, that the index has and that runs here.
+
+    Where the index cannot be asked, the newest that was installed before; else the newest.
+    """
+    newest = str(releases.NEWEST[generation])
+    try:
+        offered = offered_versions()
+    except HarnessError:
+        offered = None
+    if offered is None:
+        there = releases.newest_known(installed_versions(), generation)
+        return next(iter(there), newest)
+    for version in releases.newest_known(offered, generation):
+        with suppress(BadInput):
+            server_interpreter(version)
+            return version
+    return newest
+
+
 @contextmanager
 def running_server(
     generation: str, version: str = "", database_url: str | None = None
 ) -> Iterator[Server]:
-    """A server of one's own, in a temporary folder; without a version, the one known good.
+    """A server of one's own, in a temporary folder; without a version, the newest.
 
     Raises as `ServerRelease` does. `database_url`: see there.
     """
-    edition = ServerRelease.chosen(version, generation)
+    (edition,) = ServerRelease.chosen(version, generation)
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-server-") as text:
         folder = Path(text).resolve()
         hold = Lease(folder / "hold")

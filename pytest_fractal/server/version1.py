@@ -8,31 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.utils import canonicalize_name
+
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
-from pytest_fractal.errors import HarnessError
-from pytest_fractal.processes import processes
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import process
-from pytest_fractal.server.environment import Recipe
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun, Step
 from pytest_fractal.server.process import locked
-from pytest_fractal.server.rest import JobEnd, RestServer, id_of
+from pytest_fractal.server.program import run_program, start_server
+from pytest_fractal.server.releases import span_of
+from pytest_fractal.server.rest import JobEnd, RestServer, id_of, own_copy
 from pytest_fractal.server.waiting import wait
 
-DEFAULT: Final = "1.4.10"
-
 _EMPTY: Final = "empty.sqlite"
-
-
-def recipe(version: str) -> Recipe:
-    """How to make its environment.
-
-    It was tried with 1.4.10 on each of these versions of Python, and with 1.3.14 on 3.11.
-    `setuptools < 81` has the `pkg_resources` that passlib, one of its requirements, imports
-    without requiring it; and that passlib fails with a `bcrypt` that is newer than this.
-    """
-    beside = ("setuptools < 81", "bcrypt < 4.1")
-    return Recipe(version, beside, ("3.11", "3.10", "3.12", "3.9", "3.13"), _make_database)
 
 
 def start(
@@ -47,14 +35,8 @@ def start(
         (folder / name).mkdir(parents=True)
     shutil.copy(environment.folder / _EMPTY, folder / "database.sqlite")
     password = secrets.token_hex()  # other users of the machine reach the port too
-    serving = process.start(
-        f"fractal-server {version}",
-        [environment.python, "-m", "fractal_server", "start", "--port", "0"],
-        folder=folder,
-        hold=hold,
-        env=_variables(folder) | {"FRACTAL_DEFAULT_ADMIN_PASSWORD": password},
-    )
-    url = process.address(serving)
+    env = _variables(folder) | {"FRACTAL_DEFAULT_ADMIN_PASSWORD": password}
+    serving, url = start_server(environment, version, folder, hold, env)
     return Server1(version, folder, url, serving, password)
 
 
@@ -73,19 +55,12 @@ def _variables(folder: Path) -> dict[str, str]:
     }
 
 
-def _make_database(environment: Environment) -> None:
+def finish(environment: Environment) -> None:
     """Make the empty database once: that takes as long as starting the server."""
     folder = environment.folder
     env = process.server_variables(folder / "temporary")
-    finished = processes.run(
-        [environment.python, "-m", "fractal_server", "set-db"],
-        cwd=folder,
-        env=env | {"DB_ENGINE": "sqlite", "SQLITE_PATH": str(folder / _EMPTY)},
-        timeout=process.START_LIMIT,
-    )
-    if finished.returncode:
-        reason = processes.last_lines(finished.stderr, 1)
-        raise HarnessError(f"the fractal-server that was installed does not run: {reason}")
+    sqlite = {"DB_ENGINE": "sqlite", "SQLITE_PATH": str(folder / _EMPTY)}
+    run_program(environment, folder, env | sqlite, "set-db")
 
 
 class Server1(RestServer):
@@ -136,7 +111,7 @@ class Server1(RestServer):
         pins: Mapping[str, str],
         python: str,
     ) -> JobEnd:
-        asked: dict[str, Any] = {"package": str(self._own_copy(wheel))}
+        asked: dict[str, Any] = {"package": str(own_copy(wheel, self.folder / "wheels"))}
         if extras:
             asked["package_extras"] = ",".join(extras)
         if pins:
@@ -219,13 +194,19 @@ class Server1(RestServer):
     def _listed(self, ids: set[int]) -> tuple[ListedTask, ...]:
         """The tasks with these ids, as everybody sees them who asks for the server's tasks."""
         return tuple(
-            ListedTask(task["name"], {"command": task["command"]}, task["source"], task["id"])
+            ListedTask(
+                task["name"],
+                {"command": task["command"]},
+                self._source(task["source"]),
+                task["id"],
+            )
             for task in self.client.get("/api/v1/task/")
             if task["id"] in ids
         )
 
-    def _own_copy(self, wheel: Path) -> Path:
-        """The wheel where no path has a blank, at which the server would break it."""
-        copy = self.folder / "wheels" / wheel.name
-        shutil.copy(wheel, copy)
-        return copy
+    def _source(self, source: str) -> str:
+        """A task's source as today's releases have it."""
+        if span_of(self.version).normalizes_sources:
+            return source
+        kind, package, *rest = source.split(":")
+        return ":".join((kind, canonicalize_name(package).replace("-", "_"), *rest))

@@ -1,46 +1,37 @@
-"""fractal-server 2.x, for manifest version 2: PostgreSQL, its local runner, and `/api/v2`."""
+"""fractal-server 2.x, for manifest version 2: its local runner, and `/api/v2`.
+
+What differs between its releases is said in `releases.py`.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
-from pytest_fractal.errors import HarnessError
 from pytest_fractal.generations.images import Dataset
 from pytest_fractal.generations.v2 import first_dataset
-from pytest_fractal.processes import processes
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import postgres, process
-from pytest_fractal.server.environment import Recipe, cache_folder
+from pytest_fractal.server.environment import cache_folder
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step
-from pytest_fractal.server.postgres import Cluster, Database
+from pytest_fractal.server.postgres import Cluster
 from pytest_fractal.server.process import locked
-from pytest_fractal.server.rest import JobEnd, RestServer, id_of, interpreter_script
+from pytest_fractal.server.program import run_program, start_server
+from pytest_fractal.server.releases import Administrator, Span, Upload, span_of
+from pytest_fractal.server.releases import Database as Kind
+from pytest_fractal.server.rest import JobEnd, RestServer, id_of, interpreter_script, own_copy
 from pytest_fractal.server.waiting import wait
-
-DEFAULT: Final = "2.18.5"
 
 _USER: Final = "admin@example.org"
 _PASSWORD: Final = "PYTEST_FRACTAL_PASSWORD"
-_FRACTALCTL: Final = """
-import os, sys
-# Everybody can see a command line: a password comes by a variable.
-sys.argv[1:] = [os.path.expandvars(argument) for argument in sys.argv[1:]]
-from fractal_server.__main__ import run
-run()
-"""
-_PYTHONS: Final = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-"""The versions that it knows, for the packages that it collects."""
 _COMMANDS: Final = ("command_non_parallel", "command_parallel")
-
-
-def recipe(version: str) -> Recipe:
-    """How to make its environment. It was tried with 2.18.5."""
-    return Recipe(version, (), ("3.12", "3.11", "3.13", "3.14"))
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_. -]")
+"""What newer releases do not take in a name."""
 
 
 def start(
@@ -51,27 +42,88 @@ def start(
     `database_url` is where a database can be made for it; without one, PostgreSQL itself is
     started.
     """
-    for name in ("tasks", "jobs", "bin"):
+    for name in ("tasks", "jobs", "bin", "wheels"):
         (folder / name).mkdir(parents=True)
-    env = process.server_variables(folder / "temporary") | {
-        "JWT_SECRET_KEY": secrets.token_hex(),
-        "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600),
+    span = span_of(version)
+    # Other users of the machine reach the port too. Hex: with a dash first it would be an option.
+    password = secrets.token_hex()
+    own = environment.interpreter
+    env = (
+        process.server_variables(folder / "temporary")
+        | {"JWT_SECRET_KEY": secrets.token_hex(), "JWT_EXPIRE_SECONDS": str(7 * 24 * 3600)}
+        | _settings(folder, span, ".".join(map(str, own.version_info)))
+    )
+    # The tasks' environments are made by the interpreters that it is offered.
+    env["PATH"] = f"{folder / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}"
+    first_user = {
+        "FRACTAL_DEFAULT_ADMIN_EMAIL": _USER,
+        "FRACTAL_DEFAULT_ADMIN_PASSWORD": password,
     }
-    if database_url:
-        given = postgres.parse_url(database_url)
-        database = postgres.own_database(given, environment.python, hold)
-        _set_up(environment, folder, env | database.variables)
-    else:
-        database = own_cluster(environment, hold, env)
-    env |= database.variables
+    env |= _database(environment, span, folder, hold, env, database_url)
+    match span.administrator:
+        case Administrator.AT_START:
+            run_program(environment, folder, env, "set-db")
+            env |= first_user
+        case Administrator.BY_SET_DB:
+            run_program(environment, folder, env | first_user, "set-db")
+        case Administrator.BY_INIT_DB_DATA:
+            _init_db_data(environment, span, folder, env | {_PASSWORD: password})
+    serving, url = start_server(environment, version, folder, hold, env)
+    server = Server2(version, folder, url, serving, password)
+    server._offer(".".join(map(str, own.version_info)), own.path)
+    if span.has_project_folders:
+        # The first folder is also where the cache of tasks is; datasets may lie anywhere.
+        user = server.client.get("/auth/current-user/")["id"]
+        server.client.patch(f"/auth/users/{user}/", {"project_dirs": [str(folder), "/"]})
+    return server
+
+
+def _settings(folder: Path, span: Span, python: str) -> dict[str, str]:
+    """The settings of releases that take them from variables; the others pass over them."""
+    interpreters = {
+        f"FRACTAL_TASKS_PYTHON_{one.replace('.', '_')}": str(interpreter_script(folder, one))
+        for one in span.tasks_python
+    }
+    return {
+        "FRACTAL_RUNNER_BACKEND": "local",
+        "FRACTAL_TASKS_DIR": str(folder / "tasks"),
+        "FRACTAL_RUNNER_WORKING_BASE_DIR": str(folder / "jobs"),
+        "FRACTAL_PIP_CACHE_DIR": str(cache_folder() / "pip"),
+        "FRACTAL_TASKS_PYTHON_DEFAULT_VERSION": python,
+        **interpreters,
+    }
+
+
+def _database(
+    environment: Environment,
+    span: Span,
+    folder: Path,
+    hold: Path,
+    env: Mapping[str, str],
+    url: str | None,
+) -> dict[str, str]:
+    """The variables by which it finds a database of its own, with its tables if they are kept."""
+    if span.database is Kind.SQLITE:
+        return {"DB_ENGINE": "sqlite", "SQLITE_PATH": str(folder / "database.sqlite")}
+    if url is None:
+        return own_cluster(environment, span, hold, env).variables
+    database = postgres.own_database(postgres.parse_url(url), environment.python, hold)
+    _make_tables(environment, span, folder, {**env, **database.variables})
+    return database.variables
+
+
+def _init_db_data(
+    environment: Environment, span: Span, folder: Path, env: Mapping[str, str]
+) -> None:
+    """Make the resource on which tasks run, and the administrator."""
     resource = {
         "name": "here",
         "type": "local",
         "tasks_local_dir": str(folder / "tasks"),
         "jobs_local_dir": str(folder / "jobs"),
         "tasks_python_config": {
-            "default_version": ".".join(map(str, environment.interpreter.version_info)),
-            "versions": {one: str(interpreter_script(folder, one)) for one in _PYTHONS},
+            "default_version": env["FRACTAL_TASKS_PYTHON_DEFAULT_VERSION"],
+            "versions": {one: str(interpreter_script(folder, one)) for one in span.tasks_python},
             "pip_cache_dir": str(cache_folder() / "pip"),
         },
         "jobs_poll_interval": 0,
@@ -79,12 +131,10 @@ def start(
         "tasks_pixi_config": {},
     }
     (folder / "resource.json").write_text(json.dumps(resource))
-    # Other users of the machine reach the port too. Hex: with a dash first it would be an option.
-    password = secrets.token_hex()
-    _checked(
+    run_program(
         environment,
         folder,
-        env | {_PASSWORD: password},
+        env,
         "init-db-data",
         "--resource",
         "resource.json",
@@ -95,24 +145,14 @@ def start(
         "--admin-pwd",
         f"${_PASSWORD}",
         "--admin-project-dir",
-        "/",  # so that a dataset may lie anywhere
+        str(folder),
     )
-    serving = process.start(
-        f"fractal-server {version}",
-        [environment.python, "-m", "fractal_server", "start", "--port", "0"],
-        folder=folder,
-        hold=hold,
-        env=env,
-    )
-    url = process.address(serving)
-    server = Server2(version, folder, url, serving, password)
-    own = environment.interpreter
-    server._offer(".".join(map(str, own.version_info)), own.path)
-    return server
 
 
-def own_cluster(environment: Environment, hold: Path, env: Mapping[str, str]) -> Database:
-    """A PostgreSQL of our own with an empty database; its files are made once, and copied."""
+def own_cluster(
+    environment: Environment, span: Span, hold: Path, env: Mapping[str, str]
+) -> postgres.Database:
+    """A PostgreSQL of our own with empty tables; its files are made once, and copied."""
     root = environment.folder.parent
     template = root / f"database-{postgres.layout()}"
     with locked(root / "database.lock"):
@@ -120,36 +160,29 @@ def own_cluster(environment: Environment, hold: Path, env: Mapping[str, str]) ->
             first = Cluster(hold)
             first.create()
             database = first.start()
-            _set_up(environment, root, {**env, **database.variables})
+            _make_tables(environment, span, root, {**env, **database.variables})
             first.stop(template)
     cluster = Cluster(hold)
     cluster.create(template)
     return cluster.start()
 
 
-def _set_up(environment: Environment, folder: Path, env: Mapping[str, str]) -> None:
-    """Make the tables."""
-    _checked(environment, folder, env, "set-db")
-
-
-def _checked(
-    environment: Environment, folder: Path, env: Mapping[str, str], *arguments: str
+def _make_tables(
+    environment: Environment, span: Span, folder: Path, env: Mapping[str, str]
 ) -> None:
-    finished = processes.run(
-        [environment.python, "-c", _FRACTALCTL, *arguments],
-        cwd=folder,
-        env=env,
-        timeout=process.START_LIMIT,
-    )
-    if finished.returncode:
-        reason = processes.last_lines(finished.stderr or finished.stdout, 2)
-        raise HarnessError(f"fractal-server cannot be set up: {reason}")
+    """Make the tables, without a user in them."""
+    without = ["--skip-init-data"] if span.administrator is Administrator.BY_SET_DB else []
+    run_program(environment, folder, env, "set-db", *without)
 
 
 class Server2(RestServer):
     """See `Server`."""
 
     user = _USER
+
+    @property
+    def _span(self) -> Span:
+        return span_of(self.version)
 
     def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:
         """See `Server`."""
@@ -191,16 +224,29 @@ class Server2(RestServer):
         pins: Mapping[str, str],
         python: str,
     ) -> JobEnd:
-        form: dict[str, str] = {}
+        asked: dict[str, Any] = {}
         if extras:
-            form["package_extras"] = ",".join(extras)
-        if pins:
-            form["pinned_package_versions_post"] = json.dumps(dict(pins))
+            asked["package_extras"] = ",".join(extras)
         if python:
-            form["python_version"] = python
-        activity = self.client.post("/api/v2/task/collect/pip/", form=form, file=wheel)
+            asked["python_version"] = python
+        path = "/api/v2/task/collect/pip/"
+        if self._span.upload is Upload.FORM:
+            if pins:
+                asked[self._span.pins] = json.dumps(dict(pins))
+            begun = self.client.post(path, form=asked, file=wheel)
+        else:
+            if pins:
+                asked[self._span.pins] = dict(pins)
+            asked["package"] = str(own_copy(wheel, self.folder / "wheels"))
+            begun = self.client.post(path, asked)
+        if self._span.has_activities:
+            return self._by_activity(since, begun["id"], python)
+        return self._by_state(since, begun["id"], python)
+
+    def _by_activity(self, since: int, activity: int, python: str) -> JobEnd:
+        """Wait for the end of a collection of which an activity tells."""
         waited = wait(
-            lambda: self.client.get(f"/api/v2/task-group/activity/{activity['id']}/"),
+            lambda: self.client.get(f"/api/v2/task-group/activity/{activity}/"),
             lambda told: str(told["status"]),
             ("OK", "failed"),
             self.serving,
@@ -212,48 +258,57 @@ class Server2(RestServer):
         if status == "failed":
             return "failed", status, told.get("log") or "", {}
         group = self.client.get(f"/api/v2/task-group/{told['taskgroupv2_id']}/")
-        return (
-            "done",
-            status,
-            "",
-            {
-                "tasks": self._listed(group["id"]),
-                "environment": group["venv_path"],
-                "python": python,
-            },
-        )
+        tasks = self._listed(group["task_list"])
+        there = group["venv_path"]
+        return "done", status, "", {"tasks": tasks, "environment": there, "python": python}
 
-    def _listed(self, group: int) -> tuple[ListedTask, ...]:
-        """The tasks of a group, as everybody sees them who asks for the server's tasks."""
+    def _by_state(self, since: int, state: int, python: str) -> JobEnd:
+        """Wait for the end of a collection of which its state tells."""
+        waited = wait(
+            lambda: self.client.get(f"/api/v2/task/collect/{state}/")["data"],
+            lambda data: str(data["status"]),
+            ("OK", "fail"),
+            self.serving,
+            INSTALL_LIMIT,
+        )
+        data, status = waited.state, waited.state["status"]
+        if waited.frozen:
+            return self.frozen(waited, status, since, data.get("log"))
+        if status == "fail":
+            return "failed", status, data.get("log") or data.get("info") or "", {}
+        tasks = self._listed(data["task_list"])
+        # A command line begins with the environment's own interpreter.
+        lines = [line for task in tasks for line in task.commands.values()]
+        there = str(Path(lines[0].split()[0]).parents[1]) if lines else ""
+        return "done", status, "", {"tasks": tasks, "environment": there, "python": python}
+
+    def _listed(self, collected: Sequence[Mapping[str, Any]]) -> tuple[ListedTask, ...]:
+        """The tasks that were collected, as far as everybody sees them in the list of tasks."""
+        seen = {task["id"] for task in self.client.get("/api/v2/task/")}
         return tuple(
             ListedTask(
                 task["name"],
                 {key: task[key] for key in _COMMANDS if task[key] is not None},
-                task["source"],
+                None,  # a `source`, where there is one, is no name of the task's
                 task["id"],
             )
-            for task in self.client.get("/api/v2/task/")
-            if task["taskgroupv2_id"] == group
+            for task in collected
+            if task["id"] in seen
         )
 
     def _run(self, since: int, job: Job, collected: Collected, limit: float) -> JobEnd:
         # No two projects of a user may have the same name.
-        name = f"{job.name} {secrets.token_hex(4)}"
+        name = f"{_UNSAFE.sub('_', job.name).strip()} {secrets.token_hex(4)}"
         project = self.client.post("/api/v2/project/", {"name": name})["id"]
         path = f"/api/v2/project/{project}"
         dataset = self.client.post(
-            f"{path}/dataset/",
-            {"name": name, "project_dir": "/", "zarr_subfolder": job.output_path.lstrip("/")},
+            f"{path}/dataset/", {"name": name, **self._place(job.output_path)}
         )["id"]
         for image in job.images:
             self.client.post(f"{path}/dataset/{dataset}/images/", dict(image))
         workflow = self.client.post(f"{path}/workflow/", {"name": name})["id"]
         for step in job.steps:
-            self.client.post(
-                f"{path}/workflow/{workflow}/wftask/",
-                dict(step.args),
-                task_id=id_of(step.task, collected),
-            )
+            self._add(f"{path}/workflow/{workflow}/wftask/", id_of(step.task, collected), step)
         submitted = self.client.post(
             f"{path}/job/submit/", {}, workflow_id=workflow, dataset_id=dataset
         )
@@ -262,5 +317,21 @@ class Server2(RestServer):
             since,
             f"{path}/job/{submitted['id']}/",
             limit,
-            lambda: {"images": self.client.post(images, {})["items"]},
+            lambda: {"images": self.client.post(images, {})[self._span.images]},
         )
+
+    def _place(self, zarr_dir: str) -> dict[str, str]:
+        """Where a dataset lies: below the server's own folder, if that can be said."""
+        if not self._span.has_project_folders:
+            return {"zarr_dir": zarr_dir}
+        # Newer releases take few characters in the path from the one to the other.
+        project = self.folder if Path(zarr_dir).is_relative_to(self.folder) else Path("/")
+        below = str(Path(zarr_dir).relative_to(project))
+        return {"project_dir": str(project), "zarr_subfolder": below}
+
+    def _add(self, path: str, task: int, step: Step) -> None:
+        """Add a step to a workflow."""
+        if self._span.takes_task_lists:
+            self.client.post(path, [{"task_id": task, **step.args}])
+        else:
+            self.client.post(path, dict(step.args), task_id=task)

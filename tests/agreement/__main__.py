@@ -1,11 +1,12 @@
 """The whole suite: judges all candidates of a generation, and writes its page in `docs/`.
 
-    python -m tests.agreement 1|2 [--folder=FOLDER] [--server=VERSION] [--fully=N] [--workers=N]
+    python -m tests.agreement 1|2 [--folder=FOLDER] [--server=VERSIONS] [--fully=N] [--workers=N]
 
-What it makes lies in FOLDER, if one is given, and stays there, else in a temporary one. What a
-server was asked once in a folder, it is not asked again: a run that was interrupted goes on,
-and a rule that has changed is judged anew. For another version of the server than the one that
-is known good, the page is printed instead.
+What it makes lies in FOLDER, if one is given, and stays there, else in a temporary one: below it
+a folder for each VERSION. What a server was asked once in a folder, it is not asked again: a run
+that was interrupted goes on, and a rule that has changed is judged anew. Several VERSIONS have
+commas between, and each has a column in the page. For others than those that the page is about
+(`document.RELEASES`), it is printed instead.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
 
     server = release.environment()
     tell(f"fractal-server {release.version} is installed")
-    judge = Judge(generation, server, work, workers)
+    judge = Judge(release, server, work, workers)
     packages = list(packages_of(judge))
     built = bases(generation, good_of(generation), work / "bases")
     mutated = list(cases_of_mutants(mutants.chosen(built, 1), work / "mutants", server))
@@ -60,10 +61,9 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
     family = FAMILIES[generation]
     written = OutputsCase(family, list(family.outputs()), judge).rows()
     tell(f"{len(written)} outputs are judged")
-    asked = rest.ask(generation, rest.chosen([*packages, *mutated], rows))
+    asked = rest.ask(release, rest.chosen([*packages, *mutated], rows))
     tell(f"{len(asked)} candidates have been asked of servers behind sockets")
-    name = f"fractal-server {release.version}"
-    return document.Results(generation, name, [*rows, *written], asked)
+    return document.Results(generation, release.version, [*rows, *written], asked)
 
 
 def good_of(generation: str) -> list[Path]:
@@ -99,20 +99,25 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.agreement")
     parser.add_argument("generation", choices=sorted(FAMILIES))
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--server", default="", metavar="VERSION")
+    parser.add_argument("--server", default="", metavar="VERSIONS")
     parser.add_argument("--fully", type=int, default=1, metavar="N")
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     given = parser.parse_args(words)
-    release = ServerRelease.chosen(given.server, given.generation)
+    about = document.RELEASES[given.generation]
+    releases = ServerRelease.chosen(given.server or ",".join(about), given.generation)
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary:
-        work = (given.folder or Path(temporary)).resolve()
-        results = gather(release, work, given.fully, given.workers)
-    if release == ServerRelease.chosen("", given.generation):
-        document.write(results)
+        work = given.folder or Path(temporary)
+        several = [
+            gather(release, (work / release.version).resolve(), given.fully, given.workers)
+            for release in releases
+        ]
+    if tuple(release.version for release in releases) == about:
+        document.write(several)
     else:
-        print("\n".join(document.page(results)))
-    print("\n".join(document.complaints(results)))
-    return 1 if any(document.complaints(results)) else 0
+        print("\n".join(document.page(several)))
+    odd = [f"{one.version}: {line}" for one in several for line in document.complaints(one)]
+    print("\n".join(odd))
+    return 1 if odd else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pytest_fractal.samples.ome_zarr import OME_ZARR
 from pytest_fractal.server.facts import Job, ListedTask, Step
-from pytest_fractal.server.servers import Server, running_server
+from pytest_fractal.server.servers import Server, ServerRelease, running_server
 
 from .server import Does
 from .suite import Case, Row
@@ -68,14 +68,14 @@ def chosen(cases: Sequence[Case], rows: Sequence[Row]) -> list[tuple[Case, Row]]
     return list(found.values())
 
 
-def ask(generation: str, pairs: Sequence[tuple[Case, Row]]) -> list[Asked]:
+def ask(release: ServerRelease, pairs: Sequence[tuple[Case, Row]]) -> list[Asked]:
     """What servers make of these, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda pair: _ask(generation, *pair), pairs))
+        return list(pool.map(lambda pair: _ask(release, *pair), pairs))
 
 
-def _ask(generation: str, case: Case, row: Row) -> Asked:
-    with running_server(generation) as server:
+def _ask(release: ServerRelease, case: Case, row: Row) -> Asked:
+    with running_server(release.generation, release.version) as server:
         does, words = _ended(server, case)
     return Asked(row, does, words)
 

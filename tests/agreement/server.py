@@ -17,6 +17,8 @@ from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server import version2
 from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Lease, server_variables
+from pytest_fractal.server.releases import span_of
+from pytest_fractal.server.servers import ServerRelease
 
 
 class Does(StrEnum):
@@ -53,18 +55,18 @@ class Answer:
 
 def ask_server(
     environment: Environment,
-    generation: str,
+    release: ServerRelease,
     cases: Sequence[Mapping[str, Any]],
     work: Path,
     workers: int = 1,
 ) -> dict[str, Mapping[str, Any]]:
     """What a server tells of each case, by its id; `workers` servers share the cases.
 
-    `environment` is one with a fractal-server of that generation, as `--fractal-server`
-    makes it. Whatever the servers write lies in `work`, with the datasets of all cases. What
-    was told there before, also by a run that was interrupted, is not asked again.
+    `environment` is one with a fractal-server of that release, as `--fractal-server` makes it.
+    Whatever the servers write lies in `work`, with the datasets of all cases. What was told
+    there before, also by a run that was interrupted, is not asked again.
     """
-    script = Path(__file__).parent / "inside" / f"server_{generation}.py"
+    script = Path(__file__).parent / "inside" / f"server_{release.generation}.py"
     work.mkdir(parents=True, exist_ok=True)
     known = _told(work)
     asked = list({case["id"]: case for case in cases if case["id"] not in known}.values())
@@ -77,8 +79,8 @@ def ask_server(
             log = stack.enter_context((work / f"server-{number}.log").open("w"))
             paths = [script, part, facts, work / f"server-{number}"]
             env = _plain_environment()
-            if generation == "2":
-                env |= stack.enter_context(_database(environment)).variables
+            if release.generation == "2":
+                env |= stack.enter_context(_database(environment, release)).variables
             process = subprocess.Popen(
                 [str(path) for path in (environment.python, *paths)],
                 env=env,
@@ -106,13 +108,13 @@ def _told(work: Path) -> dict[str, Mapping[str, Any]]:
 
 
 @contextmanager
-def _database(environment: Environment) -> Iterator[Database]:
+def _database(environment: Environment, release: ServerRelease) -> Iterator[Database]:
     """A throw-away PostgreSQL with the tables of this fractal-server."""
     with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as folder:
         hold = Lease(Path(folder))
         try:
             env = server_variables(Path(folder, "temporary")) | {"JWT_SECRET_KEY": "agreement"}
-            yield version2.own_cluster(environment, Path(folder), env)
+            yield version2.own_cluster(environment, span_of(release.version), Path(folder), env)
         finally:
             hold.release()
 

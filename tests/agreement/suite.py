@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.server.comparing import differences, moved
+from pytest_fractal.server.servers import ServerRelease
 
 from .accepted_rejections import why_accepted
 from .bases import Base, Job, build_bases, generation_of, requirements_folders, write_files
@@ -159,18 +160,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Judge:
-    """A server of one generation, and where to work."""
+    """A server of one release, and where to work."""
 
-    generation: str
+    release: ServerRelease
     environment: Environment
     work: Path
     workers: int = 1
     """How many servers share the candidates."""
 
+    @property
+    def generation(self) -> str:
+        """The version of the manifests that it takes."""
+        return self.release.generation
+
     def ask(self, asked: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
         """What the server makes of these."""
         work = self.work / "server"
-        return ask_server(self.environment, self.generation, asked, work, self.workers)
+        return ask_server(self.environment, self.release, asked, work, self.workers)
 
 
 def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
@@ -265,15 +271,15 @@ def _answer(facts: Mapping[str, Any], folders: Iterable[Path]) -> Answer:
 
 
 def judge_case(
-    case: Case, server: Answer, work: Path, *, fully: bool = False, statically: bool = False
+    case: Case, server: Answer, judge: Judge, *, fully: bool = False, statically: bool = False
 ) -> Row:
     """The row of a candidate that the server has been asked about.
 
     The tool judges it by static rules first. Where those pass and the server does not take
     the wheel, all rules judge it; with `fully`, wherever they pass; with `statically`, never.
     """
-    folder = _fresh(work / case.id)
-    tool = judge_statically(case.path, folder / "static")
+    folder, release = _fresh(judge.work / case.id), judge.release.version
+    tool = judge_statically(case.path, folder / "static", release)
     row = Row(
         case.what,
         case.how,
@@ -286,7 +292,7 @@ def judge_case(
     more = (fully or not row.is_taken) and not statically
     if more and not tool.fails and case.path.suffix == ".whl":
         settings = {"samples": case.samples} if case.samples else {}
-        in_full = judge_fully(case.path, folder / "full", **settings)
+        in_full = judge_fully(case.path, folder / "full", release, **settings)
         row = replace(row, tool=replace(in_full, tasks=tool.tasks))
     shutil.rmtree(folder)
     return row
@@ -299,7 +305,7 @@ def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: int = 0) -> list[
     """
     answers = ask(cases, judge)
     return [
-        judge_case(case, answer, judge.work, fully=bool(fully) and number % fully == 0)
+        judge_case(case, answer, judge, fully=bool(fully) and number % fully == 0)
         for number, (case, answer) in enumerate(zip(cases, answers, strict=True))
     ]
 
@@ -324,7 +330,8 @@ class OutputsCase:
             _answer({**facts, "jobs": [told]}, [job.folder])
             for told, job in zip(facts["jobs"], jobs, strict=True)
         ]
-        self._written = Written(wheel, judge.work / "written", samples)
+        release = judge.release.version
+        self._written = Written(wheel, judge.work / "written", samples, release)
 
     def rows(self) -> list[Row]:
         """Both judgements."""

@@ -16,7 +16,7 @@ import pytest
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server import postgres
 from pytest_fractal.server.servers import ServerRelease
-from pytest_fractal.verdicts import Finding, Severity
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 from . import document
 from .__main__ import FAMILIES, bases
@@ -26,7 +26,7 @@ from .mutants import mutants_of
 from .server import Answer, Does
 from .shared_rules import MUTANTS, OUTPUTS, TAKEN
 from .suite import Case, Judge, OutputsCase, Row, ask, breaches, cases_of_mutants, judge_case
-from .tool import STATIC, Judged, ToolError
+from .tool import STATIC, Judged, ToolError, told
 
 PARTS = {"1": ("flit_src_getopt",), "2": ()}
 """Good packages that need nothing installed, and build quickly."""
@@ -44,7 +44,7 @@ class Ordinary:
     def rows(self, *kinds: str, statically: bool = False) -> list[Row]:
         """Both judgements of the mutants of these kinds; of all, if none is named."""
         return [
-            judge_case(case, answer, self.judge.work, statically=statically)
+            judge_case(case, answer, self.judge, statically=statically)
             for case, answer in zip(self.cases, self.answers, strict=True)
             if not kinds or f"{case.what}: {case.how}" in kinds
         ]
@@ -56,8 +56,9 @@ def ordinary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     generation = str(request.param)
     if generation == "2" and (reason := postgres.why_none()):
         pytest.skip(f"PostgreSQL cannot be started here: {reason}")
-    environment = ServerRelease.chosen("", generation).environment()
-    judge = Judge(generation, environment, tmp_path_factory.mktemp("agreement"))
+    (release,) = ServerRelease.chosen("", generation)
+    environment = release.environment()
+    judge = Judge(release, environment, tmp_path_factory.mktemp("agreement"))
     good = [folder for folder in GOOD if folder.name in PARTS[generation]]
     (base,) = bases(generation, good, judge.work / "bases")
     kinds = {*MUTANTS[generation].values(), *TAKEN}
@@ -177,6 +178,41 @@ def test_tasks_and_metadata_that_are_not_told_alike_break_the_law() -> None:
     ):
         (line,) = breaches([Row("name", "null", "a", other, listed, ("plate",))])
         assert "DIFFERENCE" in line
+
+
+def test_each_release_has_a_column_of_its_own_and_where_they_differ_is_marked() -> None:
+    takes, freezes = Answer(Does.TAKES, ""), Answer(Does.FREEZES, "ongoing for ever")
+    passes, fails = Judged((), (), ""), Judged(("FR109",), (), "twice")
+    alike = Row("name", "null", "a", fails, freezes)
+    older = [alike, Row("names", "differ by a blank", "a", passes, takes)]
+    newer = [alike, Row("names", "differ by a blank", "a", fails, freezes)]
+    several = [
+        document.Results("2", "2.18.5", older, []),
+        document.Results("2", "2.24.2", newer, []),
+    ]
+    page = list(document.page(several))
+    assert page[0] == "# Agreement with fractal-server 2.18.5 and fractal-server 2.24.2"
+    assert "| all | 2 | 2 |" in page
+    assert "| taken by both | 1 | 0 |" in page
+    assert "What is at odds with the law: nothing." in page
+    assert "| null | 1 | fails FR109 | freezes | freezes | ongoing for ever |" in page
+    marked = (
+        "| * differ by a blank | 1 | 2.18.5: passes; 2.24.2: fails FR109 | takes it | freezes |"
+    )
+    assert any(line.startswith(marked) for line in page)
+
+
+def test_a_finding_counts_for_the_releases_that_it_concerns() -> None:
+    def judged(releases: str, severity: Severity | None, release: str) -> tuple[str, ...]:
+        found = Finding("one", "two", "rename", severity=severity, releases=releases)
+        verdict = Verdict("FR109", "unique-tasks", None, Outcome.FAIL, (found,))
+        return told([verdict], release).fails
+
+    assert judged(">=2.23.3", None, "2.24.2") == ("FR109",)
+    assert judged(">=2.23.3", None, "2.18.5") == ()
+    assert judged(">=2,<2.20", Severity.WARNING, "2.18.5") == ("FR109",)
+    assert judged(">=2,<2.20", Severity.WARNING, "2.24.2") == ()
+    assert judged(">=2.23.2", Severity.NOTE, "2.24.2") == ()
 
 
 def test_every_accepted_rejection_is_of_a_rule_and_of_no_kind_at_large() -> None:

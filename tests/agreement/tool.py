@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+
+from packaging.specifiers import SpecifierSet
 
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
@@ -19,7 +21,7 @@ from pytest_fractal.samples.runs import Run
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.comparing import moved
 from pytest_fractal.settings import Settings
-from pytest_fractal.verdicts import Outcome, Severity, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 from .bases import candidate_of
 
@@ -36,10 +38,10 @@ STATIC: Final = tuple(
 
 @dataclass(frozen=True)
 class Judged:
-    """What the tool says of one candidate."""
+    """What the tool says of one candidate, for one release of the server."""
 
     fails: tuple[str, ...]
-    """The codes of the rules that it breaks with an error."""
+    """The codes of the rules that it breaks with an error, or in a way that this release minds."""
     warns: tuple[str, ...]
     words: str
     """Of the first finding."""
@@ -49,20 +51,20 @@ class Judged:
     """The dataset after each sample or workflow that was run, by its name."""
 
 
-def judge_statically(path: Path, folder: Path) -> Judged:
+def judge_statically(path: Path, folder: Path, release: str) -> Judged:
     """Judge a wheel, or a file of custom tasks, by the rules that install and start nothing."""
     # Where no rule is selected that installs, FR117 works out what `pip show` would print.
     settings = Settings(select=parse_codes(",".join(STATIC)))
     if path.suffix == ".json":
         spec = parse_task(str(path), path.parent)
-        return _judged(CustomTasks(spec, settings, folder, LocalExecutor(1)))
+        return _judged(CustomTasks(spec, settings, folder, LocalExecutor(1)), release)
     spec = parse_package(str(path), path.parent)
-    return _judged(Candidate(spec, settings, folder, LocalExecutor(1)))
+    return _judged(Candidate(spec, settings, folder, LocalExecutor(1)), release)
 
 
-def judge_fully(path: Path, folder: Path, **settings: Any) -> Judged:
+def judge_fully(path: Path, folder: Path, release: str, **settings: Any) -> Judged:
     """Judge a wheel by all rules: it is installed, and its tasks run on their samples."""
-    return _judged(candidate_of(path, folder, **settings))
+    return _judged(candidate_of(path, folder, **settings), release)
 
 
 class ToolError(Exception):
@@ -72,7 +74,8 @@ class ToolError(Exception):
 class Written:
     """The samples of one wheel, each judged for itself. They are run once, judged at will."""
 
-    def __init__(self, wheel: Path, folder: Path, samples: Path) -> None:
+    def __init__(self, wheel: Path, folder: Path, samples: Path, release: str) -> None:
+        self._release = release
         self._candidate = candidate_of(wheel, folder, samples=samples)
 
     def judged(self) -> dict[str, Judged]:
@@ -96,28 +99,52 @@ class Written:
             if name in by_name:  # not that of a sample which was made
                 by_name[name].append(verdict)
         return {
-            name: Judged(
-                _codes(_of(own, Outcome.FAIL)),
-                _codes(_of(own, Outcome.WARN)),
-                _words(_of(own, Outcome.FAIL)),
-                left={name: left[name]},
-            )
+            name: replace(told(own, self._release), left={name: left[name]})
             for name, own in by_name.items()
         }
 
 
-def _judged(candidate: Candidate) -> Judged:
+def _judged(candidate: Candidate, release: str) -> Judged:
     engine = Engine(candidate)
     verdicts = [engine.verdict(check) for check in engine.plan()]
     engine.close()
     _no_error(verdicts)
-    fails, warns = _of(verdicts, Outcome.FAIL), _of(verdicts, Outcome.WARN)
+    judged = told(verdicts, release)
     tasks: tuple[tuple[str, str | None], ...] = ()
     if candidate.has_wheel:
         tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
     ran = any(verdict.code == "FR401" and verdict.outcome is Outcome.PASS for verdict in verdicts)
-    left = _left(candidate) if ran and not fails else {}
-    return Judged(_codes(fails), _codes(warns), _words(fails), tasks, left)
+    left = _left(candidate) if ran and not judged.fails else {}
+    return replace(judged, tasks=tasks, left=left)
+
+
+def told(verdicts: Sequence[Verdict], release: str) -> Judged:
+    """What the verdicts come to for a release."""
+    breaches = _breaches(verdicts, release)
+    fails = sorted({code for code, _ in breaches})
+    words = "".join(
+        f"{found.pointer or found.file or ''}: {found.found}" for _, found in breaches[:1]
+    )
+    warned = {one.code for one in verdicts if one.outcome in (Outcome.WARN, Outcome.FAIL)}
+    return Judged(tuple(fails), tuple(sorted(warned.difference(fails))), words)
+
+
+def _breaches(verdicts: Iterable[Verdict], release: str) -> list[tuple[str, Finding]]:
+    """What this release minds, each with its rule: errors, less what concerns others alone."""
+    return [
+        (verdict.code, found)
+        for verdict in verdicts
+        if verdict.outcome in (Outcome.FAIL, Outcome.WARN)
+        for found in verdict.findings
+        if _minds(found, found.severity or REGISTRY[verdict.code].severity, release)
+    ]
+
+
+def _minds(found: Finding, severity: Severity, release: str) -> bool:
+    if found.releases:
+        concerned = SpecifierSet(found.releases).contains(release)
+        return concerned and severity is not Severity.NOTE
+    return severity is Severity.ERROR
 
 
 def _left(candidate: Candidate) -> dict[str, Any]:
@@ -138,15 +165,3 @@ def _no_error(verdicts: Iterable[Verdict]) -> None:
 
 def _of(verdicts: Iterable[Verdict], outcome: Outcome) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.outcome is outcome]
-
-
-def _codes(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
-    return tuple(sorted({verdict.code for verdict in verdicts}))
-
-
-def _words(fails: Iterable[Verdict]) -> str:
-    for verdict in fails:
-        for found in verdict.findings:
-            if found.severity is not Severity.WARNING:
-                return f"{found.pointer or found.file or ''}: {found.found}"
-    return ""

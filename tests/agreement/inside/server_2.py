@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -117,7 +118,10 @@ class Server:
             "tasks_pixi_config": {},
         }
         (folder / "resource.json").write_text(json.dumps(resource))
-        from fractal_server.__main__ import init_db_data
+        try:
+            from fractal_server.cli._init_db_data import init_db_data
+        except ImportError:  # before 2.24.1
+            from fractal_server.__main__ import init_db_data
 
         init_db_data(
             resource=str(folder / "resource.json"),
@@ -129,7 +133,9 @@ class Server:
 
     async def start(self) -> None:
         from fractal_server import main
+        from fractal_server.app.routes.api.v2 import workflowtask
 
+        self.takes_task_lists = hasattr(workflowtask, "create_workflowtasks")
         self.lifespan = main.app.router.lifespan_context(main.app)
         await self.lifespan.__aenter__()
         self.api = Application(main.app, "/api/v2/")
@@ -158,8 +164,15 @@ class Server:
             listed = sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"]))
             facts["listed"] = [{"name": task["name"], "source": None} for task in listed]
             for job in case["jobs"]:
-                facts["jobs"].append(await self.run(job, listed))
+                facts["jobs"].append(await self.run(job, await self.in_full(listed)))
         return facts
+
+    async def in_full(self, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The tasks with all that is known of them: newer releases list them in brief."""
+        return [
+            task if "type" in task else (await self.api.get(f"task/{task['id']}/"))["answer"]
+            for task in listed
+        ]
 
     async def run(self, job: dict[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
         """Run one job through a workflow of its own, as far as the server lets it."""
@@ -167,11 +180,12 @@ class Server:
         if any(step["task"] >= len(tasks) for step in steps):
             return {"lacks": len(tasks)}
         zarr_dir = Path(job["zarr_dir"])
+        name = re.sub(r"[^a-zA-Z0-9_.-]", "_", str(zarr_dir))  # newer releases take no others
         zarr_dir.mkdir(parents=True, exist_ok=True)
         made = await self.api.post(
             f"{self.project}/dataset/",
             {
-                "name": str(zarr_dir),
+                "name": name,
                 "project_dir": "/",
                 "zarr_subfolder": str(zarr_dir.relative_to("/")),
             },
@@ -179,7 +193,7 @@ class Server:
         dataset = made["answer"]["id"]
         for image in job["images"]:
             await self.api.post(f"{self.project}/dataset/{dataset}/images/", image)
-        made = await self.api.post(f"{self.project}/workflow/", {"name": str(zarr_dir)})
+        made = await self.api.post(f"{self.project}/workflow/", {"name": name})
         workflow = made["answer"]["id"]
         for step in steps:
             task = tasks[step["task"]]
@@ -188,9 +202,11 @@ class Server:
                 args["args_non_parallel"] = step["init"]
             if task["type"] in ("parallel", "compound", "converter_compound"):
                 args["args_parallel"] = step["compute"]
-            added = await self.api.post(
-                f"{self.project}/workflow/{workflow}/wftask/?task_id={task['id']}", args
-            )
+            path = f"{self.project}/workflow/{workflow}/wftask/"
+            if self.takes_task_lists:
+                added = await self.api.post(path, [{"task_id": task["id"], **args}])
+            else:
+                added = await self.api.post(f"{path}?task_id={task['id']}", args)
             if added["status"] != 201:
                 return {"task": added}
         applied = await self.api.post(
