@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     many: dict[str, Any] = {"action": "append", "default": []}
     option(
         "package",
-        "judge this package: a folder, a wheel, or a requirement such as name==1.2, "
+        "judge this package: a folder, a wheel or its URL, or a requirement such as name==1.2, "
         "each with [extras]; may be repeated",
         ini="linelist",
         metavar="PACKAGE",
