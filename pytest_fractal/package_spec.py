@@ -12,11 +12,16 @@ from typing import Final, Literal
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.environments.downloads import WheelUrl, is_url, parse_wheel_url
+from pytest_fractal.environments.downloads import WheelUrl, parse_wheel_url
 from pytest_fractal.environments.project_table import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.errors import BadInput
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
+_DIRECT: Final = re.compile(
+    r"(?:(?P<name>[\w.-]+)\s*(?:\[(?P<extras>[^\[\]/]*)\])?\s*@\s*)?(?P<url>https?://.+)",
+    re.IGNORECASE,
+)
+"""A URL, alone or as pip writes a requirement with one: `name[extras] @ URL`."""
 _URL_EXTRAS: Final = re.compile(r"\[([\w.,\s-]*)\](?=[?#]|$)")
 
 
@@ -64,8 +69,8 @@ def parse_package(text: str, folder: Path) -> PackageSpec:
 
     Raises `BadInput` when it names nothing that can be judged.
     """
-    if is_url(text):
-        return _at_url(text)
+    if direct := _DIRECT.fullmatch(text.strip()):
+        return _at_url(direct["url"], direct["extras"] or "", direct["name"])
     matched = _PATH_AND_EXTRAS.fullmatch(text.strip())
     if matched is None:
         raise BadInput("an empty package was given: name a folder, a wheel or a requirement")
@@ -103,13 +108,6 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
         raise BadInput(
             f"{text}: no such folder, and not a requirement such as name==1.2"
         ) from None
-    if requirement.url and is_url(requirement.url) and not requirement.marker:
-        spec = _at_url(requirement.url, tuple(sorted(requirement.extras)))
-        assert spec.url is not None
-        name = spec.url.file_name.partition("-")[0]
-        if canonicalize_name(name) != canonicalize_name(requirement.name):
-            raise BadInput(f"{spec.text}: this is a wheel of {name}, not of {requirement.name}")
-        return spec
     if requirement.url or requirement.marker:
         raise BadInput(f"{text}: give a name and a version; for a file, its path")
     return PackageSpec(
@@ -121,14 +119,17 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
     )
 
 
-def _at_url(text: str, extras: tuple[str, ...] = ()) -> PackageSpec:
-    """A wheel by its URL; extras may stand behind its name, or behind the hash."""
+def _at_url(text: str, extras: str, name: str | None) -> PackageSpec:
+    """A wheel by its URL; extras may also stand behind its name, or behind the hash."""
     if (found := _URL_EXTRAS.search(text)) is not None:
-        extras = tuple(part.strip() for part in found[1].split(",") if part.strip())
-        text = text[: found.start()] + text[found.end() :]
+        extras, text = found[1], text[: found.start()] + text[found.end() :]
     url = parse_wheel_url(text)
-    wanted = f"[{','.join(extras)}]" if extras else ""
-    return PackageSpec("url", f"{url.shown}{wanted}", None, None, extras, url)
+    there = url.file_name.partition("-")[0]
+    if name is not None and canonicalize_name(name) != canonicalize_name(there):
+        raise BadInput(f"{url.shown}: this is a wheel of {there}, not of {name}")
+    wanted = tuple(part.strip() for part in extras.split(",") if part.strip())
+    shown = f"{url.shown}[{','.join(wanted)}]" if wanted else url.shown
+    return PackageSpec("url", shown, None, None, wanted, url)
 
 
 def parse_task(text: str, folder: Path) -> PackageSpec:

@@ -63,11 +63,6 @@ class WheelUrl:
         return _shown(self.parts._replace(fragment=fragment))
 
 
-def is_url(text: str) -> bool:
-    """Whether an argument is the address of something on the web."""
-    return re.match(r"https?://", text.strip(), re.IGNORECASE) is not None
-
-
 def parse_wheel_url(text: str) -> WheelUrl:
     """Read the address of a wheel, with `#sha256=...` or without.
 
