@@ -136,7 +136,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     value_follows = False
     for argument in arguments:
         if value_follows or (argument.startswith("-") and argument != "-"):
-            if argument == "--fractal-server" and not value_follows:
+            if argument in ("--fractal-server", "--fractal-find-pins") and not value_follows:
                 argument += "="  # else pytest would take the next one for its version
             if argument == "--fractal-fix" and not value_follows:
                 argument += "=apply"

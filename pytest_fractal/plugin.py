@@ -152,6 +152,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="apply|diff",
     )
     option(
+        "find-pins",
+        "where tasks do not start because dependencies have drifted, find by trial the pins with "
+        "which they do; no trial begins after so many seconds (default: 1800)",
+        nargs="?",
+        const="",
+        metavar="SECONDS",
+    )
+    option(
         "new-samples",
         "write a first sample for each task that has none, and exit",
         ini=None,
@@ -311,6 +319,7 @@ def _settings(config: pytest.Config) -> Settings:
         jobs=given("jobs") or 0,
         keep=bool(given("keep")),
         fix=given("fix") or None,
+        find_pins=_search_limit(config),
         new_samples=config.option.fractal_new_samples,
         server="" if server == "default" else server,
         database=given("database") or None,
@@ -318,6 +327,23 @@ def _settings(config: pytest.Config) -> Settings:
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )
+
+
+def _search_limit(config: pytest.Config) -> float | None:
+    """The seconds for a search for pins; None where none is asked for."""
+    from pytest_fractal.pins.finding import DEFAULT_LIMIT
+
+    told = config.option.fractal_find_pins
+    if told is None:
+        told = _ini(config, "find_pins")
+        if told in (None, "", "false"):
+            return None
+    if told in ("", "true"):
+        return DEFAULT_LIMIT
+    try:
+        return float(told)
+    except ValueError:
+        raise BadInput(f"--fractal-find-pins={told}: give a number of seconds") from None
 
 
 def _names_no_tests(arguments: list[str]) -> bool:
