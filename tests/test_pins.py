@@ -179,7 +179,8 @@ def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: P
 
     def judged(*options: str) -> Ran:
         return runner.command(
-            *(sys.executable, "-m", "pytest_fractal", wheel, *options),
+            sys.executable,
+            *("-m", "pytest_fractal", str(wheel), *options),
             PIP_FIND_LINKS=str(links),
             XDG_CACHE_HOME=str(cache),
         )

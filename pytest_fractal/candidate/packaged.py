@@ -381,6 +381,14 @@ class Candidate:
         return installation
 
     @property
+    def installed_versions(self) -> Mapping[str, str]:
+        """What this run has installed, by normalised name; empty where that is nothing."""
+        try:
+            return self.installation.versions if self.store.has(INSTALLATION) else {}
+        except (BadInput, HarnessError):
+            return {}
+
+    @property
     def pip_show(self) -> PipShow:
         """What `pip show` prints of the package.
 

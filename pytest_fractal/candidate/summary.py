@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from pytest_fractal.candidate.packaged import Candidate
@@ -74,9 +76,16 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         timings={stage: round(seconds, 2) for stage, seconds in timings.items()},
         stages=stages,
         rerun_command=_command_line(candidate),
+        wheel_sha256=_sha256(candidate.wheel.path) if built and candidate.installs else None,
+        versions=candidate.installed_versions,
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
+
+
+def _sha256(wheel: Path) -> str:
+    with wheel.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _command_line(candidate: Candidate) -> str:

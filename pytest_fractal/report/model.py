@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +80,10 @@ class CandidateReport:
     """The same with the time at which each began; those that took place."""
     rerun_command: str = ""
     """The command line that judges the same package in the same way."""
+    wheel_sha256: str | None = None
+    """The hash of the wheel; None where there is none."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What was installed in the end, by normalised name; empty where nothing was."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
@@ -158,7 +162,9 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "source": one.source,
         "generation": one.generation,
         "wheel": one.wheel,
+        "wheel_sha256": one.wheel_sha256,
         "python": one.python,
+        "versions": dict(sorted(one.versions.items())),
         "tasks": [
             {
                 "name": task.name,
