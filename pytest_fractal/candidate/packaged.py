@@ -535,6 +535,11 @@ class Candidate:
         return finished is not None and finished.returncode != 0
 
     @property
+    def needs_pixi(self) -> bool:
+        """Whether this run has found that pixi alone would bring all that it needs."""
+        return self.store.has(INSTALLATION) and (self._needs_pixi or self._lacks_pixi)
+
+    @property
     def home(self) -> Path | None:
         """The author's folder; None for a wheel or a requirement."""
         return self.spec.tree

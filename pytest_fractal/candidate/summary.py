@@ -78,6 +78,8 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         rerun_command=_command_line(candidate),
         wheel_sha256=_sha256(candidate.wheel.path) if built and candidate.installs else None,
         versions=candidate.installed_versions,
+        requires_python=str(candidate.wheel.requires_python) if built else "",
+        needs_pixi=built and candidate.needs_pixi,
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )

@@ -84,6 +84,10 @@ class CandidateReport:
     """The hash of the wheel; None where there is none."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """What was installed in the end, by normalised name; empty where nothing was."""
+    requires_python: str = ""
+    """The Pythons that the wheel is for, as METADATA has it; empty where it does not say."""
+    needs_pixi: bool = False
+    """Whether something could not be judged since pixi alone would install it."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
@@ -164,6 +168,8 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "wheel": one.wheel,
         "wheel_sha256": one.wheel_sha256,
         "python": one.python,
+        "requires_python": one.requires_python,
+        "needs_pixi": one.needs_pixi,
         "versions": dict(sorted(one.versions.items())),
         "tasks": [
             {
