@@ -8,7 +8,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_fractal.errors import BadInput
@@ -90,9 +89,9 @@ def _is_older(listed: PackageList, name: str, release: str) -> bool:
 
 def _page(listed: PackageList, parsed: argparse.Namespace) -> None:
     known = [cell.key for cell in listed.cells()]
-    found = [read_result(path) for path in sorted(parsed.folder.glob("*.json"))]
-    day = datetime.now(UTC).date().isoformat()
-    results = merged(_before(parsed.before), found, day, known)
+    there = (parsed.folder / f"{key}.json" for key in known)
+    found = [read_result(path) for path in there if path.is_file()]
+    results = merged(_before(parsed.before), found, known)
     folder: Path = parsed.out
     (folder / "badges").mkdir(parents=True, exist_ok=True)
     (folder / RESULTS).write_bytes(results_json(results))

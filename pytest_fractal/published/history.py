@@ -53,7 +53,7 @@ def result_json(result: Result) -> bytes:
     return bytes(_RESULT.dump_json(result, indent=1)) + b"\n"
 
 
-def merged(before: Results, new: Iterable[Result], day: str, known: Iterable[str]) -> Results:
+def merged(before: Results, new: Iterable[Result], known: Iterable[str]) -> Results:
     """What is known after a run: of each cell that is still listed (`known`), the newest.
 
     A cell that was given up keeps what was known of it, with its day.
@@ -67,7 +67,7 @@ def merged(before: Results, new: Iterable[Result], day: str, known: Iterable[str
                 cells[key] = last
         else:
             cells[key] = _after(last, now)
-    return Results(day, cells)
+    return Results(max([before.day, *(result.day for result in found.values())]), cells)
 
 
 def _after(last: Result | None, now: Result) -> Result:

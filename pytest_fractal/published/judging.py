@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,9 @@ def judge_all(
         new = path.with_suffix(".new")
         new.write_bytes(result_json(result))
         new.replace(path)
-        starts = f", {result.starting} of {result.tasks} tasks start" if result.tasks else ""
+        starts = (
+            f", {result.starting} of {result.tasks} tasks start" if result.starts_known else ""
+        )
         tell(f"{cell.key}: {result.said or result.state.value}{starts} ({result.seconds} s)")
 
     with ThreadPoolExecutor(limits.jobs) as pool:
@@ -84,7 +86,8 @@ def judge(cell: Cell, limits: Limits) -> Result:
             package = _package(cell, folder)
             said = _run(_command(cell, package, report, limits), folder, limits)
             told = json.loads(read_regular(report, FILE_LIMIT, follow=False))
-            return digest(cell, day, time.monotonic() - started, told)
+            result = digest(cell, day, time.monotonic() - started, told)
+            return replace(result, state=State.GAVE_UP, said=said) if said else result
         except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
             seconds = round(time.monotonic() - started)
             why = said or " ".join(str(error).split())
