@@ -154,8 +154,8 @@ def _run(command: Sequence[str], folder: Path, limits: Limits) -> str:
 
 
 def _end(process: subprocess.Popen[str]) -> str:
-    """End the judge as Ctrl-C does, so that it ends what it has started."""
-    process.send_signal(signal.SIGINT)
+    """End the judge; it takes that as Ctrl-C, and ends what it has started."""
+    process.terminate()
     try:
         return process.communicate(timeout=_GRACE)[1]
     except subprocess.TimeoutExpired:
