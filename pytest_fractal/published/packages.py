@@ -52,6 +52,8 @@ class Package(BaseModel):
     """Where it is published, for a link."""
     older: Sequence[str] = ()
     """Older releases on the index, or tags of the repository."""
+    newest: bool = True
+    """Whether the newest release, or the tip of the repository, is judged beside the older."""
     wheels: Mapping[str, str] = {}
     """Release wheels by URL: version -> URL, with `#sha256=` where it is known."""
     repository: str = ""
@@ -69,13 +71,14 @@ class Package(BaseModel):
                     yield Cell(self.name, release, python, tuple(extras), route, source)
 
     def _releases(self) -> Iterator[tuple[str, Route, str]]:
+        newest = (NEWEST,) if self.newest else ()
         if self.repository:
-            for tag in (NEWEST, *self.older):
+            for tag in (*newest, *self.older):
                 yield tag, "repository", self.repository
         elif not self.wheels:
-            yield NEWEST, "index", self.name
-            for version in self.older:
-                yield version, "index", f"{self.name}=={version}"
+            for version in (*newest, *self.older):
+                name = self.name if version == NEWEST else f"{self.name}=={version}"
+                yield version, "index", name
         for version, url in self.wheels.items():
             yield version, "wheel", url
 

@@ -73,7 +73,7 @@ def render_page(listed: PackageList, results: Results) -> str:
                 for light in Light
             ),
         ),
-        element("nav", [_link(f"#{one.name}", one.name) for one in listed.package]),
+        element("nav", [[_link(f"#{one.name}", one.name), " "] for one in listed.package]),
         _shared(listed, results),
         [_package(one, listed, results) for one in listed.package],
     )
@@ -224,7 +224,8 @@ def _cell(cell: Cell, results: Results) -> Markup:
         )
         for name in LIGHTS
     ]
-    fails = list(dict.fromkeys(cause.text for cause in result.causes if cause.fails))
+    told = (f"{cause.code}: {cause.text}" for cause in result.causes if cause.fails)
+    fails = list(dict.fromkeys(told))
     more = len(fails) - _SHOWN_CAUSES
     return element(
         "td",
@@ -240,10 +241,8 @@ def _cell(cell: Cell, results: Results) -> Markup:
 
 
 def _worst(result: Result) -> str:
-    for light in (Light.RED, Light.YELLOW, Light.GREEN):
-        if light in result.lights.values():
-            return light.value
-    return Light.GREY.value
+    worst = (Light.RED, Light.GREY, Light.YELLOW, Light.GREEN)
+    return min(result.lights.values(), key=worst.index, default=Light.GREY).value
 
 
 def _details(summary: str, content: Sequence[Markup]) -> Markup | None:
