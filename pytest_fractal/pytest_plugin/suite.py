@@ -382,6 +382,8 @@ class Suite:
             failing = [one.task for one in starts if one.task and one.outcome is Outcome.FAIL]
             candidate = self.session.engines[anchor].candidate
             if not (failing and candidate.installs):
+                told = "there are no pins to find: no task was seen not to start"
+                tell(f"{anchor}: {told}")
                 continue
             terminalreporter.section(f"fractal: pins for {escape_control_chars(anchor)}")
             try:
