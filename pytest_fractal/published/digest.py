@@ -44,8 +44,8 @@ LIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The lights, and the codes of the rules behind each."""
 _STARTS: Final = "FR301"
-_SAMPLES: Final = "FR407"
-"""Published packages bring no samples: that is said nowhere on the page."""
+_SAMPLES: Final = frozenset({"FR208", "FR407"})
+"""What is said of samples: published packages bring none, and that is told nowhere."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
 
@@ -94,13 +94,14 @@ class Result:
 def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> Result:
     """What the report of the judge on one candidate says of a cell."""
     (one,) = report["candidates"]
-    verdicts = [verdict for verdict in one["verdicts"] if verdict["code"] != _SAMPLES]
+    verdicts = [verdict for verdict in one["verdicts"] if verdict["code"] not in _SAMPLES]
     starts = [verdict for verdict in verdicts if verdict["code"] == _STARTS and verdict["task"]]
     good = [verdict for verdict in starts if verdict["outcome"] in ("pass", "warn")]
+    starts_known = any(verdict["outcome"] != "skip" for verdict in starts)
     state = State.JUDGED
     if not _is_for(cell.python, one["requires_python"]):
         state = State.OTHER_PYTHON
-    elif one["needs_pixi"]:
+    elif one["needs_pixi"] and not starts_known:
         state = State.NEEDS_PIXI
     errors = [verdict for verdict in verdicts if verdict["outcome"] == "error"]
     said = ""
@@ -118,7 +119,7 @@ def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> R
         generation=one["generation"] or "",
         starting=len(good),
         tasks=len(one["tasks"]),
-        starts_known=any(verdict["outcome"] != "skip" for verdict in starts),
+        starts_known=starts_known,
         lights={name: _light(verdicts, codes) for name, codes in LIGHTS.items()},
         causes=tuple(_causes(verdicts)),
         versions=one["versions"],

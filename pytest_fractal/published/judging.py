@@ -112,13 +112,17 @@ def _package(cell: Cell, folder: Path) -> str:
         return cell.source
     branch = [] if cell.release == NEWEST else [f"--branch={cell.release}"]
     # With its tags: versions are made of them.
-    subprocess.run(
+    cloned = subprocess.run(
         ["git", "clone", "--quiet", *branch, "--", cell.source, str(folder / cell.package)],
-        check=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        text=True,
+        errors="replace",
         timeout=600,
     )
+    if cloned.returncode:
+        said = cloned.stderr.strip().rpartition("\n")[2]
+        raise OSError(f"{cell.source} cannot be cloned: {said}")
     return str(folder / cell.package)
 
 
