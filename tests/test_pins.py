@@ -192,6 +192,7 @@ def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: P
     assert '  {"driftlib": "1.2"}\n' in ran.out
     assert '  "driftlib<2.0",\n' in ran.out
     assert re.search(r"driftlib==2\.0: invert_well does not start: ImportError: cannot", ran.out)
+    assert "'driftlib' (driftlib/__init__.py)" in ran.out  # no place of one trial
     (kept,) = (cache / "pytest-fractal" / "find-pins").iterdir()
     kept.write_text(
         kept.read_text().replace("ImportError: cannot", "ImportError: as kept, cannot")

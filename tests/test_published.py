@@ -126,6 +126,8 @@ def test_a_report_is_digested_to_what_the_page_needs(real: Report) -> None:
 def test_a_misfit_is_told_by_the_two_releases() -> None:
     hint = "pyarrow 26.0.1 does not fit to numpy 1.26.4 (basicpy 2.0.2 asks for numpy<2): limit"
     assert root_cause("ImportError: pyarrow requires", hint) == MISFIT.text
+    pointer = "/task_list/3/args_schema/title: a, generated: b"
+    assert root_cause(pointer, "") == "/task_list/*/args_schema/title: a, generated: b"
     found = "ImportError: no name 'a' (zarr/storage.py, line 3)\nmore"
     assert root_cause(found, "add it") == "ImportError: no name 'a'"
 

@@ -202,6 +202,7 @@ def _failures(
 ) -> dict[str, Failure]:
     owners = module_owners(installation.environment) if tasks else {}
     own = canonicalize_name(candidate.wheel.distribution)
+    place = f"{installation.environment.site_packages}/"  # another in each trial
     found: dict[str, Failure] = {}
     for task in candidate.tasks:
         for part in task.run_parts if task.id in tasks else ():
@@ -209,5 +210,6 @@ def _failures(
                 crash = candidate.command(part).probe.first.crash
                 if crash is not None and task.id not in found:
                     named = suspects(crash, owners, installation.versions, own)
-                    found[task.id] = Failure(crash.headline, named, bool(named))
+                    headline = crash.headline.replace(place, "")
+                    found[task.id] = Failure(headline, named, bool(named))
     return {task: found.get(task, Failure("it does not start")) for task in tasks}

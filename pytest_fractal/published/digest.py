@@ -47,6 +47,7 @@ _STARTS: Final = "FR301"
 _SAMPLES: Final = frozenset({"FR208", "FR407"})
 """What is said of samples: published packages bring none, and that is told nowhere."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
+_INDEX: Final = re.compile(r"/task_list/\d+")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
 
 
@@ -163,7 +164,7 @@ def root_cause(found: str, hint: str) -> str:
     """A finding in a few words, alike for all packages in which it is the same."""
     if misfit := _MISFIT.match(hint):
         return f"{misfit[1]} against {misfit[2]}"
-    first = found.partition("\n")[0]
+    first = _INDEX.sub("/task_list/*", found.partition("\n")[0])
     return _PLACE.sub("", first)[:200]
 
 
