@@ -45,7 +45,7 @@ LIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 """The lights, and the codes of the rules behind each."""
 _STARTS: Final = "FR301"
 _SAMPLES: Final = frozenset({"FR208", "FR407"})
-"""What is said of samples: published packages bring none, and that is told nowhere."""
+"""What is said where samples are missing: published packages bring none, and nobody is told."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
 _INDEX: Final = re.compile(r"/task_list/\d+")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
@@ -95,7 +95,11 @@ class Result:
 def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> Result:
     """What the report of the judge on one candidate says of a cell."""
     (one,) = report["candidates"]
-    verdicts = [verdict for verdict in one["verdicts"] if verdict["code"] not in _SAMPLES]
+    verdicts = [
+        verdict
+        for verdict in one["verdicts"]
+        if verdict["code"] not in _SAMPLES or verdict["outcome"] == "fail"
+    ]
     starts = [verdict for verdict in verdicts if verdict["code"] == _STARTS and verdict["task"]]
     good = [verdict for verdict in starts if verdict["outcome"] in ("pass", "warn")]
     starts_known = any(verdict["outcome"] != "skip" for verdict in starts)
