@@ -52,6 +52,8 @@ AHEAD: Final[tuple[type[Any], ...]] = (
 """The facts that take their time, in the order in which gathering them begins."""
 _MOST_FINDINGS: Final = 50
 """How many findings of one check are listed: thousands have one cause."""
+_LONGEST_LINE: Final = 1000
+"""How many characters are told of a line that was found."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +179,7 @@ class Engine:
         if (why_not := self._skip_reason(check)) is not None:
             return self._skip(check, why_not)
         if blockers := self._blockers(check):
-            broken = ", ".join(dict.fromkeys(root.code for root in blockers))
-            return self._verdict(
-                check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
-            )
+            return self._blocked(check, blockers)
         if rule.scope is not Scope.PACKAGE and task is None:
             return self._skip(check, NotChecked("there is no task"))
         said: list[Finding | Note] = []
@@ -203,6 +202,10 @@ class Engine:
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
         found = [part for part in said if isinstance(part, Finding)]
+        if causes := self._causes(found, task):
+            found = [part for part in found if part.follows not in causes]
+            if not found:
+                return self._blocked(check, tuple(causes.values()))
         weights = {part.severity or rule.severity for part in found}
         if len(found) > _MOST_FINDINGS:  # what weighs most is among those that are listed
             found.sort(key=lambda part: list(Severity).index(part.severity or rule.severity))
@@ -234,6 +237,16 @@ class Engine:
                     continue  # whoever does not believe a rule asks the server
                 blockers[root.key] = root
         return tuple(blockers.values())
+
+    def _causes(self, found: Iterable[Finding], task: Task | None) -> dict[str, Verdict]:
+        """The failed verdicts that some of the findings only follow from, by their codes."""
+        causes: dict[str, Verdict] = {}
+        for code in dict.fromkeys(one.follows for one in found if one.follows):
+            if (rule := self._registry[code]) in self.rules:
+                verdict = self._judged(Check(rule, task))
+                if verdict.outcome is Outcome.FAIL and not self.is_ignored(verdict):
+                    causes[code] = verdict
+        return causes
 
     def is_ignored(self, verdict: Verdict) -> bool:
         """Whether the user ignores the rule of a verdict, for its task."""
@@ -300,7 +313,8 @@ class Engine:
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)
         fix = completed_fix(self.candidate, found.fix)
-        known = replace(found, file=file, task=about, place=place, fix=fix)
+        said = _with_short_lines(found.found)
+        known = replace(found, found=said, file=file, task=about, place=place, fix=fix)
         return replace(known, excerpt=excerpt_of(self.candidate, known))
 
     def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
@@ -311,6 +325,12 @@ class Engine:
             verdict,
             skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
             cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
+        )
+
+    def _blocked(self, check: Check, blockers: tuple[Verdict, ...]) -> Verdict:
+        broken = ", ".join(dict.fromkeys(root.code for root in blockers))
+        return self._verdict(
+            check, Outcome.BLOCKED, reason=f"blocked by {broken}", blockers=blockers
         )
 
     def _verdict(
@@ -324,6 +344,16 @@ class Engine:
     ) -> Verdict:
         code, task, sample = check.key
         return Verdict(code, check.rule.name, task, outcome, findings, reason, blockers, sample)
+
+
+def _with_short_lines(text: str) -> str:
+    """A text without the ends of lines that nobody reads: a task may print anything."""
+    return "\n".join(
+        line
+        if len(line) <= _LONGEST_LINE
+        else f"{line[:_LONGEST_LINE]} [... {len(line) - _LONGEST_LINE} more characters]"
+        for line in text.split("\n")
+    )
 
 
 def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:

@@ -1,7 +1,8 @@
 """pytest's way in: the options, and the suite when there is a package to judge.
 
 pytest loads this module in every run of everybody who has it installed, so nothing
-heavy is imported here.
+heavy is imported here. There is no assertion for pytest to rewrite (PYTEST_DONT_REWRITE), and
+the hermetic command has imported this module before pytest does, of which it would warn.
 """
 
 from __future__ import annotations

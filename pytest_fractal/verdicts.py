@@ -129,6 +129,9 @@ class Finding:
     """The slug of the one task that is concerned; None: all of them."""
     severity: Severity | None = None
     """Where this finding weighs other than its rule says."""
+    follows: str | None = field(default=None, compare=False)
+    """The code of a rule about the task whose breach, if it is broken, is the cause of this: then
+    that is told, and this is not."""
     place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""

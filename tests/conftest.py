@@ -61,15 +61,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast parts first: a mistake in them shows within seconds."""
     order = {f"test_{name}": number for number, name in enumerate(SLOW, 1)}
     items.sort(key=lambda item: order.get(item.path.stem, 0))
-    known = {
-        line
-        for line in (ROOT / "tests" / "known_failures.txt").read_text("utf-8").splitlines()
-        if line and not line.startswith("#")
-    }
-    for item in items:
-        if {item.nodeid, item.nodeid.partition("[")[0]} & known:
-            reason = "known to fail, see tests/known_failures.txt"
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 def make_wheel(

@@ -334,7 +334,7 @@ def test_a_file_that_describes_no_task_is_refused(
 
 
 def test_several_files_share_a_folder_of_samples(runner: Runner) -> None:
-    """Each takes its own; a sample of none is refused. The ini twin, `-n 2` and pasted ids."""
+    """Each takes its own; a sample of none breaks FR400. The ini twin, `-n 2` and pasted ids."""
     script = page(runner.folder)
     write_task(runner.folder, entry(f"python3 {script}"), "my_task.json", one=ONE)
     other = entry(f"python3 {script}", name="Other", source="other")
@@ -354,8 +354,10 @@ def test_several_files_share_a_folder_of_samples(runner: Runner) -> None:
         assert f"PASSED {node}" in ran.out
     assert "3 passed" in ran.out
     one = runner.pytest("--fractal-task=others.json", "--fractal-samples=fractal_samples")
-    assert one.status == 4
-    assert 'one.json:1: no task is called "My Task"; there are: other, third' in one.err
+    assert one.status == 1, one.text
+    told = " ".join(one.out.split())
+    assert 'error[FR400] sample-is-usable: "My Task" --> fractal_samples/one.json:1' in told
+    assert "expected: the name of a task fix: write one of: other, third" in told
     pasted = runner.pytest(
         "--fractal-task=my_task.json",
         "--fractal-task=others.json",

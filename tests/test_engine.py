@@ -251,6 +251,49 @@ def test_a_task_does_not_block_another(
     assert judged["FR102", "second"] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("told", "ignored", "outcome"),
+    [
+        ([finding()], None, "blocked"),
+        ([finding(severity=Severity.WARNING)], None, "fail"),
+        ([], None, "fail"),
+        ([finding()], "FR206: made by hand", "fail"),
+    ],
+    ids=["broken", "warned of", "kept", "ignored"],
+)
+def test_what_only_follows_from_a_broken_rule_is_not_told_as_well(
+    declare: Declare,
+    engine_with: Callable[..., Engine],
+    told: list[Finding],
+    ignored: str | None,
+    outcome: str,
+) -> None:
+    """For the same task, and where nothing else is found; what passes is not blocked."""
+    declare("FR206", lambda task: told if task.slug == "first" else [], about=Task)
+    declare("FR401", [finding(follows="FR206")], about=Task)
+    declare("FR402", [finding(follows="FR206"), finding(task="first")], about=Task)
+    declare("FR403", about=Task)
+    judged = judge_all(engine_with(ignore=parse_codes(ignored) if ignored else ()))
+    assert judged["FR401", "first"].outcome.value == outcome
+    assert judged["FR401", "second"].outcome is Outcome.FAIL
+    assert judged["FR402", "first"].outcome is Outcome.FAIL
+    assert len(judged["FR402", "first"].findings) == (1 if outcome == "blocked" else 2)
+    assert judged["FR403", "first"].outcome is Outcome.PASS
+    if outcome == "blocked":
+        assert judged["FR401", "first"].blockers == (judged["FR206", "first"],)
+
+
+def test_of_a_very_long_line_the_beginning_is_told(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    printed = f"short\n{'a' * 60_000}\nlast"
+    declare("FR101", [Finding(expected="e", found=printed, hint="h")])
+    (verdict,) = judge_all(engine_with()).values()
+    first, long, last = verdict.findings[0].found.split("\n")
+    assert (first, last) == ("short", "last")
+    assert long == f"{'a' * 1000} [... 59000 more characters]"
+
+
 def test_warnings_and_skips_do_not_block(
     declare: Declare, engine_with: Callable[..., Engine]
 ) -> None:

@@ -14,6 +14,9 @@ import pytest
 from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
+from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.report.model import CandidateReport
 
 RUN = """
@@ -250,3 +253,32 @@ def test_a_run_by_static_rules_alone_starts_nothing(tmp_path: Path) -> None:
     (report,) = check_package(wheel, select=["FR206"]).candidates
     assert not report.runs
     assert [str(verdict.outcome) for verdict in report.verdicts] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("crash", "names"),
+    [
+        ("TypeError: blur() got an unexpected keyword argument 'sigma'", {"sigma"}),
+        ("TypeError: blur() missing 1 required positional argument: 'kernel'", {"kernel"}),
+        ("TypeError: blur() missing 2 required keyword-only arguments: 'a' and 'b'", {"a", "b"}),
+        (
+            "pydantic_core._pydantic_core.ValidationError: 2 validation errors for blur\nsigma\n"
+            "  Unexpected keyword argument [type=unexpected_keyword_argument, input_value=1]\n"
+            "texture.clip\n  Extra inputs are not permitted [type=extra_forbidden, input_value=1]",
+            {"sigma"},
+        ),
+        (
+            "pydantic.error_wrappers.ValidationError: 1 validation error for Blur\nkernel\n"
+            "  field required (type=value_error.missing)",
+            {"kernel"},
+        ),
+        ("TypeError: unsupported operand type(s) for +: 'int' and 'str'", set()),
+        ("ValueError: sigma must be positive", set()),
+    ],
+)
+def test_the_arguments_at_which_a_function_ends_are_read_from_its_exception(
+    crash: str, names: set[str]
+) -> None:
+    stderr = f'Traceback (most recent call last):\n  File "t.py", line 9, in <module>\n{crash}\n'
+    finished = Finished(("python", "t.py"), 1, "", stderr, 1.0)
+    assert disputed_arguments(Start(finished, True, None, "args.json", "out.json")) == names

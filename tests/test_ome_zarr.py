@@ -228,20 +228,23 @@ def test_each_sample_has_its_own_and_the_steps_of_a_workflow_share_theirs(runner
     assert ran.left == []
 
 
-def test_without_the_extra_a_sample_that_needs_it_is_bad_input(runner: Runner) -> None:
-    custom_task(
-        runner.folder,
-        {"one": SAMPLE, "none": {**SAMPLE, "args": {}, "input_paths": [], "output_path": "{tmp}"}},
-    )
+def test_without_the_extra_a_sample_that_needs_it_cannot_be_used(runner: Runner) -> None:
+    """FR400 says what to install; a sample that needs no sample data is run as ever."""
+    refused = {**SAMPLE, "input_paths": ["{tmp}"], "output_path": "{tmp}", "args": {}}
+    custom_task(runner.folder, {"one": SAMPLE, "none": {**refused, "expect": "failure"}})
     (runner.folder / "without.py").write_text(WITHOUT)
-    argv = ("--fractal-task=task.json", "-p", "without")
+    argv = ("--fractal-task=task.json", "-p", "without", "-v", "--fractal-select=FR40")
     ran = runner.pytest(*argv, PYTHONPATH=str(runner.folder))
-    assert ran.status == 4, ran.text
+    assert ran.status == 1, ran.text
+    told = " ".join(ran.out.split())
     assert (
-        "fractal_samples/one.json:1: {ome_zarr} needs a library that is not installed: "
-        "pip install pytest-fractal[ome-zarr]"
-    ) in ran.text.replace("\n", " ")
-    assert "Traceback" not in ran.text
+        "error[FR400] sample-is-usable: {ome_zarr}, which needs a library that is not installed "
+        "--> fractal_samples/one.json:1"
+    ) in told
+    assert "fix: pip install pytest-fractal[ome-zarr]" in told
+    assert "task.json::sample-succeeds[take-one] BLOCKED (blocked by FR400)" in told
+    assert "task.json::sample-fails-as-expected[take-none] PASSED" in told
+    assert ran.err == ""
 
 
 @pytest.mark.slow

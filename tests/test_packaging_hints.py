@@ -332,7 +332,7 @@ CASES = [
             HATCHLING + '[tool.hatch.build.targets.wheel]\npackages = ["my_tasks/sub"]\n',
             **{"my_tasks/sub/__init__.py": ""},
         ),
-        ("does not name its folder",),
+        ("does not name my_tasks.",),
         whole=True,
     ),
     Case(

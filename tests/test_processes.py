@@ -220,6 +220,22 @@ def test_a_nul_in_an_argument_gives_126(tmp_path: Path, env: dict[str, str]) -> 
     assert "null" in finished.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists what is open")
+@pytest.mark.parametrize("argv", [["true", "a\0b"], ["no such folder to work in"]])
+def test_what_cannot_be_started_leaves_nothing_open(
+    tmp_path: Path, env: dict[str, str], argv: list[str]
+) -> None:
+    """Neither the socket to its supervisor, nor the pipe for what is private."""
+    cwd = tmp_path if "\0" in argv[-1] else tmp_path / "none"
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - one that lists itself
+    for _ in range(3):
+        finished = processes.run(
+            argv, cwd=cwd, env=env, timeout=LONG, room=tmp_path, private=b"secret"
+        )
+        assert finished.returncode in (126, 127)
+    assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208
+
+
 def test_an_interrupt_while_waiting_ends_the_group(tmp_path: Path, env: dict[str, str]) -> None:
     class Interrupt(BaseException):
         pass

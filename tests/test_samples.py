@@ -304,7 +304,7 @@ def test_files_that_are_none_and_names_that_are_taken_are_told(
     told = [(expected, found) for _, expected, found, _, _ in problems(wheel, folder)]
     assert told == [
         ("a name of its own", "the sample a.1 is in a.1.json too"),
-        ("a JSON file", "a file that cannot be read: Is a directory"),
+        ("a JSON file", "it cannot be read: it is a folder, not a file"),
     ]
 
 

@@ -28,6 +28,7 @@ from pytest_fractal.environments.indexes import has_index
 from pytest_fractal.environments.install_errors import (
     FailureKind,
     explain,
+    fault_told,
     is_broken_download,
     machine_fault,
 )
@@ -260,7 +261,9 @@ def create_bare(folder: Path, interpreter: Interpreter, *, pip: bool = False) ->
                 ],
                 setup_logging=False,
             )
-        except (RuntimeError, SystemExit):
+        except (RuntimeError, SystemExit) as error:
+            if fault := fault_told(str(error), "virtualenv"):
+                raise HarnessError(fault) from None
             # An interpreter that is too old for virtualenv knows how to do it itself.
             _make_by_venv(environment, pip=pip)
     return environment
@@ -371,7 +374,8 @@ def check_index(environment: Environment, requirement: str) -> Finished:
     pip says of an index that does not answer what it says of one that has nothing. Raises
     `HarnessError` when the index cannot be asked.
     """
-    return _uv_install(environment, "--dry-run", "--no-deps", "--reinstall", "--", requirement)
+    wanted = ("--python", environment.python, "--no-deps", "--reinstall", "--", requirement)
+    return _uv_pip(environment, "install", "--dry-run", *wanted, asks_index=True)
 
 
 def would_install(
@@ -407,7 +411,7 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
     """
     wanted: tuple[str | Path, ...] = ("--python", environment.python, *words)
     walls = around(environment.folder)
-    if walls is None or not walls.stands or "--dry-run" in words:
+    if walls is None or not walls.stands:
         return _uv_pip(environment, "install", *wanted)
     plan = _uv_pip(environment, "install", "--dry-run", *wanted)
     if plan.returncode:
@@ -419,10 +423,12 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
     return _uv_pip(environment, "install", *wanted) if finished.returncode else finished
 
 
-def _uv_pip(environment: Environment, *words: str | Path, walled: bool = True) -> Finished:
+def _uv_pip(
+    environment: Environment, *words: str | Path, walled: bool = True, asks_index: bool = False
+) -> Finished:
     start = installer_start("uv", _home(environment))
     argv = [*_uv(), *start.options, "pip", *words]
-    return _installing(argv, start, "uv", environment, walled=walled)
+    return _installing(argv, start, "uv", environment, walled=walled, asks_index=asks_index)
 
 
 def _whole(finished: Finished) -> Finished:
@@ -453,7 +459,12 @@ def _installing(
     limit: float | None = None,
     *,
     walled: bool = True,
+    asks_index: bool = False,
 ) -> Finished:
+    """Run an installer; `asks_index` if that is done to find out whether the index is empty.
+
+    Raises `HarnessError` when the machine, the network or the index is to blame.
+    """
     finished = processes.run(
         argv,
         cwd=_workplace(environment),
@@ -467,23 +478,26 @@ def _installing(
     )
     if limit is not None and finished.timed_out:
         return finished
-    if fault := machine_fault(finished, installer) or _empty_index(finished, environment):
+    fault = machine_fault(finished, installer)
+    if fault is None and not asks_index:
+        fault = _empty_index(finished, environment)
+    if fault is not None:
         raise HarnessError(fault)
     return finished
 
 
 def _empty_index(finished: Finished, environment: Environment) -> str | None:
     """Whether the index is to blame for what was not found, for it has nothing at all."""
-    if not finished.returncode or "--dry-run" in finished.argv or not has_index():
+    if not finished.returncode or not has_index():
         return None
     missing = _NOT_FOUND.search(finished.stderr)
     if missing is None:
         return None
     # pip takes an index that refuses to answer for one that has nothing; uv says which.
     name = missing["name"] or missing["requirement"].split(" (")[0]
-    if not check_index(environment, name).returncode:
-        return None
-    if not check_index(environment, "pip").returncode:
+    if canonicalize_name(name) == "pip":
+        return None  # an index of somebody's own may do without
+    if not all(check_index(environment, asked).returncode for asked in (name, "pip")):
         return None
     return (
         f"the package index has neither {name} nor pip, as if it were empty: look at the index "

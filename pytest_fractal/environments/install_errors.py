@@ -76,7 +76,11 @@ def machine_fault(finished: Finished, installer: str) -> str | None:
         )
     if finished.returncode in (126, 127) and not finished.seconds:
         return f"{installer} cannot be started: {finished.stderr}"
-    said = f"{finished.stderr}\n{finished.stdout}"
+    return fault_told(f"{finished.stderr}\n{finished.stdout}", installer)
+
+
+def fault_told(said: str, installer: str) -> str | None:
+    """What an installer that failed says of the machine, the network or the index, if it does."""
     for pattern, sentence in _FAULTS:
         if found := pattern.search(said):
             cause = next(filter(None, found.groups()), found[0].lower())

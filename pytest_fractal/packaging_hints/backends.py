@@ -153,7 +153,7 @@ def _hatchling(project: Project) -> None:
     packages = (*targets[1], "packages")
     listed = project.entries(*packages)
     if listed and not any(ignores(f"/{folder}", manifest) for folder in listed):
-        project.says(f"{project.named(packages)} does not name its folder.")
+        project.says(f"{project.named(packages)} does not name {project.folder}.")
         # Of a folder that is named, what lies above it is not in the paths of the wheel.
         others = [
             one

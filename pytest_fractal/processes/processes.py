@@ -196,11 +196,11 @@ def run(
             start_new_session=True,
             pass_fds=supervision.passed if supervision else (),
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError: there is a NUL in an argument
+        if supervision:
+            supervision.give_up()
         status = 127 if isinstance(error, FileNotFoundError) else 126
         return Finished(command, status, "", str(error), 0.0, started=epoch)
-    except ValueError as error:  # a NUL in an argument
-        return Finished(command, 126, "", str(error), 0.0, started=epoch)
     finally:
         if supervision:
             supervision.begun()
@@ -330,6 +330,10 @@ class _Supervision:
         self._theirs.close()
         if self._private is not None:
             os.close(self._private)
+
+    def give_up(self) -> None:
+        """Close our end where no supervisor could be started."""
+        self._ours.close()
 
     def wait(self) -> None:
         """Wait until it has told how the command ended, or has ended itself."""

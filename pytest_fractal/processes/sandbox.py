@@ -12,6 +12,7 @@ not work, processes run without walls: what is left are environments of their ow
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -118,7 +119,8 @@ class Sandbox:
             view.show(path)
         for name, value in env.items():
             if name.endswith("_CACHE_DIR") and installs:
-                Path(value).mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(OSError):  # pip does without; uv is given another
+                    Path(value).mkdir(parents=True, exist_ok=True)
                 view.show(Path(value), write=True)
         for path in self._writable:
             view.show(path, write=True)

@@ -16,6 +16,10 @@ _KIND_1: Final = re.compile(r"\(type=([a-z_.]+)")
 _KIND_2: Final = re.compile(r"\[type=([a-z_]+), ")
 
 
+_UNEXPECTED: Final = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_LACKING: Final = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+)")
+
+
 class FaultKind(Enum):
     """What a model refuses, as far as a schema could have told it."""
 
@@ -57,6 +61,24 @@ def argument_faults(start: Start, lacks: Sequence[str]) -> tuple[ValidationFault
     if not first & {UNKNOWN, *lacks} and UNKNOWN not in crash.message:
         return ()
     return tuple(fault for fault in faults if fault.path[0] not in (UNKNOWN, *lacks))
+
+
+def disputed_arguments(start: Start) -> frozenset[str]:
+    """The names of arguments for which a function ended the command: unknown, or missing."""
+    crash = start.crash
+    if crash is None:
+        return frozenset()
+    if crash.type == "ValidationError":
+        faults = _faults(crash.message.splitlines()[1:])
+        disputed = (FaultKind.EXTRA, FaultKind.MISSING)
+        return frozenset(
+            one.path[0] for one in faults if one.kind in disputed and len(one.path) == 1
+        )
+    if crash.type == "TypeError":
+        lacking = _LACKING.search(crash.message)
+        names = re.findall(r"'(\w+)'", lacking[1]) if lacking else ()
+        return frozenset((*_UNEXPECTED.findall(crash.message), *names))
+    return frozenset()
 
 
 def _faults(lines: Sequence[str]) -> Iterator[ValidationFault]:

@@ -863,6 +863,8 @@ def metadata_misleads_nobody(
     path = installed_path(manifest.path) or manifest.path
     for wrong in manifest.generation.misreadings(wheel, shown, path):
         file, hint = _MISLEADS[wrong.place]
+        if wrong.place == "METADATA" and _WITHOUT_BLANK.match(wrong.found):
+            hint = "build the wheel with a current build backend, which writes a blank there"
         printing = [entry for entry in wheel.entries if entry.endswith(".pth")]
         yield Finding(
             expected=wrong.expected,
@@ -874,6 +876,7 @@ def metadata_misleads_nobody(
         )
 
 
+_WITHOUT_BLANK: Final = re.compile(r"(?:Name|Version):\S")
 _MISLEADS: Final = {
     "METADATA": (
         "METADATA",

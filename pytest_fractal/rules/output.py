@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
+from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.samples.files import Sample
@@ -53,6 +55,22 @@ def _has_output_model(sample: Sample) -> Skipped | None:
 
 def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
     return (one for one in run.executions if one.part.is_parallel is parallel)
+
+
+def _told_by(run: Run, execution: Execution) -> str | None:
+    """The rule that tells why the task does not know an argument, or misses one.
+
+    FR207 where the server drops what the sample gives; FR206 where a property is in the schema
+    alone, or an argument in the function alone.
+    """
+    disputed, given = disputed_arguments(execution.start), execution.arguments
+    if any(name in run.sample.args and name not in given for name in disputed):
+        return "FR207"
+    schema = run.sample.task.entry.get(execution.part.args_schema)
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return None
+    return "FR206" if any((name in properties) is (name in given) for name in disputed) else None
 
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
@@ -117,13 +135,14 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         finished = execution.start.finished
         if finished.returncode or finished.timed_out:
             said = execution.start.output_tail or "it says nothing"
-            yield _finding(
+            found = _finding(
                 run,
                 execution,
                 "exit status 0",
                 f"{finished.ending}: {said}",
                 f"fix the task, or the sample's arguments; {_AGAIN}",
             )
+            yield replace(found, follows=_told_by(run, execution))
 
 
 @rule(

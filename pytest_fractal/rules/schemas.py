@@ -301,7 +301,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
             yield part.schema_finding(
                 "properties",
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
-                found="there is none",
+                found=f"no property {name!r}",
                 hint=_hint_for_reserved(part, name),
             )
     for name in part.reserved.others:

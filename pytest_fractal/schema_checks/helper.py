@@ -86,7 +86,9 @@ class _Schema:
     @cached_property
     def _registered(self) -> tuple[str, Registry[Any]]:
         declared = self.schema.get("$schema")
-        specification = specification_with(declared) if isinstance(declared, str) else DRAFT202012
+        # FR202 tells of a draft that there is not; the rest of the schema may be as good as any.
+        named = declared if isinstance(declared, str) else _LATEST
+        specification = specification_with(named, default=DRAFT202012)
         root = specification.create_resource(self.schema)
         base = (root.id() or "").rstrip("#") or _HERE
         registry: Registry[Any] = Registry().with_resource(base, root)
