@@ -91,7 +91,8 @@ def _start_anew() -> NoReturn:
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONSAFEPATH": "1",
         }
-        shown = [re.sub(r"://[^/@\s]+@", "://***@", word) for word in sys.orig_argv[1:]]
+        words = [re.sub(r"://[^/@\s]+@", "://***@", word) for word in sys.orig_argv[1:]]
+        shown = [re.sub(r"(https?://[^\s?#]+\?)[^\s#]+", r"\1***", word) for word in words]
         os.execve(sys.executable, [sys.executable, *shown], command_variables() | own)
 
 
