@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import sys
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
 
+from pytest_fractal.environments.environments import create_bare, would_install
+from pytest_fractal.environments.interpreters import find_interpreter
+from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.pins.search import Failure, Pins, Search, Trial
 from pytest_fractal.pins.suspects import suspects
 from pytest_fractal.processes.tracebacks import read_crash
@@ -158,6 +166,65 @@ def release(folder: Path, version: str, source: str) -> None:
         )
         record = f"driftlib/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
         wheel.writestr(f"{info}/RECORD", record)
+
+
+class Index(BaseHTTPRequestHandler):
+    """An index of `driftlib`, by the simple JSON API, which tells when files came or does not."""
+
+    folder: Path
+    dates: Mapping[str, str]
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/").rpartition("/")[2]
+        if name.endswith(".whl"):
+            self._answer((self.folder / name).read_bytes(), "binary/octet-stream")
+            return
+        files = []
+        for path in self.folder.iterdir() if name == "driftlib" else ():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            file = {"filename": path.name, "url": path.name, "hashes": {"sha256": digest}}
+            version = path.name.split("-")[1]
+            files.append(file | ({"upload-time": self.dates[version]} if self.dates else {}))
+        told = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
+        self._answer(json.dumps(told).encode(), "application/vnd.pypi.simple.v1+json")
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
+    tells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    release(links, "1.0", "")
+    release(links, "2.0", "")
+    dates = {"1.0": "2024-01-01T00:00:00Z", "2.0": "2025-01-01T00:00:00Z"} if tells else {}
+    handler = type("Told", (Index,), {"folder": links, "dates": dates})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        wheel = read_wheel(
+            make_wheel(tmp_path / "dist", extra_metadata="Requires-Dist: driftlib\n")
+        )
+        environment = create_bare(tmp_path / "environment", find_interpreter(None), pip=True)
+        then = would_install(environment, wheel, (), date(2024, 6, 1))
+        before_all = would_install(environment, wheel, (), date(2023, 6, 1))
+        server.shutdown()
+    assert then == ({"driftlib": "1.0"} if tells else None)
+    assert before_all is None
 
 
 def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: Path) -> None:
