@@ -33,7 +33,7 @@ LISTED = PackageList.model_validate(
     {
         "pythons": ["3.11", "3.12"],
         "package": [
-            {"name": "blobs", "author": "A & B", "older": ["1.0"], "extras": [[], ["gpu"]]},
+            {"name": "blobs", "author": "A & B", "older": ["1.0"], "extras": {"newest": ["gpu"]}},
             {"name": "wells", "author": "C", "repository": "https://host.org/wells"},
         ],
     }
@@ -93,7 +93,7 @@ def test_a_list_that_cannot_be_used_is_refused(text: str, said: str, tmp_path: P
 
 def test_what_is_judged_is_each_release_on_each_python_with_each_set_of_extras() -> None:
     keys = [cell.key for cell in LISTED.cells(["blobs"])]
-    assert len(keys) == 2 * 2 * 2
+    assert len(keys) == 2 * 2 + 2
     assert keys[:2] == ["blobs--newest--py3.11", "blobs--newest--py3.11--gpu"]
     with pytest.raises(BadInput, match="no such package"):
         LISTED.cells(["blob"])

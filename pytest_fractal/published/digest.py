@@ -84,7 +84,7 @@ class Result:
     causes: tuple[Cause, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     verdicts: Mapping[str, str] = field(default_factory=dict)
-    """Each verdict that is no pass, by `code` or `code[task]`: what a comparison takes."""
+    """What fails, warns or was not checked, by `code` or `code[task]`: what a comparison takes."""
     seconds: int = 0
     since: str = ""
     """The day since which it has been as it is."""
@@ -174,6 +174,7 @@ def root_cause(found: str, hint: str) -> str:
 
 def _table(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for verdict in verdicts:
-        if verdict["outcome"] not in ("pass", "skip") or verdict["skip"] == "not-checked":
+        unchecked = verdict["skip"] == "not-checked" and not verdict["code"].startswith("FR4")
+        if unchecked or verdict["outcome"] in ("fail", "warn", "error"):
             task = f"[{verdict['task']}]" if verdict["task"] else ""
             yield f"{verdict['code']}{task}", verdict["skip"] or verdict["outcome"]

@@ -58,8 +58,8 @@ class Package(BaseModel):
     """Release wheels by URL: version -> URL, with `#sha256=` where it is known."""
     repository: str = ""
     """The repository that is built, for a package that is on no index."""
-    extras: Sequence[Sequence[str]] = ((),)
-    """The sets of extras with which it is judged."""
+    extras: Mapping[str, Sequence[str]] = {}
+    """The extras with which a release, or `newest`, is judged as well."""
     pythons: Sequence[Python] = ()
     """The Pythons, where they are others than those of the list."""
 
@@ -67,8 +67,9 @@ class Package(BaseModel):
         """What of it is judged."""
         for release, route, source in self._releases():
             for python in self.pythons or pythons:
-                for extras in self.extras:
-                    yield Cell(self.name, release, python, tuple(extras), route, source)
+                yield Cell(self.name, release, python, (), route, source)
+                if extras := tuple(self.extras.get(release, ())):
+                    yield Cell(self.name, release, python, extras, route, source)
 
     def _releases(self) -> Iterator[tuple[str, Route, str]]:
         newest = (NEWEST,) if self.newest else ()
