@@ -38,7 +38,7 @@ LISTED = PackageList.model_validate(
         ],
     }
 )
-BLOBS, *OTHERS, WELLS = LISTED.cells()
+BLOBS, WITH_GPU, AT_312, *OTHERS, WELLS = LISTED.cells()
 GREEN = {"collectable": Light.GREEN, "starts": Light.GREEN, "schema and form": Light.GREEN}
 MISFIT = Cause("FR301", True, "pyarrow 26.0.1 against numpy 1.26.4", "limit it", ("blur",))
 
@@ -153,8 +153,9 @@ def test_a_run_is_told_beside_the_one_before() -> None:
 def test_the_page_says_what_starts_since_when_and_why_not() -> None:
     html = page(
         broken(BLOBS),
-        result(OTHERS[0], state=State.OTHER_PYTHON),
-        result(OTHERS[1], state=State.NEEDS_PIXI),
+        result(WITH_GPU, state=State.OTHER_PYTHON),
+        result(OTHERS[0], state=State.NEEDS_PIXI),
+        result(AT_312, version="1.0"),
         broken(WELLS),
     )
     text = " ".join(html5lib.parse(html, namespaceHTMLElements=False).itertext())
@@ -165,6 +166,7 @@ def test_the_page_says_what_starts_since_when_and_why_not() -> None:
     assert "not judged yet" in text
     assert "by A & B" in text
     assert "newest (1.1)" in text
+    assert "(1.0 is the newest for this Python)" in text
     shared = html[html.index("Causes that several packages share") :]
     assert shared.index(MISFIT.text) < shared.index('href="#blobs"') < shared.index('id="blobs"')
 
@@ -180,10 +182,7 @@ def test_nothing_of_a_package_becomes_markup() -> None:
 
 def test_a_badge_tells_the_worst_of_the_newest_release() -> None:
     keys = [cell.key for cell in LISTED.cells()]
-    other = next(
-        c for c in OTHERS if (c.package, c.release, c.python) == ("blobs", "newest", "3.12")
-    )
-    found = badges(LISTED, merged(Results(), [result(BLOBS), broken(other)], keys))
+    found = badges(LISTED, merged(Results(), [result(BLOBS), broken(AT_312)], keys))
     assert "1 of 3 tasks start" in found["blobs"]
     assert "not judged" in found["wells"]
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from packaging.version import InvalidVersion, Version
+
 from pytest_fractal.published.digest import LIGHTS, Cause, Light, Result, State
 from pytest_fractal.published.history import Results
 from pytest_fractal.published.packages import NEWEST, Cell, Package, PackageList
@@ -180,8 +182,12 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
                     [
                         element(
                             "tr",
-                            element("th", _release(row, results)),
-                            [_cell(row[python], results) for python in pythons if python in row],
+                            element("th", _release(row, _version(row, results))),
+                            [
+                                _cell(row[python], results, _version(row, results))
+                                for python in pythons
+                                if python in row
+                            ],
                         )
                         for row in rows.values()
                     ],
@@ -196,15 +202,27 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
     )
 
 
-def _release(row: Mapping[str, Cell], results: Results) -> str:
+def _version(row: Mapping[str, Cell], results: Results) -> str:
+    """The newest version that a row is about: an index may have an older one for some Python."""
+    keys = [cell.key for cell in row.values()]
+    versions = [results.cells[key].version for key in keys if key in results.cells]
+    return max(filter(None, versions), key=_order, default="")
+
+
+def _order(version: str) -> Version:
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return Version("0")
+
+
+def _release(row: Mapping[str, Cell], version: str) -> str:
     cell = next(iter(row.values()))
-    versions = [results.cells[one.key].version for one in row.values() if one.key in results.cells]
-    version = next(filter(None, versions), "")
     shown = f"{NEWEST} ({version})" if cell.release == NEWEST and version else cell.release
     return f"{shown} [{', '.join(cell.extras)}]" if cell.extras else shown
 
 
-def _cell(cell: Cell, results: Results) -> Markup:
+def _cell(cell: Cell, results: Results, version: str) -> Markup:
     result = results.cells.get(cell.key)
     if result is None:
         return element("td", "not judged yet", class_="grey")
@@ -230,6 +248,9 @@ def _cell(cell: Cell, results: Results) -> Markup:
     return element(
         "td",
         element("strong", starts),
+        f" ({result.version} is the newest for this Python)"
+        if cell.release == NEWEST and result.version != version
+        else None,
         element("span", lights, class_="lights"),
         [element("span", text, class_="cause") for text in fails[:_SHOWN_CAUSES]],
         element("span", f"and {pluralize(more, 'more cause')}", class_="cause")
