@@ -185,6 +185,9 @@ def test_a_badge_tells_the_worst_of_the_newest_release() -> None:
     found = badges(LISTED, merged(Results(), [result(BLOBS), broken(AT_312)], keys))
     assert "1 of 3 tasks start" in found["blobs"]
     assert "not judged" in found["wells"]
+    unknown = result(BLOBS, starting=0, starts_known=False)
+    found = badges(LISTED, merged(Results(), [unknown, broken(AT_312)], keys))
+    assert "1 of 3 tasks start" in found["blobs"]
 
 
 def cell_of(wheel: Path) -> Cell:

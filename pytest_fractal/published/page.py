@@ -98,7 +98,10 @@ def _badge(found: Sequence[Result]) -> tuple[str, str]:
     judged = [result for result in found if result.state is State.JUDGED]
     if not judged:
         return "not judged", "lightgrey"
-    worst = min(judged, key=lambda result: (result.starting - result.tasks, result.cell.python))
+    started = [result for result in judged if result.starts_known]
+    worst = min(
+        started or judged, key=lambda result: (result.starting - result.tasks, result.cell.python)
+    )
     lights = {light for result in judged for light in result.lights.values()}
     color = "red" if Light.RED in lights else "yellow" if Light.YELLOW in lights else "brightgreen"
     if not worst.starts_known:
