@@ -91,7 +91,8 @@ def _start_anew() -> NoReturn:
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONSAFEPATH": "1",
         }
-        shown = [re.sub(r"://[^/@\s]+@", "://***@", word) for word in sys.orig_argv[1:]]
+        words = [re.sub(r"://[^/@\s]+@", "://***@", word) for word in sys.orig_argv[1:]]
+        shown = [re.sub(r"(https?://[^\s?#]+\?)[^\s#]+", r"\1***", word) for word in words]
         os.execve(sys.executable, [sys.executable, *shown], command_variables() | own)
 
 
@@ -136,7 +137,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     value_follows = False
     for argument in arguments:
         if value_follows or (argument.startswith("-") and argument != "-"):
-            if argument == "--fractal-server" and not value_follows:
+            if argument in ("--fractal-server", "--fractal-find-pins") and not value_follows:
                 argument += "="  # else pytest would take the next one for its version
             if argument == "--fractal-fix" and not value_follows:
                 argument += "=apply"

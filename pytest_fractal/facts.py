@@ -30,7 +30,7 @@ class Build:
     """How the wheel came about."""
 
     kind: str
-    """`source`, `wheel` or `requirement`."""
+    """`source`, `wheel`, `url` or `requirement`."""
     text: str
     built: Built
     source: Path | None

@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
 from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+from pytest_fractal.environments.downloads import WheelUrl, parse_wheel_url
 from pytest_fractal.environments.project_table import PROJECT_FILES, is_archive_for_pixi
 from pytest_fractal.errors import BadInput
 
 _PATH_AND_EXTRAS: Final = re.compile(r"(?P<path>.+?)(?:\[(?P<extras>[^\[\]/]*)\])?")
+_DIRECT: Final = re.compile(
+    r"(?:(?P<name>[\w.-]+)\s*(?:\[(?P<extras>[^\[\]/]*)\])?\s*@\s*)?(?P<url>https?://.+)",
+    re.IGNORECASE,
+)
+"""A URL, alone or as pip writes a requirement with one: `name[extras] @ URL`."""
+_URL_EXTRAS: Final = re.compile(r"\[([\w.,\s-]*)\](?=[?#]|$)")
 
 
 @dataclass(frozen=True)
 class PackageSpec:
     """One PACKAGE argument: what is to be judged, and where it is found."""
 
-    kind: Literal["source", "wheel", "requirement", "task"]
+    kind: Literal["source", "wheel", "requirement", "url", "task"]
     text: str
-    """As the user typed it."""
+    """As the user typed it; of a URL, without what may be a login."""
     path: Path | None
-    """The folder, the wheel file or the file of tasks; None for a requirement."""
+    """The folder, the wheel file or the file of tasks; None for a requirement or a URL."""
     requirement: str | None
-    """The requirement without its extras; None for a folder or a file."""
+    """The requirement without its extras; None for anything else."""
     extras: tuple[str, ...]
+    url: WheelUrl | None = field(default=None, repr=False)
+    """Where the wheel is fetched; None for anything else."""
 
     @property
     def option(self) -> str:
@@ -41,7 +51,9 @@ class PackageSpec:
         return self.path if self.kind == "source" else None
 
     def anchor(self, root: Path) -> str:
-        """What node ids begin with: a file relative to `root`, or the requirement."""
+        """What node ids begin with: a file relative to `root`, its name, or the requirement."""
+        if self.url is not None:
+            return self.url.file_name
         if self.path is None:
             assert self.requirement is not None
             return self.requirement
@@ -57,6 +69,8 @@ def parse_package(text: str, folder: Path) -> PackageSpec:
 
     Raises `BadInput` when it names nothing that can be judged.
     """
+    if direct := _DIRECT.fullmatch(text.strip()):
+        return _at_url(direct["url"], direct["extras"] or "", direct["name"])
     matched = _PATH_AND_EXTRAS.fullmatch(text.strip())
     if matched is None:
         raise BadInput("an empty package was given: name a folder, a wheel or a requirement")
@@ -103,6 +117,19 @@ def _found(text: str, place: str, extras: tuple[str, ...], folder: Path) -> Pack
         f"{requirement.name}{requirement.specifier}",
         tuple(sorted(requirement.extras)),
     )
+
+
+def _at_url(text: str, extras: str, name: str | None) -> PackageSpec:
+    """A wheel by its URL; extras may also stand behind its name, or behind the hash."""
+    if (found := _URL_EXTRAS.search(text)) is not None:
+        extras, text = found[1], text[: found.start()] + text[found.end() :]
+    url = parse_wheel_url(text)
+    there = url.file_name.partition("-")[0]
+    if name is not None and canonicalize_name(name) != canonicalize_name(there):
+        raise BadInput(f"{url.shown}: this is a wheel of {there}, not of {name}")
+    wanted = tuple(part.strip() for part in extras.split(",") if part.strip())
+    shown = f"{url.shown}[{','.join(wanted)}]" if wanted else url.shown
+    return PackageSpec("url", shown, None, None, wanted, url)
 
 
 def parse_task(text: str, folder: Path) -> PackageSpec:

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     many: dict[str, Any] = {"action": "append", "default": []}
     option(
         "package",
-        "judge this package: a folder, a wheel, or a requirement such as name==1.2, "
+        "judge this package: a folder, a wheel or its URL, or a requirement such as name==1.2, "
         "each with [extras]; may be repeated",
         ini="linelist",
         metavar="PACKAGE",
@@ -151,6 +151,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="apply",
         metavar="apply|diff",
+    )
+    option(
+        "find-pins",
+        "where tasks do not start because dependencies have drifted, find by trial the pins with "
+        "which they do; no trial begins after so many seconds (default: 1800)",
+        nargs="?",
+        const="",
+        metavar="SECONDS",
     )
     option(
         "new-samples",
@@ -317,6 +325,7 @@ def _settings(config: pytest.Config) -> Settings:
         program="pytest-fractal" if config.inipath == _HERMETIC else "pytest",
         keep=bool(given("keep")),
         fix=given("fix") or None,
+        find_pins=_search_limit(config),
         new_samples=config.option.fractal_new_samples,
         server="" if server == "default" else server,
         database=given("database") or None,
@@ -324,6 +333,23 @@ def _settings(config: pytest.Config) -> Settings:
         samples=here / Path(samples) if samples else None,
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )
+
+
+def _search_limit(config: pytest.Config) -> float | None:
+    """The seconds for a search for pins; None where none is asked for."""
+    from pytest_fractal.pins.finding import DEFAULT_LIMIT
+
+    told = config.option.fractal_find_pins
+    if told is None:
+        told = _ini(config, "find_pins")
+        if told in (None, "", "false"):
+            return None
+    if told in ("", "true"):
+        return DEFAULT_LIMIT
+    try:
+        return float(told)
+    except ValueError:
+        raise BadInput(f"--fractal-find-pins={told}: give a number of seconds") from None
 
 
 def _names_no_tests(arguments: list[str]) -> bool:

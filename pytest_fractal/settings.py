@@ -41,6 +41,8 @@ class Settings:
     keep: bool = False
     fix: Literal["apply", "diff"] | None = None
     """Whether fixes are applied to the package's files, or only shown."""
+    find_pins: float | None = None
+    """Seconds for a search for pins with which tasks start again; None for no search."""
     new_samples: bool = False
     """Whether the run only writes first samples: their folder need not be there."""
     reports: tuple[Path, ...] = ()
@@ -64,6 +66,7 @@ class Settings:
                 ("python", self.python is not None),
                 ("pin", bool(self.pins)),
                 ("server", self.server is not None),
+                ("find-pins", self.find_pins is not None),
             ):
                 if given:
                     raise BadInput(
@@ -76,7 +79,8 @@ class Settings:
                 )
         if self.installer not in INSTALLERS:
             raise BadInput(f"{self.installer}: no such installer; choose uv or pip")
-        for limit in (self.timeout, self.build_timeout):
+        limit_of_search = 1.0 if self.find_pins is None else self.find_pins
+        for limit in (self.timeout, self.build_timeout, limit_of_search):
             if not (limit > 0 and math.isfinite(limit)):
                 raise BadInput(f"a time limit of {limit:g} s is of no use; give more than 0")
         check_mode(self.sandbox)

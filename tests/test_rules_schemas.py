@@ -148,7 +148,7 @@ def test_a_draft_that_is_nearly_named_is_a_warning(
 
 def test_a_schema_is_no_deeper_than_the_server_can_tell(tmp_path: Path) -> None:
     def outcome(levels: int) -> Outcome:
-        deep: Any = {}
+        deep: Any = {"a": 0}
         for _ in range(levels - 4):
             deep = [deep]
         value = schema({"a": {"examples": deep}})

@@ -111,8 +111,7 @@ def test_anything_else_is_a_requirement(
         ("dist/demo-1.0.tar.gz", "unpack an sdist"),
         ("none.whl", "no such file"),
         ("none/*.whl", "no such file"),
-        ("demo @ https://example.org/demo-1.0-py3-none-any.whl", "no such file"),
-        ("demo @ https://example.org/demo.zip", "give a name and a version"),
+        ("demo @ git+https://example.org/demo", "give a name and a version"),
         ("demo==1; python_version > '3'", "give a name and a version"),
     ],
 )

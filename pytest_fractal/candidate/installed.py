@@ -136,12 +136,12 @@ class InstalledPackage(Candidate):
         text = self.spec.text
         if self.spec.requirement is not None:
             return Requirement(self.spec.requirement)
-        assert self.spec.path is not None
-        if self.spec.kind == "wheel":
+        if self.spec.kind in ("wheel", "url"):
             raise BadInput(
                 f"{text}: a wheel gets an environment of its own; with --fractal-environment name "
                 "what is installed there: --fractal-package=NAME"
             )
+        assert self.spec.path is not None
         name = _project_name(self.spec.path)
         try:
             return Requirement(name or "")

@@ -357,6 +357,14 @@ class Candidate:
         return installation
 
     @property
+    def installed_versions(self) -> Mapping[str, str]:
+        """What this run has installed, by normalised name; empty where that is nothing."""
+        try:
+            return self.installation.versions if self.store.has(INSTALLATION) else {}
+        except (BadInput, HarnessError):
+            return {}
+
+    @property
     def pip_show(self) -> PipShow:
         """What `pip show` prints of the package.
 
@@ -501,6 +509,11 @@ class Candidate:
         except HarnessError:
             return False  # the verdicts on the installation tell
         return finished is not None and finished.returncode != 0
+
+    @property
+    def needs_pixi(self) -> bool:
+        """Whether this run has found that pixi alone would bring all that it needs."""
+        return self.store.has(INSTALLATION) and (self._needs_pixi or self._lacks_pixi)
 
     @property
     def home(self) -> Path | None:

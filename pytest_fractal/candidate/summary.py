@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from pytest_fractal.candidate.packaged import Candidate
@@ -74,6 +76,10 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         stages=stages,
         rerun_command=_command_line(candidate),
         program=candidate.settings.program,
+        wheel_sha256=_sha256(candidate.wheel.path) if built and candidate.installs else None,
+        versions=candidate.installed_versions,
+        requires_python=str(candidate.wheel.requires_python) if built else "",
+        needs_pixi=built and candidate.needs_pixi,
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
@@ -86,6 +92,11 @@ def _server_stages(candidate: Candidate) -> Mapping[str, str]:
         return candidate.on_server.stages
     except (BadInput, HarnessError):
         return {}
+
+
+def _sha256(wheel: Path) -> str:
+    with wheel.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _command_line(candidate: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""Where the wheel of a PACKAGE argument comes from: a build, a file, or a package index."""
+"""Where the wheel of a PACKAGE argument comes from: a build, a file, a URL, or an index."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.environments.building import BuildFailure, Built, build_release
+from pytest_fractal.environments.downloads import fetch_wheel
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
@@ -98,12 +99,25 @@ def fetch(workshop: Workshop) -> Built:
     return Built(files[0])
 
 
+def fetch_from_url(workshop: Workshop) -> Built:
+    """Fetch a wheel from where a URL says. Raises `BadInput` when there is none."""
+    url = workshop.spec.url
+    assert url is not None
+    wheel = fetch_wheel(url, workshop.folder / "download")
+    try:
+        check_whole(wheel)
+    except BadInput:
+        raise BadInput(f"{url.shown}: the file there is no readable wheel") from None
+    return Built(wheel)
+
+
 NO_WHEEL: Final = WheelSource(None, "reading", None)
 """Of what is installed already, or is no package."""
 
 WHEEL_SOURCES: Final[Mapping[str, WheelSource]] = {
     "source": WheelSource(build, "building", "build"),
     "wheel": WheelSource(take, "reading", None),
+    "url": WheelSource(fetch_from_url, "fetching", "download"),
     "requirement": WheelSource(fetch, "fetching", "download", from_index=True),
 }
 """The ways to get a wheel, by the kind of PACKAGE argument."""

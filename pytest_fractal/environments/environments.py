@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -374,6 +375,24 @@ def check_index(environment: Environment, requirement: str) -> Finished:
     """
     wanted = ("--python", environment.python, "--no-deps", "--reinstall", "--", requirement)
     return _uv_pip(environment, "install", "--dry-run", *wanted, asks_index=True)
+
+
+def would_install(
+    environment: Environment, wheel: Wheel, extras: Sequence[str], before: date
+) -> dict[str, str] | None:
+    """What uv would install for a wheel of the releases that were there before a day.
+
+    `environment` holds nothing of it. None where the index does not tell when its files came,
+    or where what it had then does not fit. Raises `HarnessError` when it cannot be asked.
+    """
+    wanted = f"{wheel.path}{_bracketed(extras)}"
+    finished = _uv_install(
+        environment, "--dry-run", "--exclude-newer", before.isoformat(), "--", wanted
+    )
+    if finished.returncode:
+        return None
+    planned = (line.partition("==") for line in _PLANNED.findall(finished.stderr))
+    return {canonicalize_name(name): version for name, _, version in planned}
 
 
 def _uv() -> list[str]:

@@ -121,12 +121,8 @@ def _proxies(variables: Mapping[str, str]) -> dict[str, str]:
 
 def _with_netrc(settings: IndexSettings) -> IndexSettings:
     """The settings, with the logins for their hosts that the user keeps in a `.netrc`."""
-    named = caller.get("NETRC")
-    home = Path.home()
-    files = [Path(named)] if named else [home / ".netrc", home / "_netrc"]
-    try:
-        known = netrc.netrc(str(next(filter(Path.is_file, files))))
-    except (OSError, StopIteration, netrc.NetrcParseError):
+    known = known_logins()
+    if known is None:
         return settings
 
     def complete(url: str) -> str:
@@ -143,6 +139,17 @@ def _with_netrc(settings: IndexSettings) -> IndexSettings:
         extra=tuple(map(complete, settings.extra)),
         find_links=tuple(map(complete, settings.find_links)),
     )
+
+
+def known_logins() -> netrc.netrc | None:
+    """The logins that the user keeps in a `.netrc`; None without one that can be read."""
+    named = caller.get("NETRC")
+    home = Path.home()
+    files = [Path(named)] if named else [home / ".netrc", home / "_netrc"]
+    try:
+        return netrc.netrc(str(next(filter(Path.is_file, files))))
+    except (OSError, StopIteration, netrc.NetrcParseError):
+        return None
 
 
 def _pip_options(settings: IndexSettings) -> list[str]:

@@ -374,11 +374,36 @@ class Suite:
             counted = sum(map(len, (self.checks or {}).values()))
             terminalreporter.line(f"{self._unjudged} of {counted} checks have no verdict")
         self._summary.write_summary(terminalreporter)
+        if self.session.settings.find_pins is not None:
+            self._find_pins(terminalreporter, self.session.settings.find_pins)
         applied = self.session.settings.fix == "apply"
         for plan in self.plans.values():
             terminalreporter.section("fractal: fixes")
             for line in text.fix_lines(plan, applied=applied):
                 terminalreporter._tw.line(escape_control_chars(line.text), **line.markup)
+
+    def _find_pins(self, terminalreporter: pytest.TerminalReporter, limit: float) -> None:
+        """Search for the pins of each candidate that has tasks which do not start."""
+        from pytest_fractal.pins.finding import find_pins
+
+        def tell(line: str) -> None:
+            terminalreporter._tw.line(escape_control_chars(line))
+            terminalreporter.flush()
+
+        for anchor, verdicts in self._verdicts.items():
+            starts = [one for one in verdicts.values() if one.code == "FR301" and one.task]
+            failing = [one.task for one in starts if one.task and one.outcome is Outcome.FAIL]
+            candidate = self.session.engines[anchor].candidate
+            if not (failing and candidate.installs):
+                told = "there are no pins to find: no task was seen not to start"
+                tell(f"{anchor}: {told}")
+                continue
+            terminalreporter.section(f"fractal: pins for {escape_control_chars(anchor)}")
+            try:
+                for line in find_pins(candidate, failing, limit, tell):
+                    tell(line)
+            except Exception as error:
+                tell(f"the search was given up: {failure(error)}")
 
     def _judged(self) -> Iterator[CandidateReport]:
         """The reports that a terminal tells of: none where nothing was to be judged."""

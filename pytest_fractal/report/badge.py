@@ -50,8 +50,15 @@ def render_endpoint(report: Report) -> str:
 
 
 def render_image(report: Report) -> str:
-    """The badge as SVG, with text that every browser fits into its field."""
-    text, color = message(report)
+    """The badge as SVG."""
+    return draw(*message(report))
+
+
+def draw(text: str, color: str) -> str:
+    """A badge as SVG, with text that every browser fits into its field.
+
+    `color` is a name that the endpoint has for one, such as `brightgreen`.
+    """
     left, right = _width(_LABEL), _width(text)
     whole = html.escape(f"{_LABEL}: {text}")
     return f"""\

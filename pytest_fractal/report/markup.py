@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_fractal.report.overview import escape_control_chars
 
-_VOID: Final = frozenset({"meta", "input", "br", "wbr"})
+_VOID: Final = frozenset({"meta", "img", "input", "br", "wbr"})
 
 
 class Markup(str):

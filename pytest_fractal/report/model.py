@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,6 +83,14 @@ class CandidateReport:
     """The command line that judges the same package in the same way."""
     program: str = "pytest"
     """The command with which it begins."""
+    wheel_sha256: str | None = None
+    """The hash of the wheel; None where there is none."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What was installed in the end, by normalised name; empty where nothing was."""
+    requires_python: str = ""
+    """The Pythons that the wheel is for, as METADATA has it; empty where it does not say."""
+    needs_pixi: bool = False
+    """Whether something could not be judged since pixi alone would install it."""
     home: Path | None = None
     """The author's folder, from which places of findings start; None without one."""
     folder: str | None = None
@@ -157,7 +165,11 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
         "source": one.source,
         "generation": one.generation,
         "wheel": one.wheel,
+        "wheel_sha256": one.wheel_sha256,
         "python": one.python,
+        "requires_python": one.requires_python,
+        "needs_pixi": one.needs_pixi,
+        "versions": dict(sorted(one.versions.items())),
         "tasks": [
             {
                 "name": task.name,

@@ -35,7 +35,8 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
     failure = build.built.failure
     if failure is None:
         if build.kind != "source":
-            raise NotApplicable(f"the {build.kind} was not built here")
+            what = "requirement" if build.kind == "requirement" else "wheel"
+            raise NotApplicable(f"the {what} was not built here")
         return
     if build.kind == "requirement":
         yield Finding(

@@ -177,7 +177,7 @@ def _does_not_fit(installation: Installation, importing: str, imported: str) -> 
     held = f"{_held(installation, importing)}{_held(installation, imported)}"
     return (
         f"{one} does not fit to {other}{held}: limit the version of one of them in the "
-        f"dependencies{where}, or pin it (--fractal-pin) to see which works"
+        f"dependencies{where}; --fractal-find-pins finds by trial which one works"
     )
 
 

@@ -1,0 +1,1 @@
+"""Pins with which tasks start again whose dependencies have drifted: `--fractal-find-pins`."""

@@ -1,0 +1,179 @@
+"""Judging cells: each by the hermetic command, in a process with limits in time and room.
+
+A cell whose result lies there already is not judged again, so an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pytest_fractal.errors import BadInput
+from pytest_fractal.files import FILE_LIMIT, MEBIBYTE, read_regular, size_words
+from pytest_fractal.published.digest import Result, State, digest
+from pytest_fractal.published.history import read_result, result_json
+from pytest_fractal.published.packages import NEWEST, Cell
+
+_LOOK: Final = 2.0
+"""Seconds between two looks at the time and the room that a judge takes."""
+_GRACE: Final = 30.0
+"""Seconds that a judge gets to put things away."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How cells are judged."""
+
+    jobs: int = 1
+    """How many at the same time."""
+    seconds: float = 3600.0
+    """For each."""
+    bytes: int = 20 * 1024 * MEBIBYTE
+    """What each may put into its temporary folder."""
+    select: str = ""
+    """The rules, as `--fractal-select` takes them; all without."""
+
+
+def judge_all(
+    cells: Sequence[Cell], folder: Path, limits: Limits, tell: Callable[[str], None]
+) -> None:
+    """Judge the cells of which `folder` has no result yet, and write one file for each.
+
+    `tell` is given a line about each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def judge_one(cell: Cell) -> None:
+        path = folder / f"{cell.key}.json"
+        with contextlib.suppress(BadInput):
+            if read_result(path).state is not State.GAVE_UP:
+                tell(f"{cell.key}: judged before")
+                return
+        result = judge(cell, limits)
+        new = path.with_suffix(".new")
+        new.write_bytes(result_json(result))
+        new.replace(path)
+        starts = (
+            f", {result.starting} of {result.tasks} tasks start" if result.starts_known else ""
+        )
+        tell(f"{cell.key}: {result.said or result.state.value}{starts} ({result.seconds} s)")
+
+    with ThreadPoolExecutor(limits.jobs) as pool:
+        for done in [pool.submit(judge_one, cell) for cell in cells]:
+            done.result()
+
+
+def judge(cell: Cell, limits: Limits) -> Result:
+    """Judge one cell. Whatever goes wrong with that is told in its result."""
+    day, started = datetime.now(UTC).date().isoformat(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pub-", ignore_cleanup_errors=True) as work:
+        folder = Path(work)
+        report = folder / "report.json"
+        said = ""
+        try:
+            package = _package(cell, folder)
+            said = _run(_command(cell, package, report, limits), folder, limits)
+            told = json.loads(read_regular(report, FILE_LIMIT, follow=False))
+            result = digest(cell, day, time.monotonic() - started, told)
+            return replace(result, state=State.GAVE_UP, said=said) if said else result
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+            seconds = round(time.monotonic() - started)
+            why = said or " ".join(str(error).split())
+            return Result(cell, day, State.GAVE_UP, why, seconds=seconds)
+
+
+def _command(cell: Cell, package: str, report: Path, limits: Limits) -> list[str]:
+    extras = f"[{','.join(cell.extras)}]" if cell.extras else ""
+    if cell.route == "index":
+        name, equals, version = package.partition("==")
+        whole = f"{name}{extras}{equals}{version}"
+    else:
+        whole = f"{package}{extras}"
+    words = [sys.executable, "-m", "pytest_fractal", whole, "-q", "--tb=no"]
+    words += [f"--fractal-python={cell.python}", f"--fractal-report={report}"]
+    return words + ([f"--fractal-select={limits.select}"] if limits.select else [])
+
+
+def _package(cell: Cell, folder: Path) -> str:
+    """What the judge is given: for a repository, the folder of a clone."""
+    if cell.route != "repository":
+        return cell.source
+    branch = [] if cell.release == NEWEST else [f"--branch={cell.release}"]
+    # With its tags: versions are made of them.
+    cloned = subprocess.run(
+        ["git", "clone", "--quiet", *branch, "--", cell.source, str(folder / cell.package)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+    )
+    if cloned.returncode:
+        said = cloned.stderr.strip().rpartition("\n")[2]
+        raise OSError(f"{cell.source} cannot be cloned: {said}")
+    return str(folder / cell.package)
+
+
+def _run(command: Sequence[str], folder: Path, limits: Limits) -> str:
+    """Run the judge within its limits; returns why nothing came of it, as far as that is known."""
+    temporary = folder / "t"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + limits.seconds
+    over = ""
+    while not over:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _, complaint = process.communicate(timeout=_LOOK)
+            break
+        if time.monotonic() > deadline:
+            over = f"it took longer than {limits.seconds:g} s"
+        elif _size(temporary) > limits.bytes:
+            over = f"it took more room than {size_words(limits.bytes)}"
+    else:
+        complaint = _end(process)
+    errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
+    return over or " ".join(errors).removeprefix("ERROR: ")
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    """End the judge; it takes that as Ctrl-C, and ends what it has started."""
+    process.terminate()
+    try:
+        return process.communicate(timeout=_GRACE)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[1]
+
+
+def _size(folder: Path) -> int:
+    """The room that files take, those that are linked from elsewhere left out."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(place, name))  # noqa: PTH118
+                if found.st_nlink == 1:
+                    total += found.st_blocks * 512
+    return total

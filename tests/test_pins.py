@@ -1,0 +1,273 @@
+"""Pins with which tasks start again: which trials are made, and that real ones were seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from conftest import OWN_TESTS, Ran, Runner, make_wheel
+
+from pytest_fractal.environments.environments import create_bare, would_install
+from pytest_fractal.environments.interpreters import find_interpreter
+from pytest_fractal.environments.wheels import read_wheel
+from pytest_fractal.pins.search import Failure, Pins, Search, Trial
+from pytest_fractal.pins.suspects import suspects
+from pytest_fractal.processes.tracebacks import read_crash
+
+RELEASES = ("9.0", "8.0", "7.0", "6.0", "5.0", "4.0", "3.0", "2.0", "1.0")
+
+
+@dataclass
+class World:
+    """A package of two tasks; each starts while the versions of some packages are below these."""
+
+    breaks: Mapping[str, Mapping[str, float]]
+    """By task: from which version of which package on it no longer starts."""
+    past: Mapping[int, Pins] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    """The packages that tracebacks name."""
+    most: int = 100
+    refused: Collection[str] = ()
+    trials: list[Pins] = field(default_factory=list)
+
+    def has_time(self) -> bool:
+        return len(self.trials) < self.most
+
+    def older(self, name: str) -> Sequence[str]:
+        return RELEASES if name in self.told else ()
+
+    def as_of(self, months: int) -> Pins | None:
+        return self.past.get(months)
+
+    def trial(self, pins: Pins, tasks: Collection[str]) -> Trial:
+        self.trials.append(dict(pins))
+        failures = {}
+        for task in tasks:
+            for name, version in self.breaks.get(task, {}).items():
+                if float(pins.get(name, "10.0")) >= version:
+                    failures[task] = Failure(f"ImportError: {name}", self.told)
+        refused = next((f"{n}=={v} is refused" for n, v in pins.items() if v in self.refused), "")
+        return Trial(frozenset(tasks) - failures.keys(), failures, refused)
+
+
+def search(world: World) -> tuple[Search, list[str]]:
+    lines: list[str] = []
+    tasks = ("blur", "crop")
+    found = Search(world, tasks, lines.append)
+    found.run(world.trial({}, tasks).failures)
+    return found, lines
+
+
+@pytest.mark.parametrize("version", range(1, 10))
+def test_the_newest_release_is_found_with_which_a_task_starts(version: int) -> None:
+    """In a number of trials that grows as the logarithm of the releases."""
+    world = World({"blur": {"numlib": version + 0.5}}, told=("framework", "numlib"))
+    world.older = lambda name: RELEASES if name == "numlib" else ()  # type: ignore[method-assign]
+    found, lines = search(world)
+    assert found.pins == {"numlib": f"{version}.0"}
+    assert found.limits == ({"numlib": f"{version + 1}.0"} if version < 9 else {})
+    assert len(world.trials) <= 9
+    assert lines[-1] == f"numlib=={version}.0: 2 of 2 tasks start"
+
+
+def test_two_causes_take_two_pins() -> None:
+    world = World({"blur": {"numlib": 7}, "crop": {"imagelib": 3}}, told=("numlib", "imagelib"))
+    found, _ = search(world)
+    assert found.pins == {"numlib": "6.0", "imagelib": "2.0"}
+
+
+def test_a_pin_that_breaks_another_requirement_is_none() -> None:
+    world = World({"blur": {"numlib": 7}}, told=("numlib",), refused=("6.0",))
+    found, lines = search(world)
+    assert found.pins == {"numlib": "5.0"}
+    assert "numlib==6.0: numlib==6.0 is refused" in lines
+
+
+def test_where_no_suspect_helps_the_past_of_the_index_does() -> None:
+    """Of all that has changed since, what it takes is kept."""
+    past = {f"lib{number}": "4.0" for number in range(20)}
+    months = {1: {"lib3": "9.0"}, 3: past}
+    world = World({"blur": {"lib7": 7, "lib11": 5}}, past=months)
+    found, lines = search(world)
+    assert found.pins == {"lib7": "4.0", "lib11": "4.0"}
+    assert "as of 3 months ago, lib0==4.0 lib1==4.0 lib2==4.0 and 17 more: blur starts" in lines
+    assert len(world.trials) < 40
+
+
+def test_an_index_without_dates_is_not_guessed_at() -> None:
+    found, lines = search(World({"blur": {"numlib": 7}}))
+    assert (found.pins, found.complete) == ({}, True)
+    assert lines == ["what the index had 1 months ago cannot be told"]
+
+
+@pytest.mark.parametrize("most", range(1, 9))
+def test_a_search_ends_in_time_with_nothing_but_what_was_seen(most: int) -> None:
+    world = World({"blur": {"numlib": 3.5}}, told=("numlib",), most=most)
+    found, _ = search(world)
+    if found.pins:
+        assert found.pins in world.trials
+        assert float(found.pins["numlib"]) < 3.5
+    else:
+        assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("frames", "message", "expected"),
+    [
+        (
+            ["tasks/blur.py", "pyarrow/__init__.py"],
+            "ImportError: pyarrow requires NumPy 2.0 or newer, found 1.26.4",
+            ("pyarrow", "numpy"),
+        ),
+        (
+            ["tasks/blur.py", "zarr/__init__.py", "zarr/storage.py"],
+            "ImportError: cannot import name 'blosc' from 'numcodecs.blosc' (/x/blosc.py)",
+            ("numcodecs", "zarr"),
+        ),
+        (
+            ["tasks/blur.py", "skimage/io.py"],
+            "AttributeError: module 'numpy' has no attribute 'bool'",
+            ("numpy", "scikit-image"),
+        ),
+        (["tasks/blur.py"], "ValueError: no such thing", ()),
+    ],
+)
+def test_who_may_have_drifted_is_read_from_the_traceback(
+    frames: Sequence[str], message: str, expected: Sequence[str]
+) -> None:
+    lines = [f'  File "/e/site-packages/{file}", line 3, in <module>' for file in frames]
+    crash = read_crash("\n".join(["Traceback (most recent call last):", *lines, message]))
+    assert crash is not None
+    installed = dict.fromkeys(("pyarrow", "numpy", "numcodecs", "zarr", "scikit-image"), "1")
+    owners = {**{name: name for name in installed}, "skimage": "scikit-image", "tasks": "my-tasks"}
+    assert suspects(crash, owners, {**installed, "my-tasks": "1"}, "my-tasks") == expected
+
+
+def release(folder: Path, version: str, source: str) -> None:
+    """A release of the dependency `driftlib` in a folder of wheels."""
+    info = f"driftlib-{version}.dist-info"
+    with ZipFile(folder / f"driftlib-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("driftlib/__init__.py", source)
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: driftlib\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        record = f"driftlib/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+        wheel.writestr(f"{info}/RECORD", record)
+
+
+class Index(BaseHTTPRequestHandler):
+    """An index of `driftlib`, by the simple JSON API, which tells when files came or does not."""
+
+    folder: Path
+    dates: Mapping[str, str]
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/").rpartition("/")[2]
+        if name.endswith(".whl"):
+            self._answer((self.folder / name).read_bytes(), "binary/octet-stream")
+            return
+        files = []
+        for path in self.folder.iterdir() if name == "driftlib" else ():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            file = {"filename": path.name, "url": path.name, "hashes": {"sha256": digest}}
+            version = path.name.split("-")[1]
+            files.append(file | ({"upload-time": self.dates[version]} if self.dates else {}))
+        told = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
+        self._answer(json.dumps(told).encode(), "application/vnd.pypi.simple.v1+json")
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
+    tells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    release(links, "1.0", "")
+    release(links, "2.0", "")
+    dates = {"1.0": "2024-01-01T00:00:00Z", "2.0": "2025-01-01T00:00:00Z"} if tells else {}
+    handler = type("Told", (Index,), {"folder": links, "dates": dates})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        wheel = read_wheel(
+            make_wheel(tmp_path / "dist", extra_metadata="Requires-Dist: driftlib\n")
+        )
+        environment = create_bare(tmp_path / "environment", find_interpreter(None), pip=True)
+        then = would_install(environment, wheel, (), date(2024, 6, 1))
+        before_all = would_install(environment, wheel, (), date(2023, 6, 1))
+        server.shutdown()
+    assert then == ({"driftlib": "1.0"} if tells else None)
+    assert before_all is None
+
+
+def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: Path) -> None:
+    """A second search makes but the last trial anew, that of which it tells: the rest is kept."""
+    links = tmp_path / "links"
+    links.mkdir()
+    for version in ("1.0", "1.1", "1.2"):
+        release(links, version, "OLD_NAME = 1\n")
+    for version in ("2.0", "2.1"):
+        release(links, version, "NEW_NAME = 1\n")
+    script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
+    wheel = make_wheel(
+        tmp_path / "dist",
+        changes={"invert_well.py": f"from driftlib import OLD_NAME\n{script}"},
+        extra_metadata="Requires-Dist: driftlib\n",
+    )
+    options = ("--fractal-select=FR301", "--fractal-find-pins")
+    cache = tmp_path / "cache"
+
+    def judged(*options: str) -> Ran:
+        return runner.command(
+            sys.executable,
+            *("-m", "pytest_fractal", str(wheel), *options),
+            PIP_FIND_LINKS=str(links),
+            XDG_CACHE_HOME=str(cache),
+        )
+
+    ran = judged(*options)
+    assert ran.status == 1
+    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in ran.out, ran.text
+    assert "  --fractal-pin=driftlib==1.2\n" in ran.out
+    assert '  {"driftlib": "1.2"}\n' in ran.out
+    assert '  "driftlib<2.0",\n' in ran.out
+    assert re.search(r"driftlib==2\.0: invert_well does not start: ImportError: cannot", ran.out)
+    assert "'driftlib' (driftlib/__init__.py)" in ran.out  # no place of one trial
+    (kept,) = (cache / "pytest-fractal" / "find-pins").iterdir()
+    kept.write_text(
+        kept.read_text().replace("ImportError: cannot", "ImportError: as kept, cannot")
+    )
+    ran = judged(*options)
+    assert "driftlib==2.0: invert_well does not start: ImportError: as kept, cannot" in ran.out
+    assert "  --fractal-pin=driftlib==1.2\n" in ran.out
+
+    pinned = judged("--fractal-pin=driftlib==1.2", *options)
+    assert pinned.status == 0, pinned.text
+    assert "there are no pins to find: no task was seen not to start" in pinned.out
