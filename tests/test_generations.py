@@ -41,7 +41,7 @@ class Model(BaseModel):
 def test_what_a_model_refuses_is_said_in_words_of_json() -> None:
     faults = list(faults_of(Model, {"kind": "c", "flag": [], "number": "x"}))
     assert [(fault.keys, fault.expected, fault.found) for fault in faults] == [
-        (("name",), "this required field", "it is missing"),
+        (("name",), 'the field "name"', '"name" is missing'),
         (("kind",), '"a" or "b"', '"c"'),
         (("flag",), "true or false", "[]"),
         (
