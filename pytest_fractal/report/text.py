@@ -260,7 +260,8 @@ def summary_lines(report: CandidateReport, columns: int = WIDTH) -> Iterator[str
         yield f"{subjects:<{width}}  {counts}"
     stages = "  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.timings.items())
     starts = pluralize(len(report.runs), "process start")
-    yield from _fold(f"{'seconds':<{width}}  {stages}, {starts}", columns, " " * (width + 2))
+    indent = min(width, columns // 3)
+    yield from _fold(f"{'seconds':<{indent}}  {stages}, {starts}", columns, " " * (indent + 2))
 
 
 def _joined(subjects: Sequence[str]) -> str:

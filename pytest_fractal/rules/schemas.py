@@ -455,7 +455,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
 
     The web client fills the default in; the user who leaves it there is refused. In
     generation 1 so does the server, for every task that is added to a workflow, and a wrong
-    default is an error. One for an argument that Fractal supplies makes it drop all
+    default is an error, but for a null. One for an argument that Fractal supplies makes it drop all
     arguments of the task, without a word.
     """
     schema = schema_of(part)
@@ -475,6 +475,9 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             )
     for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
         at = pointer(*refused.keys)
+        is_filled_in = keys[:1] == ("properties",) and len(keys) == 2 and keys[1] in filled_in
+        # The task takes a null all the same: pydantic 1 writes `Optional[float]` as a number.
+        is_wrong = is_filled_in and refused.instance is not None
         yield part.schema_finding(
             *keys,
             "default",
@@ -485,9 +488,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             hint=_without_null(at)
             if refused.instance is None
             else "correct the default in the function, or the type of the argument",
-            severity=Severity.ERROR
-            if keys[:1] == ("properties",) and len(keys) == 2 and keys[1] in filled_in
-            else None,
+            severity=Severity.ERROR if is_wrong else None,
         )
 
 
