@@ -125,6 +125,11 @@ class Ran:
     """Where it was run."""
 
     @property
+    def words(self) -> str:
+        """Its output on one line, however it was folded."""
+        return " ".join(self.out.split())
+
+    @property
     def text(self) -> str:
         """All that it printed."""
         return self.out + self.err

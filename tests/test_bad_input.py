@@ -291,7 +291,7 @@ def test_a_source_tree_without_network(runner: Runner, offline: dict[str, str]) 
     assert ran.status == 1, ran.text
     assert "1 error (FR001)" in ran.out
     assert "the package index cannot be reached" in ran.out
-    assert "look at the network" in " ".join(ran.out.split())
+    assert "look at the network" in ran.words
     assert "failed" not in ran.out.splitlines()[-1]
     assert "passed" not in ran.out.splitlines()[-1]
     assert "Traceback" not in ran.text

@@ -41,8 +41,8 @@ def test_the_limit_of_a_build_is_an_option(runner: Runner) -> None:
     tree = project(runner.folder / "tree", more=more)
     ran = runner.pytest(f"--fractal-package={tree}", BUILDS, "--fractal-build-timeout=2")
     assert ran.status == 1, ran.text
-    assert "build_wheel did not end within 2 s" in ran.out
-    assert "--fractal-build-timeout=SECONDS" in ran.out
+    assert "build_wheel did not end within 2 s" in ran.words
+    assert "--fractal-build-timeout=SECONDS" in ran.words
     (runner.folder / "pytest.ini").write_text("[pytest]\nfractal_build_timeout = 0\n")
     ran = runner.pytest(f"--fractal-package={tree}", BUILDS)
     assert ran.status == 4
@@ -60,7 +60,7 @@ def test_settings_that_cannot_be_read_are_a_verdict(runner: Runner, content: byt
     ran = runner.hermetic(tree)
     assert ran.status == 1, ran.text
     assert "1 fail (FR001)" in ran.out
-    assert "fix pyproject.toml: TOML in UTF-8" in ran.out
+    assert "fix pyproject.toml: TOML in UTF-8" in ran.words
     assert " error" not in ran.out.splitlines()[-1]
 
 
@@ -92,7 +92,7 @@ def test_a_tree_that_cannot_be_copied_is_an_error_and_no_verdict(runner: Runner)
         os.chdir(here)
     ran = runner.hermetic(tree, BUILDS)
     assert ran.status == 1, ran.text
-    assert "its folders lie too deep for the system's paths" in ran.out
+    assert "its folders lie too deep for the system's paths" in ran.words
     assert "1 error (FR001)" in ran.out
     assert ran.left == []
 
@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_is_not_the_packages_fault(runner: Runner) -> None:
     with mounted(runner.temporary, "size=30m"):
         ran = runner.hermetic(tree, BUILDS)
     assert ran.status == 1, ran.text
-    assert "No space left on device" in ran.out
+    assert "No space left on device" in ran.words
     assert "1 error (FR001)" in ran.out
 
 
@@ -112,9 +112,9 @@ def test_a_folder_that_runs_no_programs_is_not_the_packages_fault(runner: Runner
     with mounted(runner.temporary, "noexec"):
         ran = runner.hermetic(project(runner.folder / "tree"), BUILDS)
     assert ran.status == 1, ran.text
-    assert f"{runner.temporary}/pytest-fractal-" in ran.out
-    assert "is on a file system that is mounted noexec" in ran.out
-    assert "set TMPDIR to a folder elsewhere" in ran.out
+    assert f"{runner.temporary}/pytest-fractal-" in ran.words
+    assert "is on a file system that is mounted noexec" in ran.words
+    assert "set TMPDIR to a folder elsewhere" in ran.words
     assert "1 error (FR001)" in ran.out
 
 

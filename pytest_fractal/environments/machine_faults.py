@@ -46,6 +46,11 @@ _IN_INSTALLERS: Final = tuple(
             "{installer} cannot write ({}): look at TMPDIR, HOME and the cache folder",
         ),
         (
+            r"Because (?P<cause>\S+) was not found in the cache[\s\S]*"
+            r"network (?:connectivity is|was) disabled",
+            "{installer} works offline and has no {}: add it to what {installer} finds there",
+        ),
+        (
             _NETWORK,
             "the package index cannot be reached ({}): " + _INDEX,
         ),

@@ -455,8 +455,8 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
 
     The web client fills the default in; the user who leaves it there is refused. In
     generation 1 so does the server, for every task that is added to a workflow, and a wrong
-    default is an error, but for a null. One for an argument that Fractal supplies makes it drop all
-    arguments of the task, without a word.
+    default is an error, but for a null. One for an argument that Fractal supplies makes it
+    drop all arguments of the task, without a word.
     """
     schema = schema_of(part)
     filled_in = part.task.generation.filled_in(schema)
