@@ -104,6 +104,20 @@ def test_what_a_test_shares_can_be_written(walls: Sandbox, tmp_path: Path) -> No
 
 
 @needs_walls
+def test_no_folder_is_made_for_a_setting_that_names_none(
+    walls: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`PIP_NO_CACHE_DIR=1` is no folder of a cache, and the current folder the author's."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    room = walls.folder / "package-0"
+    env = {"PIP_CACHE_DIR": str(tmp_path / "cache"), "PIP_NO_CACHE_DIR": "1"}
+    walls.wrap(["pip"], room=room, cwd=room, env=env)
+    assert list((tmp_path / "project").iterdir()) == []
+    assert (tmp_path / "cache").is_dir()
+
+
+@needs_walls
 def test_a_link_is_seen_where_it_is_and_where_it_leads(walls: Sandbox, tmp_path: Path) -> None:
     file, link = tmp_path / "real" / "file", tmp_path / "link"
     file.parent.mkdir()

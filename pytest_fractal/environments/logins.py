@@ -55,7 +55,9 @@ _PLACES: Final = re.compile(
 """The variables that say it."""
 _PIP: Final = (
     "import json, runpy, sys, urllib.request; sys.path.pop(0); "
-    "told = json.load(open(sys.argv.pop(1))); sys.argv[2:2] = told['options']; "
+    "told = json.load(open(sys.argv.pop(1))); "
+    "asks = sys.argv[1] in ('install', 'download', 'wheel', 'index'); "
+    "sys.argv[2:2] = told['options'] if asks else []; "
     "given = urllib.request.getproxies(); "
     "urllib.request.getproxies = lambda: given | told['proxies']; "
     "runpy.run_module('pip', run_name='__main__', alter_sys=True)"

@@ -106,7 +106,7 @@ class Sandbox:
         """
         own = self.folder / room.relative_to(self.folder).parts[0]
         view = _View()
-        installs = "UV_CACHE_DIR" in env or "PIP_CACHE_DIR" in env
+        caches = [Path(env[name]) for name in ("UV_CACHE_DIR", "PIP_CACHE_DIR") if name in env]
         for path in (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent):
             view.show(path)
         for path in self._readable:
@@ -117,11 +117,10 @@ class Sandbox:
             view.show(path)
         for path in _paths_in(argv, env):
             view.show(path)
-        for name, value in env.items():
-            if name.endswith("_CACHE_DIR") and installs:
-                with contextlib.suppress(OSError):  # pip does without; uv is given another
-                    Path(value).mkdir(parents=True, exist_ok=True)
-                view.show(Path(value), write=True)
+        for cache in caches:
+            with contextlib.suppress(OSError):  # pip does without; uv is given another
+                cache.mkdir(parents=True, exist_ok=True)
+            view.show(cache, write=True)
         for path in self._writable:
             view.show(path, write=True)
         if temporary := env.get("TMPDIR"):
@@ -129,7 +128,7 @@ class Sandbox:
         for path in (own,) if writes is None else writes:
             view.show(path, write=True)
         view.cover(own / "facts")
-        for private in (*_PRIVATE, *(() if installs else _SETTINGS)):
+        for private in (*_PRIVATE, *(() if caches else _SETTINGS)):
             view.cover(Path(private))
         copying = ["--setenv", "UV_LINK_MODE", "copy"] if "UV_CACHE_DIR" in env else []
         last = ["--remount-ro", "/", *copying, "--chdir", str(cwd)]
