@@ -36,6 +36,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NoReturn
 
 PR_SET_DUMPABLE = 4
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SETTLING = 1.0
 """Seconds for a child that is just ending: it waits for a pipe to be closed, or clears up."""
@@ -67,6 +68,11 @@ def control(option: int, value: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every orphan among the descendants, where the system can do that."""
     control(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """Be killed when the process that started this one is, where the system can do that."""
+    control(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def hide() -> None:

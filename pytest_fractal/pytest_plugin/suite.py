@@ -20,7 +20,7 @@ from pytest_fractal.engine import Check, Engine
 from pytest_fractal.errors import BadInput, describe_os_error, failure
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
 from pytest_fractal.package_spec import PackageSpec
-from pytest_fractal.processes.supervisor import hide
+from pytest_fractal.processes.supervisor import end_with_parent, hide
 from pytest_fractal.processes.variables import keep_back, kept_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
 from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
@@ -84,6 +84,8 @@ class Suite:
         )
         config.add_cleanup(self.session.close)
         hide()
+        if worker is not None:
+            end_with_parent()  # else it goes on for a while, and makes anew what was removed
         _end_as_by_ctrl_c(config)
         self._log: JobLog | None = None
         self._wanted = self._take_arguments(scope)

@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
-from pytest_fractal.facts import Command, Installation, TreeBuild
+from pytest_fractal.facts import Command, GeneratedManifest, Installation, TreeBuild
 from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY
@@ -28,7 +28,7 @@ from .bases import candidate_of
 STATIC: Final = tuple(
     code
     for code, rule in REGISTRY.items()
-    if not {Command, Installation, TreeBuild, Run}.intersection(rule.subjects)
+    if not {Command, GeneratedManifest, Installation, TreeBuild, Run}.intersection(rule.subjects)
     and rule.scope is not Scope.SAMPLE
     and not rule.asks_server
     and not code.startswith("FR4")
