@@ -32,6 +32,7 @@ from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import escape_control_chars, to_fix
 from pytest_fractal.session import Session, SharedRun
 from pytest_fractal.settings import Settings
+from pytest_fractal.signatures.scopes import PARSING
 from pytest_fractal.verdicts import Key, Outcome, SkipKind, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
@@ -283,6 +284,12 @@ class Suite:
                 anchor = item.nodeid.partition("::")[0]
                 report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_keyboard_interrupt(self) -> Generator[None]:
+        """Let no thread of ours parse Python while pytest does, to show where it was."""
+        with PARSING:
+            return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdict for the summary."""

@@ -9,7 +9,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.facts import Command
-from pytest_fractal.signatures.scopes import FunctionNode
+from pytest_fractal.signatures.scopes import PARSING, FunctionNode
 
 _QUIET: Final = (
     ast.FunctionDef,
@@ -87,7 +87,8 @@ def _script(command: Command) -> ast.Module | None:
     if content is None or not script.endswith(".py"):
         return None
     try:
-        return ast.parse(content)
+        with PARSING:
+            return ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final
 
-from pytest_fractal.signatures.scopes import CHANGING_METHODS, FunctionNode
+from pytest_fractal.signatures.scopes import CHANGING_METHODS, PARSING, FunctionNode
 
 _ENDING: Final = frozenset({"exit", "_exit", "quit", "abort", "kill"})
 _INPUT: Final = frozenset(
@@ -208,7 +208,8 @@ class _Module:
 @lru_cache(8)  # one file has several lines of a traceback
 def _parsed(source: bytes) -> ast.Module | None:
     try:
-        return ast.parse(source)
+        with PARSING:
+            return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import builtins
 import posixpath
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
 from pytest_fractal.signatures.scopes import (
+    PARSING,
     Binding,
     FunctionNode,
     Import,
@@ -36,13 +36,10 @@ class Unreadable(Exception):
 _MOST_STEPS: Final = 20_000
 """More names than that are not followed: branches on branches would take for ever."""
 
-_PARSING: Final = threading.Lock()
-"""`warnings.catch_warnings` changes the whole process, so one thread at a time."""
-
 
 def _parse(path: str, content: bytes) -> ast.Module:
     try:
-        with _PARSING, warnings.catch_warnings():
+        with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(content, path)
     except SyntaxError as error:

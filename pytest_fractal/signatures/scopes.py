@@ -6,10 +6,15 @@ Where the source branches and the branch cannot be known, a name stands for seve
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
+
+PARSING: Final = threading.Lock()
+"""Held while Python is parsed: two threads that do it at once can break CPython 3.11 off, with
+"AST constructor recursion depth mismatch"; and warnings are ignored in the whole process."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
