@@ -115,19 +115,35 @@ class RestServer:
         self, since: int, path: str, limit: float, dataset: Callable[[], Mapping[str, Any]]
     ) -> JobEnd:
         """Wait for the end of a job; `dataset` asks for what it leaves when all went well."""
-        waited = wait(
+        return self._end(
+            since,
             lambda: self.client.get(path),
-            lambda told: str(told["status"]),
             ("done", "failed"),
-            self.serving,
             limit,
+            lambda _: {"dataset": dataset()},
         )
-        status, log = waited.state["status"], waited.state["log"]
+
+    def _end(
+        self,
+        since: int,
+        ask: Callable[[], Mapping[str, Any]],
+        over: tuple[str, str],
+        limit: float,
+        more: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        words: Sequence[str] = ("log",),
+    ) -> JobEnd:
+        """Wait for the end of what the answers to `ask` tell of.
+
+        `over` are the statuses of what went well and of what failed, `words` the keys under
+        which a failure is explained, the best first, and `more` reads an answer that is good.
+        """
+        waited = wait(ask, lambda told: str(told["status"]), over, self.serving, limit)
+        told, status = waited.state, waited.state["status"]
         if waited.frozen:
-            return self.frozen(waited, status, since, log)
-        if status == "failed":
-            return "failed", status, log or "", {}
-        return "done", status, "", {"dataset": dataset()}
+            return self.frozen(waited, status, since, told.get("log"))
+        if status == over[1]:
+            return "failed", status, next(filter(None, map(told.get, words)), ""), {}
+        return "done", status, "", more(told)
 
     def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> JobEnd:
         """How something ended that has not ended, and never will."""

@@ -18,7 +18,6 @@ from pytest_fractal.server.process import locked
 from pytest_fractal.server.program import run_program, start_server
 from pytest_fractal.server.releases import span_of
 from pytest_fractal.server.rest import JobEnd, RestServer, id_of, own_copy
-from pytest_fractal.server.waiting import wait
 
 _EMPTY: Final = "empty.sqlite"
 
@@ -119,27 +118,17 @@ class Server1(RestServer):
         if python:
             asked["python_version"] = python
         state = self.client.post("/api/v1/task/collect/pip/", asked)
-        waited = wait(
+        return self._end(
+            since,
             lambda: self.client.get(f"/api/v1/task/collect/{state['id']}/")["data"],
-            lambda data: str(data["status"]),
             ("OK", "fail"),
-            self.serving,
             INSTALL_LIMIT,
-        )
-        data, status = waited.state, waited.state["status"]
-        if waited.frozen:
-            return self.frozen(waited, status, since, data.get("log"))
-        if status == "fail":
-            return "failed", status, data.get("info") or data.get("log") or "", {}
-        return (
-            "done",
-            status,
-            "",
-            {
+            lambda data: {
                 "tasks": self._listed({task["id"] for task in data["task_list"]}),
                 "environment": str(self.folder / "tasks" / data["venv_path"] / "venv"),
                 "python": python,
             },
+            ("info", "log"),
         )
 
     def _run(self, since: int, job: Job, collected: Collected, limit: float) -> JobEnd:

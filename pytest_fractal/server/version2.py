@@ -25,7 +25,6 @@ from pytest_fractal.server.program import run_program, start_server
 from pytest_fractal.server.releases import Administrator, Span, Upload, span_of
 from pytest_fractal.server.releases import Database as Kind
 from pytest_fractal.server.rest import JobEnd, RestServer, id_of, interpreter_script, own_copy
-from pytest_fractal.server.waiting import wait
 
 _USER: Final = "admin@example.org"
 _PASSWORD: Final = "PYTEST_FRACTAL_PASSWORD"
@@ -245,42 +244,36 @@ class Server2(RestServer):
 
     def _by_activity(self, since: int, activity: int, python: str) -> JobEnd:
         """Wait for the end of a collection of which an activity tells."""
-        waited = wait(
-            lambda: self.client.get(f"/api/v2/task-group/activity/{activity}/"),
-            lambda told: str(told["status"]),
-            ("OK", "failed"),
-            self.serving,
-            INSTALL_LIMIT,
+
+        def collected(told: Mapping[str, Any]) -> Mapping[str, Any]:
+            group = self.client.get(f"/api/v2/task-group/{told['taskgroupv2_id']}/")
+            tasks = self._listed(group["task_list"])
+            return {"tasks": tasks, "environment": group["venv_path"], "python": python}
+
+        path = f"/api/v2/task-group/activity/{activity}/"
+        return self._end(
+            since, lambda: self.client.get(path), ("OK", "failed"), INSTALL_LIMIT, collected
         )
-        told, status = waited.state, waited.state["status"]
-        if waited.frozen:
-            return self.frozen(waited, status, since, told.get("log"))
-        if status == "failed":
-            return "failed", status, told.get("log") or "", {}
-        group = self.client.get(f"/api/v2/task-group/{told['taskgroupv2_id']}/")
-        tasks = self._listed(group["task_list"])
-        there = group["venv_path"]
-        return "done", status, "", {"tasks": tasks, "environment": there, "python": python}
 
     def _by_state(self, since: int, state: int, python: str) -> JobEnd:
         """Wait for the end of a collection of which its state tells."""
-        waited = wait(
-            lambda: self.client.get(f"/api/v2/task/collect/{state}/")["data"],
-            lambda data: str(data["status"]),
+
+        def collected(data: Mapping[str, Any]) -> Mapping[str, Any]:
+            tasks = self._listed(data["task_list"])
+            # A command line begins with the environment's own interpreter.
+            lines = [line for task in tasks for line in task.commands.values()]
+            there = str(Path(lines[0].split()[0]).parents[1]) if lines else ""
+            return {"tasks": tasks, "environment": there, "python": python}
+
+        path = f"/api/v2/task/collect/{state}/"
+        return self._end(
+            since,
+            lambda: self.client.get(path)["data"],
             ("OK", "fail"),
-            self.serving,
             INSTALL_LIMIT,
+            collected,
+            ("log", "info"),
         )
-        data, status = waited.state, waited.state["status"]
-        if waited.frozen:
-            return self.frozen(waited, status, since, data.get("log"))
-        if status == "fail":
-            return "failed", status, data.get("log") or data.get("info") or "", {}
-        tasks = self._listed(data["task_list"])
-        # A command line begins with the environment's own interpreter.
-        lines = [line for task in tasks for line in task.commands.values()]
-        there = str(Path(lines[0].split()[0]).parents[1]) if lines else ""
-        return "done", status, "", {"tasks": tasks, "environment": there, "python": python}
 
     def _listed(self, collected: Sequence[Mapping[str, Any]]) -> tuple[ListedTask, ...]:
         """The tasks that were collected, as far as everybody sees them in the list of tasks."""
