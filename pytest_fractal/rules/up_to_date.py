@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from pytest_fractal.facts import GeneratedManifest, Manifest
-from pytest_fractal.fixes.model import Keys
-from pytest_fractal.json_text import pointer, shown
+from pytest_fractal.json_text import shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.server.comparing import MISSING, Difference, differences
 from pytest_fractal.verdicts import Finding, NotChecked, Severity
 
-_NOTHING: Final = object()
 _MOST: Final = 12
 """How many differences of one task are listed."""
-
-
-@dataclass(frozen=True)
-class _Difference:
-    keys: Keys
-    here: Any
-    generated: Any
-
-    def __str__(self) -> str:
-        here = "missing" if self.here is _NOTHING else shown(self.here)
-        there = "nothing" if self.generated is _NOTHING else shown(self.generated)
-        return f"{pointer(*self.keys)}: {here}, generated: {there}"
 
 
 @rule(
@@ -52,11 +39,11 @@ def manifest_up_to_date(manifest: Manifest, generated: GeneratedManifest) -> Ite
     command = manifest.generator.command
     if generated.text is None:
         raise NotChecked(f"`{command}` fails in the candidate's environment: {generated.failure}")
-    groups: dict[str | None, list[_Difference]] = {}
+    groups: dict[str | None, list[Difference]] = {}
     for difference in _differences(manifest, json.loads(generated.text)):
         groups.setdefault(manifest.task_of(difference.keys), []).append(difference)
     for task, different in groups.items():
-        listed = "\n".join(map(str, different[:_MOST]))
+        listed = "\n".join(map(_line, different[:_MOST]))
         more = f"\nand {len(different) - _MOST} more" if len(different) > _MOST else ""
         found = manifest.finding(
             *different[0].keys,
@@ -69,23 +56,29 @@ def manifest_up_to_date(manifest: Manifest, generated: GeneratedManifest) -> Ite
         yield replace(found, hint=f"generate the manifest anew, and commit it:{again}")
 
 
-def _differences(manifest: Manifest, generated: Any) -> Iterator[_Difference]:
+def _differences(manifest: Manifest, generated: Any) -> Iterator[Difference]:
     """Where the two manifests differ; tasks are compared by their names."""
     tasks = generated.get("task_list") if isinstance(generated, dict) else None
     if not isinstance(tasks, list):
-        yield _Difference((), manifest.value, generated)
+        yield Difference((), manifest.value, generated)
         return
     without = {key: value for key, value in manifest.value.items() if key != "task_list"}
     generated = {key: value for key, value in generated.items() if key != "task_list"}
-    yield from _of_values((), without, generated)
+    yield from differences(without, generated)
     here, there = _by_name(manifest.entries), _by_name(tasks)
     for name, index in here.items():
-        other = tasks[there[name]] if name in there else _NOTHING
-        yield from _of_values(manifest.way(index), manifest.entries[index], other)
+        other = tasks[there[name]] if name in there else MISSING
+        yield from differences(manifest.entries[index], other, *manifest.way(index))
     for name in there.keys() - here.keys():
-        yield _Difference(("task_list",), _NOTHING, f"a task {name!r}")
+        yield Difference(("task_list",), MISSING, f"a task {name!r}")
     if here.keys() == there.keys() and list(here) != list(there):
-        yield _Difference(("task_list",), list(here), list(there))
+        yield Difference(("task_list",), list(here), list(there))
+
+
+def _line(different: Difference) -> str:
+    here = "missing" if different.one is MISSING else shown(different.one)
+    there = "nothing" if different.other is MISSING else shown(different.other)
+    return f"{different.pointer}: {here}, generated: {there}"
 
 
 def _by_name(tasks: Any) -> Mapping[str, int]:
@@ -94,15 +87,3 @@ def _by_name(tasks: Any) -> Mapping[str, int]:
         str(task.get("name", index) if isinstance(task, dict) else index): index
         for index, task in enumerate(tasks)
     }
-
-
-def _of_values(keys: Keys, here: Any, generated: Any) -> Iterator[_Difference]:
-    if isinstance(here, dict) and isinstance(generated, dict):
-        for key in {**here, **generated}:
-            value, other = here.get(key, _NOTHING), generated.get(key, _NOTHING)
-            yield from _of_values((*keys, key), value, other)
-    elif isinstance(here, list) and isinstance(generated, list) and len(here) == len(generated):
-        for index, (value, other) in enumerate(zip(here, generated, strict=True)):
-            yield from _of_values((*keys, index), value, other)
-    elif here != generated or isinstance(here, bool) != isinstance(generated, bool):
-        yield _Difference(keys, here, generated)

@@ -13,10 +13,15 @@ from pytest_fractal.json_text import pointer
 class Difference:
     """One place in which two values differ."""
 
-    pointer: str
+    keys: tuple[str | int, ...]
     one: Any
     """`MISSING` where only the other has it."""
     other: Any
+
+    @property
+    def pointer(self) -> str:
+        """The place as a JSON pointer."""
+        return pointer(*self.keys)
 
 
 MISSING = object()
@@ -31,7 +36,7 @@ def differences(one: Any, other: Any, *way: str | int) -> Iterator[Difference]:
         for index, (inner, counterpart) in enumerate(zip(one, other, strict=True)):
             yield from differences(inner, counterpart, *way, index)
     elif not _equal(one, other):
-        yield Difference(pointer(*way), one, other)
+        yield Difference(way, one, other)
 
 
 def _equal(one: Any, other: Any) -> bool:
