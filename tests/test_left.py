@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import random
 import signal
@@ -172,7 +173,9 @@ def begin(runner: Runner, workers: int, *arguments: str) -> subprocess.Popen[str
 
 def wait_for_a_task(runner: Runner, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + LIMIT
-    while not any(runner.temporary.glob("pytest-fractal-*/package-0/**/started")):
+    # Path.glob fails on folders that a running installer removes.
+    pattern = f"{runner.temporary}/pytest-fractal-*/package-0/**/started"
+    while not glob.glob(pattern, recursive=True):  # noqa: PTH207
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

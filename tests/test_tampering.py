@@ -17,8 +17,11 @@ from projects import project
 from wheel_factory import TASK_SOURCE, good_manifest
 
 from pytest_fractal.candidate.codec import decode, encode
+from pytest_fractal.candidate.environment_changes import running_at
 from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
 from pytest_fractal.processes import sandbox
+from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.processes import Finished
 
 FORBIDDEN_MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "yaml", "runpy", "imp"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "import_module", "load_module"}
@@ -281,6 +284,20 @@ def test_what_a_task_changes_in_its_environment_is_told(
     expected = found.replace("{}/..", f"lib/{version}/site-packages").replace("{}", package)
     assert [finding["found"] for finding in findings][:1] == ([expected] if found else [])
     assert {finding["file"] for finding in findings} <= {"tested_tasks/make_wells.py"}
+
+
+def test_a_change_is_of_the_start_during_which_it_was_made() -> None:
+    """The next start may follow within the tick of a file system's clock."""
+    first, second = (
+        (task, None, Start(Finished((), 0, "", "", 1.0, started=began), None, None, "", ""))
+        for task, began in [("make_wells", 10.0), ("invert_well", 11.005)]
+    )
+    starts = [first, second]
+    assert [*running_at(starts, 10.999)] == [first]
+    assert [*running_at(starts, 11.01)] == [second]
+    assert [*running_at(starts, 11.002)] == [first, second]
+    assert [*running_at(starts, 9.99)] == [first]
+    assert [*running_at(starts, 9.9)] == []
 
 
 @pytest.mark.parametrize("options", [("--fractal-jobs=2",), ("-n2",)])

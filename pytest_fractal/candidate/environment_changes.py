@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pytest_fractal.candidate.store import Fact
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_fractal.candidate.packaged import Candidate
 
 _SNAPSHOT: Final = Fact[Snapshot]("snapshot", Snapshot)
+_TaskStart = tuple[str, str | None, Start]
+"""The id of a task, the name of the sample that it was given if any, and its start."""
 _TICK: Final = 0.02
 """Seconds by which the clock of a file system may lag behind."""
 
@@ -56,15 +59,15 @@ class EnvironmentChanges:
         # What probing it has shown is reported once, with its first sample.
         is_first = candidate.sample_runs.of(task)[0] == sample
         names = {sample.name, None} if is_first else {sample.name}
-        mine = [start for about, name, start in starts if about == task.id and name in names]
         own: list[Change] = []
         for change in changes:
-            by = {about for about, _, start in starts if _ran_at(start, change.at)}
+            running = running_at(starts, change.at)
+            by = {about for about, _, _ in running}
             what = f"{change.path} in the environment was {change.kind}"
             if not by:
                 raise HarnessError(f"{what} by another process than those of the tasks")
             if by == {task.id}:
-                if any(_ran_at(start, change.at) for start in mine):
+                if any(name in names for _, name, _ in running):
                     own.append(change)
             elif task.id in by:
                 raise HarnessError(
@@ -87,5 +90,18 @@ def _end(start: Start) -> float:
     return start.finished.started + start.finished.seconds
 
 
-def _ran_at(start: Start, moment: float) -> bool:
-    return start.finished.started - _TICK <= moment <= _end(start) + _TICK
+def running_at(starts: Sequence[_TaskStart], moment: float) -> Sequence[_TaskStart]:
+    """The starts that ran at a moment that a file system has noted.
+
+    Its clock ticks slowly: only where none ran right then is one meant that had just ended, or
+    was about to begin.
+    """
+    for leeway in (0.0, _TICK):
+        running = [
+            (task, sample, start)
+            for task, sample, start in starts
+            if start.finished.started - leeway <= moment <= _end(start) + leeway
+        ]
+        if running:
+            return running
+    return ()
