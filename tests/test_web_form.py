@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -414,7 +415,7 @@ def _ends(keys: tuple[str | int, ...]) -> range:
     return range(max(0, len(keys) - 2), len(keys) + 1)
 
 
-LINKS = {
+LINKS: dict[str, Callable[[Any], Any]] = {
     "reference": lambda link: link,
     "allOf": lambda link: {"allOf": [link]},
     "property": lambda link: {"type": "object", "properties": {"a": link}},
