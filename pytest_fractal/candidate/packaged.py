@@ -20,7 +20,7 @@ from pytest_fractal.candidate.generated_manifest import generate_manifest
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
-from pytest_fractal.environments.building import Built, build_from_tree
+from pytest_fractal.environments.building import BuildEnvironment, Built, build_from_tree
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
@@ -193,7 +193,7 @@ class Candidate:
             self.spec,
             self.folder,
             self.interpreter,
-            self._build_environment,
+            lambda: self._build_environment,
             self.settings.build_timeout,
         )
         built = self.store.once(BUILD, lambda: get(workshop))
@@ -610,13 +610,14 @@ class Candidate:
     def _build_from_tree(self) -> Built:
         tree, folder = self.spec.tree, self.folder / "tree-build"
         assert tree is not None
-        limit = self.settings.build_timeout
-        return build_from_tree(tree, folder, self._build_environment(), INSTALLERS["uv"](), limit)
+        return build_from_tree(tree, folder, self._build_environment, self.settings.build_timeout)
 
-    def _build_environment(self) -> Environment:
+    @cached_property
+    def _build_environment(self) -> BuildEnvironment:
         """That of both builds, so the requirements of the project are installed once."""
         folder = self.folder / "build-environment"
-        return self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
+        made = self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
+        return BuildEnvironment(made, INSTALLERS["uv"]())
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
         finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
