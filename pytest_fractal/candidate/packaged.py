@@ -26,6 +26,7 @@ from pytest_fractal.environments.environments import (
     Environment,
     Installer,
     create_bare,
+    requires_anything,
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
@@ -627,7 +628,9 @@ class Candidate:
             if finished.returncode:
                 break
             finished = self._installer.install(environment, group)
-        unmet = () if finished.returncode else unmet_requirements(environment)
+        requirements = environment.requirements()
+        are_checked = finished.returncode == 0 and requires_anything(requirements)
+        unmet = unmet_requirements(environment) if are_checked else ()
         return Installation(
             environment,
             wheel,
@@ -636,7 +639,7 @@ class Candidate:
             self.settings.pins,
             environment.versions(),
             unmet,
-            environment.requirements(),
+            requirements,
             dependency_lines(self.home) if self.home is not None else {},
         )
 

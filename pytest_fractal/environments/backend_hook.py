@@ -9,8 +9,6 @@ JSON. Where all of that is there, it builds, and the file MADE gets what the hoo
 a hook raises ends the process. Runs under the candidate's interpreter, which may be an old one.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def load(call: dict[str, Any]) -> Any:
+def load(call: "dict[str, Any]") -> "Any":
     """The backend."""
     paths = [os.path.abspath(path) for path in call["backend_path"]]
     # In place of this script's folder, whose modules are none of the backend's.
@@ -42,7 +40,7 @@ def tell(path: str, told: object) -> None:
         json.dump(told, output)
 
 
-def requires(call: dict[str, Any], backend: Any, asked: str) -> Any:
+def requires(call: "dict[str, Any]", backend: "Any", asked: str) -> "Any":
     """What the backend asks for.
 
     Each hook has a process of its own, for it may change anything in it; only what is imported

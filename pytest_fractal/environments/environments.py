@@ -56,6 +56,8 @@ _NOT_FOUND: Final = re.compile(
 )
 _PLANNED: Final = re.compile(r"^ \+ (\S+==\S+)$", re.MULTILINE)
 """What `uv pip install --dry-run` says that it would install."""
+_OF_AN_EXTRA: Final = re.compile(r";(?!.*\bor\b).*\bextra *==")
+"""A requirement that is an extra's, of which `uv pip check` does not ask."""
 _UNMET: Final = re.compile(r"The package `[^`]+` requires `[^`]+`, but .+")
 
 
@@ -314,6 +316,11 @@ def _check_executable(environment: Environment) -> None:
             f"{parent} is on a file system that is mounted noexec, where no compiled module can "
             "be loaded: set TMPDIR to a folder elsewhere"
         )
+
+
+def requires_anything(requirements: Mapping[str, Sequence[str]]) -> bool:
+    """Whether something that is installed may require something, extras left out."""
+    return not all(_OF_AN_EXTRA.search(line) for lines in requirements.values() for line in lines)
 
 
 def unmet_requirements(environment: Environment) -> tuple[str, ...]:
