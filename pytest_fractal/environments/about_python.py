@@ -19,7 +19,7 @@ def about() -> "dict[str, Any]":
     try:
         import ensurepip
 
-        packages: "dict[str, Any]" = getattr(ensurepip, "_get_packages", dict)()
+        packages: dict[str, Any] = getattr(ensurepip, "_get_packages", dict)()
         setuptools = packages["setuptools"].version if "setuptools" in packages else None
         setuptools = setuptools or getattr(ensurepip, "_SETUPTOOLS_VERSION", None)
     except Exception:
