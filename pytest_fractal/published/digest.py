@@ -12,8 +12,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pytest_fractal.published.packages import Cell
+from pytest_fractal.report.servers import ServerRange
 
 
 class Light(StrEnum):
@@ -80,6 +83,8 @@ class Result:
     tasks: int = 0
     starts_known: bool = False
     """Whether starting was judged at all."""
+    servers: tuple[ServerRange, ...] = ()
+    """Which releases of fractal-server take it."""
     lights: Mapping[str, Light] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +109,7 @@ def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> R
     good = [verdict for verdict in starts if verdict["outcome"] in ("pass", "warn")]
     starts_known = any(verdict["outcome"] != "skip" for verdict in starts)
     state = State.JUDGED
-    if not _is_for(cell.python, one["requires_python"]):
+    if not (_is_for(cell.python, one["requires_python"]) and _fits(cell.python, one["wheel"])):
         state = State.OTHER_PYTHON
     elif one["needs_pixi"] and not starts_known:
         state = State.NEEDS_PIXI
@@ -125,6 +130,7 @@ def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> R
         starting=len(good),
         tasks=len(one["tasks"]),
         starts_known=starts_known,
+        servers=tuple(ServerRange(**answer) for answer in one["servers"]),
         lights={name: _light(verdicts, codes) for name, codes in LIGHTS.items()},
         causes=tuple(_causes(verdicts)),
         versions=one["versions"],
@@ -138,6 +144,22 @@ def _is_for(python: str, requires: str) -> bool:
         return not requires or SpecifierSet(requires).contains(f"{python}.99", prereleases=True)
     except InvalidSpecifier:
         return True
+
+
+def _fits(python: str, wheel: str | None) -> bool:
+    """Whether the tags of a wheel name this Python; its platform is not asked for."""
+    try:
+        tags = parse_wheel_filename(wheel or "")[3]
+    except InvalidWheelFilename:
+        return True
+    version = tuple(map(int, python.split(".")))
+    plain = "cp{}{}".format(*version)
+    known = [
+        *cpython_tags(version, [plain], ["any"]),
+        *compatible_tags(version, plain, ["any"]),
+    ]
+    supported = {(tag.interpreter, tag.abi) for tag in known}
+    return any((tag.interpreter, tag.abi) in supported for tag in tags)
 
 
 def _light(verdicts: Sequence[Mapping[str, Any]], codes: tuple[str, ...]) -> Light:

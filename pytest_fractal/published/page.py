@@ -14,6 +14,7 @@ from pytest_fractal.published.packages import NEWEST, Cell, Package, PackageList
 from pytest_fractal.report.badge import draw
 from pytest_fractal.report.markup import Markup, element, joined
 from pytest_fractal.report.overview import pluralize
+from pytest_fractal.report.servers import ServerRange
 from pytest_fractal.rules import REGISTRY
 
 _STYLE: Final = """
@@ -33,6 +34,7 @@ td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--g
 .light.red { color: var(--red); } .light.green { color: var(--green); }
 .light.yellow { color: var(--yellow); } .light.grey { color: var(--grey); }
 .since { display: block; font-size: .85rem; }
+.server { display: block; white-space: nowrap; }
 .cause { display: block; color: var(--red); overflow-wrap: anywhere; }
 .cause.warns { color: var(--yellow); }
 .scroll { overflow-x: auto; } code { overflow-wrap: anywhere; }
@@ -162,7 +164,9 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
     for cell in cells:
         rows.setdefault((cell.release, cell.extras), {})[cell.python] = cell
     head = element(
-        "tr", element("th", "Release"), [element("th", f"Python {python}") for python in pythons]
+        "tr",
+        [element("th", text) for text in ("Release", "fractal-server")],
+        [element("th", f"Python {python}") for python in pythons],
     )
     found = [results.cells[cell.key] for cell in cells if cell.key in results.cells]
     return element(
@@ -186,6 +190,7 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
                         element(
                             "tr",
                             element("th", _release(row, _version(row, results))),
+                            _servers(row, results),
                             [
                                 _cell(row[python], results, _version(row, results))
                                 for python in pythons
@@ -223,6 +228,27 @@ def _release(row: Mapping[str, Cell], version: str) -> str:
     cell = next(iter(row.values()))
     shown = f"{NEWEST} ({version})" if cell.release == NEWEST and version else cell.release
     return f"{shown} [{', '.join(cell.extras)}]" if cell.extras else shown
+
+
+def _servers(row: Mapping[str, Cell], results: Results) -> Markup:
+    """Which servers take a release; by Python only where that makes a difference."""
+    answers: dict[tuple[ServerRange, ...], list[str]] = {}
+    for python, cell in row.items():
+        result = results.cells.get(cell.key)
+        if result is not None and result.state is not State.GAVE_UP and result.servers:
+            answers.setdefault(result.servers, []).append(python)
+    if not answers:
+        return element("td", "not judged", class_="grey")
+    lines = []
+    for servers, pythons in answers.items():
+        where = f" (Python {', '.join(pythons)})" if len(answers) > 1 else ""
+        lines += [f"{server.told}{where}" for server in servers]
+    is_taken = all(any(server.takes for server in servers) for servers in answers)
+    return element(
+        "td",
+        [element("span", line, class_="server") for line in lines],
+        class_="green" if is_taken else "red",
+    )
 
 
 def _cell(cell: Cell, results: Results, version: str) -> Markup:
