@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 def _words(text: str) -> frozenset[str]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_fractal.json_text import shown
-
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 @dataclass(frozen=True)
