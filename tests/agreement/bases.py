@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,12 @@ def generation_of(folder: Path) -> str:
     """Which servers take the package in a folder: the version of its manifest, if it has one."""
     found = (path for path in folder.rglob(f"*{MANIFEST_NAME}*") if path.is_file())
     return "2" if any(b'"manifest_version": "2"' in path.read_bytes() for path in found) else "1"
+
+
+def has_options(folder: Path) -> bool:
+    """Whether it is what a bad package is installed with that breaks its rule: extras, pins."""
+    expected = tomllib.loads((folder / "expected.toml").read_text())
+    return not expected.keys().isdisjoint({"extras", "pins"})
 
 
 class Job(Protocol):
