@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,7 +178,11 @@ class Base:
 
 
 def candidate_of(path: Path, folder: Path, **settings: Any) -> Candidate:
-    """The candidate that a path names; its facts are kept in `folder`."""
+    """The candidate that a path names; its facts are kept in `folder`.
+
+    What an interrupted run has left there is removed: its facts are signed by a key that is gone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     return Candidate(
         parse_package(str(path), path.parent), Settings(**settings), folder, LocalExecutor(1)
     )
