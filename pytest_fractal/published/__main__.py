@@ -94,7 +94,7 @@ def _judge(listed: PackageList, parsed: argparse.Namespace) -> None:
 
 
 def _is_older(listed: PackageList, name: str, release: str) -> bool:
-    (package,) = (one for one in listed.package if one.name == name)
+    (package,) = (entry for entry in listed.package if entry.name == name)
     return next(package.cells(listed.pythons)).release != release
 
 

@@ -99,19 +99,22 @@ class Result:
 
 def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> Result:
     """What the report of the judge on one candidate says of a cell."""
-    (one,) = report["candidates"]
+    (candidate,) = report["candidates"]
     verdicts = [
         verdict
-        for verdict in one["verdicts"]
+        for verdict in candidate["verdicts"]
         if verdict["code"] not in _SAMPLES or verdict["outcome"] == "fail"
     ]
     starts = [verdict for verdict in verdicts if verdict["code"] == _STARTS and verdict["task"]]
     good = [verdict for verdict in starts if verdict["outcome"] in ("pass", "warn")]
     starts_known = any(verdict["outcome"] != "skip" for verdict in starts)
     state = State.JUDGED
-    if not (_is_for(cell.python, one["requires_python"]) and _fits(cell.python, one["wheel"])):
+    if not (
+        _is_for(cell.python, candidate["requires_python"])
+        and _fits(cell.python, candidate["wheel"])
+    ):
         state = State.OTHER_PYTHON
-    elif one["needs_pixi"] and not starts_known:
+    elif candidate["needs_pixi"] and not starts_known:
         state = State.NEEDS_PIXI
     errors = [verdict for verdict in verdicts if verdict["outcome"] == "error"]
     said = ""
@@ -123,17 +126,17 @@ def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> R
         day=day,
         state=state,
         said=said or "",
-        version=one["version"] or "",
-        wheel=one["wheel"] or "",
-        sha256=one["wheel_sha256"] or "",
-        generation=one["generation"] or "",
+        version=candidate["version"] or "",
+        wheel=candidate["wheel"] or "",
+        sha256=candidate["wheel_sha256"] or "",
+        generation=candidate["generation"] or "",
         starting=len(good),
-        tasks=len(one["tasks"]),
+        tasks=len(candidate["tasks"]),
         starts_known=starts_known,
-        servers=tuple(ServerRange(**answer) for answer in one["servers"]),
+        servers=tuple(ServerRange(**answer) for answer in candidate["servers"]),
         lights={name: _light(verdicts, codes) for name, codes in LIGHTS.items()},
         causes=tuple(_causes(verdicts)),
-        versions=one["versions"],
+        versions=candidate["versions"],
         verdicts=dict(sorted(_table(verdicts))),
         seconds=round(seconds),
     )
@@ -182,7 +185,7 @@ def _causes(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
             tasks = found.setdefault((verdict["code"], fails, text, hint), [])
             if task and task not in tasks:
                 tasks.append(task)
-    for (code, fails, text, hint), tasks in sorted(found.items(), key=lambda one: not one[0][1]):
+    for (code, fails, text, hint), tasks in sorted(found.items(), key=lambda item: not item[0][1]):
         yield Cause(code, fails, text, hint, tuple(tasks))
 
 

@@ -77,9 +77,11 @@ def render_page(listed: PackageList, results: Results) -> str:
                 for light in Light
             ),
         ),
-        element("nav", [[_link(f"#{one.name}", one.name), " "] for one in listed.package]),
+        element(
+            "nav", [[_link(f"#{package.name}", package.name), " "] for package in listed.package]
+        ),
         _shared(listed, results),
-        [_package(one, listed, results) for one in listed.package],
+        [_package(package, listed, results) for package in listed.package],
     )
     head = element(
         "head",
@@ -93,7 +95,10 @@ def render_page(listed: PackageList, results: Results) -> str:
 
 def badges(listed: PackageList, results: Results) -> Mapping[str, str]:
     """A badge for each package as SVG: of its newest release, on the Python it does worst on."""
-    return {one.name: draw(*_badge(_newest(one, listed, results))) for one in listed.package}
+    return {
+        package.name: draw(*_badge(_newest(package, listed, results)))
+        for package in listed.package
+    }
 
 
 def _badge(found: Sequence[Result]) -> tuple[str, str]:
@@ -121,8 +126,8 @@ def _newest(package: Package, listed: PackageList, results: Results) -> list[Res
 def _counted(listed: PackageList, results: Results) -> str:
     whole = 0
     for package in listed.package:
-        judged = [one for one in _newest(package, listed, results) if one.starts_known]
-        whole += any(one.tasks and one.starting == one.tasks for one in judged)
+        judged = [result for result in _newest(package, listed, results) if result.starts_known]
+        whole += any(result.tasks and result.starting == result.tasks for result in judged)
     return (
         f"Of {pluralize(len(listed.package), 'package')}, {whole} start all their tasks in their "
         "newest release on some Python."
@@ -147,7 +152,7 @@ def _shared(listed: PackageList, results: Results) -> Markup | None:
             element("td", _rule(code)),
             element("td", joined([[_link(f"#{name}", name), " "] for name in names])),
         )
-        for (code, text), names in sorted(several, key=lambda one: -len(one[1]))
+        for (code, text), names in sorted(several, key=lambda item: -len(item[1]))
     ]
     head = element("tr", [element("th", text) for text in ("Cause", "Rule", "Packages")])
     return element(
