@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 from pytest_fractal import Outcome, check_package
-from pytest_fractal.json_text import pointer
+from pytest_fractal.pointers import pointer
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 

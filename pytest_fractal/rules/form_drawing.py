@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 def _words(text: str) -> frozenset[str]:
@@ -95,7 +95,7 @@ def undrawn(
     found = [*walk.dialect(), *walk.references()]
     if not found:
         found += walk.root(ignored)
-    return tuple({one.keys: one for one in reversed(found)}.values())[::-1]
+    return tuple({place.keys: place for place in reversed(found)}.values())[::-1]
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ class _Walk:
                     f"give {name} a model as its default, such as `A()`",
                 )
                 return
-            for index, one in enumerate(values["oneOf"]):
-                yield self._drawn(one, (*flat.way("oneOf"), index), _types(values))
+            for index, model in enumerate(values["oneOf"]):
+                yield self._drawn(model, (*flat.way("oneOf"), index), _types(values))
             return
         kind = values.get("type")
         if not (isinstance(kind, str) and kind in _TYPES):
@@ -404,8 +404,8 @@ class _Walk:
                 inner = self._flats[way] if isinstance(target, dict) else flat
             elif key == "allOf" and isinstance(value, list):
                 inner = flat
-                for index, one in enumerate(value):
-                    if isinstance(one, dict):
+                for index, part in enumerate(value):
+                    if isinstance(part, dict):
                         inner = _joined(inner, self._flats[(*keys, "allOf", index)])
             else:
                 within = value if key == "properties" and isinstance(value, dict) else {}
@@ -430,14 +430,14 @@ def _walked(steps: _Steps) -> Iterator[Undrawn]:
             stack.append(step)
 
 
-def _joined(one: _Flat, other: _Flat) -> _Flat:
-    """Both together; where they differ, the second."""
-    values = {**one.values, **other.values}
-    for key in one.values.keys() & other.values.keys():
-        mine, its = one.values[key], other.values[key]
+def _joined(first: _Flat, second: _Flat) -> _Flat:
+    """Both together; where they differ, as the second has it."""
+    values = {**first.values, **second.values}
+    for key in first.values.keys() & second.values.keys():
+        mine, its = first.values[key], second.values[key]
         if key == "required" and isinstance(mine, list) and isinstance(its, list):
             values[key] = [*mine, *(name for name in its if name not in mine)]
-    return _Flat(values, {**one.ways, **other.ways}, {**one.properties, **other.properties})
+    return _Flat(values, {**first.ways, **second.ways}, {**first.properties, **second.properties})
 
 
 def _references(value: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:

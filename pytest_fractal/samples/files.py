@@ -16,15 +16,8 @@ from typing import Any, Final, Literal, cast
 
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.files import read_regular
-from pytest_fractal.json_text import (
-    MOST_BYTES,
-    MOST_LEVELS,
-    JsonText,
-    pointer,
-    read_json,
-    shown,
-    texts_in,
-)
+from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, JsonText, read_json, shown, texts_in
+from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.samples.ome_zarr import OME_ZARR
 
 Expectation = Literal["success", "failure"]
@@ -51,7 +44,7 @@ class Sample:
     """Whether its arguments were made from the schema, for want of a sample."""
     text: JsonText | None = field(default=None, repr=False, compare=False)
     """What its file holds; None for one that was made."""
-    way: tuple[str | int, ...] = ()
+    way: Keys = ()
     """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
     last: bool = True
     """Whether no step after it expects success."""
@@ -302,7 +295,7 @@ class _Reader:
     def _sample(
         self,
         value: Mapping[str, Any],
-        keys: tuple[str | int, ...],
+        keys: Keys,
         name: str,
         previous: Sample | None,
     ) -> Sample:
@@ -364,9 +357,7 @@ class _Reader:
                         task=sample.task,
                     )
 
-    def _check_args(
-        self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
-    ) -> None:
+    def _check_args(self, task: Task, args: Mapping[str, Any], keys: Keys) -> None:
         """See that the arguments of each command are an object without those of Fractal's."""
         parts = {part.keys.name: part for part in task.run_parts}
         several = len(parts) > 1
@@ -398,7 +389,7 @@ class _Reader:
                         task=task,
                     )
 
-    def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
+    def _task(self, name: object, keys: Keys) -> Task:
         found = _called(name, self._tasks)
         if len(found) == 1:
             return found[0]

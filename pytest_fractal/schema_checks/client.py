@@ -21,8 +21,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pytest_fractal.errors import HarnessError
-
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 LATEST: Final = "https://json-schema.org/draft/2020-12/schema"
 DRAFTS: Final = (
