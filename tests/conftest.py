@@ -172,10 +172,10 @@ class Runner:
     def argv(self, *arguments: str | Path) -> list[str | Path]:
         """The command that `pytest` runs.
 
-        Without the plugin that zarr brings, which writes the sample data here: no user has it
-        for our sake, and it takes longer to import than all the rest.
+        Without the plugins of what this suite needs itself, zarr and hypothesis: no user has
+        them for our sake, and they take longer to import than all the rest.
         """
-        without = ("-p", "no:cacheprovider", "-p", "no:zarr")
+        without = ("-p", "no:cacheprovider", "-p", "no:zarr", "-p", "no:hypothesispytest")
         return [sys.executable, "-P", "-m", "pytest", *without, *arguments]
 
     def hermetic(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
