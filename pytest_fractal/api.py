@@ -90,6 +90,7 @@ def check_package(
             engine.run_ahead(checks, session.width)
             verdicts = [engine.verdict(check) for check in checks]
             reports.append(session.report(anchor, verdicts))
+        session.keep_bytecode()
         return Report(tuple(reports), strict)
     finally:
         session.close()

@@ -139,6 +139,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
     )
     option(
+        "no-cache",
+        "use nothing that earlier runs have kept, such as the bytecode of dependencies, and keep "
+        "nothing",
+        ini="bool",
+        action="store_true",
+        default=None,
+    )
+    option(
         "sandbox",
         "hide home, other processes and all other files from the package: where bubblewrap "
         "works (auto, the default), required, or off",
@@ -324,6 +332,7 @@ def _settings(config: pytest.Config) -> Settings:
         jobs=given("jobs") or 0,
         program="pytest-fractal" if config.inipath == _HERMETIC else "pytest",
         keep=bool(given("keep")),
+        no_cache=bool(given("no_cache")),
         fix=given("fix") or None,
         find_pins=_search_limit(config),
         new_samples=config.option.fractal_new_samples,

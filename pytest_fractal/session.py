@@ -187,6 +187,11 @@ class Session:
             sorted(verdicts, key=lambda one: order[one.key]),
         )
 
+    def keep_bytecode(self) -> None:
+        """Keep for later runs what this one has compiled, now that it has judged everything."""
+        for engine in self.engines.values():
+            engine.candidate.keep_bytecode()
+
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""
         if self._hold is not None:

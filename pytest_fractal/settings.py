@@ -39,6 +39,8 @@ class Settings:
     program: Literal["pytest", "pytest-fractal"] = "pytest"
     """The command by which the run was started, and can be repeated."""
     keep: bool = False
+    no_cache: bool = False
+    """Whether nothing of earlier runs is used, and nothing kept for later ones."""
     fix: Literal["apply", "diff"] | None = None
     """Whether fixes are applied to the package's files, or only shown."""
     find_pins: float | None = None

@@ -1,15 +1,17 @@
-"""pip's bytecode comes from the cache, and never replaces what its source says."""
+"""Bytecode comes from the cache, and never replaces what its source says."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_fractal.environments.bytecode import bring_bytecode
+from pytest_fractal.environments.bytecode import DependencyBytecode, bring_bytecode
 from pytest_fractal.environments.environments import Environment, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
 
@@ -109,3 +111,152 @@ def test_the_oldest_go_when_there_are_many(cache: Path, tmp_path: Path) -> None:
         (cache / f"{number}.zip").touch()
     fresh(tmp_path / "first")
     assert len(list(cache.glob("*.zip"))) == 12
+
+
+OWNER = "tree\n/somewhere\ntasks"
+
+
+def with_a_dependency(folder: Path, text: str = "NUMBER = 1\n") -> Environment:
+    """An environment in which the packages `library` and `tasks` are installed."""
+    environment = create_bare(folder, find_interpreter(None))
+    for name in ("library", "tasks"):
+        package = environment.site_packages / name
+        (package / "inner").mkdir(parents=True)
+        lines = ["../../../bin/tool.py,,"]
+        for path in ("__init__.py", "inner/odd, name.py", "inner/other.py"):
+            (package / path).write_text(text)
+            lines.append(f'"{name}/{path}",sha256={hash(text)},')
+        info = environment.site_packages / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "RECORD").write_text("\n".join(lines))
+    return environment
+
+
+def compiled(environment: Environment, *modules: str) -> None:
+    """Import modules, as a task does."""
+    lines = ";".join(f"import {module}" for module in modules)
+    variables = {"PATH": os.environ["PATH"]}
+    subprocess.run([environment.python, "-c", lines], check=True, env=variables)
+
+
+def bytecode(environment: Environment) -> list[str]:
+    found = environment.site_packages.glob("*/**/*.pyc")
+    return sorted(str(path.relative_to(environment.site_packages)) for path in found)
+
+
+def kept_of(environment: Environment) -> DependencyBytecode:
+    return DependencyBytecode(OWNER, "Tasks", environment)
+
+
+TAG = "cpython-{}{}".format(*sys.version_info)
+LIBRARY = f"library/__pycache__/__init__.{TAG}.pyc"
+INNER = f"library/inner/__pycache__/other.{TAG}.pyc"
+
+
+def test_what_a_run_has_compiled_of_dependencies_is_there_for_the_next(
+    cache: Path, tmp_path: Path
+) -> None:
+    """Nothing of the candidate's own package, and nothing that was not compiled."""
+    first = with_a_dependency(tmp_path / "first")
+    compiled(first, "library", "tasks")
+    kept_of(first).keep()
+    second = with_a_dependency(tmp_path / "second")
+    kept_of(second).bring()
+    assert bytecode(second) == [LIBRARY]
+    brought = (second.site_packages / LIBRARY).read_bytes()
+    compiled(second, "library.inner.other")
+    assert (second.site_packages / LIBRARY).read_bytes() == brought, "Python takes it"
+    kept_of(second).keep()
+    third = with_a_dependency(tmp_path / "third")
+    kept_of(third).bring()
+    assert bytecode(third) == [LIBRARY, INNER]
+
+
+def test_other_files_other_candidates_and_other_sources_get_none(
+    cache: Path, tmp_path: Path
+) -> None:
+    first = with_a_dependency(tmp_path / "first")
+    compiled(first, "library")
+    kept_of(first).keep()
+    changed = with_a_dependency(tmp_path / "changed", "NUMBER = 2\n")
+    kept_of(changed).bring()
+    other = with_a_dependency(tmp_path / "other")
+    DependencyBytecode("somebody else", "tasks", other).bring()
+    assert bytecode(changed) == bytecode(other) == []
+    # A source that is not as its RECORD says: Python compiles it anew.
+    odd = with_a_dependency(tmp_path / "odd")
+    kept_of(odd).bring()
+    (odd.site_packages / "library" / "__init__.py").write_text("NUMBER = 3\n")
+    line = "import library; print(library.NUMBER)"
+    ran = subprocess.run([odd.python, "-c", line], check=True, capture_output=True, text=True)
+    assert ran.stdout == "3\n"
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "bits", "foreign", "a link"])
+def test_bytecode_that_is_damaged_is_removed(cache: Path, tmp_path: Path, damage: str) -> None:
+    first = with_a_dependency(tmp_path / "first")
+    compiled(first, "library")
+    kept_of(first).keep()
+    (kept,) = (cache.parent / "bytecode").rglob("*.zip")
+    content = kept.read_bytes()
+    match damage:
+        case "cut":
+            kept.write_bytes(content[: len(content) // 2])
+        case "text":
+            kept.write_text("nothing")
+        case "bits":
+            at = content.index(b"NUMBER")
+            kept.write_bytes(content[:at] + b"LUMBER" + content[at + 6 :])
+        case "foreign":
+            with zipfile.ZipFile(kept, "a") as archive:
+                archive.writestr("library/__init__.py", "NUMBER = 4\n")
+        case _:
+            kept.rename(tmp_path / "elsewhere.zip")
+            kept.symlink_to(tmp_path / "elsewhere.zip")
+    second = with_a_dependency(tmp_path / "second")
+    kept_of(second).bring()
+    assert not os.path.lexists(kept)
+    line = "import library; print(library.NUMBER)"
+    ran = subprocess.run([second.python, "-c", line], check=False, capture_output=True, text=True)
+    assert ran.stdout == "1\n", ran.stderr
+
+
+def test_bytecode_is_neither_read_nor_written_through_links(cache: Path, tmp_path: Path) -> None:
+    first = with_a_dependency(tmp_path / "first")
+    compiled(first, "library", "library.inner.other")
+    outside = tmp_path / "outside"
+    (first.site_packages / "library" / "inner" / "__pycache__").rename(outside)
+    (first.site_packages / "library" / "inner" / "__pycache__").symlink_to(outside)
+    kept_of(first).keep()
+    second = with_a_dependency(tmp_path / "second")
+    (tmp_path / "empty").mkdir()
+    (second.site_packages / "library" / "__pycache__").symlink_to(tmp_path / "empty")
+    kept_of(second).bring()
+    assert not any((tmp_path / "empty").iterdir())
+    third = with_a_dependency(tmp_path / "third")
+    kept_of(third).bring()
+    assert bytecode(third) == [LIBRARY]
+
+
+def test_bytecode_that_does_not_fit_its_source_is_not_kept(cache: Path, tmp_path: Path) -> None:
+    """Python passes over it too: the source was changed after it was made."""
+    first = with_a_dependency(tmp_path / "first")
+    compiled(first, "library", "library.inner.other")
+    (first.site_packages / "library" / "inner" / "other.py").write_text("NUMBER = 77\n")
+    kept_of(first).keep()
+    second = with_a_dependency(tmp_path / "second")
+    kept_of(second).bring()
+    assert bytecode(second) == [LIBRARY]
+
+
+def test_room_is_made_by_what_was_not_used_for_longest(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = cache.parent / "bytecode" / "somebody"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f"{number}.zip").write_bytes(bytes(1000))
+        os.utime(folder / f"{number}.zip", (number, number))
+    monkeypatch.setattr("pytest_fractal.environments.bytecode._ROOM", 2500)
+    kept_of(with_a_dependency(tmp_path / "first")).keep()
+    assert sorted(path.name for path in folder.iterdir()) == ["3.zip", "4.zip"]

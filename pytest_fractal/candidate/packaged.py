@@ -6,12 +6,15 @@ threads and workers of a run share. Nothing is judged here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
 
 from pytest_fractal.candidate.command_starts import START, launch, probe, probe_fact
 from pytest_fractal.candidate.dependency_lines import dependency_lines
@@ -21,6 +24,7 @@ from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
 from pytest_fractal.environments.building import BuildEnvironment, Built, build_from_tree
+from pytest_fractal.environments.bytecode import DependencyBytecode
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
@@ -183,7 +187,8 @@ class Candidate:
 
     @property
     def _installer(self) -> Installer:
-        return INSTALLERS[self.settings.installer](self.generation.upgraded_first)
+        make = INSTALLERS[self.settings.installer]
+        return make(self.generation.upgraded_first, caches=not self.settings.no_cache)
 
     @property
     def build(self) -> Build:
@@ -356,6 +361,24 @@ class Candidate:
         )
         _ = self.environment_changes.as_installed  # before anything of it is started
         return installation
+
+    @property
+    def _bytecode(self) -> DependencyBytecode:
+        tree, name = self.spec.tree, self.wheel.distribution
+        owner = f"{self.spec.kind}\n{tree or ''}\n{canonicalize_name(name)}"
+        return DependencyBytecode(owner, name, self.environment_folder)
+
+    def keep_bytecode(self) -> None:
+        """Keep what its processes have compiled of its dependencies for the next run on it.
+
+        Called when none of them runs any more.
+        """
+        if self.settings.no_cache or not self.installs or not self.store.has(INSTALLATION):
+            return
+        with contextlib.suppress(OSError, HarnessError):
+            finished = self.installation.finished
+            if finished is not None and finished.returncode == 0:
+                self._bytecode.keep()
 
     @property
     def installed_versions(self) -> Mapping[str, str]:
@@ -634,6 +657,8 @@ class Candidate:
                 break
             finished = self._installer.install(environment, group)
         requirements = environment.requirements()
+        if finished.returncode == 0 and not self.settings.no_cache:
+            self._bytecode.bring()
         are_checked = finished.returncode == 0 and requires_anything(requirements)
         unmet = unmet_requirements(environment) if are_checked else ()
         return Installation(

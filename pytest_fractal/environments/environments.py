@@ -138,11 +138,13 @@ class Installer(Protocol):
 class UvInstaller:
     """Has pip install the wheel, and uv what it requires; environments are virtualenv's.
 
-    `upgraded` is what a server upgrades in a fresh environment before it installs.
+    `upgraded` is what a server upgrades in a fresh environment before it installs; with
+    `caches`, pip gets the bytecode that earlier runs have made of it.
     """
 
-    def __init__(self, upgraded: Sequence[str] = ()) -> None:
+    def __init__(self, upgraded: Sequence[str] = (), *, caches: bool = True) -> None:
         self._upgraded = tuple(upgraded)
+        self._caches = caches
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
         """Make one with virtualenv, and with the setuptools that the server's would have."""
@@ -161,7 +163,8 @@ class UvInstaller:
                 f"{' and '.join(tools)}, which the server's environments begin with, cannot be "
                 f"installed: {_reason(finished)}"
             )
-        bring_bytecode(environment.python, interpreter, environment.site_packages)
+        if self._caches:
+            bring_bytecode(environment.python, interpreter, environment.site_packages)
         return environment
 
     def _upgrade(self, environment: Environment, requirements: Sequence[str]) -> Finished:
@@ -219,7 +222,7 @@ class PipInstaller:
     `upgraded` is what the server upgrades in a fresh environment before it installs.
     """
 
-    def __init__(self, upgraded: Sequence[str] = ()) -> None:
+    def __init__(self, upgraded: Sequence[str] = (), *, caches: bool = True) -> None:  # noqa: ARG002
         self._upgraded = tuple(upgraded)
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:

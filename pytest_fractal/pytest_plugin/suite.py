@@ -326,6 +326,8 @@ class Suite:
         if self._forged and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         complete = ended and self._is_complete()
+        if complete and not self._forged:
+            self.session.keep_bytecode()
         if self.session.settings.fix is not None and complete:
             self._fix()
         report = Report(tuple(self._reports()), self.session.settings.strict, complete)
