@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from pytest_fractal.environments.wheels import Wheel
@@ -13,6 +13,7 @@ from pytest_fractal.generations import Generation, PartKeys
 from pytest_fractal.json_text import depth_of, pointer, shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
+from pytest_fractal.rules.meant_keywords import TYPES, meant_value
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare, property_of
@@ -34,7 +35,7 @@ from pytest_fractal.signatures.task_function import (
 from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
 
 T = TypeVar("T")
-_TYPES: Final = "array, boolean, integer, null, number, object or string"
+_TYPES: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
 
 
 @rule(
@@ -107,14 +108,9 @@ def _hint_for_schema(
         parameters = [Parameter(name, True, False) for name in names]
     else:
         parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
-    properties = {
-        parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
-        for parameter in parameters
-    }
     skeleton = {
         "type": "object",
-        "properties": properties,
-        "required": [parameter.name for parameter in parameters if parameter.required],
+        **_told_by_parameters(generation, parameters),
         "additionalProperties": False,
     }
     text = json.dumps(skeleton, indent=2, ensure_ascii=False)
@@ -123,6 +119,18 @@ def _hint_for_schema(
         f"{text.encode(errors='backslashreplace').decode()}\n"
         'and give each property its "type"'
     )
+
+
+def _told_by_parameters(generation: Generation, parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """The `properties` and `required` of a function, as far as its signature tells them."""
+    told = list(parameters)
+    return {
+        "properties": {
+            parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
+            for parameter in told
+        },
+        "required": [parameter.name for parameter in told if parameter.required],
+    }
 
 
 @rule(
@@ -167,6 +175,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 if named
                 else "write the URI of the draft, or remove $schema",
                 severity=Severity.WARNING if named else None,
+                edits=[JsonEdit(Action.SET, ("$schema",), named)] if named else (),
             )
         if named is None:
             return
@@ -185,27 +194,41 @@ def valid_schema(part: Part) -> Iterator[Finding]:
             if keys in seen:
                 continue
             seen.add(keys)
-            is_type = bool(keys) and keys[-1] == "type"
-            if keys[-1:] == ("items",) and isinstance(_at(schema, keys), list) and not declared:
-                yield part.schema_finding(
-                    *keys,
-                    expected="`prefixItems`, as draft 2020-12 has it",
-                    found="`items` that are a list, which is a tuple in draft 7",
-                    hint="generate the schema anew with pydantic 2, or rename `items` to "
-                    "`prefixItems`",
-                    severity=Severity.WARNING,
-                )
-                continue
-            yield part.schema_finding(
-                *keys,
-                expected=_TYPES if is_type else f"what {draft} allows here",
-                found=shown(_at(schema, keys)) if is_type else message,
-                hint=f"write {_TYPES}"
-                if is_type
-                else f"correct {keys[-1]!r}"
-                if keys
-                else "correct the schema",
-            )
+            yield _keyword_finding(part, keys, message, draft, is_declared=declared is not None)
+
+
+def _keyword_finding(
+    part: Part, keys: tuple[str | int, ...], message: str, draft: str, *, is_declared: bool
+) -> Finding:
+    """What is wrong with the keyword at a place of the schema, and what it plainly means."""
+    is_name = keys[-2:-1] in (("properties",), ("$defs",), ("definitions",))
+    keyword = str(keys[-1]) if keys and not is_name else ""
+    value = _at(part.schema, keys)
+    is_type = keyword == "type"
+    if keyword == "items" and isinstance(value, list) and draft == DRAFT_2020:
+        is_free = "prefixItems" not in _at(part.schema, keys[:-1])
+        return part.schema_finding(
+            *keys,
+            expected="`prefixItems`, as draft 2020-12 has it",
+            found="`items` that are a list, which is a tuple in draft 7",
+            hint="rename `items` to `prefixItems`, or generate the schema anew with pydantic 2",
+            severity=None if is_declared else Severity.WARNING,
+            edits=[JsonEdit(Action.RENAME, keys, "prefixItems")] if is_free else (),
+        )
+    meant = meant_value(keyword, value)
+    if meant is not None:
+        hint = f"write {json.dumps(keyword)}: {json.dumps(meant)}"
+    elif is_type:
+        hint = f"write {_TYPES}"
+    else:
+        hint = f"correct {keyword!r}" if keys else "correct the schema"
+    return part.schema_finding(
+        *keys,
+        expected=_TYPES if is_type else f"what {draft} allows here",
+        found=shown(value) if is_type else message,
+        hint=hint,
+        edits=[JsonEdit(Action.SET, keys, meant)] if meant is not None else (),
+    )
 
 
 @rule(
@@ -231,6 +254,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
             expected='"type": "object"',
             found=shown(schema["type"]) if "type" in schema else "no type",
             hint='write "type": "object"',
+            edits=[JsonEdit(Action.SET, ("type",), "object")],
         )
     properties = schema.get("properties")
     if not isinstance(properties, dict):
@@ -238,7 +262,8 @@ def object_schema(part: Part) -> Iterator[Finding]:
             *(["properties"] if "properties" in schema else []),
             expected="`properties`, an object with a schema for each argument",
             found=shown(properties) if "properties" in schema else "no properties",
-            hint='write "properties": {...}',
+            hint='write "properties": {...}, with a schema for each argument',
+            edits=_edits_for_properties(part),
         )
         return
     for name, value in properties.items():
@@ -249,11 +274,21 @@ def object_schema(part: Part) -> Iterator[Finding]:
                 expected="a schema that is an object",
                 found=shown(value),
                 hint='write {} for "anything"' if value is True else "write an object",
+                edits=[JsonEdit(Action.SET, ("properties", name), {})] if value is True else (),
                 # Schemas they are, all the same.
                 severity=Severity.WARNING
                 if isinstance(value, bool) and part.task.generation.takes_boolean_schemas
                 else None,
             )
+
+
+def _edits_for_properties(part: Part) -> Iterator[JsonEdit]:
+    """The properties of the function, and which of them are required, if it is known."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if isinstance(signature, Signature) and not signature.doubt:
+        parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
+        for key, value in _told_by_parameters(part.task.generation, parameters).items():
+            yield JsonEdit(Action.SET, (key,), value)
 
 
 @rule(
@@ -310,24 +345,70 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
             )
     for name in part.reserved.others:
         if name in properties:
+            parallel = (
+                ", or set meta.parallelization_level if the task is parallel"
+                if name == "component"
+                else ""
+            )
             yield part.schema_finding(
                 "properties",
                 name,
                 expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
                 found="there is one",
-                hint="remove it, or set meta.parallelization_level if the task is parallel"
-                if name == "component"
-                else f"remove {name!r}",
+                hint=_hint_to_remove(part, name) + parallel,
+                edits=_edits_to_remove(part, name) if not parallel else (),
             )
     for name in part.reserved.optional:
         if name in properties and isinstance(required, list) and name in required:
+            taken = _taken_as(part, name)
             yield part.schema_finding(
                 "properties",
                 name,
                 expected=f"a default for {name!r}: Fractal does not pass it to a {part.words}",
                 found="it is required",
-                hint=f"remove {name!r}, or give the parameter a default",
+                hint=f'take "{name}" out of `required`'
+                if taken is not None and not taken.required
+                else f"{_hint_to_remove(part, name)}, or give the parameter a default and "
+                f'take "{name}" out of `required`',
+                edits=[JsonEdit(Action.DROP, ("required",), name)]
+                if taken is not None and not taken.required
+                else _edits_to_remove(part, name),
             )
+
+
+def _taken_as(part: Part, name: str) -> Parameter | None:
+    """The parameter of this name of the command's function; None where none is known."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    known = signature.parameters if isinstance(signature, Signature) else ()
+    return next((parameter for parameter in known if parameter.name == name), None)
+
+
+def _function_of(signature: Signature) -> str:
+    return f"`{signature.function}()` ({signature.file}:{signature.line})"
+
+
+def _hint_to_remove(part: Part, name: str) -> str:
+    """What has an argument that it must not have: the schema alone, or the function as well."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    listed = " and `required`" if _is_required(part, name) else ""
+    gone = f'remove "{name}" from `properties`{listed}'
+    if isinstance(signature, Signature) and _taken_as(part, name) is not None:
+        return f"{gone}, and from the parameters of {_function_of(signature)}"
+    return gone
+
+
+def _edits_to_remove(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The schema without a property; nothing where the function must be changed as well."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if isinstance(signature, Signature) and _taken_as(part, name) is None:
+        yield JsonEdit(Action.REMOVE, ("properties", name))
+        if _is_required(part, name):
+            yield JsonEdit(Action.DROP, ("required",), name)
+
+
+def _is_required(part: Part, name: str) -> bool:
+    required = part.schema.get("required")
+    return isinstance(required, list) and name in required
 
 
 def _hint_for_reserved(part: Part, name: str) -> str:
@@ -337,7 +418,7 @@ def _hint_for_reserved(part: Part, name: str) -> str:
     signature = part.signature if isinstance(part, PackagedPart) else None
     if not isinstance(signature, Signature):
         return f"if the function takes {name!r}, {add}; else give it that parameter first"
-    function = f"`{signature.function}()` ({signature.file}:{signature.line})"
+    function = _function_of(signature)
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     if name in parameters:
         if not parameters[name].required:
@@ -469,8 +550,8 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 expected=f"no default for {name!r}, which Fractal supplies",
                 found=f"{shown(filled_in[name])}, with which the server drops all "
                 "arguments that users give",
-                hint=f"remove it: write the parameter {name!r} of the function without a default, "
-                "and generate the schema anew",
+                hint=_hint_for_supplied_default(part, name),
+                edits=_edits_for_supplied_default(part, name),
                 severity=Severity.ERROR,
             )
     for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
@@ -489,7 +570,36 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             if refused.instance is None
             else "correct the default in the function, or the type of the argument",
             severity=Severity.ERROR if is_wrong else None,
+            edits=[JsonEdit(Action.REMOVE, (*keys, "default"))]
+            if refused.instance is None and not at
+            else (),
         )
+
+
+def _hint_for_supplied_default(part: Part, name: str) -> str:
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    taken = _taken_as(part, name)
+    listed = "" if _is_required(part, name) else f', and add "{name}" to `required`'
+    if taken is None or taken.required or not isinstance(signature, Signature):
+        return f"remove this default{listed}"
+    return (
+        f"write the parameter {name!r} of {_function_of(signature)} without a default, remove "
+        f"this one{listed}"
+    )
+
+
+def _edits_for_supplied_default(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The property without its default; nothing where the function must be changed first."""
+    taken = _taken_as(part, name)
+    if taken is not None and taken.required:
+        yield JsonEdit(Action.REMOVE, ("properties", name, "default"))
+        if not _is_required(part, name):
+            is_there = isinstance(part.schema.get("required"), list)
+            yield (
+                JsonEdit(Action.ADD, ("required",), name)
+                if is_there
+                else JsonEdit(Action.SET, ("required",), [name])
+            )
 
 
 def _without_null(at: str) -> str:
