@@ -40,7 +40,7 @@ FIXABLE = (
     *("FR201", "FR205", "FR206", "FR207"),
 )
 BAD = sorted(path for path in (ROOT / "bad_packages").iterdir() if path.name.startswith(FIXABLE))
-STATIC = "FR003,FR004,FR10,FR110,FR111,FR112,FR113,FR114,FR115,FR116,FR20"
+STATIC = "FR003,FR004,FR10,FR110,FR111,FR112,FR113,FR114,FR115,FR116,FR118,FR20"
 
 BY_HAND = {
     "FR101_flit_beside_pyproject": "the manifest must be moved",

@@ -44,7 +44,7 @@ def _completed(candidate: Candidate, home: Path, change: FileFix) -> FileFix:
     if not change.json and change.digest is None:
         return change  # it is made
     file = candidate.own_file(change.file)
-    if file is None:
+    if file is None or file.startswith("../"):
         raise LookupError(change.file)
     content = read_regular(home / file, _LARGEST)
     digest = sha256(content).hexdigest()

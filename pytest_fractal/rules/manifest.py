@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
 from pytest_fractal.facts import (
@@ -185,11 +185,24 @@ def manifest_is_json(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield Finding(
             expected="one JSON object",
             found=_kind(manifest.text.value),
-            hint='write {"manifest_version": "1", "task_list": [...], ...}',
+            hint=_hint_for_root(manifest.text.value),
             file=manifest.path,
             line=1,
             column=1,
         )
+
+
+def _hint_for_root(value: object) -> str:
+    """The object that is meant, by what stands there instead."""
+    inner = value if isinstance(value, list) else []
+    if len(inner) == 1 and isinstance(inner[0], dict) and "task_list" in inner[0]:
+        return "write the object in the list alone, without [ and ] around it"
+    generation = _generation_of(inner) or GENERATIONS["2"]
+    return (
+        "write the list of the tasks into an object: "
+        f'{{"manifest_version": "{generation.version}", "has_args_schemas": true, '
+        f'"args_schema_version": "{generation.schema_version}", "task_list": [...]}}'
+    )
 
 
 def _repair(manifest: Manifest, wheel: Wheel) -> Fix | None:
@@ -209,8 +222,8 @@ _FAULT_HINTS: Final = {
     FaultKind.ENCODING: "save the file as UTF-8, without a byte order mark",
     FaultKind.EXTRA_COMMA: "delete this comma",
     FaultKind.MISSING_COMMA: "add a comma at this place",
-    FaultKind.NOT_FINITE: "write null or a number in its place",
-    FaultKind.REPEATED_KEY: "keep one of the two",
+    FaultKind.NOT_FINITE: "write a number in its place, or leave the key out",
+    FaultKind.REPEATED_KEY: "delete one of the two",
     FaultKind.TOO_DEEP: "nest less: let schemas refer to parts in `$defs` by `$ref`",
     FaultKind.TOO_LARGE: "leave out what the server does not read, such as data in a `default`",
 }
@@ -260,7 +273,11 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
 
 def _generation_of_fields(manifest: Manifest) -> Generation | None:
     """The one version whose keys for scripts the tasks have; None where that tells nothing."""
-    keys = {key for entry in manifest.entries if isinstance(entry, dict) for key in entry}
+    return _generation_of(manifest.entries)
+
+
+def _generation_of(entries: Iterable[Any]) -> Generation | None:
+    keys = {key for entry in entries if isinstance(entry, dict) for key in entry}
     fitting = [
         generation for generation in GENERATIONS.values() if keys & generation.executable_keys
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,6 +21,16 @@ _OTHER_NAMES: Final = {
 }
 """What languages and people call the types of JSON Schema."""
 
+_OF_VALUES: Final[Mapping[type, tuple[str, ...]]] = {
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    str: ("string",),
+    list: ("array",),
+    dict: ("object",),
+}
+"""The types that a JSON value has."""
+
 _LIMITS: Final = frozenset(
     ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 )
@@ -28,10 +39,17 @@ _COUNTS: Final = frozenset(
 )
 
 
-def meant_value(keyword: str, value: Any) -> Any:
-    """The value that is plainly meant by the one that a keyword has; None where none is."""
+def meant_value(keyword: str, value: Any, beside: Mapping[str, Any]) -> Any:
+    """The value that is plainly meant by the one that a keyword has; None where none is.
+
+    `beside` is the schema with this keyword: a type must be that of its default.
+    """
     if keyword == "type":
-        return _meant_types(value)
+        meant = _meant_types(value)
+        default = beside.get("default")
+        of_default = _OF_VALUES.get(type(default), ())
+        fits = default is None or not isinstance(meant, str) or meant in of_default
+        return meant if fits else None
     if not isinstance(value, str):
         return None
     if keyword == "required" and value.strip():

@@ -104,6 +104,7 @@ def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
             problem.line,
             task=problem.task,
             releases=problem.releases,
+            fix=problem.change,
         )
 
 
@@ -436,26 +437,37 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
     faults = [fault for fault in text.faults if fault.kind is not FaultKind.REPEATED_KEY]
     found = faults[0].message if faults else ""
+    hint = _HINTS_FOR_JSON.get(faults[0].kind, _WITH_JSON) if faults else _WITH_JSON
     # What stands at a place within a text that can be read: NaN or Infinity.
     harmless = bool(faults) and all(fault.pointer is not None for fault in faults)
     harmless = harmless and not run.sample.task.generation.refuses_nan
     if not execution.start.output.strip():
-        found = "an empty file"
+        found, hint = "an empty file", "write {} where there is nothing to tell"
     elif not (text.value is None or isinstance(text.value, dict)) and (harmless or not found):
         found, harmless = shown(text.value), False
+        hint = "return a dict from the task's function, with this as the value of a key"
     elif not found and any(
         re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
     ):
         found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
+        hint = 'leave it out of the text: text.encode("utf-8", "ignore").decode()'
     if found:
         yield _finding(
             run,
             execution,
             "one JSON object, or null, as UTF-8",
             found,
-            "write the update with json.dump, and return a dict from the task's function",
+            hint,
             Severity.WARNING if harmless else None,
         )
+
+
+_WITH_JSON: Final = "write the update with json.dump, and return a dict from the task's function"
+_HINTS_FOR_JSON: Final = {
+    FaultKind.ENCODING: 'open the file to write with encoding="utf-8"',
+    FaultKind.NOT_FINITE: "return None or a number in its place: json.dump writes NaN as it is, "
+    "and refuses it with allow_nan=False",
+}
 
 
 def _finding(

@@ -16,6 +16,16 @@ from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, 
 from pytest_fractal.rules.meant_keywords import TYPES, meant_value
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import Note, rule
+from pytest_fractal.rules.reserved_advice import (
+    edits_for_default,
+    edits_to_add,
+    edits_to_remove,
+    hint_for_default,
+    hint_to_add,
+    hint_to_remove,
+    parameter_of,
+)
+from pytest_fractal.rules.sample_advice import advice_for_sample
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare, property_of
 from pytest_fractal.samples.runs import ResolvedArguments
 from pytest_fractal.schema_checks.client import (
@@ -215,7 +225,7 @@ def _keyword_finding(
             severity=None if is_declared else Severity.WARNING,
             edits=[JsonEdit(Action.RENAME, keys, "prefixItems")] if is_free else (),
         )
-    meant = meant_value(keyword, value)
+    meant = meant_value(keyword, value, _at(part.schema, keys[:-1]))
     if meant is not None:
         hint = f"write {json.dumps(keyword)}: {json.dumps(meant)}"
     elif is_type:
@@ -268,18 +278,26 @@ def object_schema(part: Part) -> Iterator[Finding]:
         return
     for name, value in properties.items():
         if not isinstance(value, dict):
+            shape = _shape_of(part, name)
             yield part.schema_finding(
                 "properties",
                 name,
                 expected="a schema that is an object",
                 found=shown(value),
-                hint='write {} for "anything"' if value is True else "write an object",
-                edits=[JsonEdit(Action.SET, ("properties", name), {})] if value is True else (),
+                hint=f"write {json.dumps(shape)}",
+                edits=[JsonEdit(Action.SET, ("properties", name), shape)] if value is True else (),
                 # Schemas they are, all the same.
                 severity=Severity.WARNING
                 if isinstance(value, bool) and part.task.generation.takes_boolean_schemas
                 else None,
             )
+
+
+def _shape_of(part: Part, name: str) -> Mapping[str, Any]:
+    """The schema of an argument, as far as its function tells it; {} allows anything."""
+    shape = part.task.generation.reserved_shapes.get(name)
+    parameter = parameter_of(part, name)
+    return shape or (property_of(parameter) if parameter is not None else {})
 
 
 def _edits_for_properties(part: Part) -> Iterator[JsonEdit]:
@@ -340,8 +358,8 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 "properties",
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found=f"no property {name!r}",
-                hint=_hint_for_reserved(part, name),
-                edits=_edits_for_reserved(part, name),
+                hint=hint_to_add(part, name),
+                edits=edits_to_add(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
@@ -355,12 +373,12 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 name,
                 expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
                 found="there is one",
-                hint=_hint_to_remove(part, name) + parallel,
-                edits=_edits_to_remove(part, name) if not parallel else (),
+                hint=hint_to_remove(part, name) + parallel,
+                edits=edits_to_remove(part, name) if not parallel else (),
             )
     for name in part.reserved.optional:
         if name in properties and isinstance(required, list) and name in required:
-            taken = _taken_as(part, name)
+            taken = parameter_of(part, name)
             yield part.schema_finding(
                 "properties",
                 name,
@@ -368,84 +386,12 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 found="it is required",
                 hint=f'take "{name}" out of `required`'
                 if taken is not None and not taken.required
-                else f"{_hint_to_remove(part, name)}, or give the parameter a default and "
+                else f"{hint_to_remove(part, name)}, or give the parameter a default and "
                 f'take "{name}" out of `required`',
                 edits=[JsonEdit(Action.DROP, ("required",), name)]
                 if taken is not None and not taken.required
-                else _edits_to_remove(part, name),
+                else edits_to_remove(part, name),
             )
-
-
-def _taken_as(part: Part, name: str) -> Parameter | None:
-    """The parameter of this name of the command's function; None where none is known."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    known = signature.parameters if isinstance(signature, Signature) else ()
-    return next((parameter for parameter in known if parameter.name == name), None)
-
-
-def _function_of(signature: Signature) -> str:
-    return f"`{signature.function}()` ({signature.file}:{signature.line})"
-
-
-def _hint_to_remove(part: Part, name: str) -> str:
-    """What has an argument that it must not have: the schema alone, or the function as well."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    listed = " and `required`" if _is_required(part, name) else ""
-    gone = f'remove "{name}" from `properties`{listed}'
-    if isinstance(signature, Signature) and _taken_as(part, name) is not None:
-        return f"{gone}, and from the parameters of {_function_of(signature)}"
-    return gone
-
-
-def _edits_to_remove(part: Part, name: str) -> Iterator[JsonEdit]:
-    """The schema without a property; nothing where the function must be changed as well."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if isinstance(signature, Signature) and _taken_as(part, name) is None:
-        yield JsonEdit(Action.REMOVE, ("properties", name))
-        if _is_required(part, name):
-            yield JsonEdit(Action.DROP, ("required",), name)
-
-
-def _is_required(part: Part, name: str) -> bool:
-    required = part.schema.get("required")
-    return isinstance(required, list) and name in required
-
-
-def _hint_for_reserved(part: Part, name: str) -> str:
-    """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
-    shape = json.dumps(part.task.generation.reserved_shapes[name])
-    add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
-        return f"if the function takes {name!r}, {add}; else give it that parameter first"
-    function = _function_of(signature)
-    parameters = {parameter.name: parameter for parameter in signature.parameters}
-    if name in parameters:
-        if not parameters[name].required:
-            add = f'add "{name}": {shape} to its properties'
-        return f"{function} takes it, the schema lacks it: {add}"
-    if signature.takes_any_keyword:
-        return f"{function} takes any argument, the schema lacks this one: {add}"
-    return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
-
-
-def _edits_for_reserved(part: Part, name: str) -> Iterator[JsonEdit]:
-    """The property that the schema lacks; none where the function must be changed first."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
-        return
-    known = {parameter.name: parameter for parameter in signature.parameters}
-    if name not in known and not signature.takes_any_keyword:
-        return
-    shape = part.task.generation.reserved_shapes[name]
-    yield JsonEdit(Action.SET, ("properties", name), shape)
-    if name not in known or known[name].required:
-        is_there = isinstance(part.schema.get("required"), list)
-        yield (
-            JsonEdit(Action.ADD, ("required",), name)
-            if is_there
-            else JsonEdit(Action.SET, ("required",), [name])
-        )
 
 
 @rule(
@@ -550,8 +496,8 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 expected=f"no default for {name!r}, which Fractal supplies",
                 found=f"{shown(filled_in[name])}, with which the server drops all "
                 "arguments that users give",
-                hint=_hint_for_supplied_default(part, name),
-                edits=_edits_for_supplied_default(part, name),
+                hint=hint_for_default(part, name),
+                edits=edits_for_default(part, name),
                 severity=Severity.ERROR,
             )
     for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
@@ -574,32 +520,6 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             if refused.instance is None and not at
             else (),
         )
-
-
-def _hint_for_supplied_default(part: Part, name: str) -> str:
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    taken = _taken_as(part, name)
-    listed = "" if _is_required(part, name) else f', and add "{name}" to `required`'
-    if taken is None or taken.required or not isinstance(signature, Signature):
-        return f"remove this default{listed}"
-    return (
-        f"write the parameter {name!r} of {_function_of(signature)} without a default, remove "
-        f"this one{listed}"
-    )
-
-
-def _edits_for_supplied_default(part: Part, name: str) -> Iterator[JsonEdit]:
-    """The property without its default; nothing where the function must be changed first."""
-    taken = _taken_as(part, name)
-    if taken is not None and taken.required:
-        yield JsonEdit(Action.REMOVE, ("properties", name, "default"))
-        if not _is_required(part, name):
-            is_there = isinstance(part.schema.get("required"), list)
-            yield (
-                JsonEdit(Action.ADD, ("required",), name)
-                if is_there
-                else JsonEdit(Action.SET, ("required",), [name])
-            )
 
 
 def _without_null(at: str) -> str:
@@ -645,15 +565,21 @@ def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note
         # What Fractal supplies stands beside the task's own arguments.
         given = refused.keys and refused.keys[0] in part.reserved.names
         where, line = sample.place(*(() if given else sample.way_to_args(part)), *refused.keys)
+        hint, fix = (
+            ("correct the sample, or generate the schema anew from the function", None)
+            if given
+            else advice_for_sample(sample, part, refused)
+        )
         yield Finding(
             expected=f"arguments that the schema allows; {refused.keyword}: "
             f"{shown(refused.allowed)}",
             found=refused.message,
-            hint="correct the sample, or generate the schema anew from the function",
+            hint=hint,
             file=str(sample.file),
             pointer=where,
             line=line,
             task=sample.task.slug,
+            fix=fix,
         )
 
 

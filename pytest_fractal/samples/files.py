@@ -11,17 +11,21 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.files import read_regular
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, json_fix
 from pytest_fractal.json_text import (
     MOST_BYTES,
     MOST_LEVELS,
     JsonText,
     pointer,
     read_json,
+    repaired,
     shown,
     texts_in,
 )
@@ -114,6 +118,8 @@ class SampleProblem:
     """The slug of the task that it is about; None where it names none."""
     releases: str | None = None
     """The releases of the server that refuse it; None for all, and then nothing is run on it."""
+    change: Fix | None = None
+    """The fix as edits, where it is plain."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +228,9 @@ class _Reader:
         *keys: str | int,
         task: Task | None = None,
         releases: str | None = None,
+        edit: JsonEdit | None = None,
     ) -> None:
-        """Tell of a problem at the place to which the keys lead."""
+        """Tell of a problem at the place to which the keys lead; `edit` makes it go."""
         place = self._text.places.get(pointer(*keys))
         self.problems.append(
             SampleProblem(
@@ -235,6 +242,7 @@ class _Reader:
                 place.line if place else None,
                 task.slug if task else None,
                 releases,
+                json_fix(str(self._file), edit) if edit is not None else None,
             )
         )
 
@@ -246,14 +254,20 @@ class _Reader:
 
     def _read(self) -> None:
         try:
-            self._text = read_json(read_regular(self._file, MOST_BYTES), MOST_LEVELS)
+            content = read_regular(self._file, MOST_BYTES)
         except OSError as error:
             found = f"it cannot be read: {error.strerror}"
             raise self._unusable(
                 "a JSON file", found, "write a sample there, or rename it"
             ) from None
+        self._text = read_json(content, MOST_LEVELS)
         if not self._text.faults:
             return
+        change = None
+        if (text := repaired(content)) is not None:
+            lines = line_edits(content.decode(), text)
+            file = FileFix(str(self._file), lines=lines, digest=sha256(content).hexdigest())
+            change = Fix((file,))
         for fault in self._text.faults:
             self.problems.append(
                 SampleProblem(
@@ -263,6 +277,7 @@ class _Reader:
                     "correct it here; no comments, no comma behind the last element",
                     fault.pointer,
                     fault.place.line if fault.place else None,
+                    change=change,
                 )
             )
         raise _Unusable
@@ -433,13 +448,15 @@ class _Reader:
         for key in value:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
+                is_free = bool(near) and near[0] not in value
                 self.problem(
                     f"no key but {', '.join(sorted(known))}",
                     shown(key),
-                    f"rename it to {near[0]!r}" if near else "remove it",
+                    f"rename it to {near[0]!r}" if is_free else "remove it",
                     *keys,
                     key,
                     task=task,
+                    edit=JsonEdit(Action.RENAME, (*keys, key), near[0]) if is_free else None,
                 )
 
     def _mapping(
