@@ -330,8 +330,9 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
     probe = command.probe
     flag, option = command.part.task.generation.flags
     taken = probe.reading_manner.options if probe.reading_manner else ()
-    if len(taken) == 4 and taken[0].startswith("-") and taken[2].startswith("-"):
-        pairs = zip((taken[0], taken[2]), (flag, option), strict=True)
+    own = (taken[0], taken[2]) if len(taken) == 4 else _required_options(command)
+    if own is not None and all(name.startswith("-") for name in own):
+        pairs = zip(own, (flag, option), strict=True)
         names = {old: new for old, new in pairs if old != new}
         others = " and ".join(f"{old} the name {new}" for old, new in names.items())
         if (fix := fix_for_options(command, names)) is not None:
@@ -343,6 +344,21 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         f'parser.add_argument("{flag}", required=True) and '
         f'parser.add_argument("{option}", required=True)'
     ), None
+
+
+def _required_options(command: Command) -> tuple[str, str] | None:
+    """The two options that argparse asks for, that for the output last; None for others."""
+    asked = _REQUIRED.search(command.probe.first.finished.stderr)
+    names = [name.split("/")[-1] for name in asked[1].split(", ")] if asked else []
+    outputs = [name for name in names if _OUTPUT.match(name)]
+    if len(names) != 2 or len(outputs) != 1:
+        return None
+    (other,) = {*names} - {*outputs}
+    return other, outputs[0]
+
+
+_REQUIRED: Final = re.compile(r"the following arguments are required: ([^\s,]+(?:, [^\s,]+)*)")
+_OUTPUT: Final = re.compile(r"--?(?:o$|out|metadata|result|update)")
 
 
 def _hint_for_reading(command: Command, *, runs_nothing: bool) -> str:

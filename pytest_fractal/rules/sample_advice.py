@@ -23,12 +23,16 @@ def advice_for_sample(sample: Sample, part: Part, refused: Refusal) -> tuple[str
         case "additionalProperties" if isinstance(refused.instance, Mapping):
             return _unknown(sample, part, refused, way)
         case "required" if not refused.keys and isinstance(refused.allowed, list):
-            made = make_arguments(part.schema)
             lacking = [name for name in refused.allowed if name not in refused.instance]
-            listed = ", ".join(
-                f"{json.dumps(name)}: {json.dumps(made.get(name))}" for name in lacking
-            )
-            return f"add {listed} to the arguments, with values that the task can do with", None
+            unknown = _unknown(sample, part, refused, way)
+            if unknown[1] is not None:
+                return unknown
+            made = make_arguments(part.schema)
+            values = {name: made.get(name) for name in lacking}
+            return (
+                f"add {json.dumps(values)[1:-1]} to the arguments, with values that the task can "
+                "do with"
+            ), None
         case "type":
             meant = _of_type(refused.instance, refused.allowed)
         case "enum" if isinstance(refused.allowed, list):

@@ -118,6 +118,7 @@ class SampleProblem:
     """The slug of the task that it is about; None where it names none."""
     releases: str | None = None
     """The releases of the server that refuse it; None for all, and then nothing is run on it."""
+    column: int | None = None
     change: Fix | None = None
     """The fix as edits, where it is plain."""
 
@@ -242,7 +243,7 @@ class _Reader:
                 place.line if place else None,
                 task.slug if task else None,
                 releases,
-                json_fix(str(self._file), edit) if edit is not None else None,
+                change=json_fix(str(self._file), edit) if edit is not None else None,
             )
         )
 
@@ -277,6 +278,7 @@ class _Reader:
                     "correct it here; no comments, no comma behind the last element",
                     fault.pointer,
                     fault.place.line if fault.place else None,
+                    column=fault.place.column if fault.place else None,
                     change=change,
                 )
             )
