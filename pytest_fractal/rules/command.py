@@ -336,7 +336,7 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         names = {old: new for old, new in pairs if old != new}
         others = " and ".join(f"{old} the name {new}" for old, new in names.items())
         if (fix := fix_for_options(command, names)) is not None:
-            return f"give the option {others} too", fix
+            return f"give the option {others} too{where_written(command, *names)}", fix
         renamed = " and ".join(f"{new} for {old}" for old, new in names.items())
         return f"take {renamed}{where_written(command, *names)}", None
     return (

@@ -123,13 +123,13 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
         changes.setdefault(declaring[0], {})[option] = name
 
     def named(added: Mapping[str, str]) -> Callable[[str], str]:
-        return lambda text: _with_names(text, added)
+        return lambda text: with_option_names(text, added)
 
     return _fix(command, {path: named(added) for path, added in changes.items()})
 
 
-def _with_names(text: str, names: Mapping[str, str]) -> str:
-    """A source with one more name for each option that it declares."""
+def with_option_names(text: str, names: Mapping[str, str]) -> str:
+    """A source with one more name for each of these options, behind those that it has."""
     lines = text.splitlines(keepends=True)
     places = []
     for call in _declarations(_parsed(text.encode())):
