@@ -38,7 +38,12 @@ def apply_fixes(tree: Path, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def form_of(found: Finding) -> tuple[Form, re.Match[str]] | None:
-    """What does the words of a fix; None where they leave something to a person."""
+    """What does the words of a fix; None where they leave something to a person.
+
+    Words about a script's output tell what it must write, and not how.
+    """
+    if found.hint.startswith("in ") and ".py, " in found.hint:
+        return None
     for pattern, form in FORMS:
         if match := pattern.search(found.hint):
             return form, match
@@ -240,18 +245,17 @@ def _give_sample(tree: Path, found: Finding, match: re.Match[str]) -> None:
 # --- files ------------------------------------------------------------------------------
 
 
-@words(r"[Mm]ove it to (\S+\.json)")
+@words(r"^Move (\S+) to (\S+): it belongs into the package's own folder")
 def _move(tree: Path, found: Finding, match: re.Match[str]) -> None:
-    assert found.file is not None
-    places = (tree / found.file, tree / "src" / found.file)
-    source = next(place for place in places if place.is_file())
-    root = source.parents[len(Path(found.file).parts) - 1]
-    source.rename(root / match[1])
+    (tree / match[1]).rename(tree / match[2])
+    if "\n" in found.hint:
+        _project_lines(tree, found, match)
 
 
 @words(r"^delete or rename (\S+),")
 def _delete(tree: Path, _: Finding, match: re.Match[str]) -> None:
-    next(place for place in (tree / match[1], tree / "src" / match[1]) if place.is_file()).unlink()
+    places = (tree / match[1], tree / "src" / match[1])
+    next(place for place in places if place.is_file()).unlink()
 
 
 @words(r"^rename the file to (\S+), and write (?=\")")

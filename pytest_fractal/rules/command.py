@@ -18,6 +18,7 @@ from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
 from pytest_fractal.rules.script_hints import (
+    declaring_places,
     fix_for_main_block,
     fix_for_options,
     has_no_main_block,
@@ -337,6 +338,14 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         others = " and ".join(f"{old} the name {new}" for old, new in names.items())
         if (fix := fix_for_options(command, names)) is not None:
             return f"give the option {others} too{where_written(command, *names)}", fix
+        taken_by = {name: declaring_places(command, name) for name in names.values()}
+        if used := {name: places for name, places in taken_by.items() if len(places) == 1}:
+            name, (place,) = next(iter(used.items()))
+            return (
+                f"take the name {name} from the option that has it ({place}), and then give "
+                f"the option {others} too",
+                None,
+            )
         renamed = " and ".join(f"{new} for {old}" for old, new in names.items())
         return f"take {renamed}{where_written(command, *names)}", None
     return (

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
+from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel, installed_path
 from pytest_fractal.facts import (
     Bundle,
     Manifest,
@@ -90,21 +90,31 @@ def _is_nearly_a_manifest(path: str) -> bool:
     fix="Move the manifest into the package's folder, beside its `__init__.py`.",
     example="The file lies in my_tasks/tasks/ instead of my_tasks/.",
 )
-def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
+def manifest_at_package_root(bundle: Bundle) -> Iterator[Finding]:
     """The manifest lies directly in the package folder.
 
     The page demands it. The server takes the first path that contains the name, but
     looks for the executables from the package's root all the same.
     """
+    wheel = bundle.wheel
     root = f"{wheel.package}/{MANIFEST_NAME}"
     if root not in wheel.contents:
         there = next(path for path in wheel.manifests if path.endswith(MANIFEST_NAME))
+        lies_so = [path for path in bundle.source_manifests if _ends_with(path, there)]
         yield Finding(
             expected=root,
             found=there,
-            hint=f"move it to {root}; executables are looked for from that folder",
+            hint=packaging_hint(bundle.source, lies_so[0]).text
+            if bundle.source is not None and lies_so
+            else f"move it to {root}; executables are looked for from that folder",
             file=there,
         )
+
+
+def _ends_with(path: PurePosixPath, entry: str) -> bool:
+    """Whether a path in the source tree may be that of a file in the wheel."""
+    tail = PurePosixPath(installed_path(entry) or entry.partition(".data/")[2]).parts
+    return path.parts[-len(tail) :] == tail or tail[-len(path.parts) :] == path.parts
 
 
 @rule(
@@ -115,7 +125,7 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     fix="Remove the other file, or keep it out of the wheel.",
     example="my_tasks/__FRACTAL_MANIFEST__.json.bak lies in the wheel too.",
 )
-def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
+def single_manifest(bundle: Bundle, manifest: Manifest) -> Iterator[Finding]:
     """No second file in the wheel has a path containing the manifest's name.
 
     The server of generation 1 takes the first entry of the archive whose path contains
@@ -124,6 +134,7 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     package, since no file has such a name. A manifest that is twice in the archive is told
     twice by `pip show` too, and which of the two is read depends on the reader.
     """
+    wheel = bundle.wheel
     if (number := wheel.entries.count(manifest.path)) > 1:
         yield Finding(
             expected=f"{manifest.path} once in the archive",
@@ -147,9 +158,17 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
             yield Finding(
                 expected=f"{manifest.path} alone",
                 found=next(filter(None, messages)),
-                hint=f"delete or rename {path}, or exclude it from the wheel",
+                hint=f"delete or rename {_in_source(bundle, path)}, or exclude it from the wheel",
                 file=path,
             )
+
+
+def _in_source(bundle: Bundle, path: str) -> str:
+    """A path in the archive by where it comes from, if that is another place in the tree."""
+    if installed_path(path) is not None:
+        return path
+    from_there = [source for source in bundle.source_manifests if _ends_with(source, path)]
+    return str(from_there[0]) if len(from_there) == 1 else path
 
 
 @rule(

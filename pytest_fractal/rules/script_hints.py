@@ -109,6 +109,8 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
     if command.installation is None:
         return None
     contents = command.installation.wheel.contents
+    if any(declaring_places(command, name) for name in names.values()):
+        return None  # a parser refuses a name that two options have
     changes: dict[str, dict[str, str]] = {}
     for option, name in names.items():
         declaring = [
@@ -126,6 +128,18 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
         return lambda text: with_option_names(text, added)
 
     return _fix(command, {path: named(added) for path, added in changes.items()})
+
+
+def declaring_places(command: Command, option: str) -> list[str]:
+    """Where the wheel declares an option, as `file:line`."""
+    contents = command.installation.wheel.contents if command.installation else {}
+    return [
+        f"{path}:{call.lineno}"
+        for path, content in contents.items()
+        if path.endswith(".py") and option.encode() in content
+        for call in _declarations(_parsed(content))
+        if option in _option_names(call)
+    ]
 
 
 def with_option_names(text: str, names: Mapping[str, str]) -> str:
