@@ -252,10 +252,11 @@ def _move(tree: Path, found: Finding, match: re.Match[str]) -> None:
         _project_lines(tree, found, match)
 
 
-@words(r"^delete or rename (\S+),")
+@words(r"^(rename or )?delete (\S+), or exclude it")
 def _delete(tree: Path, _: Finding, match: re.Match[str]) -> None:
-    places = (tree / match[1], tree / "src" / match[1])
-    next(place for place in places if place.is_file()).unlink()
+    places = (tree / match[2], tree / "src" / match[2])
+    path = next(place for place in places if place.is_file())
+    path.rename(path.with_name("other.json")) if match[1] else path.unlink()
 
 
 @words(r"^rename the file to (\S+), and write (?=\")")

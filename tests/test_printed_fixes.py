@@ -96,7 +96,9 @@ BY_PEOPLE = {
         "FR117_home_page_names_the_manifest",
         "FR117_summary_names_the_manifest",
     ),
-    "the package's generator makes the manifest, see test_from_template": ("FR210_constraint_not_in_manifest",),
+    "the package's generator makes the manifest, see test_from_template": (
+        "FR210_constraint_not_in_manifest",
+    ),
     "the distribution that brings a module, or the extra, must be chosen": (
         "FR301_in_a_part",
         "FR301_module_of_an_extra",

@@ -466,6 +466,11 @@ class Candidate:
         return str(self.package_root) + os.sep
 
     @property
+    def library_folder(self) -> str:
+        """Where the modules are that it requires, in the same way."""
+        return str(self.environment_folder.site_packages) + os.sep
+
+    @property
     def package_root(self) -> Path:
         """Where the package's folder is, or would be."""
         return self.environment_folder.site_packages / self.wheel.package

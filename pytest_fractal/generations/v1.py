@@ -38,6 +38,7 @@ from pytest_fractal.generations.protocol import (
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
+from pytest_fractal.pointers import Keys
 
 
 def _text(value: object) -> object:
@@ -488,7 +489,7 @@ _LONGEST_COMPONENT: Final = 230
 """File names end at 255 bytes on all common file systems."""
 
 
-def _forbidden_key(value: Any, keys: tuple[str | int, ...]) -> Iterator[ModelFault]:
+def _forbidden_key(value: Any, keys: Keys) -> Iterator[ModelFault]:
     """What pydantic 1 calls the first argument of its models: no data may be called so."""
     if isinstance(value, dict) and _SELF in value:
         found = f"{_SELF!r}, which the server's library cannot take"

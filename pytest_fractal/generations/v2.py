@@ -41,6 +41,7 @@ from pytest_fractal.generations.protocol import (
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
+from pytest_fractal.pointers import Keys
 
 NonBlankStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
@@ -567,7 +568,7 @@ _BELOW: Final = (
 def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
     """What the server refuses in the images that a sample gives (`post_new_image`)."""
     zarr_dir = images.read_url(given["zarr_dir"])
-    given_images: list[tuple[tuple[str | int, ...], Any]] = [
+    given_images: list[tuple[Keys, Any]] = [
         (("images", index), image) for index, image in enumerate(given.get("images", ()))
     ]
     given_images += [
@@ -576,7 +577,7 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
     ]
     if "zarr_url" in given:
         given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
-    readable: list[tuple[tuple[str | int, ...], images.Image]] = []
+    readable: list[tuple[Keys, images.Image]] = []
     for keys, value in given_images:
         faults = [
             image_fault

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -338,14 +338,12 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         others = " and ".join(f"{old} the name {new}" for old, new in names.items())
         if (fix := fix_for_options(command, names)) is not None:
             return f"give the option {others} too{where_written(command, *names)}", fix
-        taken_by = {name: declaring_places(command, name) for name in names.values()}
-        if used := {name: places for name, places in taken_by.items() if len(places) == 1}:
-            name, (place,) = next(iter(used.items()))
+        if taken := _taken_by_another(command, names):
+            name, place = taken
             return (
                 f"take the name {name} from the option that has it ({place}), and then give "
-                f"the option {others} too",
-                None,
-            )
+                f"the option {others} too"
+            ), None
         renamed = " and ".join(f"{new} for {old}" for old, new in names.items())
         return f"take {renamed}{where_written(command, *names)}", None
     return (
@@ -353,6 +351,16 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         f'parser.add_argument("{flag}", required=True) and '
         f'parser.add_argument("{option}", required=True)'
     ), None
+
+
+def _taken_by_another(command: Command, names: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first new name that another option has where these are declared, and its place."""
+    own = {place.rpartition(":")[0] for old in names for place in declaring_places(command, old)}
+    for name in names.values():
+        for place in declaring_places(command, name):
+            if place.rpartition(":")[0] in own:
+                return name, place
+    return None
 
 
 def _required_options(command: Command) -> tuple[str, str] | None:

@@ -152,13 +152,15 @@ def single_manifest(bundle: Bundle, manifest: Manifest) -> Iterator[Finding]:
     ]
     for path in paths:
         if path != manifest.path:
+            is_named = MANIFEST_NAME in PurePosixPath(path).name
             messages = (
                 reader.second_manifest(path, is_first=path == paths[0]) for reader in readers
             )
             yield Finding(
                 expected=f"{manifest.path} alone",
                 found=next(filter(None, messages)),
-                hint=f"delete or rename {_in_source(bundle, path)}, or exclude it from the wheel",
+                hint=f"{'rename or delete' if is_named else 'delete'} {_in_source(bundle, path)}, "
+                "or exclude it from the wheel",
                 file=path,
             )
 

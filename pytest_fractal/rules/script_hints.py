@@ -109,8 +109,6 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
     if command.installation is None:
         return None
     contents = command.installation.wheel.contents
-    if any(declaring_places(command, name) for name in names.values()):
-        return None  # a parser refuses a name that two options have
     changes: dict[str, dict[str, str]] = {}
     for option, name in names.items():
         declaring = [
@@ -120,8 +118,9 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
             for call in _declarations(_parsed(contents[path]))
             if option in _option_names(call)
         ]
-        if len(declaring) != 1:
-            return None
+        taken = [place.rpartition(":")[0] for place in declaring_places(command, name)]
+        if len(declaring) != 1 or declaring[0] in taken:
+            return None  # a parser refuses a name that two options have
         changes.setdefault(declaring[0], {})[option] = name
 
     def named(added: Mapping[str, str]) -> Callable[[str], str]:

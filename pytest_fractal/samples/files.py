@@ -23,12 +23,12 @@ from pytest_fractal.json_text import (
     MOST_BYTES,
     MOST_LEVELS,
     JsonText,
-    pointer,
     read_json,
     repaired,
     shown,
     texts_in,
 )
+from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.samples.ome_zarr import OME_ZARR, missing_extra
 
 Expectation = Literal["success", "failure"]
@@ -55,7 +55,7 @@ class Sample:
     """Whether its arguments were made from the schema, for want of a sample."""
     text: JsonText | None = field(default=None, repr=False, compare=False)
     """What its file holds; None for one that was made."""
-    way: tuple[str | int, ...] = ()
+    way: Keys = ()
     """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
     last: bool = True
     """Whether no step after it expects success."""
@@ -319,7 +319,7 @@ class _Reader:
     def _sample(
         self,
         value: Mapping[str, Any],
-        keys: tuple[str | int, ...],
+        keys: Keys,
         name: str,
         previous: Sample | None,
     ) -> Sample:
@@ -385,9 +385,7 @@ class _Reader:
                         task=sample.task,
                     )
 
-    def _check_args(
-        self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
-    ) -> None:
+    def _check_args(self, task: Task, args: Mapping[str, Any], keys: Keys) -> None:
         """See that the arguments of each command are an object without those of Fractal's."""
         parts = {part.keys.name: part for part in task.run_parts}
         several = len(parts) > 1
@@ -419,7 +417,7 @@ class _Reader:
                         task=task,
                     )
 
-    def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
+    def _task(self, name: object, keys: Keys) -> Task:
         found = _called(name, self._tasks)
         if len(found) == 1:
             return found[0]
@@ -436,9 +434,16 @@ class _Reader:
             raise self._unusable(
                 "a sample that names its `task`", "none", f'add "task"; there are: {there}', *keys
             )
-        raise self._unusable(
-            "the name of a task", f"{shown(name)}", f"write one of: {there}", *keys, "task"
+        near = difflib.get_close_matches(str(name), [task.name for task in self._tasks], 1, 0.8)
+        self.problem(
+            "the name of a task",
+            f"{shown(name)}",
+            f"write {json.dumps(near[0])}" if near else f"write one of: {there}",
+            *keys,
+            "task",
+            edit=JsonEdit(Action.SET, (*keys, "task"), near[0]) if near else None,
         )
+        raise _Unusable
 
     def _known(
         self,

@@ -80,8 +80,8 @@ def start(
 def _settings(folder: Path, span: Span, python: str) -> dict[str, str]:
     """The settings of releases that take them from variables; the others pass over them."""
     interpreters = {
-        f"FRACTAL_TASKS_PYTHON_{one.replace('.', '_')}": str(interpreter_script(folder, one))
-        for one in span.tasks_python
+        f"FRACTAL_TASKS_PYTHON_{python.replace('.', '_')}": str(interpreter_script(folder, python))
+        for python in span.tasks_python
     }
     return {
         "FRACTAL_RUNNER_BACKEND": "local",
@@ -122,7 +122,9 @@ def _init_db_data(
         "jobs_local_dir": str(folder / "jobs"),
         "tasks_python_config": {
             "default_version": env["FRACTAL_TASKS_PYTHON_DEFAULT_VERSION"],
-            "versions": {one: str(interpreter_script(folder, one)) for one in span.tasks_python},
+            "versions": {
+                python: str(interpreter_script(folder, python)) for python in span.tasks_python
+            },
             "pip_cache_dir": str(cache_folder() / "pip"),
         },
         "jobs_poll_interval": 0,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +36,12 @@ def generation_of(folder: Path) -> str:
     """Which servers take the package in a folder: the version of its manifest, if it has one."""
     found = (path for path in folder.rglob(f"*{MANIFEST_NAME}*") if path.is_file())
     return "2" if any(b'"manifest_version": "2"' in path.read_bytes() for path in found) else "1"
+
+
+def has_options(folder: Path) -> bool:
+    """Whether it is what a bad package is installed with that breaks its rule: extras, pins."""
+    expected = tomllib.loads((folder / "expected.toml").read_text())
+    return not expected.keys().isdisjoint({"extras", "pins"})
 
 
 class Job(Protocol):
@@ -170,7 +178,11 @@ class Base:
 
 
 def candidate_of(path: Path, folder: Path, **settings: Any) -> Candidate:
-    """The candidate that a path names; its facts are kept in `folder`."""
+    """The candidate that a path names; its facts are kept in `folder`.
+
+    What an interrupted run has left there is removed: its facts are signed by a key that is gone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     return Candidate(
         parse_package(str(path), path.parent), Settings(**settings), folder, LocalExecutor(1)
     )
