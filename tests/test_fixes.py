@@ -86,6 +86,8 @@ def test_a_fix_changes_what_it_says_and_that_once(bad: Path, tmp_path: Path) -> 
     tree = tmp_path / bad.name
     copytree(bad, tree)
     before = judged(tree, tmp_path / "1")
+    if all(found.fix is None for _, found in before):
+        return
     text = next(tree.rglob(MANIFEST_NAME)).read_text()
     plan = applied(tree, before)
     assert plan.left == []

@@ -338,8 +338,8 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
         others = " and ".join(f"{old} the name {new}" for old, new in names.items())
         if (fix := fix_for_options(command, names)) is not None:
             return f"give the option {others} too{where_written(command, *names)}", fix
-        if taken := _taken_by_another(command, names):
-            name, place = taken
+        if (other := _taken_by_another(command, names)) is not None:
+            name, place = other
             return (
                 f"take the name {name} from the option that has it ({place}), and then give "
                 f"the option {others} too"
