@@ -402,8 +402,7 @@ class Version1:
                 "let the task before it in the workflow write it"
                 if before is not None
                 else "give the sample the metadata of a task before it, or "
-                '"component": "plate.zarr/B/03/0", "input_paths": ["{ome_zarr}"] '
-                "(with pytest-fractal[ome-zarr])",
+                '"component": "plate.zarr/B/03/0", "input_paths": ["{ome_zarr}"]',
             )
         elif not components:
             blocked = RunBlocked(

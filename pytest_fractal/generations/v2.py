@@ -548,8 +548,7 @@ def _no_images(
     hint = "let a step before it write the images that it makes to image_list_updates"
     if needed is not None:
         hint = (
-            f"give the sample {json.dumps(needed)[1:-1]} (with pytest-fractal[ome-zarr]), or an "
-            "image of yours below {samples}"
+            f"give the sample {json.dumps(needed)[1:-1]}, or an image of yours below {{samples}}"
         )
     return RunBlocked(
         f"an image{with_types} for the task to work on",

@@ -22,7 +22,7 @@ from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.samples.files import Sample, placed
-from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.samples.ome_zarr import OME_ZARR, unpack_ome_zarr
 from pytest_fractal.settings import Settings
 
 from .manifest_variants import VARIANTS, Variant
@@ -106,8 +106,7 @@ class Job2:
         """See `Job`."""
         first = self.samples[0]
         if any(sample.uses_ome_zarr for sample in self.samples):
-            made = folder.parent / f"made-{OME_ZARR}"
-            copy_ome_zarr(made if made.exists() else make_ome_zarr(made), folder / OME_ZARR)
+            unpack_ome_zarr(folder / OME_ZARR)
         given = placed(first.reserved, first.places(folder))
         try:
             dataset = first_dataset(first.task.entry, given, folder)
