@@ -28,6 +28,7 @@ from pytest_fractal.fixes.json_edits import apply_edits, conflict
 from pytest_fractal.fixes.lines import apply_lines, line_edits
 from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, LineEdit
 from pytest_fractal.package_spec import parse_package
+from pytest_fractal.packaging_hints.dependencies import fix_for_dependencies
 from pytest_fractal.packaging_hints.names import naming_hint
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.selection import parse_codes
@@ -384,6 +385,31 @@ def test_the_name_of_the_project_is_offered_first(
 def test_no_project_can_be_named_after_a_folder_with_capitals(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "my-tasks"\n')
     assert naming_hint(tmp_path, "my_tasks", ["MyTasks"], []) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "line"),
+    [
+        ("pyproject.toml", '[project]\nname = "a"\ndependencies = ["b"]\n', '["b", "x"]'),
+        ("pyproject.toml", '[project]\ndependencies = [\n    "b",\n]\n', '    "x",\n'),
+        ("pyproject.toml", '[project]\nname = "a"\n', 'dependencies = ["x"]'),
+        ("pyproject.toml", '[tool.poetry.dependencies]\npython = ">=3.9"\n', 'x = "*"'),
+        ("setup.cfg", "[options]\ninstall_requires =\n    b\n", "install_requires =\n    x\n"),
+        ("setup.py", 'setup(install_requires=["b"])\n', None),
+    ],
+)
+def test_a_dependency_is_added_where_the_others_stand(
+    tmp_path: Path, file: str, text: str, line: str | None
+) -> None:
+    (tmp_path / file).write_text(text)
+    fix = fix_for_dependencies(tmp_path, ["x"])
+    if line is None:
+        assert fix is None
+        return
+    assert fix is not None
+    ((change,), left) = ((plan := plan_changes(tmp_path, [fix])).changes, plan.left)
+    assert left == []
+    assert line in change.after.decode()
 
 
 def test_a_wheel_has_no_fix(tmp_path: Path) -> None:
