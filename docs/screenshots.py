@@ -215,7 +215,7 @@ def main() -> None:
         _judge(fixed(manifest, patch, Path(work)), reports / "fixed")
         _shoot(reports / manifest.name / "summary.html", "summary-manifest.png", 960, 620)
         _shoot(reports / "fixed" / "summary.html", "summary-fixed.png", 960, 450)
-        _shoot(reports / imports.name / "summary.html", "summary-import.png", 960, 660)
+        _shoot(reports / imports.name / "summary.html", "summary-import.png", 960, 790)
         _shoot(reports / schema.name / "report.html", "report-schema.png", 960, 900)
 
 

@@ -207,7 +207,7 @@ class Engine:
         if len(skipped) == len(parts):
             return self._skip(check, *skipped)
         found = [_weighed(part) for part in said if isinstance(part, Finding)]
-        if causes := self._causes(found, task):
+        if causes := self._causes(found, check):
             found = [part for part in found if part.follows not in causes]
             if not found:
                 return self._blocked(check, tuple(causes.values()))
@@ -243,12 +243,13 @@ class Engine:
                 blockers[root.key] = root
         return tuple(blockers.values())
 
-    def _causes(self, found: Iterable[Finding], task: Task | None) -> dict[str, Verdict]:
+    def _causes(self, found: Iterable[Finding], check: Check) -> dict[str, Verdict]:
         """The failed verdicts that some of the findings only follow from, by their codes."""
         causes: dict[str, Verdict] = {}
         for code in dict.fromkeys(one.follows for one in found if one.follows):
             if (rule := self._registry[code]) in self.rules:
-                verdict = self._judged(Check(rule, task))
+                sample = check.sample if rule.scope is Scope.SAMPLE else None
+                verdict = self._judged(Check(rule, check.task, sample))
                 if verdict.outcome is Outcome.FAIL and not self.is_ignored(verdict):
                     causes[code] = verdict
         return causes

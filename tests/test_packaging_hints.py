@@ -454,7 +454,7 @@ CASES = [
     Case(
         "flit-beside-pyproject",
         toml(FLIT),
-        ("Move it to my_tasks/__FRACTAL_MANIFEST__.json",),
+        (" to my_tasks/__FRACTAL_MANIFEST__.json",),
         folder="",
         moved_to="my_tasks",
     ),
@@ -504,7 +504,7 @@ CASES = [
     Case(
         "setuptools-beside-pyproject",
         toml(SETUPTOOLS),
-        ("Move it to src/my_tasks/__FRACTAL_MANIFEST__.json",),
+        (" to src/my_tasks/__FRACTAL_MANIFEST__.json",),
         folder="",
         moved_to="src/my_tasks",
     ),

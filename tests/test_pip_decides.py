@@ -48,6 +48,7 @@ class Odd:
     about: str | None = None
     """METADATA as it stands, in place of the usual."""
     files: Mapping[str, str] = field(default_factory=dict)
+    wheel: str = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
     def write(self, folder: Path) -> Path:
         source = OWN_TESTS / NAME
@@ -58,7 +59,7 @@ class Odd:
             *own.items(),
             *self.entries,
             (f"{info}/METADATA", self.about or about),
-            (f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+            (f"{info}/WHEEL", self.wheel),
         ]
         text = io.StringIO()
         rows = [[path, "", ""] for path, _ in [*content, (f"{info}/RECORD", "")]]
@@ -126,6 +127,26 @@ def refused(environment: Environment, odd: Odd, folder: Path) -> FailureKind:
 def test_what_pip_refuses_is_refused(tmp_path: Path, empty: Environment, way: str) -> None:
     odd, kind = REFUSED[way]
     assert refused(empty, odd, tmp_path) is kind
+
+
+AT_FAULT = {
+    "../x.txt": Odd(entries=[("../x.txt", "x")]),
+    f"{NAME}-1.0.dist-info/entry_points.txt": Odd(
+        entries=[(f"{NAME}-1.0.dist-info/entry_points.txt", "[console_scripts]\nrun = a\n")]
+    ),
+    f"{NAME}-1.0.dist-info/WHEEL": Odd(wheel="Root-Is-Purelib: true\nTag: py3-none-any\n"),
+    "pip/__init__.py": Odd(
+        entries=[("pip/__init__.py", ""), ("pip/__main__.py", "raise SystemExit('mine')")]
+    ),
+}
+
+
+@pytest.mark.parametrize("file", AT_FAULT)
+def test_the_file_at_fault_is_named(tmp_path: Path, file: str) -> None:
+    wheel = AT_FAULT[file].write(tmp_path)
+    (report,) = check_package(wheel, select=["FR002"], jobs=1).candidates
+    ((_, found),) = report.findings
+    assert found.file == file
 
 
 def test_a_wheel_that_replaces_pip_is_refused(tmp_path: Path) -> None:

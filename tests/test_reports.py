@@ -133,9 +133,8 @@ def test_the_summary_tells_the_verdict_and_the_fix_before_all_else(real: Report)
     assert headings[2:5] == [
         "❌ FR208 samples-match-schema",
         "❌ FR301 command-starts",
-        "❌ FR401 sample-succeeds",
+        "⚠️ FR113 has-docs",
     ]
-    assert headings[5] == "⚠️ FR113 has-docs"
     body = texts(document.find("body"))
     blocked = sum(
         any(root.code == "FR301" for root in verdict.blockers)
@@ -238,7 +237,7 @@ def test_badges_say_the_verdict(real: Report) -> None:
     )
     warnings = replace(real, candidates=(replace(real.candidates[0], verdicts=warned),))
     for report, said, color in [
-        (real, "3 rules broken", "red"),
+        (real, "2 rules broken", "red"),
         (passing(real), "passes", "brightgreen"),
         (warnings, "passes, 1 warning", "yellow"),
         (replace(warnings, strict=True), "1 warning", "red"),

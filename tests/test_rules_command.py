@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.candidate.dependency_lines import dependency_lines
+from pytest_fractal.rules.script_hints import with_option_names
 
 
 def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Path) -> None:
@@ -143,23 +145,41 @@ def test_the_lines_that_call_the_task_make_it_run(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "before", files=files)
     ((code, hint),) = findings(wheel, "FR3")
     assert code == "FR303"
-    files["task.py"] = source + hint.partition("\n\n")[2]
+    files["task.py"] = source + textwrap.dedent(hint.partition("\n")[2])
     assert "main(**" in files["task.py"]
     assert findings(make_wheel(tmp_path / "after", files=files), "FR3") == []
 
 
-def test_the_options_of_the_other_version_are_renamed(tmp_path: Path) -> None:
+def test_the_options_of_the_other_version_get_one_more_name(tmp_path: Path) -> None:
+    """A new name in place of the old one would change that of the value, and break the script."""
     source = TASK_SOURCE.replace('"-j", "--json"', '"--args-json", dest="json"')
-    files = {"__init__.py": "", "task.py": source.replace("--metadata-out", "--out-json")}
+    source = source.replace("--metadata-out", "--out-json").replace("metadata_out", "out_json")
+    files = {"__init__.py": "", "task.py": source}
     ((code, hint),) = findings(make_wheel(tmp_path / "before", files=files), "FR302")
     assert (code, hint) == (
         "FR302",
-        "rename --args-json to -j and --out-json to --metadata-out (demo/task.py:14, "
-        "demo/task.py:15)",
+        "give the option --args-json the name -j and --out-json the name --metadata-out too "
+        "(demo/task.py:14, demo/task.py:15)",
     )
-    fixed = files["task.py"].replace("options.out_json", "options.metadata_out")
-    files["task.py"] = fixed.replace("--args-json", "-j").replace("--out-json", "--metadata-out")
+    names = {"--args-json": "-j", "--out-json": "--metadata-out"}
+    files["task.py"] = with_option_names(source, names)
     assert findings(make_wheel(tmp_path / "after", files=files), "FR302") == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [
+        ('add_argument("--input")', 'add_argument("--input", "--args-json")'),
+        ('add_argument("-i")', 'add_argument("-i", "--args-json", dest="i")'),
+        ('add_argument("-i", dest="x")', 'add_argument("-i", "--args-json", dest="x")'),
+        ('add_argument("-i", "--in", type=Path)', 'add_argument("-i", "--in", "--args-json", '),
+        ('click.option(\n    "ä", "--input",\n    required=True)', '"--input", "--args-json",\n'),
+        ('typer.Option("--input", "-i")', 'typer.Option("--input", "-i", "--args-json")'),
+    ],
+)
+def test_an_option_gets_its_new_name_behind_its_own(declared: str, named: str) -> None:
+    option = "--input" if "--input" in declared else "-i"
+    assert named in with_option_names(f"x = 1\n{declared}\n", {option: "--args-json"})
 
 
 @pytest.mark.parametrize("kind", ["schema", "both", "unreadable"])

@@ -269,7 +269,7 @@ def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
     (verdict,) = (one for one in candidate["verdicts"] if one["code"] == "FR400")
     assert [found["where"].rpartition("/samples/")[2] for found in verdict["findings"]] == [
         "bad.json:3 at /argz",
-        "broken.json:1",
+        "broken.json:1:2",
         "chain.json:8 at /steps/1/component",
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_fractal.candidate.packaged import Candidate
@@ -13,6 +13,7 @@ from pytest_fractal.files import read_regular
 from pytest_fractal.fixes.json_edits import apply_edits
 from pytest_fractal.fixes.lines import line_edits
 from pytest_fractal.fixes.model import FileFix, Fix
+from pytest_fractal.packaging_hints.dependencies import fix_for_dependencies
 
 _LARGEST: Final = 8 * 2**20
 """Bytes of a file that is edited: each edit reads it anew."""
@@ -27,42 +28,33 @@ def completed_fix(candidate: Candidate, fix: Fix | None) -> Fix | None:
     if fix is None or candidate.home is None:
         return None
     try:
-        return Fix(tuple(_completed(candidate, file) for file in fix.files))
+        files = [_completed(candidate, candidate.home, file) for file in fix.files]
     except (LookupError, ValueError, OSError):
         return None
+    if fix.requires:
+        more = fix_for_dependencies(candidate.home, fix.requires)
+        files += more.files if more is not None else ()
+    return Fix(tuple(files)) if files else None
 
 
-def _completed(candidate: Candidate, change: FileFix) -> FileFix:
-    home = candidate.home
-    assert home is not None
-    if not change.json:
-        if ".." in PurePosixPath(change.file).parts:
-            raise LookupError(change.file)
-        return _in_tree(candidate, change)
-    listed = candidate.task_list
+def _completed(candidate: Candidate, home: Path, change: FileFix) -> FileFix:
+    """The change to a file of the author's, with the lines of JSON edits."""
+    if ".." in PurePosixPath(change.file).parts:
+        raise LookupError(change.file)
+    if not change.json and change.digest is None:
+        return change  # it is made
     file = candidate.own_file(change.file)
-    if file is None or listed is None or change.file != listed.path:
+    if file is None or file.startswith("../"):
         raise LookupError(change.file)
     content = read_regular(home / file, _LARGEST)
+    digest = sha256(content).hexdigest()
+    if not change.json:
+        if digest != change.digest:
+            raise LookupError(file)
+        return replace(change, file=file)
     text = content.decode()
-    if json.loads(text) != listed.text.value:
+    listed = candidate.task_list
+    if listed is not None and change.file == listed.path and json.loads(text) != listed.text.value:
         raise LookupError(file)
-    return replace(
-        change,
-        file=file,
-        lines=line_edits(text, apply_edits(text, change.json)),
-        digest=sha256(content).hexdigest(),
-    )
-
-
-def _in_tree(candidate: Candidate, change: FileFix) -> FileFix:
-    """A change to lines, told of the manifest in the wheel or of a file of the author's."""
-    listed, home = candidate.task_list, candidate.home
-    if listed is None or change.file != listed.path:
-        return change
-    file = candidate.own_file(change.file)
-    if file is None or home is None:
-        raise LookupError(change.file)
-    if sha256(read_regular(home / file, _LARGEST)).hexdigest() != change.digest:
-        raise LookupError(file)
-    return replace(change, file=file)
+    lines = line_edits(text, apply_edits(text, change.json))
+    return replace(change, file=file, lines=lines, digest=digest)

@@ -63,6 +63,8 @@ class Fix:
     """A fix that needs nobody's judgement: applied, the finding goes, and nothing else breaks."""
 
     files: tuple[FileFix, ...] = field(default=())
+    requires: tuple[str, ...] = ()
+    """What the project must depend on besides; on a finding of a verdict it is among `files`."""
 
 
 def json_fix(file: str, *edits: JsonEdit) -> Fix:

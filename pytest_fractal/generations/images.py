@@ -8,6 +8,7 @@ says which releases it concerns where they differ.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import posixpath
@@ -387,11 +388,13 @@ def _unit_faults(value: Any, keys: Keys) -> Iterator[ModelFault]:
 def _unknown(value: Mapping[str, Any], keys: Keys, known: tuple[str, ...]) -> Iterator[ModelFault]:
     for key in value:
         if key not in known:
+            near = [name for name in difflib.get_close_matches(key, known, 1) if name not in value]
             yield ModelFault(
                 (*keys, key),
                 f"no key but {', '.join(known)}",
-                shown(key),
+                f"the key {shown(key)}",
                 kind=ModelFaultKind.UNWANTED,
+                hint=f'call it "{near[0]}"' if near else "",
             )
 
 

@@ -202,6 +202,8 @@ class Generation(Protocol):
     """A task's keys that name a script."""
     kind_key: str | None
     """The key by which a task itself says of which kind it is."""
+    kinds: tuple[str, ...]
+    """The values of that key; empty where there is none."""
     standard_words: Mapping[str, tuple[str, ...]]
     """The keys of a task that take any text, with the words that are usual there."""
     type_keys: tuple[str, ...]

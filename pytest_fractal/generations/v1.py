@@ -143,6 +143,7 @@ class Version1:
     )
     executable_keys = frozenset({"executable"})
     kind_key: str | None = None
+    kinds: tuple[str, ...] = ()
     standard_words: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     type_keys: tuple[str, ...] = ("input_type", "output_type")
     schema_version = "pydantic_v1"

@@ -178,6 +178,7 @@ class Version2:
     )
     executable_keys = frozenset(part.executable for part in _PARTS)
     kind_key: str | None = "type"
+    kinds: tuple[str, ...] = tuple(_RUNS)
     standard_words: Mapping[str, tuple[str, ...]] = MappingProxyType(
         {
             "category": (

@@ -51,7 +51,8 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
     place = project.place_for_manifest()
     if place != manifest:
         project.manifest, project.moved = place, True
-        project.says(f"{manifest} lies outside the package. Move it to {place}.")
+        project.says(f"Move {manifest} to {place}: it belongs into the package's own folder.")
+        _forget(project, manifest)
     name = _backend(project)
     if name in _BACKENDS:
         _BACKENDS[name](project)
@@ -61,6 +62,19 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
             "other than Python modules are packed."
         )
     return project.hint()
+
+
+def _forget(project: Project, manifest: PurePosixPath) -> None:
+    """Take a file out of what hatchling is told to include by its path, for it is moved."""
+    for target in (("targets", "wheel"), ("targets", "sdist"), ()):
+        keys = ("tool", "hatch", "build", *target, "force-include")
+        included = project.toml(*keys)
+        if isinstance(included, dict) and str(manifest) in included:
+            file, _ = project.place_of(keys)
+            named = re.compile(rf"""\s*["']{re.escape(str(manifest))}["']\s*=.*""")
+            lines = [line for line in project.read(file).splitlines() if named.fullmatch(line)]
+            for line in lines:
+                project.delete(file, line)
 
 
 def build_backend(tree: Path) -> str:

@@ -39,6 +39,8 @@ def naming_hint(
     ] or list(folders)
     if len(own) != 1 or _as_folder(own[0]) != own[0]:
         return None
+    if manifests and all(manifest.parent.name != own[0] for manifest in manifests):
+        return None  # the package is a folder within that one
     renamed = _renamed_project(tree, package, own[0].replace("_", "-"))
     # The name of a project may be known elsewhere: people decide, so there are only words.
     return replace(renamed, fix=None) if renamed is not None else None

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pytest_fractal.facts import Command
+from pytest_fractal.fixes.model import Fix
 from pytest_fractal.processes.probing import UNKNOWN
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
-from pytest_fractal.rules.script_hints import has_no_main_block, main_block, where_written
-from pytest_fractal.rules.start_hints import hint_for_end, hint_for_import, reads_environment
+from pytest_fractal.rules.script_hints import (
+    declaring_places,
+    fix_for_main_block,
+    fix_for_options,
+    has_no_main_block,
+    main_block,
+    where_written,
+)
+from pytest_fractal.rules.start_hints import advice_for_import, hint_for_end, reads_environment
 from pytest_fractal.signatures.control_flow import CallSite, Influence, influence
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
@@ -56,8 +65,10 @@ def starts(command: Command) -> Iterator[Finding]:
         )
     elif broken or (missing and probe.ends_before_options):
         found = _told(command, crash.headline if crash else first.output_tail, crash)
-        hint = hint_for_import(command, crash, missing and missing[1])
-        yield _finding(command, "a script that imports what it needs", found, hint, crash)
+        advice = advice_for_import(command, crash, missing and missing[1])
+        yield _finding(
+            command, "a script that imports what it needs", found, advice.text, crash, advice.fix
+        )
     elif finished.returncode < 0 and not finished.timed_out and not probe.reads:
         yield _finding(
             command,
@@ -108,11 +119,13 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
     elif probe.refuses_options:
         manner = probe.reading_manner
         takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
+        hint, fix = _fix_for_options(command)
         yield _finding(
             command,
             expected,
             f"{finished.ending}, its arguments unread{takes}: {_said(command)}",
-            _hint_for_options(command),
+            hint,
+            fix=fix,
         )
 
 
@@ -134,11 +147,13 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     flag, _ = command.part.task.generation.flags
     if not probe.reads:
         said = f": {_said(command)}" if finished.returncode and not finished.timed_out else ""
+        runs_nothing = finished.returncode == 0 and has_no_main_block(command)
         yield _finding(
             command,
             f"the file behind {flag} is read",
             f"{finished.ending}, and the file was not read{said}",
-            _hint_for_reading(command),
+            _hint_for_reading(command, runs_nothing=runs_nothing),
+            fix=fix_for_main_block(command) if runs_nothing else None,
         )
 
 
@@ -311,35 +326,78 @@ def _misplaced(command: Command) -> Finding:
     )
 
 
-def _hint_for_options(command: Command) -> str:
+def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
+    """How a command gets the options that it lacks, in words and as edits."""
     probe = command.probe
     flag, option = command.part.task.generation.flags
     taken = probe.reading_manner.options if probe.reading_manner else ()
-    if len(taken) == 4 and taken[0].startswith("-") and taken[2].startswith("-"):
-        written = where_written(command, taken[0], taken[2])
-        return f"rename {taken[0]} to {flag} and {taken[2]} to {option}{written}"
+    own = (taken[0], taken[2]) if len(taken) == 4 else _required_options(command)
+    if own is not None and all(name.startswith("-") for name in own):
+        pairs = zip(own, (flag, option), strict=True)
+        names = {old: new for old, new in pairs if old != new}
+        others = " and ".join(f"{old} the name {new}" for old, new in names.items())
+        if (fix := fix_for_options(command, names)) is not None:
+            return f"give the option {others} too{where_written(command, *names)}", fix
+        if (other := _taken_by_another(command, names)) is not None:
+            name, place = other
+            return (
+                f"take the name {name} from the option that has it ({place}), and then give "
+                f"the option {others} too"
+            ), None
+        renamed = " and ".join(f"{new} for {old}" for old, new in names.items())
+        return f"take {renamed}{where_written(command, *names)}", None
     return (
         f"declare the options {flag} and {option}, each with a path as its value; argparse: "
         f'parser.add_argument("{flag}", required=True) and '
         f'parser.add_argument("{option}", required=True)'
-    )
+    ), None
 
 
-def _hint_for_reading(command: Command) -> str:
+def _taken_by_another(command: Command, names: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first new name that another option has where these are declared, and its place."""
+    own = {place.rpartition(":")[0] for old in names for place in declaring_places(command, old)}
+    for name in names.values():
+        for place in declaring_places(command, name):
+            if place.rpartition(":")[0] in own:
+                return name, place
+    return None
+
+
+def _required_options(command: Command) -> tuple[str, str] | None:
+    """The two options that argparse asks for, that for the output last; None for others."""
+    asked = _REQUIRED.search(command.probe.first.finished.stderr)
+    names = [name.split("/")[-1] for name in asked[1].split(", ")] if asked else []
+    outputs = [name for name in names if _OUTPUT.match(name)]
+    if len(names) != 2 or len(outputs) != 1:
+        return None
+    (other,) = {*names} - {*outputs}
+    return other, outputs[0]
+
+
+_REQUIRED: Final = re.compile(r"the following arguments are required: ([^\s,]+(?:, [^\s,]+)*)")
+_OUTPUT: Final = re.compile(r"--?(?:o$|out|metadata|result|update)")
+
+
+def _hint_for_reading(command: Command, *, runs_nothing: bool) -> str:
     finished = command.probe.first.finished
     flag, _ = command.part.task.generation.flags
     if finished.timed_out:
         return "the command hangs before it looks at its arguments: see what it waits for"
-    if finished.returncode == 0 and has_no_main_block(command):
+    if runs_nothing:
         return (
-            "the script defines its functions and calls none of them: add to its end\n\n"
-            + main_block(command)
+            "the script defines its functions and calls none of them: add to its end\n"
+            + textwrap.indent(main_block(command), "    ")
         )
     return f"open the path that follows {flag} and load it as JSON, before anything that may fail"
 
 
 def _finding(
-    command: Command, expected: str, found: str, hint: str, crash: Crash | None = None
+    command: Command,
+    expected: str,
+    found: str,
+    hint: str,
+    crash: Crash | None = None,
+    fix: Fix | None = None,
 ) -> Finding:
     """A finding about a task's script: at the line of it that the traceback of `crash` shows."""
     part = command.part
@@ -355,6 +413,7 @@ def _finding(
         file=part.script,
         line=lines[-1] if lines else None,
         task=part.task.slug,
+        fix=fix,
     )
 
 

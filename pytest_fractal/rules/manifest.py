@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
-from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
+from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel, installed_path
 from pytest_fractal.facts import (
     Bundle,
     Manifest,
@@ -90,21 +90,31 @@ def _is_nearly_a_manifest(path: str) -> bool:
     fix="Move the manifest into the package's folder, beside its `__init__.py`.",
     example="The file lies in my_tasks/tasks/ instead of my_tasks/.",
 )
-def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
+def manifest_at_package_root(bundle: Bundle) -> Iterator[Finding]:
     """The manifest lies directly in the package folder.
 
     The page demands it. The server takes the first path that contains the name, but
     looks for the executables from the package's root all the same.
     """
+    wheel = bundle.wheel
     root = f"{wheel.package}/{MANIFEST_NAME}"
     if root not in wheel.contents:
         there = next(path for path in wheel.manifests if path.endswith(MANIFEST_NAME))
+        lies_so = [path for path in bundle.source_manifests if _ends_with(path, there)]
         yield Finding(
             expected=root,
             found=there,
-            hint=f"move it to {root}; executables are looked for from that folder",
+            hint=packaging_hint(bundle.source, lies_so[0]).text
+            if bundle.source is not None and lies_so
+            else f"move it to {root}; executables are looked for from that folder",
             file=there,
         )
+
+
+def _ends_with(path: PurePosixPath, entry: str) -> bool:
+    """Whether a path in the source tree may be that of a file in the wheel."""
+    tail = PurePosixPath(installed_path(entry) or entry.partition(".data/")[2]).parts
+    return path.parts[-len(tail) :] == tail or tail[-len(path.parts) :] == path.parts
 
 
 @rule(
@@ -115,7 +125,7 @@ def manifest_at_package_root(wheel: Wheel) -> Iterator[Finding]:
     fix="Remove the other file, or keep it out of the wheel.",
     example="my_tasks/__FRACTAL_MANIFEST__.json.bak lies in the wheel too.",
 )
-def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
+def single_manifest(bundle: Bundle, manifest: Manifest) -> Iterator[Finding]:
     """No second file in the wheel has a path containing the manifest's name.
 
     The server of generation 1 takes the first entry of the archive whose path contains
@@ -124,6 +134,7 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     package, since no file has such a name. A manifest that is twice in the archive is told
     twice by `pip show` too, and which of the two is read depends on the reader.
     """
+    wheel = bundle.wheel
     if (number := wheel.entries.count(manifest.path)) > 1:
         yield Finding(
             expected=f"{manifest.path} once in the archive",
@@ -141,15 +152,25 @@ def single_manifest(wheel: Wheel, manifest: Manifest) -> Iterator[Finding]:
     ]
     for path in paths:
         if path != manifest.path:
+            is_named = MANIFEST_NAME in PurePosixPath(path).name
             messages = (
                 reader.second_manifest(path, is_first=path == paths[0]) for reader in readers
             )
             yield Finding(
                 expected=f"{manifest.path} alone",
                 found=next(filter(None, messages)),
-                hint=f"delete or rename {path}, or exclude it from the wheel",
+                hint=f"{'rename or delete' if is_named else 'delete'} {_in_source(bundle, path)}, "
+                "or exclude it from the wheel",
                 file=path,
             )
+
+
+def _in_source(bundle: Bundle, path: str) -> str:
+    """A path in the archive by where it comes from, if that is another place in the tree."""
+    if installed_path(path) is not None:
+        return path
+    from_there = [source for source in bundle.source_manifests if _ends_with(source, path)]
+    return str(from_there[0]) if len(from_there) == 1 else path
 
 
 @rule(
@@ -185,11 +206,24 @@ def manifest_is_json(manifest: Manifest, wheel: Wheel) -> Iterator[Finding]:
         yield Finding(
             expected="one JSON object",
             found=_kind(manifest.text.value),
-            hint='write {"manifest_version": "1", "task_list": [...], ...}',
+            hint=_hint_for_root(manifest.text.value),
             file=manifest.path,
             line=1,
             column=1,
         )
+
+
+def _hint_for_root(value: object) -> str:
+    """The object that is meant, by what stands there instead."""
+    inner = value if isinstance(value, list) else []
+    if len(inner) == 1 and isinstance(inner[0], dict) and "task_list" in inner[0]:
+        return "write the object in the list alone, without [ and ] around it"
+    generation = _generation_of(inner) or GENERATIONS["2"]
+    return (
+        "write the list of the tasks into an object: "
+        f'{{"manifest_version": "{generation.version}", "has_args_schemas": true, '
+        f'"args_schema_version": "{generation.schema_version}", "task_list": [...]}}'
+    )
 
 
 def _repair(manifest: Manifest, wheel: Wheel) -> Fix | None:
@@ -209,8 +243,8 @@ _FAULT_HINTS: Final = {
     FaultKind.ENCODING: "save the file as UTF-8, without a byte order mark",
     FaultKind.EXTRA_COMMA: "delete this comma",
     FaultKind.MISSING_COMMA: "add a comma at this place",
-    FaultKind.NOT_FINITE: "write null or a number in its place",
-    FaultKind.REPEATED_KEY: "keep one of the two",
+    FaultKind.NOT_FINITE: "write a number in its place, or leave the key out",
+    FaultKind.REPEATED_KEY: "delete one of the two",
     FaultKind.TOO_DEEP: "nest less: let schemas refer to parts in `$defs` by `$ref`",
     FaultKind.TOO_LARGE: "leave out what the server does not read, such as data in a `default`",
 }
@@ -260,7 +294,11 @@ def manifest_version(manifest: Manifest) -> Iterator[Finding]:
 
 def _generation_of_fields(manifest: Manifest) -> Generation | None:
     """The one version whose keys for scripts the tasks have; None where that tells nothing."""
-    keys = {key for entry in manifest.entries if isinstance(entry, dict) for key in entry}
+    return _generation_of(manifest.entries)
+
+
+def _generation_of(entries: Iterable[Any]) -> Generation | None:
+    keys = {key for entry in entries if isinstance(entry, dict) for key in entry}
     fitting = [
         generation for generation in GENERATIONS.values() if keys & generation.executable_keys
     ]

@@ -62,7 +62,7 @@ def _told_by(run: Run, execution: Execution) -> str | None:
     """The rule that tells why the task does not know an argument, or misses one.
 
     FR207 where the server drops what the sample gives; FR206 where a property is in the schema
-    alone, or an argument in the function alone.
+    alone, or an argument in the function alone; else FR208, which says it of the sample.
     """
     disputed, given = disputed_arguments(execution.start), execution.arguments
     if any(name in run.sample.args and name not in given for name in disputed):
@@ -71,7 +71,9 @@ def _told_by(run: Run, execution: Execution) -> str | None:
     properties = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(properties, dict):
         return None
-    return "FR206" if any((name in properties) is (name in given) for name in disputed) else None
+    if any((name in properties) is (name in given) for name in disputed):
+        return "FR206"
+    return "FR208" if disputed else None
 
 
 NO_SAMPLE: Final = "the task has no sample, see FR407"
@@ -103,8 +105,10 @@ def sample_is_usable(samples: PackageSamples) -> Iterator[Finding]:
             str(problem.file),
             problem.pointer,
             problem.line,
+            problem.column,
             task=problem.task,
             releases=problem.releases,
+            fix=problem.change,
         )
 
 
@@ -201,6 +205,7 @@ def metadata_written(run: Run) -> Iterator[Finding]:
                 f"write the update to the path that follows {option}, also when there "
                 f"is nothing to add: {{}}; {_AGAIN}",
                 None if generation.must_write else Severity.WARNING,
+                is_of_script=True,
             )
 
 
@@ -257,6 +262,7 @@ def parallel_output(run: Run) -> Iterator[Finding]:
                 f"the keys {keys}, each of which {becomes}",
                 "return {} or nothing from a parallel task",
                 Severity.WARNING,
+                is_of_script=True,
             )
 
 
@@ -404,6 +410,7 @@ def output_model(run: Run) -> Iterator[Finding]:
                 f"{fault.fix}; {_AGAIN}",
                 Severity.WARNING if fault.coerced else None,
                 fault.releases,
+                is_of_script=True,
             )
 
 
@@ -431,32 +438,45 @@ def _no_object(run: Run, execution: Execution) -> Iterator[Finding]:
                 "a file at the path of the second option",
                 obstacle,
                 "write nothing but the update to this very path, or nothing at all",
+                is_of_script=True,
             )
         return
     text = _read(execution)
     # Of a key given twice, JSON readers take the last: neither page nor server minds.
     faults = [fault for fault in text.faults if fault.kind is not FaultKind.REPEATED_KEY]
     found = faults[0].message if faults else ""
+    hint = _HINTS_FOR_JSON.get(faults[0].kind, _WITH_JSON) if faults else _WITH_JSON
     # What stands at a place within a text that can be read: NaN or Infinity.
     harmless = bool(faults) and all(fault.pointer is not None for fault in faults)
     harmless = harmless and not run.sample.task.generation.refuses_nan
     if not execution.start.output.strip():
-        found = "an empty file"
+        found, hint = "an empty file", "write {} where there is nothing to tell"
     elif not (text.value is None or isinstance(text.value, dict)) and (harmless or not found):
         found, harmless = shown(text.value), False
+        hint = "return a dict from the task's function, with this as the value of a key"
     elif not found and any(
         re.search("[\ud800-\udfff]", inner) for _, inner in texts_in(text.value)
     ):
         found = "half of a surrogate pair in a text, which cannot be written as UTF-8"
+        hint = 'leave it out of the text: text.encode("utf-8", "ignore").decode()'
     if found:
         yield _finding(
             run,
             execution,
             "one JSON object, or null, as UTF-8",
             found,
-            "write the update with json.dump, and return a dict from the task's function",
+            hint,
             Severity.WARNING if harmless else None,
+            is_of_script=True,
         )
+
+
+_WITH_JSON: Final = "write the update with json.dump, and return a dict from the task's function"
+_HINTS_FOR_JSON: Final = {
+    FaultKind.ENCODING: 'open the file to write with encoding="utf-8"',
+    FaultKind.NOT_FINITE: "return None or a number in its place: json.dump writes NaN as it is, "
+    "and refuses it with allow_nan=False",
+}
 
 
 def _finding(
@@ -467,15 +487,20 @@ def _finding(
     hint: str,
     severity: Severity | None = None,
     releases: str | None = None,
+    *,
+    is_of_script: bool = False,
 ) -> Finding:
+    """A finding about a sample; `is_of_script` says that the script must be changed."""
     sample = run.sample
     where, line = sample.place()
     about = f" for {execution.about}" if execution and execution.about else ""
+    parts = (part for part in sample.task.parts if execution and part.keys == execution.part)
+    script = next((part.script for part in parts), None)
     return Finding(
         expected=run.readable(f"{expected}{about}"),
         found=run.readable(found.strip()),
-        hint=hint,
-        file=None if sample.made else str(sample.file),
+        hint=f"in {script}, {hint}" if is_of_script and script else hint,
+        file=script if sample.made else str(sample.file),
         pointer=where,
         line=line,
         task=sample.task.slug,

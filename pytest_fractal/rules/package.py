@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from pytest_fractal.environments.install_errors import FailureKind, explain
+from pytest_fractal.environments.install_errors import FailureKind, InstallFailure, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
 from pytest_fractal.packaging_hints.names import flat_layout_hint, naming_hint
@@ -111,12 +114,50 @@ def installs(installation: Installation) -> Iterator[Finding]:
         return
     python = installation.environment.interpreter.version
     failure = explain(installation.finished, python)
+    failure = replace(failure, message=_as_in_the_wheel(failure.message, installation))
     yield Finding(
         expected=f"an installation of {installation.wheel.path.name} under Python {python}",
-        found=_as_in_the_wheel(failure.message, installation),
-        hint=_INSTALL_FIXES[failure.kind],
-        file=installation.wheel.metadata_path,
+        found=failure.message,
+        hint=_hint_for_install(failure, installation.wheel),
+        file=_file_at_fault(failure, installation.wheel),
     )
+
+
+def _hint_for_install(failure: InstallFailure, wheel: Wheel) -> str:
+    file = _file_at_fault(failure, wheel) or ""
+    if failure.kind is FailureKind.CONTENT and PurePosixPath(file).name in _OF_BACKENDS:
+        return _OF_BACKENDS[PurePosixPath(file).name]
+    if failure.kind is FailureKind.CONTENT and file in wheel.entries:
+        return f"leave {file} out of the wheel, and build it anew with a current build backend"
+    return _INSTALL_FIXES[failure.kind]
+
+
+def _file_at_fault(failure: InstallFailure, wheel: Wheel) -> str | None:
+    """The path in the archive that an installer complains about; METADATA for requirements."""
+    if failure.kind is FailureKind.PIP:
+        return next((path for path in wheel.entries if path.startswith("pip/")), None)
+    if failure.kind is not FailureKind.CONTENT:
+        return wheel.metadata_path
+    said = failure.message
+    named = [path for path in wheel.entries if f"'{path}'" in said or f'"{path}"' in said]
+    beside = (wheel.metadata_path or "").removesuffix("METADATA")
+    for pattern, name in (
+        (r"entry point", "entry_points.txt"),
+        (r"Wheel-Version|\bWHEEL\b", "WHEEL"),
+        (r"\bRECORD\b", "RECORD"),
+    ):
+        if re.search(pattern, said) and f"{beside}{name}" in wheel.entries:
+            named.append(f"{beside}{name}")
+    return named[0] if named else wheel.path.name
+
+
+_OF_BACKENDS: Final = {
+    "entry_points.txt": "write each command in [project.scripts] as `name = "
+    '"package.module:function"`, and build the wheel anew',
+    "RECORD": "build the wheel anew with a current build backend",
+    "WHEEL": "build the wheel anew with a current build backend",
+}
+"""What to do about the files that build backends write."""
 
 
 def _as_in_the_wheel(message: str, installation: Installation) -> str:

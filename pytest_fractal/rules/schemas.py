@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from pytest_fractal.environments.wheels import Wheel
@@ -14,8 +14,19 @@ from pytest_fractal.json_text import depth_of, shown
 from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
+from pytest_fractal.rules.meant_keywords import TYPES, meant_value
 from pytest_fractal.rules.model_match import compare_models
 from pytest_fractal.rules.registry import Note, rule
+from pytest_fractal.rules.reserved_advice import (
+    edits_for_default,
+    edits_to_add,
+    edits_to_remove,
+    hint_for_default,
+    hint_to_add,
+    hint_to_remove,
+    parameter_of,
+)
+from pytest_fractal.rules.sample_advice import advice_for_sample
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare, property_of
 from pytest_fractal.samples.runs import ResolvedArguments
 from pytest_fractal.schema_checks.client import (
@@ -35,7 +46,7 @@ from pytest_fractal.signatures.task_function import (
 from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
 
 T = TypeVar("T")
-_TYPES: Final = "array, boolean, integer, null, number, object or string"
+_TYPES: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
 
 
 @rule(
@@ -108,14 +119,9 @@ def _hint_for_schema(
         parameters = [Parameter(name, True, False) for name in names]
     else:
         parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
-    properties = {
-        parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
-        for parameter in parameters
-    }
     skeleton = {
         "type": "object",
-        "properties": properties,
-        "required": [parameter.name for parameter in parameters if parameter.required],
+        **_told_by_parameters(generation, parameters),
         "additionalProperties": False,
     }
     text = json.dumps(skeleton, indent=2, ensure_ascii=False)
@@ -124,6 +130,18 @@ def _hint_for_schema(
         f"{text.encode(errors='backslashreplace').decode()}\n"
         'and give each property its "type"'
     )
+
+
+def _told_by_parameters(generation: Generation, parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """The `properties` and `required` of a function, as far as its signature tells them."""
+    told = list(parameters)
+    return {
+        "properties": {
+            parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
+            for parameter in told
+        },
+        "required": [parameter.name for parameter in told if parameter.required],
+    }
 
 
 @rule(
@@ -168,6 +186,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
                 if named
                 else "write the URI of the draft, or remove $schema",
                 severity=Severity.WARNING if named else None,
+                edits=[JsonEdit(Action.SET, ("$schema",), named)] if named else (),
             )
         if named is None:
             return
@@ -186,27 +205,41 @@ def valid_schema(part: Part) -> Iterator[Finding]:
             if keys in seen:
                 continue
             seen.add(keys)
-            is_type = bool(keys) and keys[-1] == "type"
-            if keys[-1:] == ("items",) and isinstance(_at(schema, keys), list) and not declared:
-                yield part.schema_finding(
-                    *keys,
-                    expected="`prefixItems`, as draft 2020-12 has it",
-                    found="`items` that are a list, which is a tuple in draft 7",
-                    hint="generate the schema anew with pydantic 2, or rename `items` to "
-                    "`prefixItems`",
-                    severity=Severity.WARNING,
-                )
-                continue
-            yield part.schema_finding(
-                *keys,
-                expected=_TYPES if is_type else f"what {draft} allows here",
-                found=shown(_at(schema, keys)) if is_type else message,
-                hint=f"write {_TYPES}"
-                if is_type
-                else f"correct {keys[-1]!r}"
-                if keys
-                else "correct the schema",
-            )
+            yield _keyword_finding(part, keys, message, draft, is_declared=declared is not None)
+
+
+def _keyword_finding(
+    part: Part, keys: tuple[str | int, ...], message: str, draft: str, *, is_declared: bool
+) -> Finding:
+    """What is wrong with the keyword at a place of the schema, and what it plainly means."""
+    is_name = keys[-2:-1] in (("properties",), ("$defs",), ("definitions",))
+    keyword = str(keys[-1]) if keys and not is_name else ""
+    value = _at(part.schema, keys)
+    is_type = keyword == "type"
+    if keyword == "items" and isinstance(value, list) and draft == DRAFT_2020:
+        is_free = "prefixItems" not in _at(part.schema, keys[:-1])
+        return part.schema_finding(
+            *keys,
+            expected="`prefixItems`, as draft 2020-12 has it",
+            found="`items` that are a list, which is a tuple in draft 7",
+            hint="rename `items` to `prefixItems`, or generate the schema anew with pydantic 2",
+            severity=None if is_declared else Severity.WARNING,
+            edits=[JsonEdit(Action.RENAME, keys, "prefixItems")] if is_free else (),
+        )
+    meant = meant_value(keyword, value, _at(part.schema, keys[:-1]))
+    if meant is not None:
+        hint = f"write {json.dumps(keyword)}: {json.dumps(meant)}"
+    elif is_type:
+        hint = f"write {_TYPES}"
+    else:
+        hint = f"correct {keyword!r}" if keys else "correct the schema"
+    return part.schema_finding(
+        *keys,
+        expected=_TYPES if is_type else f"what {draft} allows here",
+        found=shown(value) if is_type else message,
+        hint=hint,
+        edits=[JsonEdit(Action.SET, keys, meant)] if meant is not None else (),
+    )
 
 
 @rule(
@@ -232,6 +265,7 @@ def object_schema(part: Part) -> Iterator[Finding]:
             expected='"type": "object"',
             found=shown(schema["type"]) if "type" in schema else "no type",
             hint='write "type": "object"',
+            edits=[JsonEdit(Action.SET, ("type",), "object")],
         )
     properties = schema.get("properties")
     if not isinstance(properties, dict):
@@ -239,22 +273,41 @@ def object_schema(part: Part) -> Iterator[Finding]:
             *(["properties"] if "properties" in schema else []),
             expected="`properties`, an object with a schema for each argument",
             found=shown(properties) if "properties" in schema else "no properties",
-            hint='write "properties": {...}',
+            hint='write "properties": {...}, with a schema for each argument',
+            edits=_edits_for_properties(part),
         )
         return
     for name, value in properties.items():
         if not isinstance(value, dict):
+            shape = _shape_of(part, name)
             yield part.schema_finding(
                 "properties",
                 name,
                 expected="a schema that is an object",
                 found=shown(value),
-                hint='write {} for "anything"' if value is True else "write an object",
+                hint=f"write {json.dumps(shape)}",
+                edits=[JsonEdit(Action.SET, ("properties", name), shape)] if value is True else (),
                 # Schemas they are, all the same.
                 severity=Severity.WARNING
                 if isinstance(value, bool) and part.task.generation.takes_boolean_schemas
                 else None,
             )
+
+
+def _shape_of(part: Part, name: str) -> Mapping[str, Any]:
+    """The schema of an argument, as far as its function tells it; {} allows anything."""
+    shape = part.task.generation.reserved_shapes.get(name)
+    parameter = parameter_of(part, name)
+    return shape or (property_of(parameter) if parameter is not None else {})
+
+
+def _edits_for_properties(part: Part) -> Iterator[JsonEdit]:
+    """The properties of the function, and which of them are required, if it is known."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if isinstance(signature, Signature) and not signature.doubt:
+        parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
+        for key, value in _told_by_parameters(part.task.generation, parameters).items():
+            yield JsonEdit(Action.SET, (key,), value)
 
 
 @rule(
@@ -306,66 +359,40 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 "properties",
                 expected=f"a property {name!r}, which Fractal passes to every {part.words}",
                 found=f"no property {name!r}",
-                hint=_hint_for_reserved(part, name),
-                edits=_edits_for_reserved(part, name),
+                hint=hint_to_add(part, name),
+                edits=edits_to_add(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
+            parallel = (
+                ", or set meta.parallelization_level if the task is parallel"
+                if name == "component"
+                else ""
+            )
             yield part.schema_finding(
                 "properties",
                 name,
                 expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
                 found="there is one",
-                hint="remove it, or set meta.parallelization_level if the task is parallel"
-                if name == "component"
-                else f"remove {name!r}",
+                hint=hint_to_remove(part, name) + parallel,
+                edits=edits_to_remove(part, name) if not parallel else (),
             )
     for name in part.reserved.optional:
         if name in properties and isinstance(required, list) and name in required:
+            taken = parameter_of(part, name)
             yield part.schema_finding(
                 "properties",
                 name,
                 expected=f"a default for {name!r}: Fractal does not pass it to a {part.words}",
                 found="it is required",
-                hint=f"remove {name!r}, or give the parameter a default",
+                hint=f'take "{name}" out of `required`'
+                if taken is not None and not taken.required
+                else f"{hint_to_remove(part, name)}, or give the parameter a default and "
+                f'take "{name}" out of `required`',
+                edits=[JsonEdit(Action.DROP, ("required",), name)]
+                if taken is not None and not taken.required
+                else edits_to_remove(part, name),
             )
-
-
-def _hint_for_reserved(part: Part, name: str) -> str:
-    """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
-    shape = json.dumps(part.task.generation.reserved_shapes[name])
-    add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
-        return f"if the function takes {name!r}, {add}; else give it that parameter first"
-    function = f"`{signature.function}()` ({signature.file}:{signature.line})"
-    parameters = {parameter.name: parameter for parameter in signature.parameters}
-    if name in parameters:
-        if not parameters[name].required:
-            add = f'add "{name}": {shape} to its properties'
-        return f"{function} takes it, the schema lacks it: {add}"
-    if signature.takes_any_keyword:
-        return f"{function} takes any argument, the schema lacks this one: {add}"
-    return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
-
-
-def _edits_for_reserved(part: Part, name: str) -> Iterator[JsonEdit]:
-    """The property that the schema lacks; none where the function must be changed first."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
-        return
-    known = {parameter.name: parameter for parameter in signature.parameters}
-    if name not in known and not signature.takes_any_keyword:
-        return
-    shape = part.task.generation.reserved_shapes[name]
-    yield JsonEdit(Action.SET, ("properties", name), shape)
-    if name not in known or known[name].required:
-        is_there = isinstance(part.schema.get("required"), list)
-        yield (
-            JsonEdit(Action.ADD, ("required",), name)
-            if is_there
-            else JsonEdit(Action.SET, ("required",), [name])
-        )
 
 
 @rule(
@@ -470,8 +497,8 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 expected=f"no default for {name!r}, which Fractal supplies",
                 found=f"{shown(filled_in[name])}, with which the server drops all "
                 "arguments that users give",
-                hint=f"remove it: write the parameter {name!r} of the function without a default, "
-                "and generate the schema anew",
+                hint=hint_for_default(part, name),
+                edits=edits_for_default(part, name),
                 severity=Severity.ERROR,
             )
     for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
@@ -490,6 +517,9 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             if refused.instance is None
             else "correct the default in the function, or the type of the argument",
             severity=Severity.ERROR if is_wrong else None,
+            edits=[JsonEdit(Action.REMOVE, (*keys, "default"))]
+            if refused.instance is None and not at
+            else (),
         )
 
 
@@ -536,15 +566,21 @@ def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note
         # What Fractal supplies stands beside the task's own arguments.
         given = refused.keys and refused.keys[0] in part.reserved.names
         where, line = sample.place(*(() if given else sample.way_to_args(part)), *refused.keys)
+        hint, fix = (
+            ("correct the sample, or generate the schema anew from the function", None)
+            if given
+            else advice_for_sample(sample, part, refused)
+        )
         yield Finding(
             expected=f"arguments that the schema allows; {refused.keyword}: "
             f"{shown(refused.allowed)}",
             found=refused.message,
-            hint="correct the sample, or generate the schema anew from the function",
+            hint=hint,
             file=str(sample.file),
             pointer=where,
             line=line,
             task=sample.task.slug,
+            fix=fix,
         )
 
 

@@ -1,14 +1,19 @@
-"""Lines for a script that does not run its task, or that takes other options."""
+"""Edits to a script that does not run its task, takes other options, or imports relatively."""
 
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Final
 
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.facts import Command
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import FileFix, Fix
 from pytest_fractal.signatures.scopes import PARSING, FunctionNode
 
 _QUIET: Final = (
@@ -64,6 +69,19 @@ def main_block(command: Command) -> str:
     )
 
 
+def fix_for_main_block(command: Command) -> Fix | None:
+    """The script with these lines at its end; None where its function is not known."""
+    tree = _script(command)
+    name = _function(command)
+    if tree is None or not any(isinstance(n, FunctionNode) and n.name == name for n in tree.body):
+        return None
+
+    def with_block(text: str) -> str:
+        return f"{text.rstrip()}\n\n\n{main_block(command)}"
+
+    return _fix(command, {command.part.script: with_block})
+
+
 def where_written(command: Command, *options: str) -> str:
     """Where the wheel writes such options, to be put behind a hint; empty where it does not."""
     if command.installation is None:
@@ -81,11 +99,135 @@ def where_written(command: Command, *options: str) -> str:
     return f" ({', '.join(sorted(places)[:4])})"
 
 
+def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
+    """The options that a script declares, each with one more name: that behind its own.
+
+    None where one of them is not declared just once in the wheel, with argparse, click or
+    typer. The value keeps the name by which the script asks for it: that of the first long
+    option.
+    """
+    if command.installation is None:
+        return None
+    contents = command.installation.wheel.contents
+    changes: dict[str, dict[str, str]] = {}
+    for option, name in names.items():
+        declaring = [
+            path
+            for path in contents
+            if path.endswith(".py")
+            for call in _declarations(_parsed(contents[path]))
+            if option in _option_names(call)
+        ]
+        taken = [place.rpartition(":")[0] for place in declaring_places(command, name)]
+        if len(declaring) != 1 or declaring[0] in taken:
+            return None  # a parser refuses a name that two options have
+        changes.setdefault(declaring[0], {})[option] = name
+
+    def named(added: Mapping[str, str]) -> Callable[[str], str]:
+        return lambda text: with_option_names(text, added)
+
+    return _fix(command, {path: named(added) for path, added in changes.items()})
+
+
+def declaring_places(command: Command, option: str) -> list[str]:
+    """Where the wheel declares an option, as `file:line`."""
+    contents = command.installation.wheel.contents if command.installation else {}
+    return [
+        f"{path}:{call.lineno}"
+        for path, content in contents.items()
+        if path.endswith(".py") and option.encode() in content
+        for call in _declarations(_parsed(content))
+        if option in _option_names(call)
+    ]
+
+
+def with_option_names(text: str, names: Mapping[str, str]) -> str:
+    """A source with one more name for each of these options, behind those that it has."""
+    lines = text.splitlines(keepends=True)
+    places = []
+    for call in _declarations(_parsed(text.encode())):
+        known = _option_names(call)
+        for option in known.keys() & names.keys():
+            last = list(known.values())[-1]
+            added = f', "{names[option]}"'
+            has_long = any(name.startswith("--") for name in known)
+            is_named = any(keyword.arg == "dest" for keyword in call.keywords)
+            if not has_long and not is_named and names[option].startswith("--"):
+                added += f', dest="{option.lstrip("-")}"'
+            places.append((last.end_lineno or 0, last.end_col_offset or 0, added))
+    for line, column, added in sorted(places, reverse=True):
+        content = lines[line - 1].encode()
+        lines[line - 1] = (content[:column] + added.encode() + content[column:]).decode()
+    return "".join(lines)
+
+
+def _declarations(tree: ast.Module | None) -> Iterator[ast.Call]:
+    """The calls by which a script declares options."""
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else ""
+            name = function.id if isinstance(function, ast.Name) else name
+            if name in ("add_argument", "option", "Option"):
+                yield node
+
+
+def _option_names(call: ast.Call) -> dict[str, ast.Constant]:
+    """The options that a call declares, by how they are written there."""
+    return {
+        argument.value: argument
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+        and isinstance(argument.value, str)
+        and argument.value.startswith("-")
+    }
+
+
+def fix_for_relative_imports(command: Command) -> Fix | None:
+    """The script with the package's name in all its imports."""
+    tree = _script(command)
+    folders = PurePosixPath(command.part.script).parent.parts
+    relative = [
+        node
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(folders)
+    ]
+
+    def absolute(text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        for node in relative:
+            within = folders[: len(folders) - node.level + 1]
+            written = re.compile(rf"\bfrom\s+\.[.\s]*{re.escape(node.module or '')}\s*import\b")
+            whole = ".".join([*within, *filter(None, [node.module])])
+            line = lines[node.lineno - 1]
+            lines[node.lineno - 1] = written.sub(f"from {whole} import", line, count=1)
+        return "".join(lines)
+
+    return _fix(command, {command.part.script: absolute}) if relative else None
+
+
+def _fix(command: Command, changes: Mapping[str, Callable[[str], str]]) -> Fix | None:
+    """Changes to files of the wheel as a fix; None where one of them cannot be read."""
+    files = []
+    for path, change in changes.items():
+        assert command.installation is not None
+        content = command.installation.wheel.contents[path]
+        try:
+            text = content.decode()
+            lines = line_edits(text, change(text))
+        except ValueError:
+            return None
+        files.append(FileFix(path, lines=lines, digest=sha256(content).hexdigest()))
+    return Fix(tuple(files))
+
+
 def _script(command: Command) -> ast.Module | None:
     installation, script = command.installation, command.part.script
     content = installation.wheel.contents.get(script) if installation else None
-    if content is None or not script.endswith(".py"):
-        return None
+    return _parsed(content) if content is not None and script.endswith(".py") else None
+
+
+def _parsed(content: bytes) -> ast.Module | None:
     try:
         with PARSING:
             return ast.parse(content)

@@ -6,14 +6,16 @@ import json
 import re
 import sys
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pytest_fractal.facts import Command, Installation
+from pytest_fractal.fixes.model import Fix
 from pytest_fractal.processes.tracebacks import Crash
+from pytest_fractal.rules.script_hints import fix_for_relative_imports
 
 
 def reads_environment(crash: Crash) -> bool:
@@ -37,37 +39,45 @@ def hint_for_end(crash: Crash | None) -> str:
     )
 
 
-def hint_for_import(command: Command, crash: Crash | None, module: str | None) -> str:
+class Advice(NamedTuple):
+    """What to do, in words; and as edits, where it is plain."""
+
+    text: str
+    fix: Fix | None = None
+
+
+def advice_for_import(command: Command, crash: Crash | None, module: str | None) -> Advice:
     """What to do about a failed import: `module` is what is missing, where that is told."""
     installation = command.installation
     if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
         if installation is None:
-            return "fix the syntax, or name another interpreter in the command"
+            return Advice("fix the syntax, or name another interpreter in the command")
         version = installation.environment.interpreter.version
-        return f"fix the syntax for Python {version}, or raise requires-python"
+        return Advice(f"fix the syntax for Python {version}, or raise requires-python")
     shadow = _shadow(command.part.script, installation, crash) if installation and crash else None
     if shadow is not None:
-        return shadow
+        return Advice(shadow)
     if module is not None:
         if installation is None:
-            return f"install the module {module!r} for the interpreter that the command names"
-        return _hint_for_module(installation, module.partition(".")[0], module)
+            return Advice(f"install the module {module!r} for the interpreter of the command")
+        return _advice_for_module(installation, module.partition(".")[0], module)
     circle = re.search(r"partially initialized module '([\w.]+)'", crash.message if crash else "")
     if circle is not None:
-        return (
+        return Advice(
             f"{circle[1]!r} is imported while it is being imported: is one of your files named "
             "like a module that it needs? Else the imports go in a circle"
         )
     drifted = _drifted(installation, crash) if installation and crash else None
     if drifted is not None:
-        return drifted
+        return Advice(drifted)
     if crash is not None and "attempted relative import" in crash.message:
         package = installation.wheel.package if installation else "your_package"
-        return (
+        return Advice(
             "Fractal runs the file as a script: name the package in its imports, such as "
-            f"`from {package}.module import ...` for `from .module import ...`"
+            f"`from {package}.module import ...` for `from .module import ...`",
+            fix_for_relative_imports(command),
         )
-    return "fix the exception: it is raised while the script imports what it needs"
+    return Advice("fix the exception: it is raised while the script imports what it needs")
 
 
 IMPORT_NAMES: Final = {
@@ -90,16 +100,16 @@ IMPORT_NAMES: Final = {
 """Modules of the field whose distributions have other names, the usual one first."""
 
 
-def _hint_for_module(installation: Installation, module: str, whole: str) -> str:
+def _advice_for_module(installation: Installation, module: str, whole: str) -> Advice:
     wheel, asked = installation.wheel, installation.extras
     if module == wheel.package:
-        return (
+        return Advice(
             f"{whole!r} is a module of the package itself that is not in the wheel: see that the "
             "build takes it along (a folder without __init__.py?)"
         )
     where = _listed_at(installation)
     if module == "pkg_resources":
-        return (
+        return Advice(
             f'add "setuptools<82" to the dependencies{where}, the last with {module}, for a '
             "server's environment has the newest setuptools or none; or take importlib.metadata "
             "and importlib.resources instead, or a release that does"
@@ -110,14 +120,14 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
             continue
         for extra in wheel.extras:
             if extra not in asked and requirement.marker.evaluate({"extra": extra}):
-                return (
+                return Advice(
                     f"the extra [{extra}] brings {requirement.name}: ask for it, --fractal-package"
                     f"=...[{extra}], and tell users to collect the package with it; "
                     f"or move {requirement.name} to the dependencies"
                 )
     if whole != module and canonicalize_name(module) in installation.versions:
         version = installation.versions[canonicalize_name(module)]
-        return (
+        return Advice(
             f"{module} {version} is installed and has no module {whole!r}: limit its version"
             f"{_declared_at(installation, module)}"
         )
@@ -127,8 +137,11 @@ def _hint_for_module(installation: Installation, module: str, whole: str) -> str
     )
     if module in IMPORT_NAMES:
         brings = f"{distributions[0]}, which brings the module {module!r}"
-        return f"add {brings}, to the dependencies{where}{maybe}"
-    return (
+        return Advice(
+            f"add {brings}, to the dependencies{where}{maybe}",
+            None if others else Fix(requires=distributions[:1]),
+        )
+    return Advice(
         f"add the distribution that brings the module {module!r} to the dependencies{where}{maybe}"
     )
 

@@ -6,7 +6,7 @@ import copy
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -22,7 +22,7 @@ from pytest_fractal.facts import (
     TaskList,
 )
 from pytest_fractal.fixes.model import Action, Fix, JsonEdit
-from pytest_fractal.generations import ModelFault, ModelFaultKind
+from pytest_fractal.generations import ModelFault, ModelFaultKind, PartKeys
 from pytest_fractal.json_text import depth_of, shown
 from pytest_fractal.packaging_hints.backends import (
     Hint,
@@ -82,12 +82,14 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
 
 
 def _what_to_add(fault: ModelFault) -> str:
-    """The line for a field that is missing; empty where it is none that people write alike."""
+    """What to write into a field; empty where it is none that every author writes."""
     key = str(fault.keys[-1]) if fault.keys else ""
-    if fault.kind is not ModelFaultKind.MISSING or key not in _TO_ADD:
+    if key not in _TO_ADD:
         return ""
     example, means = _TO_ADD[key]
-    return f'add "{key}": {json.dumps(example)}, with {means} in its place'
+    if fault.kind is ModelFaultKind.MISSING:
+        return f'add "{key}": {json.dumps(example)}, with {means} in its place'
+    return f"write {means.rstrip(',')}, such as {json.dumps(example)}"
 
 
 _SCRIPT: Final = "the path of the task's script below the package's folder"
@@ -310,6 +312,8 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
     hint = "give the script's path relative to the package's folder"
     if not text.strip():
         found += ", which is empty"
+        if meant := _near_script(part, f"{part.task.slug}.py"):
+            hint = f"write {json.dumps(meant)}"
     elif bad := re.search(part.task.generation.bad_in_executables, text):
         words = {"'": "a quote", '"': "a quote", "\\": "a backslash"}
         character = "a blank" if bad[0].isspace() else words.get(bad[0], f"a {bad[0]}")
@@ -319,6 +323,8 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
             with_slashes = text.replace(bad[0], "/")
             hint = f"write it with /: {json.dumps(with_slashes)}"
             meant = with_slashes if f"{package}/{with_slashes}" in wheel.contents else None
+        elif inside in wheel.contents and (plain := _plain_path(text)) != text:
+            hint = f"rename the file to {plain}, and write {json.dumps(plain)}"
     elif path.is_absolute():
         found += ", which is an absolute path"
         if meant := _near_script(part, path.name):
@@ -339,6 +345,10 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
     elif inside in wheel.folders or not path.parts:
         found += ", which is a folder"
         hint = "name the script inside it"
+        scripts = _scripts_in(inside, wheel)
+        if len(scripts) == 1:
+            meant = scripts[0].removeprefix(f"{package}/")
+            hint = f"write {json.dumps(meant)}"
     else:
         found += ", which is not in the wheel"
         hint = "see that the file is there, and that the build takes it along"
@@ -355,6 +365,20 @@ def executables_in_package(part: PackagedPart, bundle: Bundle) -> Iterator[Findi
         edits=[JsonEdit(Action.SET, (part.keys.executable,), meant)] if meant else (),
     )
     yield replace(finding, fix=fix or finding.fix)
+
+
+def _scripts_in(folder: str, wheel: Wheel) -> list[str]:
+    """The scripts that lie directly in a folder of the wheel."""
+    paths = (PurePosixPath(name) for name in wheel.contents if name.endswith(".py"))
+    beside = (path for path in paths if path.parent == PurePosixPath(folder))
+    return sorted(str(path) for path in beside if path.name != "__init__.py")
+
+
+def _plain_path(text: str) -> str:
+    """A path of letters, digits and underscores alone."""
+    path = PurePosixPath(text)
+    parts = [re.sub(r"[^\w.-]+", "_", part).strip("_") for part in (*path.parts[:-1], path.stem)]
+    return "/".join(parts) + path.suffix
 
 
 def _without_dots(folder: str, path: PurePosixPath, wheel: Wheel) -> str | None:
@@ -445,14 +469,16 @@ def meta(part: Part) -> Iterator[Finding]:
             hint="nest less: the server cannot tell of its tasks with this one among them",
         )
     for fault in task.generation.meta_faults(value, part.keys):
+        edits = tuple(_edits_for_meta(fault, key, value))
+        written = [f"write {shown(edit.value)}" for edit in edits if edit.action is Action.SET]
         yield task.finding(
             key,
             *fault.keys,
             expected=fault.expected,
             found=fault.found,
-            hint=fault.fix,
+            hint=written[0] if written else fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
-            edits=_edits_for_meta(fault, key, value),
+            edits=edits,
         )
 
 
@@ -465,6 +491,12 @@ def _edits_for_meta(fault: ModelFault, key: str, value: Mapping[str, Any]) -> It
         yield JsonEdit(Action.REMOVE, (key, *fault.keys))
     elif isinstance(written, str) and re.fullmatch(r"\s*[1-9]\d{0,8}\s*", written):
         yield JsonEdit(Action.SET, (key, *fault.keys), int(written))
+    elif fault.keys == ("mem",) and (read := _MEMORY.fullmatch(str(written))):
+        yield JsonEdit(Action.SET, (key, *fault.keys), f"{read[1]}{read[2].upper()}")
+
+
+_MEMORY: Final = re.compile(r"\s*([1-9]\d*)\s*([MGT])i?B?\s*", re.IGNORECASE)
+"""An amount as people write it, such as 4GB; to SLURM that is 4G."""
 
 
 @rule(
@@ -581,21 +613,40 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
     if generation.kind_key is None:
         raise NotApplicable("tasks of this generation have no type")
     there, wanted = generation.parts(task.entry), generation.runs(task.kind)
-    for part in wanted:
-        if part not in there:
-            yield task.finding(
-                generation.kind_key,
-                expected=f"{part.executable}, which a task of the type {task.kind!r} runs",
-                found="there is none",
-                hint=f"add {part.executable}, or leave {generation.kind_key!r} out: it follows "
-                "from the executables",
-            )
-    for part in there:
-        if part not in wanted:
-            yield task.finding(
-                part.executable,
-                expected=f"no {part.executable} for a task of the type {task.kind!r}",
-                found=f"{json.dumps(task.entry[part.executable])}, which is never run",
-                hint=f"remove {part.executable}, or change {generation.kind_key!r}",
-                severity=Severity.WARNING,
-            )
+    missing = [part for part in wanted if part not in there]
+    needless = [part for part in there if part not in wanted]
+    fitting = [kind for kind in generation.kinds if _calls_for(task, kind, there)]
+    for part in missing:
+        add = f"add {part.executable}, the path of the script that it runs"
+        # An executable that the type does not call for may be the one that is meant.
+        meant = fitting[0] if needless and len(fitting) == 1 else None
+        yield task.finding(
+            generation.kind_key,
+            expected=f"{part.executable}, which a task of the type {task.kind!r} runs",
+            found=f"{needless[0].executable} instead" if needless else "there is none",
+            hint=f'write "{generation.kind_key}": "{meant}"; or {add}' if meant else add,
+            edits=[JsonEdit(Action.SET, (generation.kind_key,), meant)] if meant else (),
+        )
+    for part in needless if not missing else ():
+        told = (part.executable, part.meta, part.args_schema)
+        keys = [key for key in told if key in task.entry]
+        yield task.finding(
+            part.executable,
+            expected=f"no {part.executable} for a task of the type {task.kind!r}",
+            found=f"{json.dumps(task.entry[part.executable])}, which is never run",
+            hint=f"remove {' and '.join(keys)}, or change {generation.kind_key!r}",
+            severity=Severity.WARNING,
+        )
+
+
+def _calls_for(task: Task, kind: str, parts: Collection[PartKeys]) -> bool:
+    """Whether a kind of task runs just these commands, with the arguments that they take."""
+    if {*task.generation.runs(kind)} != {*parts}:
+        return False
+    for part in parts:
+        schema = task.entry.get(part.args_schema)
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        known = properties if isinstance(properties, dict) else {}
+        if not known.keys() >= {*task.generation.reserved(kind, part).names}:
+            return False
+    return True

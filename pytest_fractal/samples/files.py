@@ -11,12 +11,23 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.files import read_regular
-from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, JsonText, read_json, shown, texts_in
+from pytest_fractal.fixes.lines import line_edits
+from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, json_fix
+from pytest_fractal.json_text import (
+    MOST_BYTES,
+    MOST_LEVELS,
+    JsonText,
+    read_json,
+    repaired,
+    shown,
+    texts_in,
+)
 from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.samples.ome_zarr import OME_ZARR
 
@@ -107,6 +118,9 @@ class SampleProblem:
     """The slug of the task that it is about; None where it names none."""
     releases: str | None = None
     """The releases of the server that refuse it; None for all, and then nothing is run on it."""
+    column: int | None = None
+    change: Fix | None = None
+    """The fix as edits, where it is plain."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +229,9 @@ class _Reader:
         *keys: str | int,
         task: Task | None = None,
         releases: str | None = None,
+        edit: JsonEdit | None = None,
     ) -> None:
-        """Tell of a problem at the place to which the keys lead."""
+        """Tell of a problem at the place to which the keys lead; `edit` makes it go."""
         place = self._text.places.get(pointer(*keys))
         self.problems.append(
             SampleProblem(
@@ -228,6 +243,7 @@ class _Reader:
                 place.line if place else None,
                 task.slug if task else None,
                 releases,
+                change=json_fix(str(self._file), edit) if edit is not None else None,
             )
         )
 
@@ -239,14 +255,20 @@ class _Reader:
 
     def _read(self) -> None:
         try:
-            self._text = read_json(read_regular(self._file, MOST_BYTES), MOST_LEVELS)
+            content = read_regular(self._file, MOST_BYTES)
         except OSError as error:
             found = f"it cannot be read: {error.strerror}"
             raise self._unusable(
                 "a JSON file", found, "write a sample there, or rename it"
             ) from None
+        self._text = read_json(content, MOST_LEVELS)
         if not self._text.faults:
             return
+        change = None
+        if (text := repaired(content)) is not None:
+            lines = line_edits(content.decode(), text)
+            file = FileFix(str(self._file), lines=lines, digest=sha256(content).hexdigest())
+            change = Fix((file,))
         for fault in self._text.faults:
             self.problems.append(
                 SampleProblem(
@@ -256,6 +278,8 @@ class _Reader:
                     "correct it here; no comments, no comma behind the last element",
                     fault.pointer,
                     fault.place.line if fault.place else None,
+                    column=fault.place.column if fault.place else None,
+                    change=change,
                 )
             )
         raise _Unusable
@@ -406,9 +430,16 @@ class _Reader:
             raise self._unusable(
                 "a sample that names its `task`", "none", f'add "task"; there are: {there}', *keys
             )
-        raise self._unusable(
-            "the name of a task", f"{shown(name)}", f"write one of: {there}", *keys, "task"
+        near = difflib.get_close_matches(str(name), [task.name for task in self._tasks], 1, 0.8)
+        self.problem(
+            "the name of a task",
+            f"{shown(name)}",
+            f"write {json.dumps(near[0])}" if near else f"write one of: {there}",
+            *keys,
+            "task",
+            edit=JsonEdit(Action.SET, (*keys, "task"), near[0]) if near else None,
         )
+        raise _Unusable
 
     def _known(
         self,
@@ -420,13 +451,15 @@ class _Reader:
         for key in value:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
+                is_free = bool(near) and near[0] not in value
                 self.problem(
                     f"no key but {', '.join(sorted(known))}",
                     shown(key),
-                    f"rename it to {near[0]!r}" if near else "remove it",
+                    f"rename it to {near[0]!r}" if is_free else "remove it",
                     *keys,
                     key,
                     task=task,
+                    edit=JsonEdit(Action.RENAME, (*keys, key), near[0]) if is_free else None,
                 )
 
     def _mapping(

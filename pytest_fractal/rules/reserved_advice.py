@@ -1,0 +1,112 @@
+"""What to do about arguments that Fractal supplies, for FR205 and FR207.
+
+Schema and function must agree afterwards, so each fix tells which of the two has the argument.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pytest_fractal.facts import PackagedPart, Part
+from pytest_fractal.fixes.model import Action, JsonEdit
+from pytest_fractal.signatures.task_function import Parameter, Signature
+
+
+def parameter_of(part: Part, name: str) -> Parameter | None:
+    """The parameter of this name of the command's function; None where none is known."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    known = signature.parameters if isinstance(signature, Signature) else ()
+    return next((parameter for parameter in known if parameter.name == name), None)
+
+
+def hint_to_add(part: Part, name: str) -> str:
+    """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
+    shape = json.dumps(part.task.generation.reserved_shapes[name])
+    add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if not isinstance(signature, Signature):
+        return f"if the function takes {name!r}, {add}; else give it that parameter first"
+    function = _function_of(signature)
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    if name in parameters:
+        if not parameters[name].required:
+            add = f'add "{name}": {shape} to its properties'
+        return f"{function} takes it, the schema lacks it: {add}"
+    if signature.takes_any_keyword:
+        return f"{function} takes any argument, the schema lacks this one: {add}"
+    return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
+
+
+def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The property that the schema lacks; none where the function must be changed first."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if not isinstance(signature, Signature):
+        return
+    known = {parameter.name: parameter for parameter in signature.parameters}
+    if name not in known and not signature.takes_any_keyword:
+        return
+    shape = part.task.generation.reserved_shapes[name]
+    yield JsonEdit(Action.SET, ("properties", name), shape)
+    if name not in known or known[name].required:
+        is_there = isinstance(part.schema.get("required"), list)
+        yield (
+            JsonEdit(Action.ADD, ("required",), name)
+            if is_there
+            else JsonEdit(Action.SET, ("required",), [name])
+        )
+
+
+def hint_to_remove(part: Part, name: str) -> str:
+    """What has an argument that it must not have: the schema alone, or the function as well."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    listed = " and `required`" if _is_required(part, name) else ""
+    gone = f'remove "{name}" from `properties`{listed}'
+    if isinstance(signature, Signature) and parameter_of(part, name) is not None:
+        return f"{gone}, and from the parameters of {_function_of(signature)}"
+    return gone
+
+
+def edits_to_remove(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The schema without a property; nothing where the function must be changed as well."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    if isinstance(signature, Signature) and parameter_of(part, name) is None:
+        yield JsonEdit(Action.REMOVE, ("properties", name))
+        if _is_required(part, name):
+            yield JsonEdit(Action.DROP, ("required",), name)
+
+
+def hint_for_default(part: Part, name: str) -> str:
+    """Which of the two has a default: the schema alone, or the function as well."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    taken = parameter_of(part, name)
+    listed = "" if _is_required(part, name) else f', and add "{name}" to `required`'
+    if taken is None or taken.required or not isinstance(signature, Signature):
+        return f"remove this default{listed}"
+    return (
+        f"write the parameter {name!r} of {_function_of(signature)} without a default, remove "
+        f"this one{listed}"
+    )
+
+
+def edits_for_default(part: Part, name: str) -> Iterator[JsonEdit]:
+    """The property without its default; nothing where the function must be changed first."""
+    taken = parameter_of(part, name)
+    if taken is not None and taken.required:
+        yield JsonEdit(Action.REMOVE, ("properties", name, "default"))
+        if not _is_required(part, name):
+            is_there = isinstance(part.schema.get("required"), list)
+            yield (
+                JsonEdit(Action.ADD, ("required",), name)
+                if is_there
+                else JsonEdit(Action.SET, ("required",), [name])
+            )
+
+
+def _function_of(signature: Signature) -> str:
+    return f"`{signature.function}()` ({signature.file}:{signature.line})"
+
+
+def _is_required(part: Part, name: str) -> bool:
+    required = part.schema.get("required")
+    return isinstance(required, list) and name in required
