@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.files import FILE_LIMIT, NotRegular, TooLarge, read_regular
-from pytest_fractal.processes.executors import Executor
+from pytest_fractal.processes.executors import ANY_JOB, Executor, JobOptions
 from pytest_fractal.processes.processes import Finished
-from pytest_fractal.processes.reading import ReadWatch
 from pytest_fractal.processes.sandbox import paths_named
 from pytest_fractal.processes.tracebacks import (
     Crash,
@@ -148,6 +147,7 @@ def start_command(
     variables: Mapping[str, str] = {},
     scratch: Path | None = None,
     cache_variable: str | None = None,
+    job: JobOptions = ANY_JOB,
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
@@ -162,7 +162,6 @@ def start_command(
     temporary = _temporary(scratch or folder)
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
-    watch = ReadWatch(arguments)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     try:
         finished = executor.run(
@@ -172,14 +171,14 @@ def start_command(
             timeout=timeout,
             room=folder,
             named=paths_named(content),
+            watched=arguments,
+            job=job,
         )
-        read = watch.was_read()
     finally:
-        watch.close()
         if temporary.parent == _SHORT:
             shutil.rmtree(temporary, ignore_errors=True)
     written, obstacle = _output(output)
-    return Start(finished, read, written, str(arguments), str(output), obstacle)
+    return Start(finished, finished.read, written, str(arguments), str(output), obstacle)
 
 
 def _cache(variable: str | None, folder: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
 
@@ -44,6 +45,13 @@ _GRACE: Final = 0.5
 """Seconds to wait for the output of processes that a command has left behind."""
 
 
+class Limit(StrEnum):
+    """What a scheduler ends a job for, when the job takes more of it than it asked for."""
+
+    MEMORY = "memory"
+    TIME = "time"
+
+
 @dataclass(frozen=True)
 class Finished:
     """How one process ended."""
@@ -65,10 +73,20 @@ class Finished:
     """When the command itself ended, in nanoseconds since the epoch; None where unseen."""
     lingered: bool = False
     """Whether a process of its was alive then, be it for a moment."""
+    read: bool | None = None
+    """Whether it has read the file that was watched; None where that is unseen, or none was."""
+    limit: Limit | None = None
+    """For what a scheduler has ended it; None where none has."""
+    job: str = ""
+    """The scheduler's job in words: its number, its node, what it asked for and what it used."""
 
     @property
     def ending(self) -> str:
         """The end of the process in words, such as `exit status 2`."""
+        if self.limit is Limit.MEMORY:
+            return f"killed by SLURM, for it took more memory than its job has ({self.job})"
+        if self.limit is Limit.TIME:
+            return f"killed by SLURM at the time limit of its job ({self.job})"
         if self.timed_out:
             return f"no end within {self.seconds:.0f} s"
         if self.returncode < 0:
