@@ -283,11 +283,11 @@ class SlurmExecutor:
                     polled = time.monotonic()  # nothing can be known of jobs that are new
                 happened = self._submit_waiting() | self._take_answers()
                 due = time.monotonic() - polled > poll
-                if self._batches and (due or self._is_state_wanted()):
-                    if time.monotonic() - polled > _TICKS[1]:
-                        happened |= self._poll()
-                        polled = time.monotonic()
-                        poll = _POLLS[0] if happened else min(poll * 1.5, _POLLS[1])
+                asked_now = time.monotonic() - polled < _TICKS[1]
+                if self._batches and (due or self._is_state_wanted()) and not asked_now:
+                    happened |= self._poll()
+                    polled = time.monotonic()
+                    poll = _POLLS[0] if happened else min(poll * 1.5, _POLLS[1])
                 tick = _TICKS[0] if happened else min(tick * 1.2, _TICKS[1])
         except _Stopped:
             pass
@@ -352,12 +352,9 @@ class SlurmExecutor:
         happened = False
         for batch in self._batches:
             with contextlib.suppress(OSError):
-                for name in os.listdir(batch.folder):
-                    number = name.removesuffix(ANSWER)
-                    if name == number or not number.isdigit() or int(number) not in batch.open:
-                        continue
-                    element = batch.open[int(number)]
-                    if element.answer is None:
+                there = {path.name for path in batch.folder.iterdir()}
+                for element in [*batch.open.values()]:
+                    if element.answer is None and f"{element.number}{ANSWER}" in there:
                         happened = True
                         self._read(batch, element)
         self._forget_ended()

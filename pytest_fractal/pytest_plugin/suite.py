@@ -199,6 +199,8 @@ class Suite:
         }
         lines += [f"fractal: {told}" for told in sorted(unknown)]
         lines.append(f"fractal: {self.session.sandbox.told}")
+        if self.session.settings.executor != "local":
+            lines.append(f"fractal: commands run {self.session.executor.told}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)

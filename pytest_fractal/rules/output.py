@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
+from pytest_fractal.processes.processes import Limit
 from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import DOCUMENTATION, Note, rule
@@ -142,11 +143,23 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 execution,
                 "exit status 0",
                 f"{finished.ending}: {said}",
-                f"fix the task, or the sample's arguments; {_AGAIN}",
+                _way_out(run, execution),
             )
             yield replace(found, follows=_told_by(run, execution))
     if (since := run.sample.task.generation.marks_warnings_since) and run.succeeded:
         yield from _marked(run, since)
+
+
+def _way_out(run: Run, execution: Execution) -> str:
+    """How to fix what did not succeed."""
+    limit = execution.start.finished.limit
+    if limit is None:
+        return f"fix the task, or the sample's arguments; {_AGAIN}"
+    key, much = ("mem", "memory") if limit is Limit.MEMORY else ("time", "time")
+    return (
+        f"let {execution.part.meta!r} of the task {run.sample.task.name!r} ask for more "
+        f'(its key "{key}"), or let the task take less {much}'
+    )
 
 
 def _marked(run: Run, since: str) -> Iterator[Finding]:
