@@ -28,8 +28,8 @@ from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.executors import Executor, LocalExecutor
 from pytest_fractal.processes.processes import Watch
 from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
-from pytest_fractal.processes.slurm import JOBS, SlurmExecutor, cancel_run
-from pytest_fractal.processes.watcher import remove_tree
+from pytest_fractal.processes.slurm import SlurmExecutor
+from pytest_fractal.processes.watcher import JOBS, cancel_jobs, remove_tree
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.server.facts import Collection
 from pytest_fractal.settings import Settings
@@ -209,7 +209,7 @@ class Session:
         for engine in self.engines.values():
             engine.close()
         if self._owner and (self.folder / JOBS).exists():
-            cancel_run(self.folder.name)  # also those of workers that were killed
+            cancel_jobs(self.folder.name)  # also those of workers that were killed
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
         if self._watch is not None:
@@ -230,7 +230,7 @@ def remove_left_runs(base: Path | None = None) -> None:
         with contextlib.suppress(OSError):
             if _is_left(folder):
                 if (folder / JOBS).is_dir():
-                    cancel_run(folder.name)
+                    cancel_jobs(folder.name)
                 remove_tree(folder)
 
 

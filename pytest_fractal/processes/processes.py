@@ -30,7 +30,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import sandbox, supervisor, watcher
 from pytest_fractal.processes.logs import add_to_log
-from pytest_fractal.processes.variables import MARK, basic_variables
+from pytest_fractal.processes.variables import MARK, cluster_variables
 
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
@@ -447,7 +447,7 @@ class Watch:
                 *(sys.executable, "-I", "-S", watcher.__file__),
                 *(f"{MARK}={mark}.", folder, str(int(keep))),
             ],
-            env=basic_variables(),
+            env=cluster_variables(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

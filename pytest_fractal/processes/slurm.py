@@ -26,13 +26,13 @@ from typing import Final
 
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import FILE_LIMIT, read_regular
-from pytest_fractal.processes import sandbox, slurm_node
+from pytest_fractal.processes import sandbox, slurm_node, watcher
 from pytest_fractal.processes.executors import ANY_JOB, JobOptions
 from pytest_fractal.processes.processes import Finished, Limit, last_lines
 from pytest_fractal.processes.slurm_node import ANSWER, KEY, SEEN, Answer, Forged, Request, Walls
 from pytest_fractal.processes.variables import cluster_variables
 
-JOBS: Final = "jobs"
+JOBS: Final = watcher.JOBS
 """The folder in a run's folder where requests and answers lie."""
 
 _QUIET: Final = 0.1
@@ -577,18 +577,6 @@ def check_installed() -> None:
     if missing:
         raise BadInput(
             f"--fractal-executor=slurm: there is no {missing[0]} here, by which jobs reach SLURM"
-        )
-
-
-def cancel_run(name: str) -> None:
-    """Cancel all jobs of the user's that are called as the folder of a run is."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(
-            ["scancel", f"--user={os.geteuid()}", f"--name={name}"],
-            env=cluster_variables(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CALL,
         )
 
 
