@@ -1,0 +1,175 @@
+"""A real SLURM of one node on this machine, for the tests: munge, a controller, a daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+MEMORY = 4000
+"""MB of the node,"""
+CPUS = 2
+"""its processors,"""
+FEATURE = "fast"
+"""and what it can be asked for by `constraint`."""
+
+_CONF = """\
+ClusterName=trial
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ctld_port}
+SlurmdPort={d_port}
+AuthInfo=socket={folder}/munge/socket
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmUser=root
+SlurmdUser=root
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+SlurmdParameters=config_overrides
+SlurmctldParameters=idle_on_node_suspend
+ReturnToService=2
+KillWait=2
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Feature={feature} State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def obstacle() -> str:
+    """Why no cluster can be started here; empty where one can."""
+    missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not _program(name)]
+    if missing:
+        return f"there is no {missing[0]} here: apt-get install slurm-wlm"
+    return "" if os.geteuid() == 0 else "only root can start the daemons of SLURM"
+
+
+class Cluster:
+    """The daemons of one cluster; `folder` is theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.conf = folder / "slurm.conf"
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        for name in ("munge", "spool", "state"):
+            (folder / name).mkdir(mode=0o755)
+        key = folder / "munge" / "key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        self.conf.write_text(
+            _CONF.format(
+                folder=folder,
+                host=socket.gethostname().partition(".")[0],
+                ctld_port=_free_port(),
+                d_port=_free_port(),
+                cpus=CPUS,
+                memory=MEMORY,
+                feature=FEATURE,
+            )
+        )
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """With what SLURM's programs find this cluster."""
+        return {**os.environ, "SLURM_CONF": str(self.conf)}
+
+    def start(self, *names: str) -> None:
+        """Start daemons, by default all, and wait until they answer."""
+        munge = self.folder / "munge"
+        argv: Mapping[str, Sequence[str]] = {
+            "munged": [
+                *("munged", "--foreground", "--force", f"--key-file={munge}/key"),
+                *(f"--socket={munge}/socket", f"--pid-file={munge}/pid"),
+                *(f"--log-file={munge}/log", f"--seed-file={munge}/seed"),
+            ],
+            "slurmctld": ["slurmctld", "-D", "-f", str(self.conf)],
+            "slurmd": ["slurmd", "-D", "-f", str(self.conf)],
+        }
+        for name in names or argv:
+            with (self.folder / f"{name}.log").open("ab") as log:
+                program = _program(name)
+                assert program is not None
+                self._running[name] = subprocess.Popen(
+                    [program, *argv[name][1:]],
+                    env=self.env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            if name == "munged":
+                wait_until(lambda: (munge / "socket").exists())
+        if "slurmctld" in self._running:
+            wait_until(lambda: self.call("scontrol", "ping").returncode == 0)
+        if "slurmd" in self._running:
+            wait_until(lambda: self.said("sinfo", "-h", "-o", "%t") in ("idle", "mix", "alloc"))
+
+    def stop(self, *names: str) -> None:
+        """Stop daemons, by default all."""
+        for name in names or ("slurmd", "slurmctld", "munged"):
+            if process := self._running.pop(name, None):
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def call(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Call one of SLURM's programs."""
+        return subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+
+    def said(self, *argv: str) -> str:
+        """What one of them prints."""
+        return self.call(*argv).stdout.strip()
+
+    @property
+    def queue(self) -> list[str]:
+        """The jobs that wait or run, as `squeue` prints them."""
+        lines = self.said("squeue", "-h", "--array", "-o", "%i %T").splitlines()
+        return [line for line in lines if line.split()[1] in ("PENDING", "RUNNING")]
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """A cluster, for as long as it is needed."""
+    cluster = Cluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.call("scancel", f"--user={os.geteuid()}")
+        cluster.stop()
+
+
+def wait_until(holds: Callable[[], object], limit: float = 60.0) -> None:
+    """Wait until something holds. Raises `TimeoutError` where it does not."""
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() - began > limit:
+            raise TimeoutError("what was waited for did not come about")
+        time.sleep(0.05)
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
