@@ -87,8 +87,10 @@ class Cluster:
         """With what SLURM's programs find this cluster."""
         return {**os.environ, "SLURM_CONF": str(self.conf)}
 
+    _DAEMONS = ("munged", "slurmctld", "slurmd")
+
     def start(self, *names: str) -> None:
-        """Start daemons, by default all, and wait until they answer."""
+        """Start these daemons, and wait until they answer."""
         munge = self.folder / "munge"
         argv: Mapping[str, Sequence[str]] = {
             "munged": [
@@ -99,7 +101,7 @@ class Cluster:
             "slurmctld": ["slurmctld", "-D", "-f", str(self.conf)],
             "slurmd": ["slurmd", "-D", "-f", str(self.conf)],
         }
-        for name in names or argv:
+        for name in names:
             with (self.folder / f"{name}.log").open("ab") as log:
                 program = _program(name)
                 assert program is not None
@@ -119,8 +121,8 @@ class Cluster:
             wait_until(lambda: self.said("sinfo", "-h", "-o", "%t") in ("idle", "mix", "alloc"))
 
     def stop(self, *names: str) -> None:
-        """Stop daemons, by default all."""
-        for name in names or ("slurmd", "slurmctld", "munged"):
+        """Stop these daemons, by default all."""
+        for name in names or reversed(self._DAEMONS):
             if process := self._running.pop(name, None):
                 process.send_signal(signal.SIGTERM)
                 try:
@@ -128,6 +130,11 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+    @property
+    def stopped(self) -> Sequence[str]:
+        """The daemons that were stopped, and not started again."""
+        return [name for name in self._DAEMONS if name not in self._running]
 
     def call(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Call one of SLURM's programs."""
@@ -149,7 +156,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     """A cluster, for as long as it is needed."""
     cluster = Cluster(folder)
     try:
-        cluster.start()
+        cluster.start(*cluster.stopped)
         yield cluster
     finally:
         cluster.call("scancel", f"--user={os.geteuid()}")

@@ -37,9 +37,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _here(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test finds the cluster, and leaves nothing in its queue."""
+    """Each test finds the cluster at work, and leaves nothing in its queue."""
     monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
     yield
+    cluster.start(*cluster.stopped)
     wait_until(lambda: cluster.queue == [])
 
 

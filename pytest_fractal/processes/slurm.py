@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -330,6 +330,7 @@ class SlurmExecutor:
             ],
             _script(job, [f"exec {shlex.join(node)}"]),
             {KEY: self._key.hex()},
+            self._take_answers,
         )
         known = re.fullmatch(r"(\d+)(?:;.*)?", ended.stdout.strip())
         if known is None:
@@ -405,7 +406,7 @@ class SlurmExecutor:
         """What `squeue` says of all jobs of the run; None where it says nothing."""
         asked = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.geteuid()}"]
         asked += [f"--name={self._folder.name}", "--format=%i|%T|%r|%N"]
-        ended = self._ask(asked)
+        ended = self._ask(asked, meanwhile=self._take_answers)
         if ended.returncode:
             return None
         states = {}
@@ -516,11 +517,15 @@ class SlurmExecutor:
     # SLURM's programs.
 
     def _ask(
-        self, argv: Sequence[str], script: str = "", env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        script: str = "",
+        env: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> subprocess.CompletedProcess[str]:
         """Call a program, again and again while no controller answers.
 
-        Raises `HarnessError` where none does for minutes.
+        Jobs go on without one, and what they answer is taken `meanwhile`. Raises `HarnessError` where none does for minutes.
         """
         failing_since: float | None = None
         while True:
@@ -533,6 +538,7 @@ class SlurmExecutor:
                     f"no controller of SLURM has answered for {_OUTAGE / 60:.0f} minutes: "
                     f"{_words(ended.stderr)}"
                 )
+            meanwhile()
             with self._lock:
                 self._lock.wait_for(lambda: self._stopped, _POLLS[0])
                 if self._stopped:
