@@ -394,7 +394,6 @@ class SlurmExecutor:
                 happened |= told[0] != element.state
                 element.state, element.reason, element.node = told
                 if element.state == "PENDING" and element.reason in _NEVER:
-                    self._run_quietly(["scancel", batch.id_of(element)])
                     self._fail(batch, element, f"will never be started: {element.reason}")
                 elif element.state in _ENDED_STATES:
                     element.ended = element.ended or now
@@ -465,6 +464,8 @@ class SlurmExecutor:
         batch.open.pop(element.number, None)
 
     def _fail(self, batch: _Batch, element: _Element, why: str) -> None:
+        if element.state not in _ENDED_STATES:
+            self._run(["scancel", batch.id_of(element)])
         words = self._words_of(batch, element, None)
         element.call.settle(None, f"{words} {why}")
         batch.open.pop(element.number, None)
@@ -512,7 +513,7 @@ class SlurmExecutor:
     def _cancel(self) -> None:
         """Cancel the jobs of this executor that have not ended."""
         if ids := [batch.id for batch in self._batches if batch.open]:
-            self._run_quietly(["scancel", f"--user={os.geteuid()}", *ids])
+            self._run(["scancel", f"--user={os.geteuid()}", *ids])
 
     # SLURM's programs.
 
@@ -525,7 +526,8 @@ class SlurmExecutor:
     ) -> subprocess.CompletedProcess[str]:
         """Call a program, again and again while no controller answers.
 
-        Jobs go on without one, and what they answer is taken `meanwhile`. Raises `HarnessError` where none does for minutes.
+        Jobs go on without one, and what they answer is taken `meanwhile`. Raises `HarnessError`
+        where none does for minutes.
         """
         failing_since: float | None = None
         while True:
@@ -561,9 +563,6 @@ class SlurmExecutor:
             return subprocess.CompletedProcess(argv, 1, "", f"no answer within {_CALL:.0f} s")
         except OSError as error:
             return subprocess.CompletedProcess(argv, 1, "", str(error))
-
-    def _run_quietly(self, argv: Sequence[str]) -> None:
-        self._run(argv)
 
     def _setting(self, name: str) -> str:
         """A setting of the cluster's; empty where it tells none."""
