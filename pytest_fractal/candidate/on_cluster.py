@@ -90,6 +90,6 @@ def _job(
         meta,
         part.keys,
         candidate.settings.cluster,
-        units=units if part.is_parallel else 1,
+        units=units,
         cache=candidate.folder / "home" / ".fractal_cache",
     )

@@ -9,6 +9,7 @@ and the object that a resource of 2.x has (`jobs_runner_config`, formerly
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -26,7 +27,6 @@ from pytest_fractal.generations.meta_keys import (
     slurm_faults,
 )
 from pytest_fractal.generations.protocol import ModelFault
-from pytest_fractal.json_text import shown
 from pytest_fractal.processes.executors import JobOptions
 
 _OPTIONS: Final = (
@@ -128,6 +128,14 @@ def cluster_defaults(settings: ClusterSettings) -> JobOptions:
     return JobOptions(tuple(_directives("pytest-fractal", settings.default, 1)))
 
 
+_NO_GPU: Final = ModelFault(
+    ("needs_gpu",),
+    "no needs_gpu where the cluster's settings have no gpu_slurm_config",
+    "the server breaks when it looks for them",
+    hint="leave it out, or judge it with the settings of a cluster that has GPUs",
+)
+
+
 @dataclass(frozen=True)
 class SlurmJob:
     """The job of one command."""
@@ -163,6 +171,8 @@ def make_slurm_job(
     values = dict(settings.default)
     if _needs_gpu(wanted.get("needs_gpu", False), reader):
         values |= settings.gpu
+        if settings.default and not settings.gpu and not reader.checks_needs_gpu:
+            faults.append(_NO_GPU)
     if "cpus_per_task" in wanted:
         values["cpus_per_task"] = int(wanted["cpus_per_task"])
     if "mem" in wanted:
@@ -174,9 +184,10 @@ def make_slurm_job(
     if reader.nodes_since and wanted.get("nodes") is not None:
         values["nodes"] = reader.whole(wanted["nodes"])
     lines = [*values.get("extra_lines", ()), *map(str, wanted.get("extra_lines", ()))]
-    faults += _beyond(values, settings.batching)
-    if units is None:
-        units = _at_a_time(wanted, values, reader, settings.batching)
+    at_a_time = _at_a_time(wanted, values, reader, settings.batching)
+    if is_parallel or reader.batches_always:
+        faults += _beyond(values, at_a_time, settings.batching)
+    units = 1 if not is_parallel else at_a_time if units is None else units
     made = [
         *_directives(name, values, units, drops_shared_time=reader.drops_shared_time),
         # Those of `sbatch` come first, and none comes twice.
@@ -211,17 +222,22 @@ def _needs_gpu(value: Any, reader: SlurmReader) -> bool:
     return bool(value)
 
 
-def _beyond(values: Mapping[str, Any], batching: Mapping[str, int]) -> Iterator[ModelFault]:
+def _beyond(
+    values: Mapping[str, Any], at_a_time: int, batching: Mapping[str, int]
+) -> Iterator[ModelFault]:
     """What is more than the cluster's settings let one job have."""
     for key, limit in (("cpus_per_task", "max_cpus_per_job"), ("mem", "max_mem_per_job")):
-        if key in values and limit in batching and values[key] > batching[limit]:
-            unit = " MB" if key == "mem" else ""
-            yield ModelFault(
-                (key,),
-                f"at most {batching[limit]}{unit}, the {limit} of the cluster's settings",
-                f"{shown(values[key])}{unit}: the server makes no job of it",
-                hint=f"ask for at most {batching[limit]}{unit}",
-            )
+        if key not in values or values[key] * at_a_time <= batching.get(limit, math.inf):
+            continue
+        unit = " MB" if key == "mem" else ""
+        most, value = f"{batching[limit]}{unit}", f"{values[key]}{unit}"
+        alone = values[key] > batching[limit]
+        yield ModelFault(
+            (key if alone else AT_A_TIME,),
+            f"at most {most} in a job, the {limit} of the cluster's settings",
+            f"{value if alone else f'{at_a_time} times {value}'}: the server makes no job of it",
+            hint=f"ask for at most {most}" if alone else "let fewer run at a time",
+        )
 
 
 def _at_a_time(
