@@ -1,4 +1,9 @@
-"""A real SLURM of one node on this machine, for the tests: munge, a controller, a daemon."""
+"""A real SLURM of one node on this machine, for the tests: munge, a controller, a daemon.
+
+Usage: python tests/slurm_cluster.py COMMAND...
+
+runs a command that needs a cluster, as root, and stops the cluster when the command has ended.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 MEMORY = 4000
 """MB of the node,"""
@@ -50,12 +59,23 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
 
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
 def obstacle() -> str:
     """Why no cluster can be started here; empty where one can."""
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not _program(name)]
     if missing:
         return f"there is no {missing[0]} here: apt-get install slurm-wlm"
     return "" if os.geteuid() == 0 else "only root can start the daemons of SLURM"
+
+
+MARKS = (
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "SLURM is here"),
+)
+"""Those of a test that needs a cluster."""
 
 
 class Cluster:
@@ -163,6 +183,13 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
         cluster.stop()
 
 
+@pytest.fixture(scope="session", name="cluster")
+def cluster_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests of a process."""
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
+
+
 def wait_until(holds: Callable[[], object], limit: float = 60.0) -> None:
     """Wait until something holds. Raises `TimeoutError` where it does not."""
     began = time.monotonic()
@@ -172,11 +199,14 @@ def wait_until(holds: Callable[[], object], limit: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def _program(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-
-
 def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+if __name__ == "__main__":
+    if why_not := obstacle():
+        sys.exit(why_not)
+    with tempfile.TemporaryDirectory() as place, running_cluster(Path(place)) as one:
+        sys.exit(subprocess.call(sys.argv[1:], env=one.env))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from slurm_cluster import MEMORY, Cluster, running_cluster, wait_until
+from slurm_cluster import MEMORY, Cluster, cluster_fixture, wait_until  # noqa: F401
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import BadInput, HarnessError, check_package
@@ -20,19 +20,10 @@ from pytest_fractal.processes.processes import Finished, Limit
 from pytest_fractal.processes.slurm import JOBS, SlurmExecutor
 from pytest_fractal.verdicts import Outcome, Verdict
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(bool(slurm_cluster.obstacle()), reason=slurm_cluster.obstacle() or "-"),
-]
+pytestmark = slurm_cluster.MARKS
 
 SMALL = JobOptions((f"#SBATCH --mem={MEMORY // 4}M",))
 LONG = 600.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
-        yield cluster
 
 
 @pytest.fixture(autouse=True)
