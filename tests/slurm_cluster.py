@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-MEMORY = 4000
+MEMORY = 16000
 """MB of the node,"""
 CPUS = 2
-"""its processors,"""
+"""its processors, beside one GPU that there is not,"""
 FEATURE = "fast"
 """and what it can be asked for by `constraint`."""
 
@@ -45,6 +45,7 @@ SlurmUser=root
 SlurmdUser=root
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=500
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 SlurmdParameters=config_overrides
 SlurmctldParameters=idle_on_node_suspend
@@ -54,7 +55,8 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Feature={feature} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Feature={feature} Gres=gpu:1
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -71,10 +73,10 @@ def obstacle() -> str:
     return "" if os.geteuid() == 0 else "only root can start the daemons of SLURM"
 
 
-MARKS = (
+MARKS = [
     pytest.mark.slurm,
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "SLURM is here"),
-)
+]
 """Those of a test that needs a cluster."""
 
 
@@ -101,6 +103,8 @@ class Cluster:
                 feature=FEATURE,
             )
         )
+
+        (folder / "gres.conf").write_text("AutoDetect=off\nName=gpu File=/dev/null\n")
 
     @property
     def env(self) -> Mapping[str, str]:

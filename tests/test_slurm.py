@@ -264,7 +264,8 @@ REFUSED = [
     ({"mem": "1T", "cpus_per_task": 1}, "mem", "of #SBATCH --mem=1000000M"),
     ({"cpus_per_task": 99}, "cpus_per_task", "of #SBATCH --cpus-per-task=99"),
     ({"constraint": "quick"}, "constraint", "Invalid feature specification"),
-    ({"gres": "gpu:1"}, "gres", "Invalid generic resource"),
+    ({"gres": "gpu:2"}, "gres", "Requested node configuration is not available"),
+    ({"gres": "fpga:1"}, "gres", "Invalid generic resource"),
     ({"time": "soon"}, "time", "Invalid --time specification"),
     (
         {"extra_lines": ["#SBATCH --partition=night"]},

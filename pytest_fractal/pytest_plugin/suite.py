@@ -330,7 +330,10 @@ class Suite:
         complete = ended and self._is_complete()
         if self.session.settings.fix is not None and complete:
             self._fix()
-        report = Report(tuple(self._reports()), self.session.settings.strict, complete)
+        settings = self.session.settings
+        report = Report(
+            tuple(self._reports()), settings.strict, complete, executor=settings.executor
+        )
         for path in self.session.settings.reports:
             try:
                 formats.write(report, path)
