@@ -159,7 +159,7 @@ def start_command(
     """
     work = _work(folder)
     work.mkdir(parents=True)
-    temporary = _temporary(scratch or folder)
+    temporary = _temporary(scratch or folder, shared=executor.elsewhere)
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
@@ -199,14 +199,16 @@ def _output(file: Path) -> tuple[str | None, str]:
     return content.decode("utf-8", "surrogateescape"), ""
 
 
-def _temporary(base: Path) -> Path:
+def _temporary(base: Path, *, shared: bool) -> Path:
     """A fresh folder for a command's temporary files, below `base` unless that is too long.
+
+    A `shared` one is below `base` in any case: another machine has a /tmp of its own.
 
     A socket, such as `multiprocessing.Manager` opens below TMPDIR, may have a path of a
     hundred bytes. There is a digit in its name: two starts that tell it end alike.
     """
     base.mkdir(parents=True, exist_ok=True)
-    if len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
+    if not shared and len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
         return Path(tempfile.mkdtemp(prefix="pytest-fractal-0", dir=_SHORT))
     return Path(tempfile.mkdtemp(prefix="0", dir=base))
 

@@ -44,6 +44,10 @@ class Executor(Protocol):
     def callers(self) -> int:
         """How many threads may wait for a command at the same time, and be of use."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether commands run on other machines, which see but the run's own folder of this."""
+
     def run(
         self,
         argv: Sequence[str | Path],
@@ -87,6 +91,11 @@ class LocalExecutor:
     def callers(self) -> int:
         """As many: each waits for a process of its own."""
         return self._width
+
+    @property
+    def elsewhere(self) -> bool:
+        """No."""
+        return False
 
     def run(
         self,

@@ -172,6 +172,11 @@ class SlurmExecutor:
         """As many as may become one array, whatever of it runs at a time."""
         return _CALLERS
 
+    @property
+    def elsewhere(self) -> bool:
+        """Yes: on the nodes of the cluster."""
+        return True
+
     def run(
         self,
         argv: Sequence[str | Path],
