@@ -45,7 +45,7 @@ def cluster_accepts_meta(answer: ClusterAnswer) -> Iterator[Finding]:
         value = shown(answer.value(refusal))
         yield task.finding(
             *(("name",) if refusal.keys is None else (way, *refusal.keys)),
-            expected="what becomes a job that this cluster takes",
+            expected="a value with which this cluster takes the job",
             found=f"{value}: sbatch says {json.dumps(refusal.words)}{about}",
             hint=_NAME if refusal.keys is None else _ASK_FOR_LESS,
         )
