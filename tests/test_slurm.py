@@ -130,9 +130,7 @@ def run_units(executor: SlurmExecutor, folder: Path, units: int) -> list[Finishe
     with ThreadPoolExecutor(units) as threads:
         return list(
             threads.map(
-                lambda number: start(
-                    executor, folder / str(number), "echo $SLURM_ARRAY_JOB_ID; sleep 1"
-                ),
+                lambda number: start(executor, folder / str(number), "echo $SLURM_ARRAY_JOB_ID"),
                 range(units),
             )
         )
@@ -194,6 +192,57 @@ def test_a_job_that_somebody_cancels_is_no_fault_of_the_command(
     cluster.call("scancel", number)
     with pytest.raises(HarnessError, match=rf"SLURM job {number} on node .* was cancelled by"):
         running.result(90)
+
+
+def test_a_node_that_fails_is_no_fault_of_the_command(
+    cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    running = in_background(executor, tmp_path / "run", "touch here; sleep 600")
+    wait_until((tmp_path / "run" / "here").exists)
+    (node,) = cluster.said("sinfo", "-h", "-o", "%n").split()
+    cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=trial")
+    try:
+        with pytest.raises(
+            HarnessError, match=r"SLURM job \S+ on node \S+ was lost with its node"
+        ):
+            running.result(90)
+    finally:
+        cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
+
+
+def test_a_daemon_that_is_started_anew_disturbs_no_job(
+    cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    running = in_background(
+        executor, tmp_path / "run", "touch here; while [ ! -e go ]; do sleep 0.1; done; echo done"
+    )
+    wait_until((tmp_path / "run" / "here").exists)
+    cluster.stop("slurmd")
+    cluster.start("slurmd")
+    (tmp_path / "run" / "go").touch()
+    assert running.result(60).stdout == "done\n"
+
+
+def test_what_a_package_writes_for_sbatch_changes_no_run(
+    executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    """Where a job writes, what it is called and how often it runs is the run's own affair."""
+    own = [
+        *("#SBATCH --array=0-3", f"#SBATCH --output={tmp_path}/mine", "#SBATCH --wait"),
+        *("#SBATCH --job-name=mine", f"#SBATCH --chdir={tmp_path}", "#SBATCH --requeue"),
+        f"echo line >> {tmp_path}/run/lines",
+    ]
+    job = JobOptions((*SMALL.lines, *own))
+    ended = start(executor, tmp_path / "run", "pwd; echo $SLURM_JOB_NAME", job=job)
+    assert ended.stdout.split() == [str(tmp_path / "run"), tmp_path.name]
+    assert (tmp_path / "run" / "lines").read_text() == "line\n"
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_job_that_never_starts_is_given_up(executor: SlurmExecutor, tmp_path: Path) -> None:
+    job = JobOptions((*SMALL.lines, "#SBATCH --hold"))
+    with pytest.raises(HarnessError, match="will never be started: JobHeldUser"):
+        start(executor, tmp_path / "run", "true", job=job)
 
 
 def test_a_job_that_vanishes_is_told_by_its_id(

@@ -75,6 +75,8 @@ _NEVER: Final = frozenset(
     }
 )
 """The reasons for which a job never starts, however long it waits ("JOB REASON CODES")."""
+_WAITS: Final = re.compile(r"\s(?:--wait\b|-W\b)")
+"""What would keep `sbatch` from returning before its job has ended."""
 _OVER_MEMORY: Final = re.compile(r"exceeded (?:job )?memory limit|oom.kill", re.IGNORECASE)
 """What SLURM itself writes to the output of a job that it ends for its memory,"""
 _OVER_BYTES: Final = re.compile(r"exceeded memory limit \((\d+) > \d+\)")
@@ -102,7 +104,7 @@ class _Call:
 
 @dataclass
 class _Element:
-    """A task of a job array, or a job of its own."""
+    """A task of a job array."""
 
     call: _Call
     number: int
@@ -118,7 +120,7 @@ class _Element:
 
 @dataclass
 class _Batch:
-    """What was submitted by one `sbatch`."""
+    """What was submitted by one `sbatch`: an array, be it of one task."""
 
     folder: Path
     id: str
@@ -127,9 +129,7 @@ class _Batch:
 
     def id_of(self, element: _Element) -> str:
         """As `squeue` prints it."""
-        return f"{self.id}_{element.number}" if self.is_array else self.id
-
-    is_array: bool = True
+        return f"{self.id}_{element.number}"
 
 
 class SlurmExecutor:
@@ -324,14 +324,13 @@ class SlurmExecutor:
         folder.mkdir(parents=True)
         for number, call in enumerate(calls):
             slurm_node.write_request(self._key, folder, number, call.request)
-        array = [f"--array=0-{len(calls) - 1}%{throttle}"] if len(calls) > 1 else []
         node = [sys.executable, "-I", "-m", slurm_node.__name__, str(folder)]
         ended = self._ask(
             [
                 *("sbatch", "--parsable", f"--job-name={self._folder.name}", "--no-requeue"),
                 *("--export=ALL", f"--chdir={folder}", "--input=/dev/null"),
-                *(f"--output={folder}/{'%a' if array else '0'}.log", "--open-mode=append"),
-                *(f"--error={folder}/{'%a' if array else '0'}.log", *array),
+                *(f"--output={folder}/%a.log", f"--error={folder}/%a.log"),
+                *("--open-mode=append", f"--array=0-{len(calls) - 1}%{throttle}"),
             ],
             _script(job, [f"exec {shlex.join(node)}"]),
             {KEY: self._key.hex()},
@@ -344,7 +343,7 @@ class SlurmExecutor:
                 call.settle(None, f"sbatch takes no job: {said}")
             return
         elements = {number: _Element(call, number) for number, call in enumerate(calls)}
-        self._batches.append(_Batch(folder, known[1], throttle, elements, bool(array)))
+        self._batches.append(_Batch(folder, known[1], throttle, elements))
 
     @property
     def _array_limit(self) -> int:
@@ -444,6 +443,9 @@ class SlurmExecutor:
         """A job of which SLURM knows nothing any more, unless its accounting does."""
         if element.answer is not None:
             self._settle(batch, element)
+            return
+        if _OVER_MEMORY.search(self._log(batch, element)):
+            self._settle(batch, element, Limit.MEMORY)
             return
         asked = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State"]
         ended = self._run([*asked, f"--jobs={batch.id_of(element)}"])
@@ -595,7 +597,7 @@ def _script(job: JobOptions, commands: Sequence[str]) -> str:
 
 
 def _directives(job: JobOptions) -> Iterator[str]:
-    return (line for line in _lines(job) if line.startswith("#SBATCH"))
+    return (line for line in _lines(job) if line.startswith("#SBATCH") and not _WAITS.search(line))
 
 
 def _shell_lines(job: JobOptions) -> Iterator[str]:

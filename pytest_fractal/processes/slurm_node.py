@@ -143,7 +143,7 @@ def main() -> None:
     supervisor.hide()
     key = bytes.fromhex(os.environ.pop(KEY))
     folder = Path(sys.argv[1])
-    number = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
+    number = int(os.environ["SLURM_ARRAY_TASK_ID"])
     stopper, told = Canceller(), threading.Event()
 
     def end(*_: object) -> None:
