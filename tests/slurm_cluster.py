@@ -53,12 +53,16 @@ ReturnToService=2
 KillWait=2
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
+{kills}
 AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Feature={feature} Gres=gpu:1
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+
+
+KILLS = "JobAcctGatherParams=OverMemoryKill"
+"""The setting by which jobs are killed for their memory."""
 
 
 def _program(name: str) -> str | None:
@@ -95,6 +99,7 @@ class Cluster:
         self.conf.write_text(
             _CONF.format(
                 folder=folder,
+                kills=KILLS,
                 host=socket.gethostname().partition(".")[0],
                 ctld_port=_free_port(),
                 d_port=_free_port(),
@@ -159,6 +164,22 @@ class Cluster:
     def stopped(self) -> Sequence[str]:
         """The daemons that were stopped, and not started again."""
         return [name for name in self._DAEMONS if name not in self._running]
+
+    @contextmanager
+    def without(self, setting: str) -> Iterator[None]:
+        """Let the cluster do without a line of its settings meanwhile."""
+        text = self.conf.read_text()
+        assert f"{setting}\n" in text
+        self._restart(text.replace(f"{setting}\n", ""))
+        try:
+            yield
+        finally:
+            self._restart(text)
+
+    def _restart(self, conf: str) -> None:
+        self.stop("slurmd", "slurmctld")
+        self.conf.write_text(conf)
+        self.start("slurmctld", "slurmd")
 
     def call(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Call one of SLURM's programs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -111,6 +112,30 @@ def test_too_much_memory_is_told(executor: SlurmExecutor, tmp_path: Path) -> Non
     assert ended.ending.startswith("killed by SLURM, for it took more memory than its job has (")
     assert "which asked for --mem=150M, and was seen to have " in ended.ending
     assert int(ended.ending.rpartition(" have ")[2].split()[0]) > 150
+
+
+def test_more_memory_than_asked_for_is_told_where_nobody_kills_for_it(
+    cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    """As the node sees it: what four processes share is counted once."""
+    holding = (
+        "import os, time; held = b'x' * (200 * 2**20); children = [os.fork() for _ in '12']; "
+        "time.sleep(3); all(children) and [os.wait() for _ in children]"
+    )
+    script = f'{sys.executable} -c "{holding}"'
+
+    def asking(memory: str) -> Finished:
+        job = JobOptions((f"#SBATCH --mem={memory}",))
+        return start(executor, tmp_path / memory, script, job=job)
+
+    with cluster.without(slurm_cluster.KILLS):
+        little, enough = asking("150M"), asking("300M")
+    assert (little.returncode, little.limit) == (0, None)
+    assert re.fullmatch(
+        r"SLURM job \S+ on node \S+ asked for 150 MB, and was seen to have 2\d\d MB",
+        little.excess,
+    )
+    assert enough.excess == ""
 
 
 @pytest.mark.slow

@@ -79,6 +79,8 @@ class Finished:
     """For what a scheduler has ended it; None where none has."""
     job: str = ""
     """The scheduler's job in words: its number, its node, what it asked for and what it used."""
+    excess: str = ""
+    """What memory it was seen to have beyond what its job asked for, though nothing ended it."""
 
     @property
     def ending(self) -> str:

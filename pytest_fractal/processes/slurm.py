@@ -75,6 +75,7 @@ _NEVER: Final = frozenset(
     }
 )
 """The reasons for which a job never starts, however long it waits ("JOB REASON CODES")."""
+_MEMORY: Final = re.compile(r"\s--mem[= ](\d+)([KMGT]?)\b")
 _WAITS: Final = re.compile(r"\s(?:--wait\b|-W\b)")
 """What would keep `sbatch` from returning before its job has ended."""
 _OVER_MEMORY: Final = re.compile(r"exceeded (?:job )?memory limit|oom.kill", re.IGNORECASE)
@@ -466,8 +467,11 @@ class SlurmExecutor:
         finished = known or Finished(
             element.call.request.argv, -9, "", "", 0.0, started=time.time()
         )
-        words = self._words_of(batch, element, limit)
-        element.call.settle(replace(finished, limit=limit, job=words))
+        words, excess = self._words_of(batch, element, limit), ""
+        asked, used = _memory_asked(element.call.job), answer.memory if answer else 0
+        if limit is None and asked and used > asked:
+            excess = f"{words} asked for {asked >> 20} MB, and was seen to have {used >> 20} MB"
+        element.call.settle(replace(finished, limit=limit, job=words, excess=excess))
         batch.open.pop(element.number, None)
 
     def _fail(self, batch: _Batch, element: _Element, why: str) -> None:
@@ -489,7 +493,7 @@ class SlurmExecutor:
         said = asked[-1] if asked else f"no {limit} of its own, but the default of the partition"
         words += f", which asked for {said}"
         if limit is Limit.MEMORY and (used := self._memory(batch, element)):
-            words += f", and was seen to have {used / 10**6:.0f} MB"
+            words += f", and was seen to have {used >> 20} MB"
         return words
 
     def _memory(self, batch: _Batch, element: _Element) -> int:
@@ -598,6 +602,15 @@ def _script(job: JobOptions, commands: Sequence[str]) -> str:
 
 def _directives(job: JobOptions) -> Iterator[str]:
     return (line for line in _lines(job) if line.startswith("#SBATCH") and not _WAITS.search(line))
+
+
+def _memory_asked(job: JobOptions) -> int:
+    """How many bytes a job asks for; 0 where it does not say, or wants all of a node."""
+    asked = 0
+    for line in _directives(job):
+        if (found := _MEMORY.search(line)) is not None:
+            asked = int(found[1]) << (10 * ("KMGT".index(found[2] or "M") + 1))
+    return asked
 
 
 def _shell_lines(job: JobOptions) -> Iterator[str]:

@@ -17,12 +17,13 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +44,7 @@ ANSWER: Final = ".answer"
 SEEN: Final = ".seen"
 """The suffixes of files: what is to be run, what came of it, and the memory until now."""
 _CLAIM: Final = ".claim"
-_LOOK: Final = 1.0
+_LOOK: Final = 0.25
 """Seconds between two looks at the memory, and at whether the run is there yet."""
 _SKEW: Final = 0.5
 """Seconds by which the clock of a file server differs noticeably from that of the node."""
@@ -87,7 +88,7 @@ class Answer:
     """Whether the scheduler has told the job to end."""
     node: str = ""
     memory: int = 0
-    """The most that its processes had at a time, in bytes; looked at now and then."""
+    """The most that the command's processes had at a time, in bytes; looked at now and then."""
 
 
 _ANSWER: Final = TypeAdapter(Answer)
@@ -235,7 +236,7 @@ class _Memory:
     def _look(self) -> None:
         told = 0
         while self._file.parent.is_dir():
-            self.most = max(self.most, sum(map(_memory_of, _own_processes())))
+            self.most = max(self.most, sum(map(_memory_of, supervisor.descendants())))
             if self.most > told * 1.05:
                 told = self.most
                 with contextlib.suppress(OSError):
@@ -244,16 +245,20 @@ class _Memory:
         self._stopper.stop()
 
 
-def _own_processes() -> Iterator[int]:
-    yield os.getpid()
-    yield from supervisor.descendants()
-
-
 def _memory_of(pid: int) -> int:
-    """The resident memory of a process, in bytes; 0 where it has ended."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+    """What nobody but this process needs in memory, in bytes; its share of what some need.
+
+    Nothing that could be read again from a file counts, so no limit is kept by giving it up.
+    0 for a process that has ended, that cannot be looked into, or that is ours.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if supervisor.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return 0
+        told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return (
+            sum(int(size) for size in re.findall(r"^Pss_(?:Anon|Shmem):\s*(\d+)", told, re.M))
+            << 10
+        )
     return 0
 
 

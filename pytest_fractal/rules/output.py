@@ -122,7 +122,8 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
 
     An exit status above 0 is how a task tells Fractal of an error; a task that is
     killed by a signal ends the whole job. Of one that succeeds it is noted when its output
-    says "warning": newer servers mark such a run.
+    says "warning": newer servers mark such a run. Where tasks run as SLURM jobs, one that has
+    more memory than its `meta` asks for fails too, be it killed for that or not.
     """
     if run.blocked is not None:
         blocked = run.blocked
@@ -146,6 +147,14 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 _way_out(run, execution),
             )
             yield replace(found, follows=_told_by(run, execution))
+        elif finished.excess:
+            yield _finding(
+                run,
+                execution,
+                "no more memory than its job asks for",
+                f"{finished.excess}: where jobs are held to what they ask for, it is killed",
+                _ask_for_more(run, execution, "mem", "memory"),
+            )
     if (since := run.sample.task.generation.marks_warnings_since) and run.succeeded:
         yield from _marked(run, since)
 
@@ -155,7 +164,12 @@ def _way_out(run: Run, execution: Execution) -> str:
     limit = execution.start.finished.limit
     if limit is None:
         return f"fix the task, or the sample's arguments; {_AGAIN}"
-    key, much = ("mem", "memory") if limit is Limit.MEMORY else ("time", "time")
+    if limit is Limit.MEMORY:
+        return _ask_for_more(run, execution, "mem", "memory")
+    return _ask_for_more(run, execution, "time", "time")
+
+
+def _ask_for_more(run: Run, execution: Execution, key: str, much: str) -> str:
     return (
         f"let {execution.part.meta!r} of the task {run.sample.task.name!r} ask for more "
         f'(its key "{key}"), or let the task take less {much}'
