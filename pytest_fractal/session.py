@@ -143,11 +143,14 @@ class Session:
             return LocalExecutor(self.width)
         return SlurmExecutor(self.width, self.folder, cluster_defaults(self.settings.cluster))
 
-    def _check_cluster(self) -> None:
+    def _check_cluster(self, progress: Progress) -> None:
         """See that the nodes of a cluster see what commands are started with, by one job."""
         if isinstance(self.executor, SlurmExecutor) and self._owner:
             candidates = [engine.candidate for engine in self.engines.values()]
             pythons = [candidate.interpreter.path for candidate in candidates]
+            progress(
+                candidates[0], "waiting for a node of the cluster, which is to see the folder"
+            )
             self.executor.check([self.folder, *pythons])
 
     def _kind(self, spec: PackageSpec) -> type[Candidate]:
@@ -160,7 +163,7 @@ class Session:
 
         Raises `BadInput` when an argument turns out to be of no use.
         """
-        self._check_cluster()
+        self._check_cluster(progress)
         names: dict[str, str] = {}
         for engine in self.engines.values():
             candidate = engine.candidate

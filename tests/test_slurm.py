@@ -425,3 +425,39 @@ def test_a_task_is_told_that_it_took_too_much(tmp_path: Path) -> None:
         "let 'meta' of the task 'Task 0' ask for more (its key \"mem\"), or let the task take "
         "less memory"
     )
+
+
+def test_an_array_that_began_narrow_gets_what_others_leave(
+    cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    """While one of two runs, only one of the array does; when it has ended, two."""
+    first = in_background(
+        executor, tmp_path / "first", "touch here; while [ ! -e go ]; do sleep 0.1; done"
+    )
+    wait_until((tmp_path / "first" / "here").exists)
+    job = JobOptions(("#SBATCH --mem=100M",))
+    script = "touch here; while [ ! -e ../go ]; do sleep 0.1; done"
+    units = [tmp_path / "units" / str(number) for number in range(4)]
+
+    def at_work() -> int:
+        return sum((unit / "here").exists() for unit in units)
+
+    with ThreadPoolExecutor(4) as threads:
+        ends = [threads.submit(start, executor, unit, script, job=job) for unit in units]
+        wait_until(lambda: at_work() == 1)
+        (tmp_path / "first" / "go").touch()
+        assert first.result(60).returncode == 0
+        wait_until(lambda: at_work() == 2)
+        (tmp_path / "units" / "go").touch()
+        assert [end.result(60).returncode for end in ends] == [0] * 4
+
+
+def test_a_run_that_is_stopped_while_the_controller_is_down_ends(
+    cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
+) -> None:
+    cluster.stop("slurmctld")
+    waiting = in_background(executor, tmp_path / "run", "true")
+    wait_until((tmp_path / JOBS).exists)
+    executor.close()
+    with pytest.raises(HarnessError, match="the run was stopped"):
+        waiting.result(60)

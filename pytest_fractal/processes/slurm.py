@@ -15,6 +15,7 @@ import re
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -53,8 +54,8 @@ _CALL: Final = 60.0
 """Seconds for a call of one of SLURM's programs."""
 _CALLERS: Final = 1000
 """How many units of a task may become one array."""
-_CHECK: Final = 600.0
-"""Seconds for the job that looks at the run's folder, its time in the queue included."""
+_CHECK: Final = 60.0
+"""Seconds for the job that looks at the run's folder."""
 
 _LOOKING: Final = 'for path; do test -e "$path" || echo "$path"; done'
 
@@ -88,7 +89,7 @@ _ASKED: Final = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class _Call:
     """One command that a thread waits for."""
 
@@ -150,6 +151,7 @@ class SlurmExecutor:
         self._numbers = itertools.count()
         self._lock = threading.Condition()
         self._waiting: list[_Call] = []
+        self._submitting: Sequence[_Call] = ()
         self._first = self._last = 0.0
         self._batches: list[_Batch] = []
         self._stopped = False
@@ -236,7 +238,7 @@ class SlurmExecutor:
             None,
         )
         try:
-            finished = self._wait(_Call(request, self._defaults), _CHECK)
+            finished = self._wait(_Call(request, self._defaults))
         except HarnessError as error:
             raise BadInput(
                 f"{self._folder}: the nodes of the cluster must see the folder of the run and "
@@ -256,7 +258,7 @@ class SlurmExecutor:
 
     # What follows runs in threads that wait for commands.
 
-    def _wait(self, call: _Call, limit: float | None = None) -> Finished:
+    def _wait(self, call: _Call) -> Finished:
         with self._lock:
             if self._stopped:
                 raise HarnessError(self._why)
@@ -268,8 +270,7 @@ class SlurmExecutor:
                 self._thread = threading.Thread(target=self._attend, name="slurm", daemon=True)
                 self._thread.start()
             self._lock.notify_all()
-        if not call.done.wait(limit):
-            call.settle(None, f"no node has run it within {limit:.0f} s")
+        call.done.wait()
         if call.finished is None:
             raise HarnessError(call.trouble)
         return call.finished
@@ -282,12 +283,15 @@ class SlurmExecutor:
             while True:
                 with self._lock:
                     idle = not self._waiting and not self._batches
-                    self._lock.wait(None if idle else tick)
+                    if not self._stopped:
+                        self._lock.wait(None if idle else tick)
                     if self._stopped:
                         break
                 if idle:
                     polled = time.monotonic()  # nothing can be known of jobs that are new
                 happened = self._submit_waiting() | self._take_answers()
+                if happened:
+                    self._widen()
                 due = time.monotonic() - polled > poll
                 asked_now = time.monotonic() - polled < _TICKS[1]
                 if self._batches and (due or self._is_state_wanted()) and not asked_now:
@@ -311,14 +315,31 @@ class SlurmExecutor:
                 return False
             if now - self._last < _QUIET and now - self._first < _GATHERING:
                 return False
-            free = self._width - sum(min(one.throttle, len(one.open)) for one in self._batches)
-            if free < 1:
+            if (free := self._free) < 1:
                 return False
             job = self._waiting[0].job
             alike = [call for call in self._waiting if call.job == job][: self._array_limit]
-            self._waiting = [call for call in self._waiting if call not in alike]
+            taken = set(map(id, alike))
+            self._waiting = [call for call in self._waiting if id(call) not in taken]
+            self._submitting = alike
         self._submit(job, alike, min(free, len(alike)))
+        self._submitting = ()
         return True
+
+    @property
+    def _free(self) -> int:
+        """How many more jobs may run."""
+        return self._width - sum(min(one.throttle, len(one.open)) for one in self._batches)
+
+    def _widen(self) -> None:
+        """Let arrays have what no command waits for any more."""
+        for batch in self._batches:
+            with self._lock:
+                more = 0 if self._waiting else min(self._free, len(batch.open) - batch.throttle)
+            if more > 0:
+                batch.throttle += more
+                told = f"ArrayTaskThrottle={batch.throttle}"
+                self._run(["scontrol", "update", f"jobid={batch.id}", told])
 
     def _submit(self, job: JobOptions, calls: Sequence[_Call], throttle: int) -> None:
         folder = self._folder / JOBS / f"{os.getpid()}-{next(self._numbers)}"
@@ -465,7 +486,12 @@ class SlurmExecutor:
             return
         known = answer.finished if answer is not None and answer.finished is not None else None
         finished = known or Finished(
-            element.call.request.argv, -9, "", "", 0.0, started=time.time()
+            element.call.request.argv,
+            -signal.SIGKILL,
+            "",
+            self._log(batch, element),
+            0.0,
+            started=time.time(),
         )
         words, excess = self._words_of(batch, element, limit), ""
         asked, used = _memory_asked(element.call.job), answer.memory if answer else 0
@@ -515,9 +541,9 @@ class SlurmExecutor:
     def _give_up(self) -> None:
         with self._lock:
             self._stopped = True
-            calls = self._waiting
+            calls = [*self._waiting, *self._submitting]
             calls += [one.call for batch in self._batches for one in batch.open.values()]
-            self._waiting, self._batches = [], []
+            self._waiting, self._submitting, self._batches = [], (), []
         for call in calls:
             call.settle(None, self._why)
 
