@@ -17,7 +17,8 @@ from pytest_fractal.environments.snapshots import Change
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.fixes.model import JsonEdit, json_fix
 from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserved
-from pytest_fractal.json_text import JsonText, pointer
+from pytest_fractal.json_text import JsonText
+from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.processes.probing import Probe
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.processes.validation import ValidationFault
@@ -152,7 +153,7 @@ class TaskList:
         """The entries, whatever they are."""
         raise NotImplementedError
 
-    def way(self, index: int) -> tuple[str | int, ...]:
+    def way(self, index: int) -> Keys:
         """The keys that lead to the entry with this index."""
         raise NotImplementedError
 
@@ -229,7 +230,7 @@ class TaskList:
         return None if index is None else self.slug(index)
 
     @cached_property
-    def _of_way(self) -> Mapping[tuple[str | int, ...], int]:
+    def _of_way(self) -> Mapping[Keys, int]:
         return {self.way(index): index for index in range(len(self.entries))}
 
     @cached_property
@@ -247,7 +248,7 @@ class TaskList:
 class UnknownKey:
     """A key that the server drops."""
 
-    keys: tuple[str | int, ...]
+    keys: Keys
     known: frozenset[str]
     """The keys that it reads at this place."""
     there: Mapping[str, Any]
@@ -269,7 +270,7 @@ class Manifest(TaskList):
         entries = self.value.get("task_list")
         return entries if isinstance(entries, list) else ()
 
-    def way(self, index: int) -> tuple[str | int, ...]:
+    def way(self, index: int) -> Keys:
         """The keys that lead to an entry, from the root of the manifest."""
         return "task_list", index
 
@@ -301,7 +302,7 @@ class CustomTaskList(TaskList):
         """The entries of the list, or the one object."""
         return self.text.value if isinstance(self.text.value, list) else [self.text.value]
 
-    def way(self, index: int) -> tuple[str | int, ...]:
+    def way(self, index: int) -> Keys:
         """The keys that lead to an entry; none where the file holds one object."""
         return (index,) if isinstance(self.text.value, list) else ()
 

@@ -77,6 +77,12 @@ def read_regular(path: Path, limit: int, *, follow: bool = True) -> bytes:
         return content
 
 
+def cache_folder() -> Path:
+    """Where what later runs can use is kept. No process of a candidate sees it within walls."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "pytest-fractal"
+
+
 def kind_of(mode: int) -> str:
     """What there is by its mode, in words such as `a folder`."""
     kinds = {

@@ -13,7 +13,6 @@ from pytest_fractal.facts import Task
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.report.overview import escape_control_chars, pluralize
 from pytest_fractal.rules.registry import DOCUMENTATION
-from pytest_fractal.samples.ome_zarr import missing_extra
 from pytest_fractal.samples.runs import FirstSample
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings
@@ -65,8 +64,6 @@ def _written(candidate: Candidate) -> Iterator[str]:
     if written:
         counted = pluralize(written, "sample")
         yield f"wrote {counted}; all that a sample may say: {DOCUMENTATION}samples/"
-    if missing_extra():
-        yield "they name no image: install pytest-fractal[ome-zarr] to try tasks on sample images"
 
 
 def _to_do(sample: FirstSample) -> str:

@@ -24,8 +24,7 @@ from typing import Any, Final
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import read_regular
-
-Pointer = str
+from pytest_fractal.pointers import Keys, Pointer, escape
 
 MOST_LEVELS: Final = 300
 """How deep manifests and samples may be nested as a whole.
@@ -88,16 +87,6 @@ class JsonText:
     """The place of each member's key, each item, and the root (`""`)."""
     faults: tuple[Fault, ...]
     """In what it is not strict JSON, the first hundred; empty when all is well."""
-
-
-def escape(key: str) -> str:
-    """One key as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def pointer(*keys: str | int) -> Pointer:
-    """The JSON pointer that goes through these keys and indexes."""
-    return "".join(f"/{escape(str(key))}" for key in keys)
 
 
 def shown(value: Any, most: int = _LONGEST_SHOWN) -> str:
@@ -176,9 +165,9 @@ def read_given_json(path: Path, name: str) -> JsonText:
     return text
 
 
-def texts_in(value: object, *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def texts_in(value: object, *keys: str | int) -> Iterator[tuple[Keys, str]]:
     """Every text in a JSON value and the way to it; for a key, the way to its object."""
-    waiting: list[tuple[tuple[str | int, ...], object]] = [(keys, value)]
+    waiting: list[tuple[Keys, object]] = [(keys, value)]
     while waiting:
         here, part = waiting.pop()
         if isinstance(part, str):

@@ -27,40 +27,25 @@ MANIFEST = "__FRACTAL_MANIFEST__.json"
 
 MakeWheel = Callable[..., Path]
 
-SLOW = (
-    "commands",
-    "indexes",
-    "limits",
-    "trees",
-    "packaging_hints",
-    "building",
-    "building_runs",
-    "pip_decides",
-    "install_weather",
-    "tampering",
-    "sandbox",
-    "reading",
-    "acceptance",
-    "runs",
-    "samples",
-    "first_samples",
-    "action",
-    "custom_tasks",
-    "interrupted",
-    "left",
-    "secrets",
-    "backends",
-    "agreement",
-    "real_packages",
-    "corpora",
+PROCESSES = (
+    *("interpreters", "web_form", "bytecode", "servers", "ome_zarr", "published", "model_match"),
+    *("packaging_hints", "fixes", "building", "html_report", "wheel_urls", "fuzz", "limits"),
+    *("supervisor", "up_to_date", "generation_2", "building_runs", "hermetic", "fixtures"),
+    *("bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides", "live"),
+    *("rules_command", "files", "job_log", "interrupted", "samples", "acceptance", "environment"),
+    *("install_weather", "agreement", "server", "custom_tasks", "action", "reports", "tampering"),
+    *("runs", "first_samples", "commands", "left", "real_packages", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast parts first: a mistake in them shows within seconds."""
-    order = {f"test_{name}": number for number, name in enumerate(SLOW, 1)}
+    order = {f"test_{name}": number for number, name in enumerate(PROCESSES, 1)}
     items.sort(key=lambda item: order.get(item.path.stem, 0))
+    for item in items:
+        if item.path.stem not in order and item.get_closest_marker("slow") is None:
+            item.add_marker("quick")
 
 
 def make_wheel(
@@ -185,8 +170,13 @@ class Runner:
         return self.command(*self.argv(*arguments), cwd=cwd, **variables)
 
     def argv(self, *arguments: str | Path) -> list[str | Path]:
-        """The command that `pytest` runs."""
-        return [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        """The command that `pytest` runs.
+
+        Without the plugins of what this suite needs itself, zarr and hypothesis: no user has
+        them for our sake, and they take longer to import than all the rest.
+        """
+        without = ("-p", "no:cacheprovider", "-p", "no:zarr", "-p", "no:hypothesispytest")
+        return [sys.executable, "-P", "-m", "pytest", *without, *arguments]
 
     def hermetic(self, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ran:
         """Run the console script."""

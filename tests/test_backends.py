@@ -14,7 +14,12 @@ import pytest
 from conftest import MANIFEST
 from projects import git, repository
 
-from pytest_fractal.environments.building import Built, build_from_tree, build_release
+from pytest_fractal.environments.building import (
+    BuildEnvironment,
+    Built,
+    build_from_tree,
+    build_release,
+)
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
 
@@ -154,7 +159,7 @@ def test_the_wheel_is_that_of_python_build(
         check=True,
         capture_output=True,
     )
-    built = build_release(source, tmp_path / "made", environment, UvInstaller())
+    built = build_release(source, tmp_path / "made", BuildEnvironment(environment, UvInstaller()))
     assert built.failure is None
     assert built.wheel is not None
     (wheel,) = (tmp_path / "out").glob("*.whl")
@@ -197,6 +202,6 @@ def test_an_ignored_file_is_left_out_wherever_it_is_built(
         (source / path).write_text(text)
     place = tmp_path / "tmp" / "build" / "package-0" / "build"
     assert callable(build)
-    built: Built = build(source, place, environment, UvInstaller())
+    built: Built = build(source, place, BuildEnvironment(environment, UvInstaller()))
     assert built.wheel is not None
     assert not any(path.endswith(".json") for path in contents(built.wheel))

@@ -10,14 +10,20 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tarfile import TarInfo
 
 import pytest
+from conftest import make_wheel
 from projects import PYPROJECT, everything, git, holds, project, repository, version
 
-from pytest_fractal.environments.building import Built, build_from_tree, build_release
+from pytest_fractal.environments.building import (
+    BuildEnvironment,
+    Built,
+    build_from_tree,
+    build_release,
+)
 from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.machine_faults import fault_in_build
@@ -27,30 +33,30 @@ from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes.logs import add_to_log
+from pytest_fractal.processes.processes import Finished
 
 Build = Callable[[Path], Built]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return create_bare(tmp_path_factory.mktemp("build") / "environment", find_interpreter(None))
+def environment(tmp_path_factory: pytest.TempPathFactory) -> BuildEnvironment:
+    folder = tmp_path_factory.mktemp("build") / "environment"
+    return BuildEnvironment(create_bare(folder, find_interpreter(None)), UvInstaller())
 
 
 @pytest.fixture
-def release(environment: Environment, tmp_path: Path) -> Build:
-    return lambda source: build_release(source, tmp_path / "made", environment, UvInstaller())
+def release(environment: BuildEnvironment, tmp_path: Path) -> Build:
+    return lambda source: build_release(source, tmp_path / "made", environment)
 
 
 @pytest.fixture
-def straight(environment: Environment, tmp_path: Path) -> Build:
-    return lambda source: build_from_tree(
-        source, tmp_path / "straight", environment, UvInstaller()
-    )
+def straight(environment: BuildEnvironment, tmp_path: Path) -> Build:
+    return lambda source: build_from_tree(source, tmp_path / "straight", environment)
 
 
 @pytest.fixture
-def limited(environment: Environment, tmp_path: Path) -> Build:
-    return lambda source: build_release(source, tmp_path / "made", environment, UvInstaller(), 2)
+def limited(environment: BuildEnvironment, tmp_path: Path) -> Build:
+    return lambda source: build_release(source, tmp_path / "made", environment, 2)
 
 
 def test_the_wheel_is_made_of_the_sdist(tmp_path: Path, release: Build, straight: Build) -> None:
@@ -371,6 +377,96 @@ def test_the_log_of_a_build_is_bounded(tmp_path: Path) -> None:
     add_to_log(log, b"nobody reads this")
 
 
+class Counting(UvInstaller):
+    """Remembers what it was asked to install."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Sequence[str]] = []
+
+    def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
+        self.asked.append(requirements)
+        return super().install(environment, requirements)
+
+
+def test_what_builds_need_is_installed_once(tmp_path: Path) -> None:
+    """Also what the backend asks for: it builds when that is there."""
+    needed = f"tested_tasks @ {make_wheel(tmp_path).as_uri()}"
+    more_needed = f"more_tasks @ {make_wheel(tmp_path, name='more_tasks').as_uri()}"
+    table = PYPROJECT.replace("requires = []", f"requires = ['{needed}']")
+    more = f"""
+import tested_tasks
+_sdist, _wheel = build_sdist, build_wheel
+def get_requires_for_build_sdist(*_): return ["{needed}"]
+def get_requires_for_build_wheel(*_): return ("{more_needed}", "{needed}")
+def build_wheel(*arguments):
+    import more_tasks
+    return _wheel(*arguments)
+"""
+    source = project(tmp_path / "source", {"pyproject.toml": table}, more)
+    made = create_bare(tmp_path / "environment", find_interpreter(None))
+    installer = Counting()
+    environment = BuildEnvironment(made, installer)
+    assert version(build_release(source, tmp_path / "release", environment)) == "0"
+    assert installer.asked == [[needed], [more_needed, needed]]
+    assert version(build_from_tree(source, tmp_path / "straight", environment)) == "0"
+    assert len(installer.asked) == 2
+
+
+def test_what_replaces_a_build_requirement_makes_it_installed_again(tmp_path: Path) -> None:
+    made = create_bare(tmp_path / "environment", find_interpreter(None))
+    environment = BuildEnvironment(made, UvInstaller())
+    old, new = (
+        f"tested_tasks @ {make_wheel(tmp_path / name, changes=changes).as_uri()}"
+        for name, changes in (("old", {}), ("new", {"new.py": ""}))
+    )
+    added = made.site_packages / "tested_tasks" / "new.py"
+    for wanted, is_there in ((old, False), (new, True), (old, False)):
+        finished = environment.require([wanted])
+        assert finished is not None
+        assert finished.returncode == 0
+        assert added.exists() == is_there
+    assert environment.require([old]) is None
+
+
+def test_each_hook_has_a_process_of_its_own(tmp_path: Path, release: Build) -> None:
+    more = """
+import atexit, shutil, tempfile
+shared = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, shared)
+_wheel = build_wheel
+def get_requires_for_build_wheel(*_):
+    os.chdir("/")
+    os.environ["CHANGED"] = "1"
+    return []
+def build_wheel(*arguments):
+    assert "CHANGED" not in os.environ
+    assert os.path.isdir(shared)
+    return _wheel(*arguments)
+"""
+    assert version(release(project(tmp_path / "source", more=more))) == "0"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("os.kill(os.getpid(), 9)", "killed by signal SIGKILL"),
+        ("raise ValueError('what')", "ValueError: what"),
+        ("os._exit(0)", "get_requires_for_build_sdist ended without a result"),
+        ("os._exit(5)", "exit status 5"),
+        ("return [1]", "get_requires_for_build_sdist gave no list of requirements"),
+        ("return {'a': 1}", "get_requires_for_build_sdist gave no list of requirements"),
+    ],
+)
+def test_a_backend_that_cannot_say_what_it_needs_is_told(
+    tmp_path: Path, release: Build, body: str, message: str
+) -> None:
+    more = f"def get_requires_for_build_sdist(*_): {body}\n"
+    built = release(project(tmp_path / "source", more=more))
+    assert built.failure is not None
+    assert built.failure.message.splitlines()[0] == message
+
+
 def test_a_hook_is_found_as_the_standard_says(tmp_path: Path, release: Build) -> None:
     """A backend may be an object in a module, and must lie in its backend-path."""
     table = PYPROJECT.replace('"backend"', '"backend:inner.hooks"')
@@ -458,18 +554,20 @@ def test_a_home_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["a b", "50%41", "#1", "é"])
 def test_a_path_may_have_any_character(
-    tmp_path: Path, environment: Environment, name: str
+    tmp_path: Path, environment: BuildEnvironment, name: str
 ) -> None:
     source = project(tmp_path / name / name)
-    built = build_release(source, tmp_path / name / "made", environment, UvInstaller())
+    built = build_release(source, tmp_path / name / "made", environment)
     assert version(built) == "0"
 
 
-def test_no_repository_is_found_around_the_build(tmp_path: Path, environment: Environment) -> None:
+def test_no_repository_is_found_around_the_build(
+    tmp_path: Path, environment: BuildEnvironment
+) -> None:
     """The folder for temporary files may be in one."""
     source = project(tmp_path / "source")
     around = repository(project(tmp_path / "around"))
-    assert version(build_release(source, around / "made", environment, UvInstaller())) == "0"
+    assert version(build_release(source, around / "made", environment)) == "0"
 
 
 def test_a_commit_by_the_build_is_not_the_authors(

@@ -1663,29 +1663,46 @@ def test_a_command_that_hangs_is_hardly_started_again(
     assert starts_of(hanging, task) == number
 
 
-def test_tasks_whose_reading_is_done_by_one_helper_share_the_start_on_no_json(
-    tmp_path: Path,
-) -> None:
-    helper = """
+RUN = """
 import argparse, json
-def run(function):
+def run(function, read=json.load):
     parser = argparse.ArgumentParser()
     parser.add_argument("-j", required=True)
     parser.add_argument("--metadata-out", required=True)
-    arguments = json.load(open(parser.parse_args().j))
+    arguments = read(open(parser.parse_args().j))
     missing = [name for name in ("number", "metadata") if name not in arguments]
     if missing:
         raise ValueError(f"missing {missing}, unknown {list(arguments)}")
     function(**arguments)
 """
-    script = "from kinds.reader import run\nrun(print)\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "script", "shared"),
+    [
+        ("reader.py", "from kinds.reader import run\nrun(print)\n", True),
+        # Beside the package, as what it requires is.
+        ("../library.py", "from library import run\nrun(print)\n", True),
+        (
+            "../library.py",
+            "import library, kinds.own\nlibrary.run(print, kinds.own.read)\n",
+            False,
+        ),
+    ],
+)
+def test_tasks_whose_reading_is_done_by_one_helper_share_the_start_on_no_json(
+    tmp_path: Path, place: str, script: str, shared: bool
+) -> None:
     kinds = [Kind(f"task_{number}", GOOD, script) for number in range(4)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(HELPERS, "reader.py", helper)
+        patch.setitem(HELPERS, place, RUN)
+        patch.setitem(
+            HELPERS, "own.py", "import json\ndef read(file):\n    return json.load(file)\n"
+        )
         report = judged(tmp_path, kinds)
     for kind in kinds:
         check(report, kind)
-    assert len(report.runs) == len(kinds) + 1
+    assert len(report.runs) == (len(kinds) + 1 if shared else 2 * len(kinds))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from pytest_fractal.generations.images import (
 )
 from pytest_fractal.generations.protocol import Call, CallResult, ModelFault
 from pytest_fractal.generations.v2 import VERSION_2
-from pytest_fractal.json_text import pointer
+from pytest_fractal.pointers import pointer
 from pytest_fractal.samples.runs import drive
 from pytest_fractal.server.servers import ServerRelease
 

@@ -7,14 +7,8 @@ import random
 
 import pytest
 
-from pytest_fractal.json_text import (
-    JsonPosition,
-    depth_of,
-    escape,
-    pointer,
-    read_json,
-    repaired,
-)
+from pytest_fractal.json_text import JsonPosition, depth_of, read_json, repaired
+from pytest_fractal.pointers import escape, pointer
 
 
 def test_every_key_item_and_the_root_have_their_place() -> None:

@@ -28,6 +28,7 @@ from pytest_fractal.published.judging import Limits, judge, judge_all
 from pytest_fractal.published.packages import Cell, PackageList, read_packages
 from pytest_fractal.published.page import badges, render_page
 from pytest_fractal.report.model import Report
+from pytest_fractal.report.servers import ServerRange
 
 LISTED = PackageList.model_validate(
     {
@@ -71,7 +72,7 @@ def test_the_list_of_this_repository_can_be_read() -> None:
     listed = read_packages(ROOT / "published" / "packages.toml")
     cells = listed.cells()
     assert len({package.author for package in listed.package}) >= 8
-    assert {cell.route for cell in cells} == {"index", "repository"}
+    assert {cell.route for cell in cells} == {"index", "repository", "wheel"}
     assert len({cell.key for cell in cells}) == len(cells)
 
 
@@ -109,12 +110,19 @@ def test_a_report_is_digested_to_what_the_page_needs(real: Report) -> None:
     assert found.tasks == len(one["tasks"])
     assert found.sha256 == one["wheel_sha256"]
     assert found.versions == one["versions"] != {}
+    assert [server.takes for server in found.servers] == [False, True, None]
     failing = {v["code"] for v in one["verdicts"] if v["outcome"] == "fail"}
     assert {cause.code for cause in found.causes if cause.fails} == failing
     assert read_results(results_json(Results("", {"k": found})), "r").cells == {"k": found}
 
     one["requires_python"] = ">=3.12"
     assert digest(BLOBS, "", 1, told).state is State.OTHER_PYTHON
+    compiled = {"requires_python": "", "wheel": "blobs-1.0-cp312-cp312-linux_x86_64.whl"}
+    assert digest(BLOBS, "", 1, {**told, "candidates": [one | compiled]}).state is (
+        State.OTHER_PYTHON
+    )
+    stable = {**compiled, "wheel": "blobs-1.0-cp39-abi3-linux_x86_64.whl"}
+    assert digest(BLOBS, "", 1, {**told, "candidates": [one | stable]}).state is State.JUDGED
     one |= {"requires_python": "<3.12", "needs_pixi": True}
     assert digest(BLOBS, "", 1, told).state is State.JUDGED  # commands were started all the same
     for verdict in one["verdicts"]:
@@ -169,6 +177,17 @@ def test_the_page_says_what_starts_since_when_and_why_not() -> None:
     assert "(1.0 is the newest for this Python)" in text
     shared = html[html.index("Causes that several packages share") :]
     assert shared.index(MISFIT.text) < shared.index('href="#blobs"') < shared.index('id="blobs"')
+
+
+def test_the_page_says_which_servers_take_a_release() -> None:
+    refused = ServerRange("1.x", False, 'manifest_version "2"')
+    takes = (ServerRange("2.x", True), refused)
+    html = page(result(BLOBS, servers=takes), result(AT_312, servers=(refused,)), result(WELLS))
+    text = " ".join(html5lib.parse(html, namespaceHTMLElements=False).itertext())
+    assert "2.x: yes (Python 3.11)" in text
+    assert '1.x: no, manifest_version "2" (Python 3.12)' in text
+    both = page(result(BLOBS, servers=takes), result(AT_312, servers=takes))
+    assert "2.x: yes<" in both
 
 
 def test_nothing_of_a_package_becomes_markup() -> None:

@@ -247,11 +247,14 @@ def test_a_status_is_handed_on(tmp_path: Path, status: int) -> None:
         (["/not/there"], 127, "No such file"),
         (["/"], 126, "Permission denied"),
         ([""], 126, "Permission denied"),
+        (["./script"], 126, "Exec format error: './script'"),
     ],
 )
 def test_a_command_that_cannot_be_started(
     tmp_path: Path, command: list[str], status: int, told: str
 ) -> None:
+    (tmp_path / "script").write_text("echo a script that does not say what runs it\n")
+    (tmp_path / "script").chmod(0o755)
     finished = processes.run(
         command,
         cwd=tmp_path,
@@ -262,6 +265,23 @@ def test_a_command_that_cannot_be_started(
     assert finished.returncode == status
     assert told in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux")
+def test_a_command_inherits_no_file_and_no_signal_of_the_supervisor(tmp_path: Path) -> None:
+    """Python ignores SIGPIPE for itself alone."""
+    looks = "cat /proc/$$/status; ls /proc/$$/fd"
+    finished = processes.run(
+        ["sh", "-c", looks],
+        cwd=tmp_path,
+        env=task_variables(tmp_path),
+        timeout=60,
+        room=tmp_path,
+    )
+    lines = finished.stdout.splitlines()
+    assert lines[-3:] == ["0", "1", "2"]
+    (ignored,) = (line.split()[1] for line in lines if line.startswith("SigIgn"))
+    assert not int(ignored, 16) & 0x7FFFFFFF, "but for two of the C library's own"
 
 
 INNOCENT = {

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 from pytest_fractal import Outcome, check_package
-from pytest_fractal.json_text import pointer
+from pytest_fractal.pointers import pointer
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 
@@ -412,3 +413,22 @@ def test_the_tasks_own_tool_refuses_the_same_schemas(tmp_path: Path) -> None:
 def _ends(keys: tuple[str | int, ...]) -> range:
     """Ours lead to the keyword itself, or to one of its elements."""
     return range(max(0, len(keys) - 2), len(keys) + 1)
+
+
+LINKS: dict[str, Callable[[Any], Any]] = {
+    "reference": lambda link: link,
+    "allOf": lambda link: {"allOf": [link]},
+    "property": lambda link: {"type": "object", "properties": {"a": link}},
+    "items": lambda link: {"type": "array", "items": link},
+    "null": lambda link: {"anyOf": [link, NULL]},
+    "values": lambda link: {"type": "object", "additionalProperties": link},
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_thousand_models_that_refer_each_to_the_next_are_gone_through(name: str) -> None:
+    depth = 1500
+    models = {f"M{n}": LINKS[name]({"$ref": f"#/$defs/M{n + 1}"}) for n in range(depth)}
+    models[f"M{depth}"] = {"type": "complex"}
+    whole = {"type": "object", "properties": {"a": {"$ref": "#/$defs/M0"}}, "$defs": models}
+    assert [place.keys[1] for place in undrawn(whole, (), is_draft_7=False)] == [f"M{depth}"]

@@ -62,6 +62,7 @@ def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
         starter,
         script=argv[-1],
         package_folder=candidate.own_folder,
+        library_folder=candidate.library_folder,
         flags=task.generation.flags,
         wrong_manners=task.generation.wrong_manners,
         schema=schema,

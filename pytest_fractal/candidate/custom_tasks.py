@@ -134,6 +134,8 @@ class CustomTasks(Candidate):
         """None: what a script imports is no part of it."""
         return "\0"
 
+    library_folder = own_folder
+
     def _task(self, **fields: Any) -> Task:
         return Task(**fields)
 

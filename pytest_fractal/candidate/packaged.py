@@ -21,12 +21,13 @@ from pytest_fractal.candidate.on_cluster import ask_cluster
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
-from pytest_fractal.environments.building import Built, build_from_tree
+from pytest_fractal.environments.building import BuildEnvironment, Built, build_from_tree
 from pytest_fractal.environments.environments import (
     INSTALLERS,
     Environment,
     Installer,
     create_bare,
+    requires_anything,
     unmet_requirements,
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
@@ -198,7 +199,7 @@ class Candidate:
             self.spec,
             self.folder,
             self.interpreter,
-            self._build_environment,
+            lambda: self._build_environment,
             self.settings.build_timeout,
         )
         built = self.store.once(BUILD, lambda: get(workshop))
@@ -471,6 +472,11 @@ class Candidate:
         return str(self.package_root) + os.sep
 
     @property
+    def library_folder(self) -> str:
+        """Where the modules are that it requires, in the same way."""
+        return str(self.environment_folder.site_packages) + os.sep
+
+    @property
     def package_root(self) -> Path:
         """Where the package's folder is, or would be."""
         return self.environment_folder.site_packages / self.wheel.package
@@ -615,13 +621,14 @@ class Candidate:
     def _build_from_tree(self) -> Built:
         tree, folder = self.spec.tree, self.folder / "tree-build"
         assert tree is not None
-        limit = self.settings.build_timeout
-        return build_from_tree(tree, folder, self._build_environment(), INSTALLERS["uv"](), limit)
+        return build_from_tree(tree, folder, self._build_environment, self.settings.build_timeout)
 
-    def _build_environment(self) -> Environment:
+    @cached_property
+    def _build_environment(self) -> BuildEnvironment:
         """That of both builds, so the requirements of the project are installed once."""
         folder = self.folder / "build-environment"
-        return self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
+        made = self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
+        return BuildEnvironment(made, INSTALLERS["uv"]())
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
         finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
@@ -631,7 +638,9 @@ class Candidate:
             if finished.returncode:
                 break
             finished = self._installer.install(environment, group)
-        unmet = () if finished.returncode else unmet_requirements(environment)
+        requirements = environment.requirements()
+        are_checked = finished.returncode == 0 and requires_anything(requirements)
+        unmet = unmet_requirements(environment) if are_checked else ()
         return Installation(
             environment,
             wheel,
@@ -640,7 +649,7 @@ class Candidate:
             self.settings.pins,
             environment.versions(),
             unmet,
-            environment.requirements(),
+            requirements,
             dependency_lines(self.home) if self.home is not None else {},
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.candidate.store import Fact
-from pytest_fractal.errors import BadInput, HarnessError
+from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Task
 from pytest_fractal.files import kind_of
 from pytest_fractal.packaging_hints.backends import build_backend
@@ -18,10 +18,8 @@ from pytest_fractal.samples.files import Sample, SampleFiles, read_samples
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.samples.ome_zarr import (
     OME_ZARR,
-    copy_ome_zarr,
-    make_ome_zarr,
-    missing_extra,
     name_in_data,
+    unpack_ome_zarr,
 )
 from pytest_fractal.samples.runs import (
     FirstSample,
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 RUN: Final = Fact[Run]("run", Run)
 """About each sample."""
-_SAMPLE_DATA: Final = Fact[Path]("ome-zarr", Path)
 
 SAMPLE_FOLDERS: Final = ("fractal_samples", "tests/fractal_samples")
 """Where an author's samples may lie; the first that is there counts."""
@@ -125,7 +122,7 @@ class SampleRuns:
     def _made_for(self, task: Task) -> Sample:
         if task.id not in self._made:
             file = self._candidate.folder / "made.json"
-            given = task.generation.made_sample(task.kind, task.entry, _sample_data())
+            given = task.generation.made_sample(task.kind, task.entry, f"{{{OME_ZARR}}}")
             self._made[task.id] = Sample(
                 "made", file, task, _made_arguments(task), reserved=given, made=True
             )
@@ -139,7 +136,7 @@ class SampleRuns:
         first = []
         for task in tasks:
             if task.id not in tried:
-                given = task.generation.made_sample(task.kind, task.entry, _sample_data())
+                given = task.generation.made_sample(task.kind, task.entry, f"{{{OME_ZARR}}}")
                 value = {"task": task.name, "args": _made_arguments(task), **given}
                 first.append(FirstSample(task, value))
         return PackageSamples(
@@ -174,16 +171,8 @@ class SampleRuns:
 
     def place_data(self, sample: Sample, folder: Path) -> None:
         """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
-        if not sample.uses_ome_zarr:
-            return
-        data = self._candidate.folder / OME_ZARR
-        try:
-            made = self._candidate.store.once(_SAMPLE_DATA, lambda: make_ome_zarr(data))
-        except HarnessError:
-            if sample.made:
-                return  # nobody has asked for the data: the run fails, and nothing is checked
-            raise
-        copy_ome_zarr(made, folder / OME_ZARR)
+        if sample.uses_ome_zarr:
+            unpack_ome_zarr(folder / OME_ZARR)
 
     def folder_of(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""
@@ -203,11 +192,6 @@ class SampleRuns:
 def run_fact(sample: Sample) -> Fact[Run]:
     """Under which the store keeps what came of running a sample."""
     return RUN.of(sample.task.id, sample.name)
-
-
-def _sample_data() -> str | None:
-    """The placeholder of the sample data; None where they cannot be made."""
-    return None if missing_extra() else f"{{{OME_ZARR}}}"
 
 
 def _made_arguments(task: Task) -> Mapping[str, Any]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pytest_fractal.environments.building import BuildFailure, Built, build_release
+from pytest_fractal.environments.building import (
+    BuildEnvironment,
+    BuildFailure,
+    Built,
+    build_release,
+)
 from pytest_fractal.environments.downloads import fetch_wheel
 from pytest_fractal.environments.environments import (
-    INSTALLERS,
-    Environment,
     check_index,
     create_bare,
     download,
@@ -32,7 +35,7 @@ class Workshop:
     folder: Path
     """Below which everything is put."""
     interpreter: Interpreter
-    build_environment: Callable[[], Environment]
+    build_environment: Callable[[], BuildEnvironment]
     """Makes the environment in which hooks of build backends run, or returns the one there is."""
     build_timeout: float
     """Seconds, for each hook."""
@@ -60,7 +63,6 @@ def build(workshop: Workshop) -> Built:
         spec.path,
         workshop.folder / "build",
         workshop.build_environment(),
-        INSTALLERS["uv"](),
         workshop.build_timeout,
     )
 

@@ -37,10 +37,17 @@ BUILD_LIMIT: Final = 3600.0
 _RESULT_LIMIT: Final = 1_000_000
 """Bytes of what a hook gives back: a file name, or some requirements."""
 
+_NOTHING: Final = object()
+
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
 """The line of a traceback that names it."""
 
+_REPLACED: Final = re.compile(r"^ [-~] ", re.MULTILINE)
+"""What uv says where it takes out what was installed before."""
+
 Stage = Literal["settings", "requirements", "sdist", "wheel"]
+Kind = Literal["sdist", "wheel"]
+"""What a backend makes."""
 
 
 @dataclass(frozen=True)
@@ -62,41 +69,56 @@ class Built:
     failure: BuildFailure | None = None
 
 
+class BuildEnvironment:
+    """An environment in which hooks run, bare at first, and what it was given until now."""
+
+    def __init__(self, environment: Environment, installer: Installer) -> None:
+        self.environment = environment
+        self.given: set[str] = set()
+        self._installer = installer
+
+    def require(self, requirements: Sequence[str]) -> Finished | None:
+        """Install requirements; None where all of them are there.
+
+        Raises `HarnessError` when the machine or the network fails.
+        """
+        wanted = set(requirements)
+        if wanted <= self.given:
+            return None
+        finished = self._installer.install(self.environment, sorted(wanted))
+        if finished.returncode == 0:
+            if _REPLACED.search(finished.stderr):
+                self.given.clear()
+            self.given |= wanted
+        return finished
+
+
 def build_release(
-    source: Path,
-    folder: Path,
-    environment: Environment,
-    installer: Installer,
-    limit: float = BUILD_LIMIT,
+    source: Path, folder: Path, environment: BuildEnvironment, limit: float = BUILD_LIMIT
 ) -> Built:
     """Build the sdist of `source`, and the wheel from that sdist, below `folder`.
 
-    `environment` is a bare one, into which the build requirements are installed; `limit`
-    counts seconds for each hook of the backend. Raises `HarnessError` when the machine or
-    the network fails.
+    `limit` counts seconds for each of them, with what the backend is asked before. Raises
+    `HarnessError` when the machine or the network fails.
     """
     try:
         tree = copy_tree(source, folder / "copy" / "tree")
-        project = _Project(tree, folder, environment, installer, limit)
+        project = _Project(tree, folder, environment, limit)
         sdist = project.build("sdist", folder / "sdist")
         tree = _unpack(sdist, folder)
-        project = _Project(tree, folder, environment, installer, limit)
+        project = _Project(tree, folder, environment, limit)
         return Built(project.build("wheel", folder / "wheel"))
     except _Failed as failed:
         return Built(None, failed.failure)
 
 
 def build_from_tree(
-    source: Path,
-    folder: Path,
-    environment: Environment,
-    installer: Installer,
-    limit: float = BUILD_LIMIT,
+    source: Path, folder: Path, environment: BuildEnvironment, limit: float = BUILD_LIMIT
 ) -> Built:
     """Build the wheel straight from `source`, as `pip install .` does."""
     try:
         tree = copy_tree(source, folder / "copy" / "tree")
-        project = _Project(tree, folder, environment, installer, limit)
+        project = _Project(tree, folder, environment, limit)
         return Built(project.build("wheel", folder / "wheel"))
     except _Failed as failed:
         return Built(None, failed.failure)
@@ -113,6 +135,14 @@ def _unpack(sdist: Path, folder: Path) -> Path:
         reference = Path(tempfile.gettempdir(), place.name, tree.name)
         pretend_place(tree / GITIGNORE, tree, str(reference))
     return tree
+
+
+def _read_result(file: Path) -> Any:
+    """What a hook has returned; `_NOTHING` where that is not what `backend_hook` writes."""
+    try:
+        return json.loads(read_regular(file, _RESULT_LIMIT))
+    except (OSError, ValueError, RecursionError):
+        return _NOTHING
 
 
 def _exception_first(said: str) -> str:
@@ -136,32 +166,26 @@ class _Project:
     """One source tree and its backend, whose hooks run in an environment of their own."""
 
     def __init__(
-        self,
-        tree: Path,
-        folder: Path,
-        environment: Environment,
-        installer: Installer,
-        limit: float,
+        self, tree: Path, folder: Path, environment: BuildEnvironment, limit: float
     ) -> None:
         self._tree = tree
         self._folder = folder
-        self._environment = environment
-        self._installer = installer
+        self._bench = environment
+        self._environment = environment.environment
         self._limit = limit
         try:
             self._system = read_build_system(tree)
         except BadTable as error:
             raise _Failed("settings", str(error)) from None
 
-    def build(self, kind: Literal["sdist", "wheel"], folder: Path) -> Path:
+    def build(self, kind: Kind, folder: Path) -> Path:
         """Build one distribution into `folder`, which must not be there yet."""
         folder.mkdir()
         self._require(self._system.requires)
-        more = self._call(kind, f"get_requires_for_build_{kind}", optional=True) or []
-        if not isinstance(more, list) or not all(isinstance(entry, str) for entry in more):
-            raise _Failed(kind, f"get_requires_for_build_{kind} gave no list of requirements")
-        self._require(more)
-        self._call(kind, f"build_{kind}", str(folder))
+        more = self._call_hooks(kind, folder, sorted(self._bench.given))
+        if more:
+            self._require(more)
+            self._call_hooks(kind, folder, None)
         made = sorted(folder.iterdir())
         if len(made) != 1:
             names = ", ".join(path.name for path in made) or "nothing"
@@ -177,24 +201,26 @@ class _Project:
         return made[0]
 
     def _require(self, requirements: Sequence[str]) -> None:
-        if not requirements:
-            return
-        finished = self._installer.install(self._environment, sorted(set(requirements)))
-        if finished.returncode:
+        finished = self._bench.require(requirements)
+        if finished is not None and finished.returncode:
             raise self._failed("requirements", finished)
 
-    def _call(self, kind: Stage, hook: str, *arguments: str, optional: bool = False) -> Any:
-        """What a hook of the backend gives back."""
+    def _call_hooks(self, kind: Kind, folder: Path, given: Sequence[str] | None) -> list[str]:
+        """Let the backend build, if it needs no more than was given; else what it asks for.
+
+        With None for what was given it is not asked.
+        """
         call = {
             "backend": self._system.backend,
             "backend_path": self._system.backend_path,
-            "hook": hook,
-            "arguments": arguments,
-            "optional": optional,
+            "kind": kind,
+            "folder": str(folder),
+            "given": given,
         }
-        result = self._folder / f"{kind}-{hook}.json"
+        asking, building = f"get_requires_for_build_{kind}", f"build_{kind}"
+        asked, made = self._folder / f"{asking}.json", self._folder / f"{building}.json"
         finished = processes.run(
-            [self._environment.python, backend_hook.__file__, result, json.dumps(call)],
+            [self._environment.python, backend_hook.__file__, asked, made, json.dumps(call)],
             cwd=self._tree,
             env=self._variables(),
             timeout=self._limit,
@@ -203,14 +229,20 @@ class _Project:
             writes=(self._folder, self._environment.folder),
             log=self._environment.log,
         )
+        if finished.returncode and not finished.timed_out:
+            raise self._failed(kind, finished)
+        more = [] if given is None else _read_result(asked)
+        hook = asking if more is _NOTHING and not os.path.lexists(made) else building
         if finished.timed_out:
             raise _Failed(kind, f"{hook} did not end within {self._limit:g} s", timed_out=True)
-        if finished.returncode:
-            raise self._failed(kind, finished)
-        try:
-            return json.loads(read_regular(result, _RESULT_LIMIT))
-        except (OSError, ValueError, RecursionError):
-            raise _Failed(kind, f"{hook} ended without a result") from None
+        if more is not _NOTHING:
+            if not isinstance(more, list) or not all(isinstance(entry, str) for entry in more):
+                raise _Failed(kind, f"{asking} gave no list of requirements")
+            if not set(more) <= set(given or ()):
+                return more
+            if _read_result(made) is not _NOTHING:
+                return []
+        raise _Failed(kind, f"{hook} ended without a result")
 
     def _variables(self) -> dict[str, str]:
         home = self._folder / "home"

@@ -14,7 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -24,6 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from pytest_fractal.environments.bytecode import bring_bytecode
 from pytest_fractal.environments.indexes import has_index
 from pytest_fractal.environments.install_errors import (
     FailureKind,
@@ -55,6 +56,8 @@ _NOT_FOUND: Final = re.compile(
 )
 _PLANNED: Final = re.compile(r"^ \+ (\S+==\S+)$", re.MULTILINE)
 """What `uv pip install --dry-run` says that it would install."""
+_OF_AN_EXTRA: Final = re.compile(r";(?!.*\bor\b).*\bextra *==")
+"""A requirement that is an extra's, of which `uv pip check` does not ask."""
 _UNMET: Final = re.compile(r"The package `[^`]+` requires `[^`]+`, but .+")
 
 
@@ -158,12 +161,26 @@ class UvInstaller:
                 f"{' and '.join(tools)}, which the server's environments begin with, cannot be "
                 f"installed: {_reason(finished)}"
             )
+        bring_bytecode(environment.python, interpreter, environment.site_packages)
         return environment
 
     def _upgrade(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         if not requirements:
             return Finished((), 0, "", "", 0.0)
-        return _whole(_uv_install(environment, "--upgrade", "--", *requirements))
+        wanted = ("--upgrade", "--", *requirements)
+        # pip and setuptools have wheels, but for an index of somebody's own: then no plan is
+        # needed to tell whether code of others would run.
+        tried = _uv_pip(
+            environment,
+            "install",
+            "--no-build",
+            "--python",
+            environment.python,
+            *wanted,
+            walled=False,
+            asks_index=True,
+        )
+        return _whole(_uv_install(environment, *wanted) if tried.returncode else tried)
 
     def install(self, environment: Environment, requirements: Sequence[str]) -> Finished:
         """Let uv install; see `Installer` for what it raises."""
@@ -173,7 +190,7 @@ class UvInstaller:
         self, environment: Environment, wheel: Wheel, extras: Sequence[str]
     ) -> Finished:
         """Let pip install the wheel alone, uv what it requires; pip has the last word."""
-        own = _pip_install(environment, "--no-deps", "--no-compile", str(wheel.path))
+        own = _pip_install(environment, "--no-deps", "--no-compile", str(wheel.path), alone=True)
         if not own.returncode and any(path.startswith("pip/") for path in wheel.contents):
             own = run_pip(environment, "--version")  # it may have replaced pip itself
         if own.returncode or not wheel.requires_anything:
@@ -299,6 +316,11 @@ def _check_executable(environment: Environment) -> None:
             f"{parent} is on a file system that is mounted noexec, where no compiled module can "
             "be loaded: set TMPDIR to a folder elsewhere"
         )
+
+
+def requires_anything(requirements: Mapping[str, Sequence[str]]) -> bool:
+    """Whether something that is installed may require something, extras left out."""
+    return not all(_OF_AN_EXTRA.search(line) for lines in requirements.values() for line in lines)
 
 
 def unmet_requirements(environment: Environment) -> tuple[str, ...]:
@@ -439,14 +461,27 @@ def _whole(finished: Finished) -> Finished:
     return finished
 
 
-def _pip_install(environment: Environment, *words: str, limit: float | None = None) -> Finished:
-    return _pip(environment, ["install", "--no-input", *words], limit)
+def _pip_install(
+    environment: Environment, *words: str, limit: float | None = None, alone: bool = False
+) -> Finished:
+    return _pip(environment, ["install", "--no-input", *words], limit, alone=alone)
 
 
 def _pip(
-    environment: Environment, words: Sequence[str | Path], limit: float | None = None
+    environment: Environment,
+    words: Sequence[str | Path],
+    limit: float | None = None,
+    *,
+    alone: bool = False,
 ) -> Finished:
+    """Run pip; `alone` where it has no use for other programs.
+
+    Without a build it starts some all the same, `lsb_release` and `rustc`, to tell an index of
+    the machine.
+    """
     start = installer_start("pip", _home(environment))
+    if alone:
+        start = replace(start, variables={**start.variables, "PATH": str(environment.scripts)})
     return _installing([*start.pip(environment.python), *words], start, "pip", environment, limit)
 
 

@@ -8,15 +8,16 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from pytest_fractal.environments import about_python
 from pytest_fractal.errors import BadInput
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.variables import caller, interpreter_variables
@@ -28,24 +29,6 @@ _MINORS: Final = tuple(f"3.{minor}" for minor in range(8, 21))
 
 _START_TIMEOUT: Final = 60.0
 """Seconds that an interpreter may take to say what it is, on a slow network disk."""
-
-# An interpreter of a virtual environment answers for its base: environments are
-# not nested. Debian ships ensurepip, and with it setuptools, in a package of its own.
-_PROBE: Final = """
-import json, platform, sys
-try:
-    import ensurepip
-    packages = getattr(ensurepip, "_get_packages", dict)()
-    setuptools = packages["setuptools"].version if "setuptools" in packages else None
-    setuptools = setuptools or getattr(ensurepip, "_SETUPTOOLS_VERSION", None)
-except Exception:
-    setuptools = None
-print(json.dumps({
-    "path": getattr(sys, "_base_executable", None) or sys.executable,
-    "version": platform.python_version().rstrip("+"),
-    "setuptools": setuptools,
-}))
-"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +61,7 @@ def find_interpreter(wanted: str | None) -> Interpreter:
 
 @cache  # it stays what it is while it runs
 def _running(executable: str) -> Interpreter:
-    return _named(executable)
+    return _told(about_python.about()) if executable else _named(executable)
 
 
 def find_within(allowed: SpecifierSet) -> Interpreter:
@@ -206,7 +189,7 @@ def _matches(version: str, wanted: str) -> bool:
 def _probe(executable: Path) -> Interpreter | str:
     """What the executable says of itself, or why it is no interpreter."""
     finished = processes.run(
-        [executable, "-I", "-B", "-c", _PROBE],
+        [executable, "-I", "-B", about_python.__file__],
         cwd=Path.cwd(),
         env=interpreter_variables(),
         timeout=_START_TIMEOUT,
@@ -216,10 +199,12 @@ def _probe(executable: Path) -> Interpreter | str:
         last = f", {textwrap.shorten(said[-1], 120)}" if said else ""
         return finished.ending + last
     try:
-        facts = json.loads(finished.stdout)
-        major, minor = map(int, facts["version"].split(".")[:2])
-        return Interpreter(
-            Path(facts["path"]), facts["version"], (major, minor), facts["setuptools"]
-        )
+        return _told(json.loads(finished.stdout))
     except (ValueError, TypeError, KeyError):
         return "it does not answer as Python does"
+
+
+def _told(facts: Mapping[str, Any]) -> Interpreter:
+    """An interpreter by what `about_python` tells of it."""
+    major, minor = map(int, facts["version"].split(".")[:2])
+    return Interpreter(Path(facts["path"]), facts["version"], (major, minor), facts["setuptools"])

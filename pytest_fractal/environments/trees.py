@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -125,9 +125,7 @@ class _Copy:
         if self._in_repository:
             copy_repository(self._top, self._target)
             self._tracked = tracked_paths(self._target)
-            self._with_tracked = {
-                str(folder) for path in self._tracked for folder in PurePosixPath(path).parents
-            }
+            self._with_tracked = _folders_of(self._tracked)
         if self._project != ".":
             self._copy_beside(_reaches_out(source))
         self._copy_folder(self._project, self._ignored_by_backend(source))
@@ -244,12 +242,24 @@ class _Copy:
             self._changed.add(os.path.relpath(own, self._target))
 
     def _hide_changes(self) -> None:
+        top, target = f"{self._top}{os.sep}", f"{self._target}{os.sep}"
         missing = {
             path
             for path in self._tracked
-            if not os.path.lexists(self._target / path) and os.path.lexists(self._top / path)
+            if not os.path.lexists(target + path) and os.path.lexists(top + path)
         }
         assume_unchanged(self._target, sorted(missing | (self._changed & self._tracked)))
+
+
+def _folders_of(paths: Iterable[str]) -> set[str]:
+    """All folders above these files; there may be a hundred thousand of those."""
+    found = {"."}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 def _is_left_out(folder: Path) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from json.decoder import JSONDecoder
 from typing import Any, Final
 
-from pytest_fractal.fixes.model import Action, JsonEdit, Keys
+from pytest_fractal.fixes.model import Action, JsonEdit
+from pytest_fractal.pointers import Keys
 
 _DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")

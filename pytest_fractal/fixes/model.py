@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 class Action(StrEnum):

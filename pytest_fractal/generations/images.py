@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
 from pytest_fractal.json_text import shown
+from pytest_fractal.pointers import Keys
 
 MAX_UNITS: Final = 20_000
 """The longest `parallelization_list`, identical elements counted once."""
@@ -28,8 +29,6 @@ _UPDATES: Final = "image_list_updates"
 _REMOVALS: Final = "image_list_removals"
 _UNITS: Final = "parallelization_list"
 _BOOLEAN: Final = TypeAdapter(bool)
-
-Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import Wheel
+from pytest_fractal.pointers import Keys
 
 if TYPE_CHECKING:
     from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob
@@ -28,7 +29,7 @@ class ModelFaultKind(StrEnum):
 class ModelFault:
     """One place where a manifest is not what the server's model takes."""
 
-    keys: tuple[str | int, ...]
+    keys: Keys
     """The way to the place, from the manifest's root."""
     expected: str
     found: str
@@ -60,7 +61,7 @@ class ModelFault:
 class SampleFault:
     """What is wrong with what a sample gives, as the finding on it says."""
 
-    keys: tuple[str | int, ...]
+    keys: Keys
     """The way to the place, from the sample."""
     expected: str
     found: str

@@ -39,6 +39,7 @@ from pytest_fractal.generations.protocol import (
 )
 from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
+from pytest_fractal.pointers import Keys
 
 
 def _text(value: object) -> object:
@@ -418,8 +419,7 @@ class Version1:
                 "let the task before it in the workflow write it"
                 if before is not None
                 else "give the sample the metadata of a task before it, or "
-                '"component": "plate.zarr/B/03/0", "input_paths": ["{ome_zarr}"] '
-                "(with pytest-fractal[ome-zarr])",
+                '"component": "plate.zarr/B/03/0", "input_paths": ["{ome_zarr}"]',
             )
         elif not components:
             blocked = RunBlocked(
@@ -505,7 +505,7 @@ _LONGEST_COMPONENT: Final = 230
 """File names end at 255 bytes on all common file systems."""
 
 
-def _forbidden_key(value: Any, keys: tuple[str | int, ...]) -> Iterator[ModelFault]:
+def _forbidden_key(value: Any, keys: Keys) -> Iterator[ModelFault]:
     """What pydantic 1 calls the first argument of its models: no data may be called so."""
     if isinstance(value, dict) and _SELF in value:
         found = f"{_SELF!r}, which the server's library cannot take"

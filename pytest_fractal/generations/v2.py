@@ -42,6 +42,7 @@ from pytest_fractal.generations.protocol import (
 )
 from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
+from pytest_fractal.pointers import Keys
 
 NonBlankStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
@@ -564,8 +565,7 @@ def _no_images(
     hint = "let a step before it write the images that it makes to image_list_updates"
     if needed is not None:
         hint = (
-            f"give the sample {json.dumps(needed)[1:-1]} (with pytest-fractal[ome-zarr]), or an "
-            "image of yours below {samples}"
+            f"give the sample {json.dumps(needed)[1:-1]}, or an image of yours below {{samples}}"
         )
     return RunBlocked(
         f"an image{with_types} for the task to work on",
@@ -584,7 +584,7 @@ _BELOW: Final = (
 def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
     """What the server refuses in the images that a sample gives (`post_new_image`)."""
     zarr_dir = images.read_url(given["zarr_dir"])
-    given_images: list[tuple[tuple[str | int, ...], Any]] = [
+    given_images: list[tuple[Keys, Any]] = [
         (("images", index), image) for index, image in enumerate(given.get("images", ()))
     ]
     given_images += [
@@ -593,7 +593,7 @@ def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
     ]
     if "zarr_url" in given:
         given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
-    readable: list[tuple[tuple[str | int, ...], images.Image]] = []
+    readable: list[tuple[Keys, images.Image]] = []
     for keys, value in given_images:
         faults = [
             image_fault

@@ -28,12 +28,11 @@ from pytest_fractal.engine import Engine
 from pytest_fractal.environments.environments import create_bare, run_pip, would_install
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import Installation
-from pytest_fractal.files import FILE_LIMIT, read_regular
+from pytest_fractal.files import FILE_LIMIT, cache_folder, read_regular
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.pins.search import Failure, Pins, Trial
 from pytest_fractal.pins.suspects import module_owners, suspects
 from pytest_fractal.selection import parse_codes
-from pytest_fractal.server.environment import cache_folder
 from pytest_fractal.session import Session
 from pytest_fractal.verdicts import Outcome, Skipped
 

@@ -11,7 +11,7 @@ as many rules as it can:
    (FR206). A command that hangs, or that a signal or a failed import ends before it reads,
    needs no more than this one.
 2. One start on a file that is not JSON (FR304). Tasks that leave the reading to one
-   function of their package, as the tracebacks of both starts tell, share it.
+   function of their package or of a library, as the tracebacks of both starts tell, share it.
 3. Where the first refusal does not tell which of its two reasons it had, one start for
    each reason that is still open. Only an exception is taken at its word, and only where
    it does not merely repeat what it was given: a log may name anything. Where the start
@@ -208,6 +208,7 @@ def probe_command(
     *,
     script: str,
     package_folder: str,
+    library_folder: str,
     flags: tuple[str, str],
     wrong_manners: Iterable[tuple[str, ...]],
     schema: Mapping[str, Any],
@@ -219,7 +220,9 @@ def probe_command(
     """Find out about one command.
 
     `start(content, options)` starts it; `shared(key, content, options)` starts it unless
-    another task has been started with this key. `complete` are arguments with which the
+    another task has been started with this key. `script` is the file that is started,
+    `package_folder` where its package lies, `library_folder` where what it requires is
+    installed; both end with a separator. `complete` are arguments with which the
     task could run, `reserved` those of them that Fractal supplies, `every` a value for each
     argument of the task's own; `wrong_manners` are ways in which commands take the two paths
     by mistake; `takes_unknown` says that arguments outside its schema are welcome.
@@ -304,10 +307,17 @@ def probe_command(
             yield Case("unknown", alien, real=True, twin=twin)
 
     def on_no_json() -> Start:
-        reader = _reader(first.crash, package_folder)
+        folders = (package_folder, library_folder)
+        reader = _reader(first.crash, folders)
         if reader is not None and first.crash is not None and first.crash.frames[0].file == script:
             common = shared(reader, _NOT_JSON, options)
-            if _reader(common.crash, package_folder) == reader:
+            if script in common.finished.argv:
+                return common  # it was made by this command
+            # What a library calls in the package may be another function for each task.
+            reads_itself = reader.startswith(package_folder) or not _comes_back(
+                common.crash, package_folder
+            )
+            if _reader(common.crash, folders) == reader and reads_itself:
                 return common
         return start(_NOT_JSON, options)
 
@@ -380,18 +390,24 @@ def _names(text: str, words: Iterable[str]) -> bool:
     return any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) for word in words)
 
 
-def _reader(crash: Crash | None, package_folder: str) -> str | None:
-    """The function of the package to which a script leaves the reading; None if it is not told.
+def _reader(crash: Crash | None, folders: tuple[str, ...]) -> str | None:
+    """The function in one of the folders to which a script leaves the reading.
 
     A script that appears once, at the top of the traceback, has handed everything to the
-    function below it.
+    function below it. None where that is not so, or not known.
     """
     if crash is None or len(crash.frames) < 2:
         return None
     script, reader, *rest = (frame.file for frame in crash.frames)
-    if not reader.startswith(package_folder) or script in (reader, *rest):
+    if not reader.startswith(folders) or script in (reader, *rest):
         return None
     return f"{reader}:{crash.frames[1].name}"
+
+
+def _comes_back(crash: Crash | None, package_folder: str) -> bool:
+    """Whether a traceback leads from the script to a library, and back to the package."""
+    frames = crash.frames[1:] if crash is not None else ()
+    return any(frame.file.startswith(package_folder) for frame in frames)
 
 
 def _encoded(arguments: Mapping[str, Any]) -> bytes:

@@ -200,13 +200,15 @@ class _View:
         self._shown: dict[Path, bool] = {}
         self._covered: list[Path] = []
         self._links: dict[Path, str] = {}
+        home = _home()
+        self._never = frozenset((home, *home.parents))
 
     def show(self, path: Path, *, write: bool = False) -> None:
         """Let a file or folder be seen: where it is, and where a link to it is."""
         if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
             return  # the walls have their own
         real = self._follow(path)
-        if real not in (_home(), *_home().parents) and _exists(real):
+        if real not in self._never and _exists(real):
             self._shown[real] = self._shown.get(real, False) or write
 
     def cover(self, path: Path) -> None:
@@ -238,21 +240,24 @@ class _View:
 
     def _follow(self, path: Path) -> Path:
         """Where a path leads; the links on the way are seen as well."""
-        followed = Path("/")
-        parts = list(Path(os.path.normpath(path)).parts[1:])
+        followed = ""
+        # Texts, since this is done for each part of some fifty paths before each process.
+        parts = os.path.normpath(path).split("/")[::-1]
         for _ in range(1000):
             if not parts:
                 break
-            place = followed / parts.pop(0)
+            if not (name := parts.pop()):
+                continue
+            place = f"{followed}/{name}"
             try:
-                target = str(place.readlink())
+                target = os.readlink(place)  # noqa: PTH115
             except OSError:
                 followed = place
                 continue
-            self._links[place] = target
-            there = Path(os.path.normpath(followed / target))
-            followed, parts = Path("/"), [*there.parts[1:], *parts]
-        return followed
+            self._links[Path(place)] = target
+            there = os.path.normpath(f"{followed}/{target}" if target[0] != "/" else target)
+            followed, parts = "", [*parts, *there.split("/")[::-1]]
+        return Path(followed or "/")
 
 
 def _paths_in(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Path]:

@@ -60,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("--seconds", type=float, default=3600, help="for each")
     judge.add_argument("--megabytes", type=int, default=20 * 1024, help="on disk, for each")
     judge.add_argument("--select", default="", metavar="CODES", help="the rules; default: all")
+    judge.add_argument(
+        "--server",
+        nargs="?",
+        const="",
+        metavar="VERSIONS",
+        help="ask real servers too: these, or the newest that reads the package's manifest",
+    )
     page = commands.add_parser("page", help="make the page of what FOLDER has")
     page.add_argument("folder", type=Path)
     page.add_argument("out", type=Path, help="where the page is written")
@@ -77,13 +84,17 @@ def _judge(listed: PackageList, parsed: argparse.Namespace) -> None:
         and not (parsed.newest and _is_older(listed, cell.package, cell.release))
     ]
     limits = Limits(
-        max(1, parsed.jobs), parsed.seconds, parsed.megabytes * MEBIBYTE, parsed.select
+        max(1, parsed.jobs),
+        parsed.seconds,
+        parsed.megabytes * MEBIBYTE,
+        parsed.select,
+        parsed.server,
     )
     judge_all(cells, parsed.folder, limits, lambda line: print(line, flush=True))
 
 
 def _is_older(listed: PackageList, name: str, release: str) -> bool:
-    (package,) = (one for one in listed.package if one.name == name)
+    (package,) = (entry for entry in listed.package if entry.name == name)
     return next(package.cells(listed.pythons)).release != release
 
 

@@ -12,8 +12,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from pytest_fractal.published.packages import Cell
+from pytest_fractal.report.servers import ServerRange
 
 
 class Light(StrEnum):
@@ -80,6 +83,8 @@ class Result:
     tasks: int = 0
     starts_known: bool = False
     """Whether starting was judged at all."""
+    servers: tuple[ServerRange, ...] = ()
+    """Which releases of fractal-server take it."""
     lights: Mapping[str, Light] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -94,19 +99,22 @@ class Result:
 
 def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> Result:
     """What the report of the judge on one candidate says of a cell."""
-    (one,) = report["candidates"]
+    (candidate,) = report["candidates"]
     verdicts = [
         verdict
-        for verdict in one["verdicts"]
+        for verdict in candidate["verdicts"]
         if verdict["code"] not in _SAMPLES or verdict["outcome"] == "fail"
     ]
     starts = [verdict for verdict in verdicts if verdict["code"] == _STARTS and verdict["task"]]
     good = [verdict for verdict in starts if verdict["outcome"] in ("pass", "warn")]
     starts_known = any(verdict["outcome"] != "skip" for verdict in starts)
     state = State.JUDGED
-    if not _is_for(cell.python, one["requires_python"]):
+    if not (
+        _is_for(cell.python, candidate["requires_python"])
+        and _fits(cell.python, candidate["wheel"])
+    ):
         state = State.OTHER_PYTHON
-    elif one["needs_pixi"] and not starts_known:
+    elif candidate["needs_pixi"] and not starts_known:
         state = State.NEEDS_PIXI
     errors = [verdict for verdict in verdicts if verdict["outcome"] == "error"]
     said = ""
@@ -118,16 +126,17 @@ def digest(cell: Cell, day: str, seconds: float, report: Mapping[str, Any]) -> R
         day=day,
         state=state,
         said=said or "",
-        version=one["version"] or "",
-        wheel=one["wheel"] or "",
-        sha256=one["wheel_sha256"] or "",
-        generation=one["generation"] or "",
+        version=candidate["version"] or "",
+        wheel=candidate["wheel"] or "",
+        sha256=candidate["wheel_sha256"] or "",
+        generation=candidate["generation"] or "",
         starting=len(good),
-        tasks=len(one["tasks"]),
+        tasks=len(candidate["tasks"]),
         starts_known=starts_known,
+        servers=tuple(ServerRange(**answer) for answer in candidate["servers"]),
         lights={name: _light(verdicts, codes) for name, codes in LIGHTS.items()},
         causes=tuple(_causes(verdicts)),
-        versions=one["versions"],
+        versions=candidate["versions"],
         verdicts=dict(sorted(_table(verdicts))),
         seconds=round(seconds),
     )
@@ -138,6 +147,22 @@ def _is_for(python: str, requires: str) -> bool:
         return not requires or SpecifierSet(requires).contains(f"{python}.99", prereleases=True)
     except InvalidSpecifier:
         return True
+
+
+def _fits(python: str, wheel: str | None) -> bool:
+    """Whether the tags of a wheel name this Python; its platform is not asked for."""
+    try:
+        tags = parse_wheel_filename(wheel or "")[3]
+    except InvalidWheelFilename:
+        return True
+    version = tuple(map(int, python.split(".")))
+    plain = "cp{}{}".format(*version)
+    known = [
+        *cpython_tags(version, [plain], ["any"]),
+        *compatible_tags(version, plain, ["any"]),
+    ]
+    supported = {(tag.interpreter, tag.abi) for tag in known}
+    return any((tag.interpreter, tag.abi) in supported for tag in tags)
 
 
 def _light(verdicts: Sequence[Mapping[str, Any]], codes: tuple[str, ...]) -> Light:
@@ -160,7 +185,7 @@ def _causes(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
             tasks = found.setdefault((verdict["code"], fails, text, hint), [])
             if task and task not in tasks:
                 tasks.append(task)
-    for (code, fails, text, hint), tasks in sorted(found.items(), key=lambda one: not one[0][1]):
+    for (code, fails, text, hint), tasks in sorted(found.items(), key=lambda item: not item[0][1]):
         yield Cause(code, fails, text, hint, tuple(tasks))
 
 

@@ -44,6 +44,9 @@ class Limits:
     """What each may put into its temporary folder."""
     select: str = ""
     """The rules, as `--fractal-select` takes them; all without."""
+    server: str | None = None
+    """The releases of fractal-server that are asked for real, as `--fractal-server` takes them;
+    "" for the newest that reads the package's manifest, None for none."""
 
 
 def judge_all(
@@ -103,6 +106,8 @@ def _command(cell: Cell, package: str, report: Path, limits: Limits) -> list[str
         whole = f"{package}{extras}"
     words = [sys.executable, "-m", "pytest_fractal", whole, "-q", "--tb=no"]
     words += [f"--fractal-python={cell.python}", f"--fractal-report={report}"]
+    if limits.server is not None:
+        words += [f"--fractal-server={limits.server}" if limits.server else "--fractal-server"]
     return words + ([f"--fractal-select={limits.select}"] if limits.select else [])
 
 

@@ -97,7 +97,7 @@ class PackageList(BaseModel):
         known = {package.name for package in self.package}
         if unknown := sorted(set(names) - known):
             raise BadInput(f"{unknown[0]}: no such package in the list")
-        chosen = [one for one in self.package if not names or one.name in names]
+        chosen = [package for package in self.package if not names or package.name in names]
         return [cell for package in chosen for cell in package.cells(self.pythons)]
 
 

@@ -14,6 +14,7 @@ from pytest_fractal.published.packages import NEWEST, Cell, Package, PackageList
 from pytest_fractal.report.badge import draw
 from pytest_fractal.report.markup import Markup, element, joined
 from pytest_fractal.report.overview import pluralize
+from pytest_fractal.report.servers import ServerRange
 from pytest_fractal.rules import REGISTRY
 
 _STYLE: Final = """
@@ -33,6 +34,7 @@ td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--g
 .light.red { color: var(--red); } .light.green { color: var(--green); }
 .light.yellow { color: var(--yellow); } .light.grey { color: var(--grey); }
 .since { display: block; font-size: .85rem; }
+.server { display: block; white-space: nowrap; }
 .cause { display: block; color: var(--red); overflow-wrap: anywhere; }
 .cause.warns { color: var(--yellow); }
 .scroll { overflow-x: auto; } code { overflow-wrap: anywhere; }
@@ -75,9 +77,11 @@ def render_page(listed: PackageList, results: Results) -> str:
                 for light in Light
             ),
         ),
-        element("nav", [[_link(f"#{one.name}", one.name), " "] for one in listed.package]),
+        element(
+            "nav", [[_link(f"#{package.name}", package.name), " "] for package in listed.package]
+        ),
         _shared(listed, results),
-        [_package(one, listed, results) for one in listed.package],
+        [_package(package, listed, results) for package in listed.package],
     )
     head = element(
         "head",
@@ -91,7 +95,10 @@ def render_page(listed: PackageList, results: Results) -> str:
 
 def badges(listed: PackageList, results: Results) -> Mapping[str, str]:
     """A badge for each package as SVG: of its newest release, on the Python it does worst on."""
-    return {one.name: draw(*_badge(_newest(one, listed, results))) for one in listed.package}
+    return {
+        package.name: draw(*_badge(_newest(package, listed, results)))
+        for package in listed.package
+    }
 
 
 def _badge(found: Sequence[Result]) -> tuple[str, str]:
@@ -119,8 +126,8 @@ def _newest(package: Package, listed: PackageList, results: Results) -> list[Res
 def _counted(listed: PackageList, results: Results) -> str:
     whole = 0
     for package in listed.package:
-        judged = [one for one in _newest(package, listed, results) if one.starts_known]
-        whole += any(one.tasks and one.starting == one.tasks for one in judged)
+        judged = [result for result in _newest(package, listed, results) if result.starts_known]
+        whole += any(result.tasks and result.starting == result.tasks for result in judged)
     return (
         f"Of {pluralize(len(listed.package), 'package')}, {whole} start all their tasks in their "
         "newest release on some Python."
@@ -145,7 +152,7 @@ def _shared(listed: PackageList, results: Results) -> Markup | None:
             element("td", _rule(code)),
             element("td", joined([[_link(f"#{name}", name), " "] for name in names])),
         )
-        for (code, text), names in sorted(several, key=lambda one: -len(one[1]))
+        for (code, text), names in sorted(several, key=lambda item: -len(item[1]))
     ]
     head = element("tr", [element("th", text) for text in ("Cause", "Rule", "Packages")])
     return element(
@@ -162,7 +169,9 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
     for cell in cells:
         rows.setdefault((cell.release, cell.extras), {})[cell.python] = cell
     head = element(
-        "tr", element("th", "Release"), [element("th", f"Python {python}") for python in pythons]
+        "tr",
+        [element("th", text) for text in ("Release", "fractal-server")],
+        [element("th", f"Python {python}") for python in pythons],
     )
     found = [results.cells[cell.key] for cell in cells if cell.key in results.cells]
     return element(
@@ -186,6 +195,7 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
                         element(
                             "tr",
                             element("th", _release(row, _version(row, results))),
+                            _servers(row, results),
                             [
                                 _cell(row[python], results, _version(row, results))
                                 for python in pythons
@@ -223,6 +233,27 @@ def _release(row: Mapping[str, Cell], version: str) -> str:
     cell = next(iter(row.values()))
     shown = f"{NEWEST} ({version})" if cell.release == NEWEST and version else cell.release
     return f"{shown} [{', '.join(cell.extras)}]" if cell.extras else shown
+
+
+def _servers(row: Mapping[str, Cell], results: Results) -> Markup:
+    """Which servers take a release; by Python only where that makes a difference."""
+    answers: dict[tuple[ServerRange, ...], list[str]] = {}
+    for python, cell in row.items():
+        result = results.cells.get(cell.key)
+        if result is not None and result.state is not State.GAVE_UP and result.servers:
+            answers.setdefault(result.servers, []).append(python)
+    if not answers:
+        return element("td", "not judged", class_="grey")
+    lines = []
+    for servers, pythons in answers.items():
+        where = f" (Python {', '.join(pythons)})" if len(answers) > 1 else ""
+        lines += [f"{server.told}{where}" for server in servers]
+    is_taken = all(any(server.takes for server in servers) for servers in answers)
+    return element(
+        "td",
+        [element("span", line, class_="server") for line in lines],
+        class_="green" if is_taken else "red",
+    )
 
 
 def _cell(cell: Cell, results: Results, version: str) -> Markup:

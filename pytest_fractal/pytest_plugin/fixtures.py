@@ -89,27 +89,14 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
     return run
 
 
-@pytest.fixture(scope="session")
-def _made_ome_zarr(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from pytest_fractal.errors import HarnessError
-    from pytest_fractal.samples.ome_zarr import make_ome_zarr, missing_extra
-
-    if missing := missing_extra():
-        pytest.fail(f"fractal_ome_zarr {missing}", pytrace=False)
-    try:
-        return make_ome_zarr(tmp_path_factory.mktemp("fractal") / "ome_zarr")
-    except HarnessError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
-
-
 @pytest.fixture
-def fractal_ome_zarr(_made_ome_zarr: Path, tmp_path: Path) -> Path:
+def fractal_ome_zarr(tmp_path: Path) -> Path:
     """A folder with a tiny OME-Zarr image and a tiny plate, for this test alone.
 
     `image.zarr`, and `plate.zarr` with images at `B/03/0` and `B/05/0`, are NGFF 0.4;
-    `image_v05.zarr` and `plate_v05.zarr` the same in 0.5. Needs the extra
-    `pytest-fractal[ome-zarr]`, and no package.
+    `image_v05.zarr` and `plate_v05.zarr` the same in 0.5. It needs no
+    package.
     """
-    from pytest_fractal.samples.ome_zarr import copy_ome_zarr
+    from pytest_fractal.samples.ome_zarr import unpack_ome_zarr
 
-    return copy_ome_zarr(_made_ome_zarr, tmp_path / "ome_zarr")
+    return unpack_ome_zarr(tmp_path / "ome_zarr")

@@ -51,8 +51,8 @@ def server_ranges(report: CandidateReport) -> Sequence[ServerRange]:
     """
     if not report.generation or not _is_judged(report):
         return list(_asked(report))
-    other = "1.x" if report.generation == "2" else "2.x"
-    refused = ServerRange(other, False, f'manifest_version "{report.generation}"')
+    other_servers = "1.x" if report.generation == "2" else "2.x"
+    refused = ServerRange(other_servers, False, f'manifest_version "{report.generation}"')
     own = list(_own(report, report.generation))
     ranges = [*own, refused] if report.generation == "2" else [refused, *own]
     return [*ranges, *_asked(report)]
@@ -60,8 +60,8 @@ def server_ranges(report: CandidateReport) -> Sequence[ServerRange]:
 
 def told(ranges: Sequence[ServerRange]) -> str:
     """All in a line: `fractal-server >= 2.14: yes; before 2.14: no, ...`; "" for none."""
-    known = "; ".join(one.told for one in ranges if not one.was_asked)
-    asked = "; ".join(one.told for one in ranges if one.was_asked)
+    known = "; ".join(servers.told for servers in ranges if not servers.was_asked)
+    asked = "; ".join(servers.told for servers in ranges if servers.was_asked)
     parts = [f"fractal-server {known}"] if known else []
     return "; ".join([*parts, *([f"asked: {asked}"] if asked else [])])
 
@@ -69,7 +69,7 @@ def told(ranges: Sequence[ServerRange]) -> str:
 def _is_judged(report: CandidateReport) -> bool:
     """Whether every rule was judged that decides about the collection."""
     deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
-    judged = {one.code for one in report.verdicts if one.status not in _UNJUDGED}
+    judged = {verdict.code for verdict in report.verdicts if verdict.status not in _UNJUDGED}
     return deciding <= judged
 
 
@@ -83,15 +83,17 @@ def _own(report: CandidateReport, generation: str) -> Iterator[ServerRange]:
             breaches.append((SpecifierSet(f"{every},<{since[kind]}"), f"the type {kind}"))
     first, held = Version(f"{generation}.0"), OLDEST_HELD[generation]
     bounds = {first, held}
-    bounds |= {Version(one.version) for specifiers, _ in breaches for one in specifiers}
+    bounds |= {Version(limit.version) for specifiers, _ in breaches for limit in specifiers}
     answers: dict[Version, tuple[bool | None, str]] = {}
     for bound in sorted(bound for bound in bounds if bound >= first):
-        reason = ", ".join(dict.fromkeys(why for some, why in breaches if some.contains(bound)))
+        reason = ", ".join(
+            dict.fromkeys(why for specifiers, why in breaches if specifiers.contains(bound))
+        )
         answers[bound] = (False, reason) if reason else (True if bound >= held else None, "")
-    groups = [[*some] for _, some in groupby(answers, key=lambda bound: answers[bound])]
-    following = [*(some[0] for some in groups[1:]), None]
-    for some, end in reversed(list(zip(groups, following, strict=True))):
-        yield ServerRange(_named(some[0], end, first), *answers[some[0]])
+    groups = [[*bounds] for _, bounds in groupby(answers, key=lambda bound: answers[bound])]
+    following = [*(group[0] for group in groups[1:]), None]
+    for group, end in reversed(list(zip(groups, following, strict=True))):
+        yield ServerRange(_named(group[0], end, first), *answers[group[0]])
 
 
 def _named(start: Version, end: Version | None, first: Version) -> str:
@@ -120,8 +122,8 @@ def _asked(report: CandidateReport) -> Iterator[ServerRange]:
         if verdict.server is not None:
             by_server.setdefault(verdict.server, []).append(verdict)
     for server, verdicts in by_server.items():
-        broken = [one.code for one in verdicts if one.outcome is Outcome.FAIL]
-        passed = any(one.outcome is Outcome.PASS for one in verdicts)
+        broken = [verdict.code for verdict in verdicts if verdict.outcome is Outcome.FAIL]
+        passed = any(verdict.outcome is Outcome.PASS for verdict in verdicts)
         if broken or passed:
             reason = ", ".join(dict.fromkeys(broken))
             yield ServerRange(server, not broken, reason, was_asked=True)

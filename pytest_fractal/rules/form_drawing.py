@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 def _words(text: str) -> frozenset[str]:
@@ -79,6 +79,10 @@ class Undrawn:
     hint: str
 
 
+_Steps = Iterator["Undrawn | _Steps"]
+"""What a look at a schema gives: what it found, and looks at the schemas within it."""
+
+
 def undrawn(
     schema: Mapping[str, Any], ignored: Container[str], *, is_draft_7: bool
 ) -> tuple[Undrawn, ...]:
@@ -91,7 +95,7 @@ def undrawn(
     found = [*walk.dialect(), *walk.references()]
     if not found:
         found += walk.root(ignored)
-    return tuple({one.keys: one for one in reversed(found)}.values())[::-1]
+    return tuple({place.keys: place for place in reversed(found)}.values())[::-1]
 
 
 @dataclass(frozen=True)
@@ -180,11 +184,9 @@ class _Walk:
         )
         yield from self._compiled(shown, (), ())
         for value, keys in shown.properties.values():
-            yield from self._drawn(value, keys)
+            yield from _walked(self._drawn(value, keys))
 
-    def _drawn(
-        self, schema: Any, keys: Keys, inherited: tuple[str, ...] = ()
-    ) -> Iterator[Undrawn]:
+    def _drawn(self, schema: Any, keys: Keys, inherited: tuple[str, ...] = ()) -> _Steps:
         """One element of the form, and those within it, if it was not drawn before."""
         if (keys, inherited) in self._seen:
             return
@@ -199,9 +201,9 @@ class _Walk:
             return
         flat = self._flat(schema, keys)
         yield from self._compiled(flat, keys, inherited)
-        yield from self._shaped(flat, keys)
+        yield self._shaped(flat, keys)
 
-    def _shaped(self, flat: _Flat, keys: Keys) -> Iterator[Undrawn]:
+    def _shaped(self, flat: _Flat, keys: Keys) -> _Steps:
         values, name = flat.values, _name(keys)
         if "enum" in values:
             return
@@ -216,7 +218,7 @@ class _Walk:
                 yield from self._compiled(inner, way, _types(values))
                 without = {key: value for key, value in values.items() if key != "anyOf"}
                 outer = _Flat(without, flat.ways, flat.properties)
-                yield from self._shaped(_joined(outer, inner), way)
+                yield self._shaped(_joined(outer, inner), way)
                 return
             if "oneOf" not in values and values.get("type") not in _TYPES:
                 yield Undrawn(
@@ -237,8 +239,8 @@ class _Walk:
                     f"give {name} a model as its default, such as `A()`",
                 )
                 return
-            for index, one in enumerate(values["oneOf"]):
-                yield from self._drawn(one, (*flat.way("oneOf"), index), _types(values))
+            for index, model in enumerate(values["oneOf"]):
+                yield self._drawn(model, (*flat.way("oneOf"), index), _types(values))
             return
         kind = values.get("type")
         if not (isinstance(kind, str) and kind in _TYPES):
@@ -250,10 +252,10 @@ class _Walk:
             )
             return
         if kind == "array":
-            yield from self._array(flat, keys)
+            yield self._array(flat, keys)
         elif kind == "object":
             for value, way in flat.properties.values():
-                yield from self._drawn(value, way)
+                yield self._drawn(value, way)
             others = values.get("additionalProperties")
             if others is True:
                 yield Undrawn(
@@ -263,9 +265,9 @@ class _Walk:
                     f"say what they are, such as `{name}: dict[str, float]`",
                 )
             elif isinstance(others, dict):
-                yield from self._drawn(others, flat.way("additionalProperties"))
+                yield self._drawn(others, flat.way("additionalProperties"))
 
-    def _array(self, flat: _Flat, keys: Keys) -> Iterator[Undrawn]:
+    def _array(self, flat: _Flat, keys: Keys) -> _Steps:
         values = flat.values
         least, most = values.get("minItems"), values.get("maxItems")
         tuple_key = "items" if self.is_draft_7 else "prefixItems"
@@ -280,9 +282,9 @@ class _Walk:
                 )
                 return
             for index, part in enumerate(parts):
-                yield from self._drawn(part, (*flat.way(tuple_key), index))
+                yield self._drawn(part, (*flat.way(tuple_key), index))
         elif "items" in values and not isinstance(values["items"], list):
-            yield from self._drawn(values["items"], flat.way("items"))
+            yield self._drawn(values["items"], flat.way("items"))
 
     def _compiled(self, flat: _Flat, keys: Keys, inherited: tuple[str, ...]) -> Iterator[Undrawn]:
         """What Ajv refuses in strict mode, of one schema."""
@@ -371,21 +373,40 @@ class _Walk:
         return place, tuple(way)
 
     def _flat(self, schema: Mapping[str, Any], keys: Keys) -> _Flat:
-        if keys not in self._flats:
-            self._flats[keys] = self._flattened(schema, keys)
+        # Not by recursion: a thousand schemas may refer each to the next.
+        waiting = [(schema, keys)]
+        while waiting:
+            part, way = waiting[-1]
+            within = [step for step in self._within(part, way) if step[1] not in self._flats]
+            if within:
+                waiting += within
+            else:
+                self._flats[way] = self._flattened(part, way)
+                waiting.pop()
         return self._flats[keys]
+
+    def _within(self, schema: Mapping[str, Any], keys: Keys) -> Iterator[tuple[Any, Keys]]:
+        """The schemas that a schema is put together of: by its `$ref` and its `allOf`."""
+        if isinstance(reference := schema.get("$ref"), str):
+            target, way = self._target(reference) or (None, ())
+            if isinstance(target, dict):
+                yield target, way
+        parts = schema.get("allOf")
+        for index, part in enumerate(parts if isinstance(parts, list) else ()):
+            if isinstance(part, dict):
+                yield part, (*keys, "allOf", index)
 
     def _flattened(self, schema: Mapping[str, Any], keys: Keys) -> _Flat:
         flat = _Flat({}, {}, {})
         for key, value in schema.items():
             if key == "$ref" and isinstance(value, str):
                 target, way = self._target(value) or ({}, ())
-                inner = self._flat(target, way) if isinstance(target, dict) else flat
+                inner = self._flats[way] if isinstance(target, dict) else flat
             elif key == "allOf" and isinstance(value, list):
                 inner = flat
-                for index, one in enumerate(value):
-                    if isinstance(one, dict):
-                        inner = _joined(inner, self._flat(one, (*keys, "allOf", index)))
+                for index, part in enumerate(value):
+                    if isinstance(part, dict):
+                        inner = _joined(inner, self._flats[(*keys, "allOf", index)])
             else:
                 within = value if key == "properties" and isinstance(value, dict) else {}
                 properties = {
@@ -396,14 +417,27 @@ class _Walk:
         return flat
 
 
-def _joined(one: _Flat, other: _Flat) -> _Flat:
-    """Both together; where they differ, the second."""
-    values = {**one.values, **other.values}
-    for key in one.values.keys() & other.values.keys():
-        mine, its = one.values[key], other.values[key]
+def _walked(steps: _Steps) -> Iterator[Undrawn]:
+    """All that looks find, in order; models within models may be a thousand levels deep."""
+    stack = [steps]
+    while stack:
+        step = next(stack[-1], None)
+        if step is None:
+            stack.pop()
+        elif isinstance(step, Undrawn):
+            yield step
+        else:
+            stack.append(step)
+
+
+def _joined(first: _Flat, second: _Flat) -> _Flat:
+    """Both together; where they differ, as the second has it."""
+    values = {**first.values, **second.values}
+    for key in first.values.keys() & second.values.keys():
+        mine, its = first.values[key], second.values[key]
         if key == "required" and isinstance(mine, list) and isinstance(its, list):
             values[key] = [*mine, *(name for name in its if name not in mine)]
-    return _Flat(values, {**one.ways, **other.ways}, {**one.properties, **other.properties})
+    return _Flat(values, {**first.ways, **second.ways}, {**first.properties, **second.properties})
 
 
 def _references(value: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:

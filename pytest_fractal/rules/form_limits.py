@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_fractal.json_text import shown
-
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,9 @@ def _of_any(
     if not choices:
         return
     name, here = _name(keys), (*keys, "anyOf")
-    others = [choice for choice in choices if choice != _NULL]
-    nullable = len(others) < len(choices)
-    if nullable and others == [_BOOLEAN] and len(choices) == 2:
+    models = [choice for choice in choices if choice != _NULL]
+    nullable = len(models) < len(choices)
+    if nullable and models == [_BOOLEAN] and len(choices) == 2:
         yield FormLimitation(
             "E10",
             here,
@@ -160,8 +159,8 @@ def _of_any(
             f"write `{name}: bool = False`; for three answers "
             f'`{name}: Literal["yes", "no", "unset"] = "unset"`',
         )
-    for one in others if nullable else ():
-        target, error = _target(one, root)
+    for model in models if nullable else ():
+        target, error = _target(model, root)
         if error is not None:
             yield FormLimitation(
                 "I91",
@@ -170,15 +169,15 @@ def _of_any(
                 error,
                 "put what it refers to under `$defs`",
             )
-        if "enum" in one or "enum" in target:
+        if "enum" in model or "enum" in target:
             yield FormLimitation(
-                "E11" if "enum" in one else "E12",
+                "E11" if "enum" in model else "E12",
                 here,
                 "a choice that cannot be null",
                 f"a choice that may be null: {shown(target)}",
                 f'add a choice for it instead of None: `{name}: Literal[..., "none"] = "none"`',
             )
-    primitives = [other["type"] for other in others if other.get("type") in _PRIMITIVES]
+    primitives = [model["type"] for model in models if model.get("type") in _PRIMITIVES]
     references = [choice["$ref"] for choice in choices if "$ref" in choice]
     if len(primitives) > 1:
         yield FormLimitation(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pytest_fractal.facts import PackagedPart, Validation
-from pytest_fractal.json_text import pointer
+from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.processes.validation import FaultKind, ValidationFault
 from pytest_fractal.rules.signature_match import SchemaMismatch
 from pytest_fractal.signatures.task_function import Signature
@@ -45,7 +45,7 @@ def compare_models(
 class _Here:
     """A place in a schema that a path through values has led to."""
 
-    keys: tuple[str | int, ...]
+    keys: Keys
     schema: Mapping[str, Any]
     model: str | None
     """The name of the definition that it is, or is in."""

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from pytest_fractal.json_text import FaultKind, JsonText, pointer, read_json, shown, texts_in
+from pytest_fractal.json_text import FaultKind, JsonText, read_json, shown, texts_in
+from pytest_fractal.pointers import pointer
 from pytest_fractal.processes.processes import Limit
 from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source

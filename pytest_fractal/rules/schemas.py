@@ -10,7 +10,8 @@ from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import Generation, PartKeys
-from pytest_fractal.json_text import depth_of, pointer, shown
+from pytest_fractal.json_text import depth_of, shown
+from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.model_match import compare_models
@@ -558,7 +559,7 @@ def _checked(check: Callable[..., T], schema: Mapping[str, Any], *arguments: Any
         ) from None
 
 
-def _at(schema: Any, keys: tuple[str | int, ...]) -> Any:
+def _at(schema: Any, keys: Keys) -> Any:
     """What stands at a place of a schema."""
     for key in keys:
         schema = schema[key]

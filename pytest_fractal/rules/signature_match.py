@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_fractal.fixes.model import Action, JsonEdit
-from pytest_fractal.json_text import escape
+from pytest_fractal.pointers import escape
 from pytest_fractal.signatures.task_function import Parameter, Signature
 
 

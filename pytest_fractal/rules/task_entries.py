@@ -21,13 +21,14 @@ from pytest_fractal.facts import (
     Task,
     TaskList,
 )
-from pytest_fractal.fixes.model import Action, Fix, JsonEdit, Keys
+from pytest_fractal.fixes.model import Action, Fix, JsonEdit
 from pytest_fractal.generations import ModelFault, ModelFaultKind
 from pytest_fractal.json_text import depth_of, shown
 from pytest_fractal.packaging_hints.backends import (
     Hint,
     packaging_hint_for_module,
 )
+from pytest_fractal.pointers import Keys
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
@@ -151,9 +152,7 @@ def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
         yield JsonEdit(Action.SET, fault.keys, meant)
 
 
-def _command_for(
-    tasks: TaskList, keys: tuple[str | int, ...]
-) -> tuple[Mapping[str, Any], str] | None:
+def _command_for(tasks: TaskList, keys: Keys) -> tuple[Mapping[str, Any], str] | None:
     """An entry that has a command where a script is missing, and the script in it."""
     if not keys or keys[-1] != "executable":
         return None

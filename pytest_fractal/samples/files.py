@@ -16,16 +16,9 @@ from typing import Any, Final, Literal, cast
 
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.files import read_regular
-from pytest_fractal.json_text import (
-    MOST_BYTES,
-    MOST_LEVELS,
-    JsonText,
-    pointer,
-    read_json,
-    shown,
-    texts_in,
-)
-from pytest_fractal.samples.ome_zarr import OME_ZARR, missing_extra
+from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, JsonText, read_json, shown, texts_in
+from pytest_fractal.pointers import Keys, pointer
+from pytest_fractal.samples.ome_zarr import OME_ZARR
 
 Expectation = Literal["success", "failure"]
 
@@ -51,7 +44,7 @@ class Sample:
     """Whether its arguments were made from the schema, for want of a sample."""
     text: JsonText | None = field(default=None, repr=False, compare=False)
     """What its file holds; None for one that was made."""
-    way: tuple[str | int, ...] = ()
+    way: Keys = ()
     """The keys that lead to it in its file: those of a step, `("steps", 0)`."""
     last: bool = True
     """Whether no step after it expects success."""
@@ -302,7 +295,7 @@ class _Reader:
     def _sample(
         self,
         value: Mapping[str, Any],
-        keys: tuple[str | int, ...],
+        keys: Keys,
         name: str,
         previous: Sample | None,
     ) -> Sample:
@@ -317,7 +310,7 @@ class _Reader:
             self.problem('"success" or "failure"', shown(expect), fix, *keys, "expect", task=task)
             return sample
         given = {key: value[key] for key in value if key in own_keys}
-        if previous is None and expect == "success" and not missing_extra():
+        if previous is None and expect == "success":
             given |= task.generation.images_for(task.kind, given, f"{{{OME_ZARR}}}")
         sample = replace(sample, expect=expect, reserved=given)
         try:
@@ -329,10 +322,6 @@ class _Reader:
         self._check_given(sample)
         if expect == "success":
             self._check_texts(sample)
-        if sample.uses_ome_zarr and (missing := missing_extra()):
-            fix = "pip install pytest-fractal[ome-zarr]"
-            found = f"{{{OME_ZARR}}}, which {missing.partition(':')[0]}"
-            self.problem("a sample that can be made here", found, fix, *keys, task=task)
         return sample
 
     def _check_given(self, sample: Sample) -> None:
@@ -368,9 +357,7 @@ class _Reader:
                         task=sample.task,
                     )
 
-    def _check_args(
-        self, task: Task, args: Mapping[str, Any], keys: tuple[str | int, ...]
-    ) -> None:
+    def _check_args(self, task: Task, args: Mapping[str, Any], keys: Keys) -> None:
         """See that the arguments of each command are an object without those of Fractal's."""
         parts = {part.keys.name: part for part in task.run_parts}
         several = len(parts) > 1
@@ -402,7 +389,7 @@ class _Reader:
                         task=task,
                     )
 
-    def _task(self, name: object, keys: tuple[str | int, ...]) -> Task:
+    def _task(self, name: object, keys: Keys) -> Task:
         found = _called(name, self._tasks)
         if len(found) == 1:
             return found[0]

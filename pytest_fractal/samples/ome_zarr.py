@@ -1,26 +1,18 @@
 """Sample data: a tiny OME-Zarr image and a tiny plate, in NGFF 0.4 and 0.5.
 
-Written by ome-zarr-py, which comes with the extra `pytest-fractal[ome-zarr]`, in a process
-of its own: it takes seconds to import, starts threads, and warns.
+They lie beside this as an archive, which `docs/sample_data.py` writes with ome-zarr-py: that
+takes seconds to import, starts threads, and warns.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from pytest_fractal.errors import HarnessError
-from pytest_fractal.processes.processes import last_lines, run
-from pytest_fractal.processes.variables import command_variables
-
-if TYPE_CHECKING:
-    import numpy
-    import zarr
+ARCHIVE: Final = Path(__file__).with_name("ome_zarr.zip")
 
 OME_ZARR: Final = "ome_zarr"
 """The folder's name, and in braces its placeholder in samples."""
@@ -58,187 +50,15 @@ def name_in_data(names: Sequence[str]) -> str | None:
     return LABEL if own & {"label", "labels"} else None
 
 
-def missing_extra() -> str | None:
-    """What is missing to make the data, as the end of a sentence; None when nothing is."""
-    if importlib.util.find_spec("ome_zarr") is not None:
-        return None
-    return "needs a library that is not installed: pip install pytest-fractal[ome-zarr]"
-
-
-def make_ome_zarr(folder: Path) -> Path:
-    """Write the sample data below `folder`, which must not exist yet, and return it.
+def unpack_ome_zarr(folder: Path) -> Path:
+    """Put the sample data into `folder`, and return it; where it is, keep it.
 
     `image.zarr` is one image, `plate.zarr` a plate whose images are at `B/03/0` and
     `B/05/0`, both in NGFF 0.4; `image_v05.zarr` and `plate_v05.zarr` are the same in 0.5.
     Each image has two channels with a few bright disks, as 16 bit numbers, and a label image
-    of the disks in the first; every time the same ones. Raises `HarnessError` when the library
-    is broken.
+    of the disks in the first.
     """
-    folder.mkdir(parents=True)
-    finished = run(
-        [sys.executable, "-P", "-W", "ignore", "-m", __name__, folder],
-        cwd=folder,
-        env=command_variables(),
-        timeout=600,
-    )
-    if finished.returncode:
-        reason = last_lines(finished.stderr, 1) or finished.ending
-        raise HarnessError(f"the OME-Zarr sample data cannot be made: {reason}")
-    return folder
-
-
-def copy_ome_zarr(made: Path, folder: Path) -> Path:
-    """Copy what `make_ome_zarr` has made, so that a task may change it; where it is, keep it."""
     if not folder.exists():
-        shutil.copytree(made, folder)
+        with zipfile.ZipFile(ARCHIVE) as archive:
+            archive.extractall(folder)
     return folder
-
-
-def _write(folder: Path) -> None:
-    for version, suffix in VERSIONS.items():
-        _write_image(folder / f"image{suffix}.zarr", version, 0)
-        _write_plate(folder / f"plate{suffix}.zarr", version)
-
-
-def _write_image(path: Path, version: str, number: int) -> None:
-    import zarr
-    from ome_zarr.format import format_from_version
-
-    group = zarr.open_group(
-        str(path), mode="w", zarr_format=format_from_version(version).zarr_format
-    )
-    _write_levels(group, version, path.stem, _pixels(number), "czyx")
-    channels = [
-        {
-            "label": label,
-            "wavelength_id": wavelength,
-            "color": color,
-            "active": True,
-            "window": {"min": 0, "max": 65535, "start": 0, "end": 3000},
-        }
-        for label, wavelength, color in CHANNELS
-    ]
-    _tell(group, version, omero={"channels": channels})
-    labels = group.create_group("labels")
-    _tell(labels, version, labels=[LABEL])
-    label_image = labels.create_group(LABEL)
-    _write_levels(label_image, version, LABEL, _labelled(number), "zyx")
-    _tell(label_image, version, **{"image-label": {"source": {"image": "../../"}}})
-
-
-def _write_levels(
-    group: zarr.Group, version: str, name: str, pixels: numpy.ndarray[Any, Any], axes: str
-) -> None:
-    """Write an image as two levels, and say so in the metadata of its group."""
-    from ome_zarr.format import format_from_version
-    from ome_zarr.writer import write_multiscales_metadata
-
-    form = format_from_version(version)
-    datasets = []
-    for level in range(2):
-        step = 2**level
-        group.create_array(
-            str(level),
-            data=pixels[..., ::step, ::step].copy(),
-            chunks=(*[1] * (pixels.ndim - 2), *SHAPE[2:]),
-            chunk_key_encoding=form.chunk_key_encoding,
-            dimension_names=None if version == "0.4" else list(axes),
-        )
-        scale = [1.0] * (pixels.ndim - 3)
-        scale += [PIXEL["z"], PIXEL["y"] * step, PIXEL["x"] * step]
-        datasets.append(
-            {
-                "path": str(level),  # older tasks look for no other names
-                "coordinateTransformations": [{"type": "scale", "scale": scale}],
-            }
-        )
-    described = [
-        {"name": axis, "type": "channel"}
-        if axis == "c"
-        else {"name": axis, "type": "space", "unit": "micrometer"}
-        for axis in axes
-    ]
-    write_multiscales_metadata(group, datasets, fmt=form, axes=described, name=name)
-    whole: Any = group.attrs if version == "0.4" else group.attrs["ome"]
-    (multiscale,) = whole["multiscales"]
-    # What the specification's strict schemas ask for.
-    multiscale |= {"type": "nearest", "metadata": {"description": "every other pixel"}}
-    _tell(group, version, multiscales=[multiscale])
-
-
-def _tell(group: zarr.Group, version: str, **told: Any) -> None:
-    """Add to the metadata of a group, where its version of NGFF keeps them."""
-    if version == "0.4":
-        for value in told.values():
-            if isinstance(value, dict):
-                value["version"] = version
-        group.attrs.update(told)
-    else:
-        whole: Any = group.attrs.get("ome", {"version": version})
-        group.attrs.update({"ome": {**whole, **told}})
-
-
-def _write_plate(path: Path, version: str) -> None:
-    import zarr
-    from ome_zarr.format import format_from_version
-    from ome_zarr.writer import write_plate_metadata, write_well_metadata
-
-    form = format_from_version(version)
-    plate = zarr.open_group(str(path), mode="w", zarr_format=form.zarr_format)
-    rows = sorted({well.split("/")[0] for well in WELLS})
-    columns = sorted({well.split("/")[1] for well in WELLS})
-    acquisitions = [{"id": 0, "name": "first", "maximumfieldcount": 1}]
-    write_plate_metadata(
-        plate,
-        rows,
-        columns,
-        list(WELLS),
-        fmt=form,
-        acquisitions=acquisitions,
-        field_count=1,
-        name=path.stem,
-    )
-    for number, name in enumerate(WELLS, 1):
-        well = plate.require_group(name)
-        write_well_metadata(well, [{"path": "0", "acquisition": 0}], fmt=form)
-        _write_image(path / name / "0", version, number)
-
-
-def _pixels(number: int) -> numpy.ndarray[Any, Any]:
-    """Bright disks on a dim slope, the image with another number elsewhere."""
-    import numpy
-
-    channels, planes, rows, columns = SHAPE
-    y, x = numpy.mgrid[:rows, :columns]
-    pixels = numpy.zeros(SHAPE, "uint16")
-    for channel in range(channels):
-        for plane in range(planes):
-            pixels[channel, plane] = 100 + y + x // 2 + 10 * plane
-            for disk, inside in _disks(number, channel):
-                pixels[channel, plane][inside] = 2000 - 500 * plane + 100 * disk
-    return pixels
-
-
-def _labelled(number: int) -> numpy.ndarray[Any, Any]:
-    """Which of its pixels belong to which disk of the first channel, counted from 1."""
-    import numpy
-
-    labelled = numpy.zeros(SHAPE[1:], "uint32")
-    for disk, inside in _disks(number, 0):
-        labelled[:, inside] = disk + 1
-    return labelled
-
-
-def _disks(number: int, channel: int) -> Iterator[tuple[int, numpy.ndarray[Any, Any]]]:
-    """The disks in a channel of an image: the number of each, and which pixels it has."""
-    import numpy
-
-    y, x = numpy.mgrid[: SHAPE[2], : SHAPE[3]]
-    for disk in range(3):
-        row = 12 + (23 * disk + 7 * number + 5 * channel) % 40
-        column = 12 + (31 * disk + 11 * number + 3 * channel) % 40
-        yield disk, (y - row) ** 2 + (x - column) ** 2 < (6 + disk) ** 2
-
-
-if __name__ == "__main__":
-    _write(Path(sys.argv[1]))

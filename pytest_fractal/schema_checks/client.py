@@ -7,6 +7,7 @@ with this process, however that ends.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import signal
@@ -20,8 +21,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pytest_fractal.errors import HarnessError
-
-Keys = tuple[str | int, ...]
+from pytest_fractal.pointers import Keys
 
 LATEST: Final = "https://json-schema.org/draft/2020-12/schema"
 DRAFTS: Final = (
@@ -38,6 +38,8 @@ _LONGEST: Final = 1.0
 _SHORTEST: Final = 0.1
 """Seconds of processor time for one answer. It is halved with each that takes too long, so
 that a thousand bad patterns do not take two thousand seconds, and doubled with each other."""
+_REMEMBERED: Final = 10_000_000
+"""Characters of answers that are kept."""
 _BOOTSTRAP: Final = """
 import sys
 sys.path += sys.argv[1:]
@@ -131,12 +133,19 @@ class _Helper:
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
         self._limit = _LONGEST
+        self._answers: dict[bytes, str] = {}
+        self._kept = 0
 
     def ask(self, operation: str, schema: Mapping[str, Any], *arguments: Any) -> Any:
         """Its answer. Raises `OverLimit` when that takes too long or too much memory."""
         with self._lock:
             limit = self._limit
-            request = f"{json.dumps([operation, limit, arguments])}\n{json.dumps(schema)}\n"
+            text, given = json.dumps(schema), json.dumps(arguments)
+            # Tasks that share a model, or a whole schema, ask the same.
+            question = hashlib.sha256(f"{operation}\n{given}\n{text}".encode()).digest()
+            if question in self._answers:
+                return json.loads(self._answers[question])["answer"]
+            request = f'["{operation}", {limit}, {given}]\n{text}\n'
             try:
                 answer = self._exchange(request)
             except BaseException:  # Ctrl-C too: the next answer would be that to this question
@@ -149,6 +158,11 @@ class _Helper:
                     raise HarnessError(f"a JSON Schema could not be checked: {reply['failed']}")
                 if "memory" in reply:
                     raise OverLimit("takes too much memory")
+                self._kept += len(answer)
+                if self._kept > _REMEMBERED:
+                    self._answers.clear()
+                    self._kept = len(answer)
+                self._answers[question] = answer
                 return reply["answer"]
             status = self._end()
             if status == -signal.SIGPROF:

@@ -108,9 +108,9 @@ def _detail(answer: urllib3.BaseHTTPResponse) -> str:
     detail = value.get("detail", value) if isinstance(value, dict) else value
     if isinstance(detail, list):  # of FastAPI's own validation
         return "; ".join(
-            f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg')}"
-            if isinstance(one, dict)
-            else str(one)
-            for one in detail
+            f"{'.'.join(map(str, error.get('loc', ())))}: {error.get('msg')}"
+            if isinstance(error, dict)
+            else str(error)
+            for error in detail
         )
     return str(detail)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_fractal.json_text import pointer
+from pytest_fractal.pointers import Keys, pointer
 
 
 @dataclass(frozen=True)
 class Difference:
     """One place in which two values differ."""
 
-    keys: tuple[str | int, ...]
+    keys: Keys
     one: Any
     """`MISSING` where only the other has it."""
     other: Any

@@ -7,7 +7,6 @@ folder (`$XDG_CACHE_HOME`, else `~/.cache`), where several runs may ask for it a
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from pytest_fractal.environments.environments import (
 )
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter, find_within
 from pytest_fractal.errors import BadInput
+from pytest_fractal.files import cache_folder
 from pytest_fractal.processes import processes
 from pytest_fractal.server import releases
 from pytest_fractal.server.process import locked
@@ -92,12 +92,6 @@ def installed_versions() -> Sequence[str]:
     """The versions that were installed in earlier runs."""
     ready = cache_folder().glob(f"{_NAME}-*-py*-{_RECIPE}/{_READY}")
     return [path.parent.name.removeprefix(f"{_NAME}-").split("-")[0] for path in ready]
-
-
-def cache_folder() -> Path:
-    """Where environments of servers are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "pytest-fractal"
 
 
 _READY: Final = "ready"

@@ -88,7 +88,9 @@ def _has_all(folder: Path) -> bool:
 
 
 def _version(folder: Path) -> Version:
-    digits = "".join(one if one.isdigit() or one == "." else " " for one in str(folder)).split()
+    digits = "".join(
+        letter if letter.isdigit() or letter == "." else " " for letter in str(folder)
+    ).split()
     try:
         return Version(digits[-1].strip("."))
     except (IndexError, InvalidVersion):

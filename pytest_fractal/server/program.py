@@ -19,7 +19,7 @@ import os, sys
 from importlib.metadata import distribution
 sys.argv[1:] = [os.path.expandvars(argument) for argument in sys.argv[1:]]
 scripts = distribution("fractal-server").entry_points
-next(one for one in scripts if one.name == "fractalctl").load()()
+next(script for script in scripts if script.name == "fractalctl").load()()
 """
 
 

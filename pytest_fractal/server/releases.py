@@ -165,5 +165,7 @@ def concern_newest(concerned: str) -> bool:
 def newest_known(offered: Iterable[str], generation: str) -> Sequence[str]:
     """The releases among these that take such manifests and are known, the newest first."""
     there = {Version(version) for version in offered}
-    known = [one for one in there if str(one.major) == generation and is_known(str(one))]
-    return [str(one) for one in sorted(known, reverse=True)]
+    known = [
+        version for version in there if str(version.major) == generation and is_known(str(version))
+    ]
+    return [str(version) for version in sorted(known, reverse=True)]

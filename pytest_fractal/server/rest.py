@@ -181,4 +181,4 @@ def own_copy(wheel: Path, folder: Path) -> Path:
 
 def id_of(task: str, collected: Collected) -> int:
     """By which number the server knows a task that it has collected."""
-    return next(one.id for one in collected.tasks if one.name == task)
+    return next(listed.id for listed in collected.tasks if listed.name == task)

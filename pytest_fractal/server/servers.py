@@ -94,7 +94,7 @@ class ServerRelease:
         version that is none, or that takes other manifests than those of `generation`; None is
         that of a package without a manifest.
         """
-        versions = [one.strip() for one in asked.split(",") if one.strip()]
+        versions = [version.strip() for version in asked.split(",") if version.strip()]
         if versions in ([], ["default"]):
             known = generation or "1"
             return (cls(known, newest_version(known)),)
@@ -112,7 +112,7 @@ class ServerRelease:
         major = str(version.major)
         if major not in _MODULES or generation not in (None, major):
             known = [generation] if generation else list(_MODULES)
-            good = " or ".join(str(releases.NEWEST[one]) for one in known)
+            good = " or ".join(str(releases.NEWEST[manifests]) for manifests in known)
             has = f", and the package has {generation!r}" if generation else ""
             raise BadInput(
                 f"--fractal-server={asked}: this server takes manifest version {major!r}{has}; "

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
+from pytest_fractal.files import cache_folder
 from pytest_fractal.generations.images import Dataset
 from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import postgres, process
-from pytest_fractal.server.environment import cache_folder
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step
 from pytest_fractal.server.postgres import Cluster
 from pytest_fractal.server.process import locked
@@ -80,8 +80,8 @@ def start(
 def _settings(folder: Path, span: Span, python: str) -> dict[str, str]:
     """The settings of releases that take them from variables; the others pass over them."""
     interpreters = {
-        f"FRACTAL_TASKS_PYTHON_{one.replace('.', '_')}": str(interpreter_script(folder, one))
-        for one in span.tasks_python
+        f"FRACTAL_TASKS_PYTHON_{python.replace('.', '_')}": str(interpreter_script(folder, python))
+        for python in span.tasks_python
     }
     return {
         "FRACTAL_RUNNER_BACKEND": "local",
@@ -122,7 +122,9 @@ def _init_db_data(
         "jobs_local_dir": str(folder / "jobs"),
         "tasks_python_config": {
             "default_version": env["FRACTAL_TASKS_PYTHON_DEFAULT_VERSION"],
-            "versions": {one: str(interpreter_script(folder, one)) for one in span.tasks_python},
+            "versions": {
+                python: str(interpreter_script(folder, python)) for python in span.tasks_python
+            },
             "pip_cache_dir": str(cache_folder() / "pip"),
         },
         "jobs_poll_interval": 0,

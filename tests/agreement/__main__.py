@@ -21,7 +21,16 @@ from pathlib import Path
 from pytest_fractal.server.servers import ServerRelease
 
 from . import document, mutants, outputs_1, outputs_2, rest
-from .bases import BAD, GOOD, Base, build_bases, candidate_of, generation_of, read_base
+from .bases import (
+    BAD,
+    GOOD,
+    Base,
+    build_bases,
+    candidate_of,
+    generation_of,
+    has_options,
+    read_base,
+)
 from .suite import (
     Case,
     Judge,
@@ -31,8 +40,10 @@ from .suite import (
     judge_cases,
 )
 
-NOT_BUILT = ("FR001", "FR002", "FR004", "FR005", "FR006")
-"""The rules whose bad packages do not build or install, or whose wheel is a good one."""
+NO_OTHER_WHEEL = ("FR001", "FR005", "FR006")
+"""The rules whose bad packages do not build, or break them with a wheel that is a good one."""
+NOT_INSTALLED = ("FR002", "FR004")
+"""The rules whose bad packages pip refuses, or passes over something odd."""
 FAMILIES = {"1": outputs_1, "2": outputs_2}
 
 
@@ -73,14 +84,19 @@ def good_of(generation: str) -> list[Path]:
 
 def packages_of(judge: Judge) -> Iterator[Case]:
     """All packages of a generation, as they are."""
+    mine = [folder for folder in BAD if generation_of(folder) == judge.generation]
     bad = [
+        folder for folder in mine if not folder.name.startswith((*NO_OTHER_WHEEL, *NOT_INSTALLED))
+    ]
+    odd = [
         folder
-        for folder in BAD
-        if generation_of(folder) == judge.generation and not folder.name.startswith(NOT_BUILT)
+        for folder in mine
+        if folder.name.startswith(NOT_INSTALLED) and not has_options(folder)
     ]
     good, work, server = good_of(judge.generation), judge.work, judge.environment
     yield from cases_of_packages("good package", good, work / "good", server)
     yield from cases_of_packages("bad package", bad, work / "bad", server)
+    yield from cases_of_packages("bad package", odd, work / "odd", server, by_pip=True)
 
 
 def bases(generation: str, good: list[Path], work: Path) -> list[Base]:

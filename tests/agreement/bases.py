@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from pytest_fractal.generations.v2 import first_dataset
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.samples.files import Sample, placed
-from pytest_fractal.samples.ome_zarr import OME_ZARR, copy_ome_zarr, make_ome_zarr
+from pytest_fractal.samples.ome_zarr import OME_ZARR, unpack_ome_zarr
 from pytest_fractal.settings import Settings
 
 from .manifest_variants import VARIANTS, Variant
@@ -34,6 +36,12 @@ def generation_of(folder: Path) -> str:
     """Which servers take the package in a folder: the version of its manifest, if it has one."""
     found = (path for path in folder.rglob(f"*{MANIFEST_NAME}*") if path.is_file())
     return "2" if any(b'"manifest_version": "2"' in path.read_bytes() for path in found) else "1"
+
+
+def has_options(folder: Path) -> bool:
+    """Whether it is what a bad package is installed with that breaks its rule: extras, pins."""
+    expected = tomllib.loads((folder / "expected.toml").read_text())
+    return not expected.keys().isdisjoint({"extras", "pins"})
 
 
 class Job(Protocol):
@@ -98,8 +106,7 @@ class Job2:
         """See `Job`."""
         first = self.samples[0]
         if any(sample.uses_ome_zarr for sample in self.samples):
-            made = folder.parent / f"made-{OME_ZARR}"
-            copy_ome_zarr(made if made.exists() else make_ome_zarr(made), folder / OME_ZARR)
+            unpack_ome_zarr(folder / OME_ZARR)
         given = placed(first.reserved, first.places(folder))
         try:
             dataset = first_dataset(first.task.entry, given, folder)
@@ -170,7 +177,11 @@ class Base:
 
 
 def candidate_of(path: Path, folder: Path, **settings: Any) -> Candidate:
-    """The candidate that a path names; its facts are kept in `folder`."""
+    """The candidate that a path names; its facts are kept in `folder`.
+
+    What an interrupted run has left there is removed: its facts are signed by a key that is gone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     return Candidate(
         parse_package(str(path), path.parent), Settings(**settings), folder, LocalExecutor(1)
     )

@@ -164,9 +164,10 @@ _SOURCES: Final = (
     "",
     "Of each package the jobs are its author's samples: of a mutant, one that has the mutated",
     "task in it. Where a static rule fails, pytest-fractal goes no further; where none does and",
-    "the server does not take the candidate, all rules judge it. Wheels that do not build or",
-    "install (FR001, FR002, FR004, FR005) are left out. A sample of all kinds goes to a server",
-    "behind a socket, [below](#through-a-server-behind-a-socket), with a real pip.",
+    "the server does not take the candidate, all rules judge it. Left out are bad packages that",
+    "do not build (FR001), and those whose wheel is a good one (FR005 by its pins, FR006).",
+    "Those that do not install (FR002, FR004) get a real pip. A sample of all kinds goes to a",
+    "server behind a socket, [below](#through-a-server-behind-a-socket), with a real pip.",
 )
 _HOW: Final[Mapping[str, tuple[str, ...]]] = {
     "1": (

@@ -203,9 +203,12 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment)
 
 
 def cases_of_packages(
-    what: str, folders: Sequence[Path], work: Path, server: Environment
+    what: str, folders: Sequence[Path], work: Path, server: Environment, *, by_pip: bool = False
 ) -> Iterator[Case]:
-    """The wheels of packages as they are, with all their jobs."""
+    """The wheels of packages as they are, with all their jobs.
+
+    `by_pip` says that they are installed by a real pip, with what they require.
+    """
     for folder, base in zip(folders, build_bases(folders, work), strict=True):
         yield Case(
             what,
@@ -214,12 +217,13 @@ def cases_of_packages(
             generation_of(folder),
             base.wheel,
             base.files,
-            requirements_folders(base, work, server.interpreter),
+            () if by_pip else requirements_folders(base, work, server.interpreter),
             tuple(
                 _case_job(job, _manifest(base), _fresh(work / base.name / f"job-{number}"))
                 for number, job in enumerate(base.jobs)
             ),
             _samples(base),
+            by_pip,
         )
 
 
