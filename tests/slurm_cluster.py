@@ -189,6 +189,11 @@ class Cluster:
         """What one of them prints."""
         return self.call(*argv).stdout.strip()
 
+    def foreign_job(self) -> str:
+        """Submit a job that is no business of any run's; returns its number."""
+        quiet = ("--parsable", "--output=/dev/null", "--mem=100M")
+        return self.said("sbatch", *quiet, "--wrap=sleep 600")
+
     @property
     def queue(self) -> list[str]:
         """The jobs that wait or run, as `squeue` prints them."""

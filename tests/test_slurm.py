@@ -288,7 +288,7 @@ def test_a_job_that_vanishes_is_told_by_its_id(
 def test_closing_cancels_what_runs_and_what_waits_and_nothing_else(
     cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
 ) -> None:
-    other = cluster.said("sbatch", "--parsable", "--mem=100M", "--wrap=sleep 600")
+    other = cluster.foreign_job()
     running = in_background(executor, tmp_path / "one", "touch here; sleep 600")
     wait_until((tmp_path / "one" / "here").exists)
     waiting = [in_background(executor, tmp_path / f"w{n}", "sleep 600") for n in range(3)]
@@ -382,13 +382,19 @@ def test_the_clusters_own_settings_count(tmp_path: Path) -> None:
     }
     (file := tmp_path / "slurm.json").write_text(json.dumps(settings))
     wheel = make_wheel(
-        tmp_path, manifest=with_meta({}, {"needs_gpu": True}, {"mem": 3500}, {"mem": 2500})
+        tmp_path,
+        manifest=with_meta(
+            {},
+            {"needs_gpu": True},
+            {"mem": 3500, "parallelization_level": "image"},
+            {"mem": 2500, "parallelization_level": "image"},
+        ),
     )
     plain, gpu, large, fits = cluster_verdicts(wheel, tmp_path, slurm_config=file)
     assert plain.outcome is fits.outcome is Outcome.PASS
     assert gpu.findings[0].pointer == "/task_list/1/meta/needs_gpu"
     assert "#SBATCH --constraint=gpu" in gpu.findings[0].found
-    assert "3000 MB, the max_mem_per_job" in large.findings[0].expected
+    assert "3000 MB in a job, the max_mem_per_job" in large.findings[0].expected
     settings["default_slurm_config"] = {"partition": "night"}
     file.write_text(json.dumps(settings))
     with pytest.raises(BadInput, match="the cluster takes no job: invalid partition specified"):

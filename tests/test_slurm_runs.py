@@ -44,7 +44,7 @@ def test_a_run_that_is_ended_leaves_no_job(
     request: pytest.FixtureRequest,
     number: signal.Signals,
 ) -> None:
-    other = cluster.said("sbatch", "--parsable", "--mem=100M", "--wrap=sleep 600")
+    other = cluster.foreign_job()
     wheel = request.getfixturevalue("endless_wheel")
     run = runner.start(*runner.argv(f"--fractal-package={wheel}", *options(shared)))
     # A start that takes as long as this is that of the task which takes long.
