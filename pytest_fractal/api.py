@@ -17,6 +17,7 @@ from pytest_fractal.facts import Manifest, Part, Task
 from pytest_fractal.generations import Call, CallResult
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.executors import ExecutorName
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.sandbox import Mode, around, paths_named
 from pytest_fractal.report.model import Report
@@ -51,6 +52,9 @@ def check_package(
     server: str | bool = False,
     environment: str | Path | None = None,
     sandbox: Mode = "auto",
+    executor: ExecutorName = "local",
+    slurm_config: str | Path | None = None,
+    folder: str | Path | None = None,
 ) -> Report:
     """Judge one package by all rules, or by those that are selected.
 
@@ -60,6 +64,8 @@ def check_package(
     time (0: one a core). `server` is True for the newest fractal-server, or its version, or
     several with commas between; `environment` is the folder of an existing environment, in
     which the package is judged as it is installed. `sandbox` is auto, required or off.
+    `executor` is local or slurm, with the cluster's own settings in the file `slurm_config`; the
+    run's folder is made below `folder`, which all nodes of the cluster must see.
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
@@ -78,6 +84,9 @@ def check_package(
         keep=keep,
         samples=Path(samples) if samples is not None else None,
         sandbox=sandbox,
+        executor=executor,
+        slurm_config=None if slurm_config is None else Path(slurm_config),
+        folder=None if folder is None else Path(folder),
         server=None if server is False else "" if server is True else server,
     )
     here = Path.cwd()
@@ -91,7 +100,7 @@ def check_package(
             verdicts = [engine.verdict(check) for check in checks]
             reports.append(session.report(anchor, verdicts))
         session.keep_bytecode()
-        return Report(tuple(reports), strict)
+        return Report(tuple(reports), strict, executor=executor)
     finally:
         session.close()
 

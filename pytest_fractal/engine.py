@@ -15,6 +15,7 @@ from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.errors import BadInput, HarnessError, failure, faults_as_errors
 from pytest_fractal.facts import (
     Build,
+    ClusterAnswer,
     Command,
     GeneratedManifest,
     Installation,
@@ -376,7 +377,8 @@ def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:
     """The commands on which a rule is judged one after the other; None alone if on none."""
     if task is None or all(SCOPES[subject] is not Scope.PART for subject in rule.subjects):
         return (None,)
-    return task.run_parts if Command in rule.subjects else task.parts
+    is_run = Command in rule.subjects or ClusterAnswer in rule.subjects
+    return task.run_parts if is_run else task.parts
 
 
 def _first_of_each(checks: Sequence[Check], share: float) -> Sequence[Check]:

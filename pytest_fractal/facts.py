@@ -539,3 +539,34 @@ class Validation:
     """What it was given."""
     command_started: bool = True
     """False where no command is started, or nothing could be installed."""
+
+
+@dataclass(frozen=True)
+class ClusterRefusal:
+    """Something of a task for which a cluster would refuse its job."""
+
+    keys: tuple[str, ...] | None
+    """The way from `meta`, none where all of it is refused together; None: the task's name."""
+    words: str
+    """What SLURM says."""
+    lines: tuple[str, ...]
+    """The lines of the job's script that it is about."""
+
+
+@dataclass(frozen=True)
+class ClusterAnswer:
+    """What a cluster says of the job that a server would submit for a command."""
+
+    part: Part
+    faults: tuple[ModelFault, ...] = ()
+    """Why the server itself makes no job of it; the keys lead from `meta`."""
+    refusals: tuple[ClusterRefusal, ...] = ()
+
+    def value(self, refusal: ClusterRefusal) -> Any:
+        """What stands in the entry where something is refused."""
+        if refusal.keys is None:
+            return self.part.task.name
+        value = self.part.meta
+        for key in refusal.keys:
+            value = value[key]
+        return value

@@ -111,6 +111,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
     )
     option(
+        "executor",
+        "where commands run: on this machine (local, the default), or each as a job of a SLURM "
+        "cluster, with what its task's meta asks for",
+        metavar="local|slurm",
+    )
+    option(
+        "slurm-config",
+        "the cluster's own settings for jobs: the JSON file that fractal-server reads",
+        metavar="FILE",
+    )
+    option(
+        "folder",
+        "below which the run's folder is made; on a cluster all its nodes must see it (default: "
+        "the system's folder for temporary files)",
+        metavar="DIR",
+    )
+    option(
         "server",
         "let a real fractal-server collect the package and run its samples: this version, "
         "several with commas between, or the newest that is known",
@@ -301,23 +318,20 @@ def _settings(config: pytest.Config) -> Settings:
         value = getattr(config.option, f"fractal_{name}")
         return _ini(config, name) if value is None or value == [] else value
 
-    timeout, samples = given("timeout"), given("samples")
-    build_timeout = given("build_timeout")
+    timeout, build_timeout = given("timeout"), given("build_timeout")
     server = config.option.fractal_server
     if server is None:
         server = _ini(config, "server") or None
-    here = (
-        config.rootpath if config.option.fractal_samples is None else config.invocation_params.dir
-    )
-    there = given("environment")
-    of_environment = (
-        config.rootpath
-        if config.option.fractal_environment is None
-        else config.invocation_params.dir
-    )
     ignored = config.option.fractal_ignore
+
+    def located(name: str) -> Path | None:
+        """The path that an option gives, from where it is given."""
+        typed = getattr(config.option, f"fractal_{name}") is not None
+        base = config.invocation_params.dir if typed else config.rootpath
+        return base / Path(path).expanduser() if (path := given(name)) else None
+
     return Settings(
-        environment=of_environment / Path(there).expanduser() if there else None,
+        environment=located("environment"),
         python=given("python") or None,
         pins=tuple(given("pin") or ()),
         installer=given("installer") or "uv",
@@ -339,7 +353,10 @@ def _settings(config: pytest.Config) -> Settings:
         server="" if server == "default" else server,
         database=given("database") or None,
         sandbox=given("sandbox") or "auto",
-        samples=here / Path(samples) if samples else None,
+        executor=given("executor") or "local",
+        slurm_config=located("slurm_config"),
+        folder=located("folder"),
+        samples=located("samples"),
         reports=tuple(config.invocation_params.dir / Path(path) for path in given("report") or ()),
     )
 

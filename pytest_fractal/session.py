@@ -23,11 +23,13 @@ from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
+from pytest_fractal.generations.slurm_jobs import cluster_defaults
 from pytest_fractal.package_spec import PackageSpec
-from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.processes.executors import Executor, LocalExecutor
 from pytest_fractal.processes.processes import Watch
 from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
-from pytest_fractal.processes.watcher import remove_tree
+from pytest_fractal.processes.slurm import SlurmExecutor
+from pytest_fractal.processes.watcher import JOBS, cancel_jobs, remove_tree
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.server.facts import Collection
 from pytest_fractal.settings import Settings
@@ -99,11 +101,10 @@ class Session:
         self._hold = (
             _hold(self.folder / "servers") if self._owner and settings.server is not None else None
         )
+        self.executor = self._make_executor()
         self.engines: Mapping[str, Engine] = {
             anchor: Engine(
-                self._kind(spec)(
-                    spec, settings, self.folder / f"package-{number}", LocalExecutor(self.width)
-                )
+                self._kind(spec)(spec, settings, self.folder / f"package-{number}", self.executor)
             )
             for number, (anchor, spec) in enumerate(zip(anchors, specs, strict=True))
         }
@@ -123,9 +124,10 @@ class Session:
 
     def _begin(self) -> Path:
         """A fresh folder for a new run. Raises `BadInput` where none can be made."""
-        remove_left_runs()
+        base = self.settings.folder
+        remove_left_runs(base)
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)).resolve()
             if self.settings.keep:
                 (folder / _KEPT).touch()
             new = folder / f"{_LOCK}.new"
@@ -135,6 +137,21 @@ class Session:
         except OSError as error:
             raise BadInput(f"no folder can be made for the run: {error}") from None
         return folder
+
+    def _make_executor(self) -> Executor:
+        if self.settings.executor == "local":
+            return LocalExecutor(self.width)
+        return SlurmExecutor(self.width, self.folder, cluster_defaults(self.settings.cluster))
+
+    def _check_cluster(self, progress: Progress) -> None:
+        """See that the nodes of a cluster see what commands are started with, by one job."""
+        if isinstance(self.executor, SlurmExecutor) and self._owner:
+            candidates = [engine.candidate for engine in self.engines.values()]
+            pythons = [candidate.interpreter.path for candidate in candidates]
+            progress(
+                candidates[0], "waiting for a node of the cluster, which is to see the folder"
+            )
+            self.executor.check([self.folder, *pythons])
 
     def _kind(self, spec: PackageSpec) -> type[Candidate]:
         if spec.kind == "task":
@@ -146,6 +163,7 @@ class Session:
 
         Raises `BadInput` when an argument turns out to be of no use.
         """
+        self._check_cluster(progress)
         names: dict[str, str] = {}
         for engine in self.engines.values():
             candidate = engine.candidate
@@ -198,6 +216,8 @@ class Session:
             self._hold.release()  # first, so that nobody waits for what it does
         for engine in self.engines.values():
             engine.close()
+        if self._owner and (self.folder / JOBS).exists():
+            cancel_jobs(self.folder.name)  # also those of workers that were killed
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
         if self._watch is not None:
@@ -208,11 +228,17 @@ class Session:
             self._lock = None
 
 
-def remove_left_runs() -> None:
-    """Remove what this user's runs have left that were killed: folders that nobody locks."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def remove_left_runs(base: Path | None = None) -> None:
+    """Remove what this user's runs have left that were killed: folders that nobody locks.
+
+    They lie below `base`, and among temporary files. Jobs of theirs on a cluster are cancelled.
+    """
+    places = {Path(tempfile.gettempdir()), *([base] if base else [])}
+    for folder in (folder for place in places for folder in place.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError):
             if _is_left(folder):
+                if (folder / JOBS).is_dir():
+                    cancel_jobs(folder.name)
                 remove_tree(folder)
 
 

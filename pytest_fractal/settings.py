@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import INSTALLERS, InstallerName
 from pytest_fractal.errors import BadInput
+from pytest_fractal.generations.slurm_jobs import (
+    NO_SETTINGS,
+    ClusterSettings,
+    read_cluster_settings,
+)
+from pytest_fractal.processes.executors import EXECUTORS, ExecutorName
 from pytest_fractal.processes.sandbox import Mode, check_mode
+from pytest_fractal.processes.slurm import check_installed
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.selection import CodePattern
 
@@ -60,6 +68,13 @@ class Settings:
     sandbox: Mode = "auto"
     """Whether walls stand around the candidate's processes: where they can, or must, or not."""
 
+    executor: ExecutorName = "local"
+    """Where commands run."""
+    slurm_config: Path | None = None
+    """The file of the cluster's own settings for jobs."""
+    folder: Path | None = None
+    """Below which the run's folder is made; None for that of temporary files."""
+
     def __post_init__(self) -> None:
         if self.samples is not None and not (self.samples.is_dir() or self.new_samples):
             raise BadInput(f"{self.samples}: no such folder, from which samples could be read")
@@ -95,6 +110,9 @@ class Settings:
             raise BadInput(f"{self.jobs} jobs cannot run; give 1 or more")
         for pin in self.pins:
             _check_pin(pin)
+        if self.folder is not None and not self.folder.is_dir():
+            raise BadInput(f"--fractal-folder={self.folder}: no such folder")
+        self._check_executor()
         if self.server is None:
             for pattern in self.select:
                 if all(rule.asks_server for rule in REGISTRY.values() if pattern.means(rule)):
@@ -104,6 +122,26 @@ class Settings:
                 "--fractal-server needs a library that is not installed: "
                 "pip install pytest-fractal[server]"
             )
+
+    def _check_executor(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise BadInput(
+                f"--fractal-executor={self.executor}: choose one of {', '.join(EXECUTORS)}"
+            )
+        if self.executor == "slurm":
+            check_installed()
+            _ = self.cluster  # bad input is told at once
+            return
+        if self.slurm_config is not None:
+            raise BadInput("--fractal-slurm-config is only of use with --fractal-executor=slurm")
+        for pattern in self.select:
+            if all(rule.asks_cluster for rule in REGISTRY.values() if pattern.means(rule)):
+                raise BadInput(f"{pattern.code} is only judged with --fractal-executor=slurm")
+
+    @cached_property
+    def cluster(self) -> ClusterSettings:
+        """What the cluster's own settings ask for. Raises `BadInput` for a file without any."""
+        return read_cluster_settings(self.slurm_config) if self.slurm_config else NO_SETTINGS
 
     @property
     def width(self) -> int:

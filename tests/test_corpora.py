@@ -6,11 +6,14 @@ To add a rule: one function in `pytest_fractal/rules/`, one folder in `bad_packa
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import kept_findings
 import pytest
+import slurm_cluster
+from slurm_cluster import cluster_fixture  # noqa: F401
 
 from pytest_fractal import check_package
 from pytest_fractal.report.model import CandidateReport
@@ -59,18 +62,25 @@ def expectation(folder: Path) -> dict[str, Any]:
     return said
 
 
+def marks_of(folder: Path) -> Sequence[pytest.MarkDecorator]:
+    said = expectation(folder)
+    # A server takes its time, so only some of those that it judges run every time.
+    slow = [pytest.mark.slow] if said.get("slow") else []
+    return [*slow, *slurm_cluster.MARKS] if said.get("executor") == "slurm" else slow
+
+
 @pytest.mark.parametrize(
     "folder",
-    [
-        # A server takes its time, so only some of those that it judges run every time.
-        pytest.param(path, marks=[pytest.mark.slow] if expectation(path).get("slow") else [])
-        for path in BAD
-    ],
+    [pytest.param(path, marks=marks_of(path)) for path in BAD],
     ids=lambda folder: folder.name,
 )
-def test_a_bad_package_breaks_exactly_what_it_says(folder: Path) -> None:
+def test_a_bad_package_breaks_exactly_what_it_says(
+    folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = expectation(folder)
     said.pop("slow", None)
+    if said.get("executor") == "slurm":
+        monkeypatch.setenv("SLURM_CONF", str(request.getfixturevalue("cluster").conf))
     listed = said.pop("finding")
     expected = [(entry["code"], entry.get("task"), entry.get("pointer")) for entry in listed]
     report = judged(folder, **said)

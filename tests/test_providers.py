@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pytest_fractal.candidate.installed import InstalledPackage
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.facts import Build, EnvironmentUse, Installation, TreeBuild
+from pytest_fractal.facts import Build, ClusterAnswer, EnvironmentUse, Installation, TreeBuild
 from pytest_fractal.package_spec import PackageSpec, parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY
@@ -25,6 +26,7 @@ from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import SkipKind
 
 SERVER = {Collection, ServerRun}
+CLUSTER = {ClusterAnswer}
 
 
 def made(kind: type[Candidate], spec: PackageSpec, folder: Path, **options: Any) -> Candidate:
@@ -40,20 +42,31 @@ def test_a_package_has_every_fact_and_those_of_a_server_where_one_is_asked(
     wheel: PackageSpec, tmp_path: Path
 ) -> None:
     candidate = made(Candidate, wheel, tmp_path)
-    assert set(candidate.providers) == set(SCOPES) - SERVER
+    assert set(candidate.providers) == set(SCOPES) - SERVER - CLUSTER
     asking = made(Candidate, wheel, tmp_path, server="")
-    assert set(asking.providers) == set(SCOPES)
-    assert Engine(asking).rules == tuple(REGISTRY.values())
+    assert set(asking.providers) == set(SCOPES) - CLUSTER
+    assert [rule.code for rule in REGISTRY.values() if rule not in Engine(asking).rules] == [
+        "FR903"
+    ]
     without = {rule.code for rule in REGISTRY.values()} - {
         rule.code for rule in Engine(candidate).rules
     }
-    assert without == {"FR901", "FR902"}
+    assert without == {"FR901", "FR902", "FR903"}
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="apt-get install slurm-wlm")
+def test_what_a_cluster_says_is_only_asked_where_commands_run_on_one(
+    wheel: PackageSpec, tmp_path: Path
+) -> None:
+    candidate = made(Candidate, wheel, tmp_path, executor="slurm")
+    assert set(candidate.providers) == set(SCOPES) - SERVER
+    assert REGISTRY["FR903"] in Engine(candidate).rules
 
 
 def test_an_installed_package_says_why_it_has_no_build(tmp_path: Path) -> None:
     installed = parse_package("packaging", tmp_path)
     candidate = made(InstalledPackage, installed, tmp_path, environment=Path(sys.prefix))
-    assert set(candidate.providers) == set(SCOPES) - SERVER
+    assert set(candidate.providers) == set(SCOPES) - SERVER - CLUSTER
     kinds = {}
     for fact in candidate.providers:
         if (why := candidate.lacking(fact)) is not None:

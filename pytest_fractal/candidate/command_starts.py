@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.on_cluster import job_options
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.facts import Part
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
@@ -99,6 +100,7 @@ def _start(
         variables=candidate.variables,
         scratch=candidate.scratch,
         cache_variable=part.task.generation.cache_variable,
+        job=job_options(candidate, part),
     )
 
 

@@ -20,6 +20,7 @@ from pytest_fractal.candidate.command_starts import START, launch, probe, probe_
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.environment_changes import EnvironmentChanges
 from pytest_fractal.candidate.generated_manifest import generate_manifest
+from pytest_fractal.candidate.on_cluster import ask_cluster
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
@@ -48,6 +49,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import (
     Build,
     Bundle,
+    ClusterAnswer,
     Command,
     EnvironmentUse,
     GeneratedManifest,
@@ -128,7 +130,10 @@ class Candidate:
         What a rule takes that is not here does not exist of such a candidate, and the rule
         does not apply. Each is called with what it is about: a task, a part or a sample.
         """
-        return {**self._own_providers(), **self._server_providers()}
+        providers = {**self._own_providers(), **self._server_providers()}
+        if self.settings.executor == "slurm":
+            providers[ClusterAnswer] = lambda part: ask_cluster(self, part)
+        return providers
 
     def _own_providers(self) -> Mapping[type[Any], Callable[..., Any]]:
         return {

@@ -161,8 +161,8 @@ class SampleRuns:
         """Run a sample after the step before it; `folder` is its `{tmp}`."""
         self.place_data(sample, folder)
         runs = folder.with_name(f"{folder.name}-runs") / sample.name
-        launch, width = self._candidate.launch, self._candidate.executor.width
-        return run_sample(sample, previous, folder, runs, launch, width)
+        launch, callers = self._candidate.launch, self._candidate.executor.callers
+        return run_sample(sample, previous, folder, runs, launch, callers)
 
     def run_again(self, sample: Sample, folder: Path) -> Run:
         """Run a sample, and the steps before it, once more in a `folder` that is its `{tmp}`."""

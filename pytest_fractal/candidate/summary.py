@@ -111,6 +111,10 @@ def _command_line(candidate: Candidate) -> str:
     words += [f"--fractal-pin={pin}" for pin in settings.pins]
     words += ["--fractal-installer=pip"] if settings.installer == "pip" else []
     words += [f"--fractal-samples={settings.samples}"] if settings.samples else []
+    if settings.executor != "local":
+        words += [f"--fractal-executor={settings.executor}"]
+    words += [f"--fractal-slurm-config={settings.slurm_config}"] if settings.slurm_config else []
+    words += [f"--fractal-folder={settings.folder}"] if settings.folder else []
     if settings.server is not None:
         words += [f"--fractal-server={settings.server or 'default'}"]
     return shlex.join(words)

@@ -2,7 +2,7 @@
 
 Facts from fractal-server 1.4.10, 2.18.5 and 2.24.2: `get_slurm_config`, `heuristics` and
 `to_sbatch_preamble` for SLURM, and how the local runners divide by `parallel_tasks_per_job`.
-All other keys are stored and never read.
+All other keys are stored and never read. What jobs they come to says `slurm_jobs.py`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pytest_fractal.json_text import shown
 
 AT_A_TIME: Final = "parallel_tasks_per_job"
 ABOVE_ZERO: Final = "a whole number above 0"
-_PER_JOB: Final = "tasks_per_job"
+PER_JOB: Final = "tasks_per_job"
 _FAILS: Final = "jobs with it fail on SLURM"
-_MEMORY: Final = re.compile(r"(\d+)(?:M*|G*|T*)")
+_MEMORY: Final = re.compile(r"(\d+)(M*|G*|T*)")
+_MEGABYTES: Final = {"": 1, "M": 1, "G": 10**3, "T": 10**6}
 _INTEGER: Final = TypeAdapter(int)
 
 
@@ -38,6 +39,8 @@ class SlurmReader:
     batches_always: bool
     """Whether the tasks of a job are counted for a command that runs once, too."""
     checks_needs_gpu: bool
+    drops_shared_time: bool
+    """Whether a time limit is left out where several units of work share a job."""
     nodes_since: str | None = None
     """The release that began to read `nodes`, as a whole number."""
 
@@ -60,7 +63,7 @@ def slurm_faults(
     if "cpus_per_task" in meta and (whole_by_int(meta["cpus_per_task"]) or 0) < 1:
         yield fault("cpus_per_task", ABOVE_ZERO)
     if "mem" in meta:
-        memory = _memory(meta["mem"], takes_booleans=reader.turns_into_text)
+        memory = megabytes(meta["mem"], takes_booleans=reader.turns_into_text)
         # For a command that runs once, 0 gets to `sbatch`, to which it is all of a node's.
         if memory is None or memory < 0 or (memory == 0 and batches):
             yield fault("mem", "a whole number of MB above 0, or a text such as 500M, 4G or 1T")
@@ -97,7 +100,7 @@ def _batching_faults(
 ) -> Iterator[ModelFault]:
     """How many tasks make a job: two numbers that belong together (`heuristics`)."""
     counts: dict[str, int] = {}
-    for key in (_PER_JOB, AT_A_TIME):
+    for key in (PER_JOB, AT_A_TIME):
         number = 0 if meta.get(key) is None else reader.whole(meta[key])
         if number is None or (number < 0 and batches):
             yield ModelFault((key,), ABOVE_ZERO, f"{shown(meta[key])}: {_FAILS}", coerced=True)
@@ -112,7 +115,7 @@ def _batching_faults(
             f"{shown(meta[there[0]])} without {missing}: {_FAILS}",
             coerced=True,
             hint=f'add "{missing}", {ABOVE_ZERO}: how many tasks make one job'
-            if missing == _PER_JOB
+            if missing == PER_JOB
             else f'add "{missing}", {ABOVE_ZERO}: how many tasks of a job run at a time',
         )
 
@@ -133,14 +136,14 @@ def whole_by_model(value: Any) -> int | None:
         return None
 
 
-def _memory(value: Any, *, takes_booleans: bool) -> int | None:
-    """What `mem` comes to, in whatever unit; None where the server cannot read it.
+def megabytes(value: Any, *, takes_booleans: bool = False) -> int | None:
+    """What `mem` comes to; None where the server cannot read it.
 
     A unit may stand there several times, for the server strips it as letters.
     """
     if isinstance(value, str):
         read = _MEMORY.fullmatch(value)
-        return int(read[1]) if read else None
+        return int(read[1]) * _MEGABYTES[read[2][:1]] if read else None
     is_whole = isinstance(value, int) and (takes_booleans or not isinstance(value, bool))
     return value if is_whole else None
 

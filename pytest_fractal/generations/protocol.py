@@ -6,12 +6,15 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.pointers import Keys
+
+if TYPE_CHECKING:
+    from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob
 
 
 class ModelFaultKind(StrEnum):
@@ -237,6 +240,22 @@ class Generation(Protocol):
         """What the server cannot use in the object `meta` of a part; the keys lead from there.
 
         One that counts only on a SLURM cluster is `coerced`.
+        """
+
+    def slurm_job(
+        self,
+        name: str,
+        meta: Mapping[str, Any],
+        part: PartKeys,
+        settings: ClusterSettings,
+        *,
+        units: int | None,
+        cache: PurePath,
+    ) -> SlurmJob:
+        """The SLURM job that the server makes of `meta`, for the task with this name.
+
+        `units` is for how many units of work at a time; None for as many as it puts into one
+        job. `cache` is the user's cache folder.
         """
 
     state: type[State]

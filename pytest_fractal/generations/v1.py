@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -37,6 +37,7 @@ from pytest_fractal.generations.protocol import (
     State,
     TaskExecution,
 )
+from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
 
@@ -113,6 +114,7 @@ _SLURM: Final = SlurmReader(
     turns_into_text=True,
     batches_always=False,
     checks_needs_gpu=False,
+    drops_shared_time=True,
 )
 
 
@@ -230,6 +232,22 @@ class Version1:
         for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
             if not (breaks and fault.keys == (AT_A_TIME,)):
                 yield fault
+
+    def slurm_job(
+        self,
+        name: str,
+        meta: Mapping[str, Any],
+        part: PartKeys,
+        settings: ClusterSettings,
+        *,
+        units: int | None,
+        cache: PurePath,
+    ) -> SlurmJob:
+        """What `get_slurm_config` and `to_sbatch_preamble` make of it."""
+        parallel = part.is_parallel
+        return make_slurm_job(
+            name, meta, _SLURM, settings, is_parallel=parallel, units=units, cache=cache
+        )
 
     def link_problem(self, link: str) -> str:
         """Why the server refuses a URL; empty where it takes it."""

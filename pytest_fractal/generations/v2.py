@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
@@ -40,6 +40,7 @@ from pytest_fractal.generations.protocol import (
     State,
     TaskExecution,
 )
+from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
 
@@ -102,6 +103,7 @@ _SLURM: Final = SlurmReader(
     turns_into_text=False,
     batches_always=True,
     checks_needs_gpu=True,
+    drops_shared_time=False,
     nodes_since="2.19.1",
 )
 
@@ -254,6 +256,22 @@ class Version2:
         for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
             if not (breaks and fault.keys == (AT_A_TIME,)):
                 yield fault
+
+    def slurm_job(
+        self,
+        name: str,
+        meta: Mapping[str, Any],
+        part: PartKeys,
+        settings: ClusterSettings,
+        *,
+        units: int | None,
+        cache: PurePath,
+    ) -> SlurmJob:
+        """What `get_slurm_config` and `to_sbatch_preamble` make of it."""
+        parallel = part.is_parallel
+        return make_slurm_job(
+            name, meta, _SLURM, settings, is_parallel=parallel, units=units, cache=cache
+        )
 
     def link_problem(self, link: str) -> str:
         """By the `HttpUrl` of pydantic 2, which takes `http://localhost` too."""

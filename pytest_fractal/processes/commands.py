@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_fractal.files import FILE_LIMIT, NotRegular, TooLarge, read_regular
-from pytest_fractal.processes.executors import Executor
+from pytest_fractal.processes.executors import ANY_JOB, Executor, JobOptions
 from pytest_fractal.processes.processes import Finished
-from pytest_fractal.processes.reading import ReadWatch
 from pytest_fractal.processes.sandbox import paths_named
 from pytest_fractal.processes.tracebacks import (
     Crash,
@@ -148,6 +147,7 @@ def start_command(
     variables: Mapping[str, str] = {},
     scratch: Path | None = None,
     cache_variable: str | None = None,
+    job: JobOptions = ANY_JOB,
 ) -> Start:
     """Start `command` with `options` on an arguments file that holds `content`.
 
@@ -159,10 +159,9 @@ def start_command(
     """
     work = _work(folder)
     work.mkdir(parents=True)
-    temporary = _temporary(scratch or folder)
+    temporary = _temporary(scratch or folder, shared=executor.elsewhere)
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
-    watch = ReadWatch(arguments)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
     try:
         finished = executor.run(
@@ -172,14 +171,14 @@ def start_command(
             timeout=timeout,
             room=folder,
             named=paths_named(content),
+            watched=arguments,
+            job=job,
         )
-        read = watch.was_read()
     finally:
-        watch.close()
         if temporary.parent == _SHORT:
             shutil.rmtree(temporary, ignore_errors=True)
     written, obstacle = _output(output)
-    return Start(finished, read, written, str(arguments), str(output), obstacle)
+    return Start(finished, finished.read, written, str(arguments), str(output), obstacle)
 
 
 def _cache(variable: str | None, folder: Path) -> dict[str, str]:
@@ -200,14 +199,16 @@ def _output(file: Path) -> tuple[str | None, str]:
     return content.decode("utf-8", "surrogateescape"), ""
 
 
-def _temporary(base: Path) -> Path:
+def _temporary(base: Path, *, shared: bool) -> Path:
     """A fresh folder for a command's temporary files, below `base` unless that is too long.
+
+    A `shared` one is below `base` in any case: another machine has a /tmp of its own.
 
     A socket, such as `multiprocessing.Manager` opens below TMPDIR, may have a path of a
     hundred bytes. There is a digit in its name: two starts that tell it end alike.
     """
     base.mkdir(parents=True, exist_ok=True)
-    if len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
+    if not shared and len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
         return Path(tempfile.mkdtemp(prefix="pytest-fractal-0", dir=_SHORT))
     return Path(tempfile.mkdtemp(prefix="0", dir=base))
 

@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Final
 
@@ -29,7 +30,7 @@ from pydantic import TypeAdapter
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.processes import sandbox, supervisor, watcher
 from pytest_fractal.processes.logs import add_to_log
-from pytest_fractal.processes.variables import MARK, basic_variables
+from pytest_fractal.processes.variables import MARK, cluster_variables
 
 KEPT_BYTES: Final = 64 * 1024
 """How much of each stream is kept at its start, and as much again at its end."""
@@ -42,6 +43,13 @@ _PATIENCE: Final = 10.0
 
 _GRACE: Final = 0.5
 """Seconds to wait for the output of processes that a command has left behind."""
+
+
+class Limit(StrEnum):
+    """What a scheduler ends a job for, when the job takes more of it than it asked for."""
+
+    MEMORY = "memory"
+    TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -65,10 +73,22 @@ class Finished:
     """When the command itself ended, in nanoseconds since the epoch; None where unseen."""
     lingered: bool = False
     """Whether a process of its was alive then, be it for a moment."""
+    read: bool | None = None
+    """Whether it has read the file that was watched; None where that is unseen, or none was."""
+    limit: Limit | None = None
+    """For what a scheduler has ended it; None where none has."""
+    job: str = ""
+    """The scheduler's job in words: its number, its node, what it asked for and what it used."""
+    excess: str = ""
+    """What memory it was seen to have beyond what its job asked for, though nothing ended it."""
 
     @property
     def ending(self) -> str:
         """The end of the process in words, such as `exit status 2`."""
+        if self.limit is Limit.MEMORY:
+            return f"killed by SLURM, for it took more memory than its job has ({self.job})"
+        if self.limit is Limit.TIME:
+            return f"killed by SLURM at the time limit of its job ({self.job})"
         if self.timed_out:
             return f"no end within {self.seconds:.0f} s"
         if self.returncode < 0:
@@ -429,7 +449,7 @@ class Watch:
                 *(sys.executable, "-I", "-S", watcher.__file__),
                 *(f"{MARK}={mark}.", folder, str(int(keep))),
             ],
-            env=basic_variables(),
+            env=cluster_variables(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -68,6 +68,7 @@ class Sandbox:
         self.folder = folder
         self.mark = folder.name
         """By what the processes of this run are known: in all its workers the same."""
+        self._mode = mode
         self._readable = {Path(path).absolute() for path in readable}
         self._writable: set[Path] = set()
         self.obstacle = "--fractal-sandbox=off" if mode == "off" else _obstacle()
@@ -84,6 +85,14 @@ class Sandbox:
         if self.stands:
             return "home, other processes and all other files are hidden from the package"
         return f"the package sees only variables that it needs, but all files ({self.obstacle})"
+
+    @property
+    def shared(self) -> tuple[Mode, tuple[str, ...], tuple[str, ...]]:
+        """What it takes to put up the same walls on another machine."""
+        readable, writable = (
+            tuple(sorted(map(str, some))) for some in (self._readable, self._writable)
+        )
+        return self._mode, readable, writable
 
     def share(self, paths: Iterable[Path], *, write: bool = False) -> None:
         """Let the candidate's processes see these files and folders from now on."""

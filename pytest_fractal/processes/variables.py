@@ -64,6 +64,9 @@ INTERPRETERS: Final = re.compile(
 DATABASE: Final = re.compile(r"PG(?:HOST|PORT|USER|PASSWORD)")
 """What says where PostgreSQL is; read by the judge, and never handed on."""
 
+CLUSTER: Final = re.compile(r"SLURM_CONF|SLURM_CLUSTERS|SLURM_JWT")
+"""What SLURM's programs have to know; never handed on to a task."""
+
 _kept_back: Final[dict[str, str]] = {}
 
 caller: Final[Mapping[str, str]] = ChainMap(_kept_back, os.environ)
@@ -117,6 +120,11 @@ def git_variables() -> dict[str, str]:
     }
 
 
+def cluster_variables() -> dict[str, str]:
+    """The environment of SLURM's programs, which hand it on to the scripts of jobs."""
+    return _let_through(BASIC, CLUSTER)
+
+
 def interpreter_variables() -> dict[str, str]:
     """The environment in which interpreters are looked for."""
     return _let_through(BASIC, INTERPRETERS)
@@ -130,7 +138,7 @@ def command_variables() -> dict[str, str]:
 def kept_back() -> dict[str, str]:
     """What this process knows besides its own environment, to tell another one of the run."""
     return dict(_kept_back) or _let_through(
-        TASK, BUILD, PROXY, CERTIFICATES, INSTALLER, INTERPRETERS, DATABASE
+        TASK, BUILD, PROXY, CERTIFICATES, INSTALLER, INTERPRETERS, DATABASE, CLUSTER
     )
 
 

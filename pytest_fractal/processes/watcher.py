@@ -4,9 +4,10 @@ Usage: python watcher.py MARK FOLDER KEEP, with a pipe as standard input.
 
 The other end of the pipe is held by the process that answers for the run, and by nobody
 else: the kernel closes it, however that process may end. Then the supervisors, which watch
-pipes of their own, end what they have started. The watcher waits for that, ends every process
-that still has a MARK of the run in its environment, has done what was left to be done at
-last, and removes the FOLDER unless KEEP is 1.
+pipes of their own, end what they have started. The watcher cancels the jobs that the run has on
+a cluster, where it has some, waits for the supervisors, ends every process that still has a
+MARK of the run in its environment, has done what was left to be done at last, and removes the
+FOLDER unless KEEP is 1.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ AT_LAST = ".last"
 """The suffix of files that tell of a command to be run when all processes have ended."""
 LIMIT = 30.0
 """Seconds for each of those."""
+JOBS = "jobs"
+"""The folder in the run's that is there when it had jobs on a cluster, called as the folder is."""
+OUTAGE = 120.0
+"""Seconds in which a controller of the cluster that does not answer is asked again."""
 
 
 def main() -> None:
@@ -43,6 +48,8 @@ def main() -> None:
     supervisor.hide()
     while os.read(0, 4096):
         pass
+    if os.path.isdir(os.path.join(folder, JOBS)):
+        cancel_jobs(os.path.basename(folder), OUTAGE)
     began = time.monotonic()
     while any(supervisor.marked(mark)) and time.monotonic() - began < PATIENCE:
         time.sleep(0.05)
@@ -50,6 +57,26 @@ def main() -> None:
     finish(os.path.join(folder, "servers"))
     if not keep:
         remove_tree(folder)
+
+
+def cancel_jobs(name: str, patience: float = 0.0) -> None:
+    """Cancel this user's jobs with this name; a controller has so many seconds to answer."""
+    began = time.monotonic()
+    while True:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            ended = subprocess.run(
+                ["scancel", f"--user={os.geteuid()}", f"--name={name}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=LIMIT,
+                check=False,
+            )
+            if ended.returncode == 0:
+                return
+        if time.monotonic() - began > patience:
+            return
+        time.sleep(2)
 
 
 def finish(hold: str) -> None:

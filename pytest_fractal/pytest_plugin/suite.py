@@ -199,6 +199,8 @@ class Suite:
         }
         lines += [f"fractal: {told}" for told in sorted(unknown)]
         lines.append(f"fractal: {self.session.sandbox.told}")
+        if self.session.settings.executor != "local":
+            lines.append(f"fractal: commands run {self.session.executor.told}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
@@ -330,7 +332,10 @@ class Suite:
             self.session.keep_bytecode()
         if self.session.settings.fix is not None and complete:
             self._fix()
-        report = Report(tuple(self._reports()), self.session.settings.strict, complete)
+        settings = self.session.settings
+        report = Report(
+            tuple(self._reports()), settings.strict, complete, executor=settings.executor
+        )
         for path in self.session.settings.reports:
             try:
                 formats.write(report, path)

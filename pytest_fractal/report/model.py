@@ -124,6 +124,8 @@ class Report:
     strict: bool = False
     complete: bool = True
     """False when the run was interrupted: what was not judged has not passed."""
+    executor: str = "local"
+    """Where commands ran: `local` or `slurm`."""
 
     @property
     def passed(self) -> bool:
@@ -147,6 +149,7 @@ class Report:
             "report_version": REPORT_VERSION,
             "complete": self.complete,
             "strict": self.strict,
+            "executor": self.executor,
             "candidates": [_candidate(candidate) for candidate in self.candidates],
             "passed": self.passed,
         }

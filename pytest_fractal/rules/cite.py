@@ -20,6 +20,7 @@ class Source:
     SERVER_1: Final = "fractal-server 1.4.10, as observed"
     SERVER_2: Final = "fractal-server 2.18.5, as observed"
     TOOLS: Final = "fractal-task-tools 0.5.1"
+    SBATCH: Final = "sbatch <https://slurm.schedmd.com/sbatch.html>"
     TASKS: Final = "tasks page <https://fractal-analytics-platform.github.io/tasks_spec/>"
     PACKAGING: Final = (
         "binary distribution format <https://packaging.python.org/en/latest/"

@@ -35,7 +35,7 @@ _MISSING: Final = re.compile(r"No module named '?([\w.]+)'?")
 @rule(
     "FR301",
     "command-starts",
-    needs=("FR002", "FR110"),
+    needs=("FR002", "FR110", "FR903"),
     cite=(Source.COMMAND_LINE,),
     fix="Start the script in a fresh environment, and fix the first error.",
     example="import cellpose, and cellpose is not among the dependencies.",

@@ -11,6 +11,7 @@ from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, read_json, shown, texts_in
 from pytest_fractal.pointers import pointer
+from pytest_fractal.processes.processes import Limit
 from pytest_fractal.processes.validation import disputed_arguments
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import DOCUMENTATION, Note, rule
@@ -126,7 +127,8 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
 
     An exit status above 0 is how a task tells Fractal of an error; a task that is
     killed by a signal ends the whole job. Of one that succeeds it is noted when its output
-    says "warning": newer servers mark such a run.
+    says "warning": newer servers mark such a run. Where tasks run as SLURM jobs, one that has
+    more memory than its `meta` asks for fails too, be it killed for that or not.
     """
     if run.blocked is not None:
         blocked = run.blocked
@@ -147,11 +149,36 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 execution,
                 "exit status 0",
                 f"{finished.ending}: {said}",
-                f"fix the task, or the sample's arguments; {_AGAIN}",
+                _way_out(run, execution),
             )
             yield replace(found, follows=_told_by(run, execution))
+        elif finished.excess:
+            yield _finding(
+                run,
+                execution,
+                "no more memory than its job asks for",
+                f"{finished.excess}: where jobs are held to what they ask for, it is killed",
+                _ask_for_more(run, execution, "mem", "memory"),
+            )
     if (since := run.sample.task.generation.marks_warnings_since) and run.succeeded:
         yield from _marked(run, since)
+
+
+def _way_out(run: Run, execution: Execution) -> str:
+    """How to fix what did not succeed."""
+    limit = execution.start.finished.limit
+    if limit is None:
+        return f"fix the task, or the sample's arguments; {_AGAIN}"
+    if limit is Limit.MEMORY:
+        return _ask_for_more(run, execution, "mem", "memory")
+    return _ask_for_more(run, execution, "time", "time")
+
+
+def _ask_for_more(run: Run, execution: Execution, key: str, much: str) -> str:
+    return (
+        f"let {execution.part.meta!r} of the task {run.sample.task.name!r} ask for more "
+        f'(its key "{key}"), or let the task take less {much}'
+    )
 
 
 def _marked(run: Run, since: str) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.facts import ClusterAnswer
 from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
 from pytest_fractal.verdicts import Finding, Severity, Skipped
 
@@ -28,7 +29,7 @@ GROUPS: Final = {
     "FR2": "The JSON Schemas",
     "FR3": "The command",
     "FR4": "Runs and what they write",
-    "FR9": "The real server",
+    "FR9": "A real server, and a cluster",
 }
 """What rules are about, by how their codes begin."""
 
@@ -101,6 +102,11 @@ class Rule:
     def asks_server(self) -> bool:
         """Whether it judges what a real server does, which only runs where it is asked for."""
         return not OF_SERVERS.isdisjoint(self.subjects)
+
+    @property
+    def asks_cluster(self) -> bool:
+        """Whether it judges what a cluster says, which only runs where commands run on one."""
+        return ClusterAnswer in self.subjects
 
 
 REGISTRY: Final[dict[str, Rule]] = {}

@@ -11,6 +11,7 @@ from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import (
     Build,
     Bundle,
+    ClusterAnswer,
     Command,
     EnvironmentUse,
     GeneratedManifest,
@@ -56,7 +57,7 @@ SCOPES: Final[Mapping[type[Any], Scope]] = {
         Scope.PACKAGE,
     ),
     **dict.fromkeys((Task, PackagedTask), Scope.TASK),
-    **dict.fromkeys((Part, PackagedPart, Command, Validation), Scope.PART),
+    **dict.fromkeys((Part, PackagedPart, ClusterAnswer, Command, Validation), Scope.PART),
     **dict.fromkeys((ResolvedArguments, Run, EnvironmentUse, ServerRun), Scope.SAMPLE),
 }
 """All types of facts. The candidate's table of providers says how each is gathered."""

@@ -133,12 +133,12 @@ def resolve_arguments(sample: Sample, folder: Path, part: Part) -> dict[str, Any
 
 
 def run_sample(
-    sample: Sample, previous: Run | None, folder: Path, runs: Path, launch: Launch, width: int
+    sample: Sample, previous: Run | None, folder: Path, runs: Path, launch: Launch, callers: int
 ) -> Run:
     """Run one sample, or one step of a workflow after `previous`.
 
     `folder` is the `{tmp}` of the sample, which the steps of a workflow share, and below
-    `runs` each execution gets a folder; `width` says how many run at the same time.
+    `runs` each execution gets a folder; `callers` is how many may be launched at a time.
     """
     task, places = sample.task, sample.places(folder)
     for name in (".", *task.generation.sample_folders):
@@ -163,7 +163,7 @@ def run_sample(
         previous.state if previous else None,
         folder,
     )
-    pool = ThreadPoolExecutor(max(1, width))
+    pool = ThreadPoolExecutor(max(1, callers))
 
     def execute_all(calls: Sequence[Call]) -> Sequence[CallResult]:
         done = tuple(pool.map(execute, enumerate(calls, len(executions))))

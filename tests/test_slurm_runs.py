@@ -1,0 +1,134 @@
+"""Whole runs whose commands are jobs of a SLURM: however they end, and as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import slurm_cluster
+from conftest import Runner
+from slurm_cluster import Cluster, cluster_fixture, wait_until  # noqa: F401
+from test_interrupted import endless_wheel  # noqa: F401
+
+from pytest_fractal import check_package
+from pytest_fractal.report.model import CandidateReport
+
+pytestmark = slurm_cluster.MARKS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder that the node sees; nothing is left in it, nor in the queue."""
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    (folder := tmp_path / "shared").mkdir()
+    yield folder
+    wait_until(lambda: cluster.queue == [])
+    wait_until(lambda: list(folder.iterdir()) == [])
+
+
+def options(shared: Path) -> list[str]:
+    return ["--fractal-executor=slurm", f"--fractal-folder={shared}"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda one: one.name)
+def test_a_run_that_is_ended_leaves_no_job(
+    cluster: Cluster,
+    runner: Runner,
+    shared: Path,
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
+) -> None:
+    other = cluster.foreign_job()
+    wheel = request.getfixturevalue("endless_wheel")
+    run = runner.start(*runner.argv(f"--fractal-package={wheel}", *options(shared)))
+    # A start that takes as long as this is that of the task which takes long.
+    wait_until(
+        lambda: any(
+            age >= "0:04"
+            for age in cluster.said("squeue", "-h", "-t", "R", "-o", "%M %j").split("\n")
+            if "pytest-fractal-" in age
+        )
+    )
+    os.kill(run.pid, number)
+    runner.finish(run)
+    wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
+    cluster.call("scancel", other)
+
+
+def test_header_and_report_say_where_commands_run(
+    runner: Runner, shared: Path, good_wheel: Path
+) -> None:
+    """With workers, too, which share what the cluster is asked for."""
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}",
+        "--fractal-report=report.json",
+        "--fractal-select=FR3,FR903",
+        *("-n", "2", "-v"),
+        *options(shared),
+    )
+    assert ran.status == 0, ran.text
+    assert "fractal: commands run as jobs of the SLURM cluster trial" in ran.out
+    report = json.loads((ran.folder / "report.json").read_text())
+    assert report["executor"] == "slurm"
+    codes = {one["code"] for one in report["candidates"][0]["verdicts"]}
+    assert {"FR301", "FR903"} <= codes
+
+
+def test_a_folder_that_no_node_sees_is_bad_input(
+    runner: Runner, shared: Path, good_wheel: Path
+) -> None:
+    """Another file system is mounted there, for the run alone."""
+    argv = runner.argv(f"--fractal-package={good_wheel}", *options(shared))
+    ran = runner.command(
+        *("unshare", "--mount", "sh", "-c"),
+        'mount -t tmpfs none "$0" && exec "$@"',
+        *(shared, *argv),
+    )
+    assert ran.status == 4, ran.text
+    (said,) = [line for line in ran.err.splitlines() if line]
+    assert "the nodes of the cluster must see the folder of the run" in said
+    assert "--fractal-folder=DIR names a folder on a file system that they share" in said
+
+
+def test_the_ini_file_and_the_hermetic_command(
+    runner: Runner, shared: Path, good_wheel: Path
+) -> None:
+    """SLURM_CONF reaches SLURM's programs, though the command starts anew without it."""
+    ran = runner.hermetic(good_wheel, "--fractal-select=FR903", *options(shared))
+    assert ran.status == 0, ran.text
+    (runner.folder / "pytest.ini").write_text(
+        f"[pytest]\nfractal_executor = slurm\nfractal_folder = {shared}\n"
+    )
+    ran = runner.pytest(f"--fractal-package={good_wheel}", "--fractal-select=FR903")
+    assert ran.status == 0, ran.text
+    assert "as jobs of the SLURM cluster" in ran.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hatchling_src_typer", "setuptools_flat_argparse_generation_2"])
+def test_verdicts_and_outputs_are_those_of_this_machine(name: str, shared: Path) -> None:
+    package = ROOT / "good_packages" / name
+
+    def told(report: CandidateReport) -> list[tuple[object, ...]]:
+        return [
+            (one.code, one.task, one.sample, one.outcome, one.findings)
+            for one in report.verdicts
+            if one.code != "FR903"
+        ]
+
+    def runs(report: CandidateReport) -> list[tuple[object, ...]]:
+        return sorted(
+            (one.task, one.sample or "", one.returncode, one.timed_out) for one in report.runs
+        )
+
+    (here,) = check_package(package).candidates
+    (there,) = check_package(package, executor="slurm", folder=shared).candidates
+    assert told(there) == told(here)
+    assert runs(there) == runs(here)
+    assert all(one.outcome == "pass" for one in there.verdicts if one.code == "FR903")
