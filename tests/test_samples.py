@@ -490,6 +490,7 @@ def test_a_sample_against_the_schema_names_place_expected_and_found(
         {"required": ["x"], "properties": {"x": {"$ref": "other.json#/a"}}},
         {"required": ["x"], "properties": {"x": {"type": "array", "minItems": 10**9}}},
         {"required": ["x"], "properties": {"x": {"type": "string", "minLength": 10**12}}},
+        {"required": ["x"], "properties": {"x": {"type": "string", "minLength": -(10**30)}}},
         {"required": ["x"], "properties": {"x": {"type": "number", "minimum": 10**400}}},
         {
             "required": ["x"],

@@ -374,7 +374,7 @@ def _resolved(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _count(schema: Mapping[str, Any], key: str) -> int:
     value = schema.get(key)
-    return min(value, _LONG) if isinstance(value, int) else 0
+    return max(0, min(value, _LONG)) if isinstance(value, int) else 0
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
