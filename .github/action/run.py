@@ -262,7 +262,11 @@ def _home() -> Path:
 def _environment() -> dict[str, str]:
     """What pip, uv and the tool see: the job's environment, and where downloads are kept."""
     cache = _home() / "cache"
-    folders = {"UV_CACHE_DIR": str(cache / "uv"), "PIP_CACHE_DIR": str(cache / "pip")}
+    folders = {
+        "UV_CACHE_DIR": str(cache / "uv"),
+        "PIP_CACHE_DIR": str(cache / "pip"),
+        "XDG_CACHE_HOME": str(cache),
+    }
     job = {name: value for name, value in os.environ.items() if not name.startswith("INPUT_")}
     return folders | job
 
