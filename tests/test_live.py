@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
@@ -84,7 +85,9 @@ def test_a_terminal_shows_what_is_being_done_and_is_clean_at_the_end(
     moving, final = seen[: seen.index("FINAL")], seen[seen.index("FINAL") :]
     assert any(line.startswith("fractal: reading ") for line in moving)
     told = [line for line in moving if line.startswith("fractal: ")]
-    assert "fractal: 0 of 4 commands have run, tested_tasks" in told, told
+    # How many have ended when the line is first drawn is a matter of the machine.
+    counted = re.compile("fractal: [0-3] of 4 commands have run, tested_tasks")
+    assert any(counted.fullmatch(line) for line in told), told
     assert not [line for line in final if "commands have run" in line or "reading" in line]
     assert not [line for line in final if "making the environment" in line]
     assert any("passed" in line for line in final)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import signal
@@ -289,9 +290,19 @@ class Suite:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_keyboard_interrupt(self) -> Generator[None]:
-        """Let no thread of ours parse Python while pytest does, to show where it was."""
-        with PARSING:
-            return (yield)
+        """Let nothing else parse Python while pytest does, to show where it was.
+
+        Before 3.12 that ends in an error: by a thread of ours, and by the collector of
+        garbage, in which a second Ctrl-C may come and have its traceback written.
+        """
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            with PARSING:
+                return (yield)
+        finally:
+            if was_enabled:
+                gc.enable()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdict for the summary."""

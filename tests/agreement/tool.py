@@ -31,6 +31,7 @@ STATIC: Final = tuple(
     if not {Command, GeneratedManifest, Installation, TreeBuild, Run}.intersection(rule.subjects)
     and rule.scope is not Scope.SAMPLE
     and not rule.asks_server
+    and not rule.asks_cluster
     and not code.startswith("FR4")
 )
 """The rules that need neither an installation nor a process."""
