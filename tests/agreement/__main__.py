@@ -40,8 +40,9 @@ from .suite import (
     judge_cases,
 )
 
-NO_OTHER_WHEEL = ("FR001", "FR005", "FR006")
-"""The rules whose bad packages do not build, or break them with a wheel that is a good one."""
+NO_OTHER_WHEEL = ("FR001", "FR005", "FR006", "FR902")
+"""The rules whose bad packages do not build, or break them with a wheel that is a good one, or
+only where a server is asked."""
 NOT_INSTALLED = ("FR002", "FR004")
 """The rules whose bad packages pip refuses, or passes over something odd."""
 FAMILIES = {"1": outputs_1, "2": outputs_2}

@@ -152,7 +152,7 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR111",
-        "parallel task's parallel_tasks_per_job: -1",
+        "parallel task's parallel_tasks_per_job: -1|bad package: FR111_nothing_at_a_time",
         'harm: the job of 1.4.10 ends "done", and nothing has run.',
     ),
     AcceptedRejection(
@@ -188,7 +188,7 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR204",
-        rf"{_SCHEMA}/definitions: dropped|bad package: FR204_.*",
+        rf"{_SCHEMA}/definitions: (?:dropped|an empty object)|bad package: FR204_.*",
         f"{_SCHEMAS}: JSON Schema, section 8.2.3: a reference that cannot be "
         "resolved is an error; "
         "fractal-web shows no form.",
@@ -219,7 +219,8 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR206",
-        rf"{_TASK} default: (?:(?:null )?for component|for a name that the function does not know"
+        rf"{_TASK} default: (?:(?:null )?for component|null for an argument"
+        "|for a name that the function does not know"
         "|a list for an argument|an object for an argument|a member that the enum lost)",
         f"{_SCHEMAS}, for the input parameters of each task: the function has no such parameter, "
         "or another default.",
@@ -227,7 +228,8 @@ ACCEPTED: Final = (
     AcceptedRejection(
         "FR207",
         rf"{_TASK} default: (?:a list for an argument|an object for an argument"
-        "|a member that the enum lost|of a wrong type, beside \\$ref)",
+        "|a member that the enum lost|of a wrong type, beside \\$ref)"
+        "|bad package: FR207_(?:not_in_enum|wrong_type)",
         "harm: 1.4.10 hands the task a default that its schema refuses, where the user gives "
         "nothing; only a task that does not look at it ends well.",
     ),
@@ -245,9 +247,21 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR303",
-        "bad package: FR303_.*",
+        "bad package: FR303_.*|an executable's file: empty",
         f"{_PAGE}, Command-line interface: the command takes its arguments from this file; harm: "
         "the task ignores what its users fill in.",
+    ),
+    AcceptedRejection(
+        "FR117",
+        "METADATA: (?:a key that begins with Version before it|the name without a blank)",
+        "harm: 1.4.10 takes the last word of that line for the version or the name, and stores it "
+        "in the `source` of each task: seen `pip_local:close_calls:all`, "
+        "`pip_local:name:fractal_stitch:1.2.0`.",
+    ),
+    AcceptedRejection(
+        "FR400",
+        "bad package: FR400_.*",
+        "no server gets the author's samples: this tool reads that file, and cannot use it.",
     ),
     AcceptedRejection(
         "FR401",
@@ -276,6 +290,18 @@ ACCEPTED: Final = (
         "FR403",
         "an init part's units: init_args with half a surrogate pair",
         "RFC 8259, section 8.2: software that gets such text behaves unpredictably.",
+    ),
+    AcceptedRejection(
+        "FR405",
+        "bad package: FR405_.*",
+        f'{_PAGE}, Task output: "each task must always write any output to disk, before ending"; '
+        "harm: the next task reads what is not there yet, or half of it.",
+    ),
+    AcceptedRejection(
+        "FR409",
+        "bad package: FR409_.*",
+        "harm: a server installs a package once for all its users: the next job, or one that runs "
+        "at the same time, runs on what this one has changed.",
     ),
     AcceptedRejection(
         "FR406",

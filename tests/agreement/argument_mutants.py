@@ -127,7 +127,10 @@ def _defaults(base: Base) -> Iterator[Mutant]:
             new.update(more)
             manifest = copy.deepcopy(base.manifest)
             manifest["task_list"][index][key] = new
-            return replace(with_manifest(base, what, how, manifest, index), leaves_out=name)
+            made = with_manifest(base, what, how, manifest, index)
+            # Null is no default there: what is required is to be given all the same.
+            is_asked_for = value.get("default") is None and name in schema.get("required", ())
+            return made if is_asked_for else replace(made, leaves_out=name)
 
         for name in reserved:
             held = properties.get(name) or {"type": "string"}

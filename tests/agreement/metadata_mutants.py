@@ -17,7 +17,8 @@ def metadata_mutants(base: Base) -> Iterator[Mutant]:
     yield from _metadata(base)
     yield from _records(base)
     yield from _paths(base)
-    yield _with_epoch(base)
+    if "!" not in about_folder(base):
+        yield _with_epoch(base)
 
 
 def _mutant(base: Base, what: str, how: str, files: dict[str, bytes]) -> Mutant:

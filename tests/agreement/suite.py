@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -196,6 +197,7 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment)
             tuple(
                 _leaving_out(mutant.leaves_out, _case_job(job, mutant.manifest, folder))
                 for job in base.job_of(mutant.task)
+                if max(job.tasks) < _listed(mutant.manifest)
             ),
             _samples(base) if _names(mutant.manifest) == _names(base.manifest) else None,
             mutant.by_pip,
@@ -229,6 +231,12 @@ def cases_of_packages(
 
 def _samples(base: Base) -> Path | None:
     return base.samples if base.samples and base.samples.is_dir() else None
+
+
+def _listed(manifest: Any) -> float:
+    """How many tasks it lists: of others a job cannot ask. Infinity where nobody can tell."""
+    listed = manifest.get("task_list") if isinstance(manifest, dict) else None
+    return len(listed) if isinstance(listed, list) else math.inf
 
 
 def _names(manifest: Any) -> list[object]:
