@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,17 +204,20 @@ def test_a_second_signal_leaves_nothing_either(runner: Runner, name: str) -> Non
     assert_nothing_is_left(runner.temporary)
 
 
+def workers_of(pid: int) -> Iterator[int]:
+    """The workers of pytest-xdist that a process has started."""
+    for child in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            parent = (child / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == pid and b"sys.stdin.readline" in (child / "cmdline").read_bytes():
+                yield int(child.name)
+
+
 def test_a_worker_that_is_killed_leaves_nothing(runner: Runner) -> None:
     """xdist begins another one in its place; then the run is ended."""
     process = begin(runner, 2)
     wait_for_a_task(runner, process)
-    workers = [
-        child
-        for child in Path("/proc").glob("[0-9]*")
-        if f" {process.pid} " in (child / "stat").read_text().rpartition(")")[2][:16]
-        and b"sys.stdin.readline" in (child / "cmdline").read_bytes()
-    ]
-    os.kill(int(workers[0].name), signal.SIGKILL)
+    os.kill(next(workers_of(process.pid)), signal.SIGKILL)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert runner.finish(process).status != 0
