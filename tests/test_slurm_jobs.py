@@ -18,6 +18,7 @@ from pytest_fractal.generations.slurm_jobs import (
     NO_SETTINGS,
     ClusterSettings,
     SlurmJob,
+    make_slurm_job,
     read_cluster_settings,
 )
 from pytest_fractal.processes.slurm_node import Forged, Request, read_answer, write_request
@@ -60,12 +61,14 @@ def job(
     parallel: bool = False,
     units: int | None = None,
 ) -> SlurmJob:
-    kinds = ("compound",) if generation is VERSION_2 else ("parallel", "non_parallel")
-    part = next(
-        part for kind in kinds for part in generation.runs(kind) if part.is_parallel is parallel
-    )
-    return generation.slurm_job(
-        "A task", meta, part, settings, units=units, cache=PurePath("/cache")
+    return make_slurm_job(
+        "A task",
+        meta,
+        generation.slurm,
+        settings,
+        is_parallel=parallel,
+        units=units,
+        cache=PurePath("/cache"),
     )
 
 

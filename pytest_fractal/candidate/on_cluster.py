@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import ClusterAnswer, ClusterRefusal, Part
-from pytest_fractal.generations.slurm_jobs import SlurmJob
+from pytest_fractal.generations.slurm_jobs import SlurmJob, make_slurm_job
 from pytest_fractal.processes.executors import ANY_JOB, JobOptions
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ def _job(
     meta: Mapping[str, Any],
     units: int | None = None,
 ) -> SlurmJob:
-    return part.task.generation.slurm_job(
+    return make_slurm_job(
         name,
         meta,
-        part.keys,
+        part.task.generation.slurm,
         candidate.settings.cluster,
+        is_parallel=part.keys.is_parallel,
         units=units,
         cache=candidate.folder / "home" / ".fractal_cache",
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_fractal.environments.pip_show import PipShow
@@ -14,7 +14,7 @@ from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.pointers import Keys
 
 if TYPE_CHECKING:
-    from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob
+    from pytest_fractal.generations.meta_keys import SlurmReader
 
 
 class ModelFaultKind(StrEnum):
@@ -242,22 +242,8 @@ class Generation(Protocol):
         One that counts only on a SLURM cluster is `coerced`.
         """
 
-    def slurm_job(
-        self,
-        name: str,
-        meta: Mapping[str, Any],
-        part: PartKeys,
-        settings: ClusterSettings,
-        *,
-        units: int | None,
-        cache: PurePath,
-    ) -> SlurmJob:
-        """The SLURM job that the server makes of `meta`, for the task with this name.
-
-        `units` is for how many units of work at a time; None for as many as it puts into one
-        job. `cache` is the user's cache folder.
-        """
-
+    slurm: SlurmReader
+    """How its servers read `meta` for a job on SLURM (`make_slurm_job`)."""
     state: type[State]
     """What the steps of a workflow hand on: a dataclass of JSON."""
     refused_by: str

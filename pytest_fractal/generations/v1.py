@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -37,7 +37,6 @@ from pytest_fractal.generations.protocol import (
     State,
     TaskExecution,
 )
-from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
 
@@ -157,6 +156,7 @@ class Version1:
     kinds_since: Mapping[str, str] = {}
     cache_variable: str | None = None
     marks_warnings_since: str | None = None
+    slurm: SlurmReader = _SLURM
     upgraded_first: tuple[str, ...] = ("pip",)
     pins_at_once = False
     manifest_keys = frozenset(ManifestModel.model_fields)
@@ -229,25 +229,9 @@ class Version1:
         if breaks:
             does = "the job is done, and nothing has run" if number else "the job fails"
             yield ModelFault((AT_A_TIME,), ABOVE_ZERO, f"{shown(at_a_time)}: {does}")
-        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+        for fault in slurm_faults(meta, self.slurm, is_parallel=part.is_parallel):
             if not (breaks and fault.keys == (AT_A_TIME,)):
                 yield fault
-
-    def slurm_job(
-        self,
-        name: str,
-        meta: Mapping[str, Any],
-        part: PartKeys,
-        settings: ClusterSettings,
-        *,
-        units: int | None,
-        cache: PurePath,
-    ) -> SlurmJob:
-        """What `get_slurm_config` and `to_sbatch_preamble` make of it."""
-        parallel = part.is_parallel
-        return make_slurm_job(
-            name, meta, _SLURM, settings, is_parallel=parallel, units=units, cache=cache
-        )
 
     def link_problem(self, link: str) -> str:
         """Why the server refuses a URL; empty where it takes it."""

@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
@@ -40,7 +40,6 @@ from pytest_fractal.generations.protocol import (
     State,
     TaskExecution,
 )
-from pytest_fractal.generations.slurm_jobs import ClusterSettings, SlurmJob, make_slurm_job
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
 
@@ -206,6 +205,7 @@ class Version2:
     }
     cache_variable: str | None = "FRACTAL_CACHE_DIR"  # since 2.22.12
     marks_warnings_since: str | None = "2.23.2"
+    slurm: SlurmReader = _SLURM
     upgraded_first: tuple[str, ...] = ("pip", "setuptools")
     pins_at_once = True
     manifest_keys = frozenset(ManifestModel.model_fields)
@@ -253,25 +253,9 @@ class Version2:
         if breaks:
             found = f"{shown(at_a_time)}: the runner divides by it, and the job fails"
             yield ModelFault((AT_A_TIME,), ABOVE_ZERO, found)
-        for fault in slurm_faults(meta, _SLURM, is_parallel=part.is_parallel):
+        for fault in slurm_faults(meta, self.slurm, is_parallel=part.is_parallel):
             if not (breaks and fault.keys == (AT_A_TIME,)):
                 yield fault
-
-    def slurm_job(
-        self,
-        name: str,
-        meta: Mapping[str, Any],
-        part: PartKeys,
-        settings: ClusterSettings,
-        *,
-        units: int | None,
-        cache: PurePath,
-    ) -> SlurmJob:
-        """What `get_slurm_config` and `to_sbatch_preamble` make of it."""
-        parallel = part.is_parallel
-        return make_slurm_job(
-            name, meta, _SLURM, settings, is_parallel=parallel, units=units, cache=cache
-        )
 
     def link_problem(self, link: str) -> str:
         """By the `HttpUrl` of pydantic 2, which takes `http://localhost` too."""
