@@ -16,6 +16,7 @@ from reporting import hostile_report, real_report
 
 # Imported here once, and not again in each run within this process.
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
+from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.report.model import Report
 
 # Some machines set it; each run in a process of its own would compile the whole plugin anew.
@@ -47,6 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem not in order and item.get_closest_marker("slow") is None:
             item.add_marker("quick")
+
+
+def command_line(pid: int) -> str:
+    """Of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Those of pytest-xdist, which get their code by a pipe."""
+    return [pid for pid in descendants(process.pid) if "sys.stdin.readline()" in command_line(pid)]
 
 
 def make_wheel(

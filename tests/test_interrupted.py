@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OWN_TESTS, Runner, make_wheel
+from conftest import OWN_TESTS, Runner, command_line, make_wheel, workers_of
 
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.processes.watcher import remove_tree
@@ -44,15 +44,8 @@ def until(seen: Callable[[], object]) -> Any:
 
 def sleeps(process: subprocess.Popen[str]) -> bool:
     """Whether a task has begun to take long."""
-    lines = [_command_line(pid) for pid in descendants(process.pid)]
+    lines = [command_line(pid) for pid in descendants(process.pid)]
     return any("make_wells.py" in line and "supervisor.py" not in line for line in lines)
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def reports(folder: Path) -> list[Path]:
@@ -89,13 +82,6 @@ def test_a_second_interrupt(
     ran = runner.finish(process)
     assert ran.status not in (0, 1), ran.text
     says_no_more_than_was_judged(runner.folder)
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """Those of pytest-xdist, which get their code by a pipe."""
-    return [
-        pid for pid in descendants(process.pid) if "sys.stdin.readline()" in _command_line(pid)
-    ]
 
 
 def test_a_worker_that_is_killed(runner: Runner, endless_wheel: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
 import random
@@ -10,11 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Runner, make_wheel
+from conftest import Runner, make_wheel, workers_of
 
 from pytest_fractal.processes import processes, sandbox
 from pytest_fractal.processes.processes import Finished, Watch
@@ -204,20 +202,11 @@ def test_a_second_signal_leaves_nothing_either(runner: Runner, name: str) -> Non
     assert_nothing_is_left(runner.temporary)
 
 
-def workers_of(pid: int) -> Iterator[int]:
-    """The workers of pytest-xdist that a process has started."""
-    for child in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it may have ended meanwhile
-            parent = (child / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == pid and b"sys.stdin.readline" in (child / "cmdline").read_bytes():
-                yield int(child.name)
-
-
 def test_a_worker_that_is_killed_leaves_nothing(runner: Runner) -> None:
     """xdist begins another one in its place; then the run is ended."""
     process = begin(runner, 2)
     wait_for_a_task(runner, process)
-    os.kill(next(workers_of(process.pid)), signal.SIGKILL)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert runner.finish(process).status != 0
