@@ -15,8 +15,8 @@ from pytest_fractal.signatures.task_function import Parameter, Signature
 
 def parameter_of(part: Part, name: str) -> Parameter | None:
     """The parameter of this name of the command's function; None where none is known."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    known = signature.parameters if isinstance(signature, Signature) else ()
+    signature = _signature_of(part)
+    known = signature.parameters if signature else ()
     return next((parameter for parameter in known if parameter.name == name), None)
 
 
@@ -24,8 +24,8 @@ def hint_to_add(part: Part, name: str) -> str:
     """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
     shape = json.dumps(part.task.generation.reserved_shapes[name])
     add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
+    signature = _signature_of(part)
+    if signature is None:
         return f"if the function takes {name!r}, {add}; else give it that parameter first"
     function = _function_of(signature)
     parameters = {parameter.name: parameter for parameter in signature.parameters}
@@ -40,8 +40,8 @@ def hint_to_add(part: Part, name: str) -> str:
 
 def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
     """The property that the schema lacks; none where the function must be changed first."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if not isinstance(signature, Signature):
+    signature = _signature_of(part)
+    if signature is None:
         return
     known = {parameter.name: parameter for parameter in signature.parameters}
     if name not in known and not signature.takes_any_keyword:
@@ -49,28 +49,23 @@ def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
     shape = part.task.generation.reserved_shapes[name]
     yield JsonEdit(Action.SET, ("properties", name), shape)
     if name not in known or known[name].required:
-        is_there = isinstance(part.schema.get("required"), list)
-        yield (
-            JsonEdit(Action.ADD, ("required",), name)
-            if is_there
-            else JsonEdit(Action.SET, ("required",), [name])
-        )
+        yield _edit_to_require(part, name)
 
 
 def hint_to_remove(part: Part, name: str) -> str:
     """What has an argument that it must not have: the schema alone, or the function as well."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
+    signature = _signature_of(part)
     listed = " and `required`" if _is_required(part, name) else ""
     gone = f'remove "{name}" from `properties`{listed}'
-    if isinstance(signature, Signature) and parameter_of(part, name) is not None:
+    if signature is not None and parameter_of(part, name) is not None:
         return f"{gone}, and from the parameters of {_function_of(signature)}"
     return gone
 
 
 def edits_to_remove(part: Part, name: str) -> Iterator[JsonEdit]:
     """The schema without a property; nothing where the function must be changed as well."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
-    if isinstance(signature, Signature) and parameter_of(part, name) is None:
+    signature = _signature_of(part)
+    if signature is not None and parameter_of(part, name) is None:
         yield JsonEdit(Action.REMOVE, ("properties", name))
         if _is_required(part, name):
             yield JsonEdit(Action.DROP, ("required",), name)
@@ -78,10 +73,10 @@ def edits_to_remove(part: Part, name: str) -> Iterator[JsonEdit]:
 
 def hint_for_default(part: Part, name: str) -> str:
     """Which of the two has a default: the schema alone, or the function as well."""
-    signature = part.signature if isinstance(part, PackagedPart) else None
+    signature = _signature_of(part)
     taken = parameter_of(part, name)
     listed = "" if _is_required(part, name) else f', and add "{name}" to `required`'
-    if taken is None or taken.required or not isinstance(signature, Signature):
+    if taken is None or taken.required or signature is None:
         return f"remove this default{listed}"
     return (
         f"write the parameter {name!r} of {_function_of(signature)} without a default, remove "
@@ -95,12 +90,19 @@ def edits_for_default(part: Part, name: str) -> Iterator[JsonEdit]:
     if taken is not None and taken.required:
         yield JsonEdit(Action.REMOVE, ("properties", name, "default"))
         if not _is_required(part, name):
-            is_there = isinstance(part.schema.get("required"), list)
-            yield (
-                JsonEdit(Action.ADD, ("required",), name)
-                if is_there
-                else JsonEdit(Action.SET, ("required",), [name])
-            )
+            yield _edit_to_require(part, name)
+
+
+def _edit_to_require(part: Part, name: str) -> JsonEdit:
+    if isinstance(part.schema.get("required"), list):
+        return JsonEdit(Action.ADD, ("required",), name)
+    return JsonEdit(Action.SET, ("required",), [name])
+
+
+def _signature_of(part: Part) -> Signature | None:
+    """What is known of the command's function; None where that is nothing."""
+    signature = part.signature if isinstance(part, PackagedPart) else None
+    return signature if isinstance(signature, Signature) else None
 
 
 def _function_of(signature: Signature) -> str:
