@@ -23,6 +23,7 @@ from pytest_fractal.facts import (
     Task,
     TreeBuild,
 )
+from pytest_fractal.processes.probing import OptionProbe, Refusals
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
@@ -45,6 +46,8 @@ from pytest_fractal.verdicts import (
 
 AHEAD: Final[tuple[type[Any], ...]] = (
     Command,
+    OptionProbe,
+    Refusals,
     Installation,
     PipShow,
     GeneratedManifest,

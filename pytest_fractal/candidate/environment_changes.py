@@ -12,6 +12,7 @@ from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import EnvironmentUse
 from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.probing import Refusals
 from pytest_fractal.samples.files import Sample
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class EnvironmentChanges:
         candidate, task = self._candidate, sample.task
         script = next((part.script for part in task.run_parts), "")
         executions = candidate.run(sample).executions
-        # The command was probed before.
+        if candidate.is_wanted({Refusals}, task):
+            for part in task.run_parts:
+                candidate.refusals(part)  # those starts count too
         ended = max((_end(execution.start) for execution in executions), default=time.time())
         changes = self._changes(ended)
         if not changes:

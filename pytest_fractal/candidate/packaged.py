@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.candidate.command_starts import START, launch, probe, probe_fact
+from pytest_fractal.candidate.command_starts import (
+    OPTIONS,
+    PROBE,
+    REFUSALS,
+    START,
+    launch,
+    of_part,
+    prober,
+)
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.environment_changes import EnvironmentChanges
 from pytest_fractal.candidate.generated_manifest import generate_manifest
@@ -70,7 +78,7 @@ from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_lar
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.probing import Probe
+from pytest_fractal.processes.probing import OptionProbe, Probe, Refusals
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
@@ -160,6 +168,8 @@ class Candidate:
             Task: lambda task: task,
             Part: lambda part: part,
             Command: self.command,
+            OptionProbe: self.options,
+            Refusals: self.refusals,
             ResolvedArguments: self.sample_runs.arguments,
             Run: self.run,
         }
@@ -434,13 +444,27 @@ class Candidate:
         )
 
     def command(self, part: Part) -> Command:
-        """What starting a command shows."""
+        """What the first start of a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        probe = self.store.once(probe_fact(part), lambda: self._probe(part, argv))
+        probe = self.store.once(of_part(PROBE, part), lambda: self._probe(part))
         if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
             raise NotChecked(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
         return Command(part, argv, probe, installation, self.misplaced(part))
+
+    def options(self, part: Part) -> OptionProbe:
+        """What more starts show of its options, where it takes any."""
+        probe = self.command(part).probe
+        return self.store.once(
+            of_part(OPTIONS, part),
+            lambda: prober(self, part).options(probe),
+            {"first": probe.first},
+        )
+
+    def refusals(self, part: Part) -> Refusals:
+        """What more starts show of arguments that it should refuse."""
+        probe = self.command(part).probe
+        return self.store.once(of_part(REFUSALS, part), lambda: prober(self, part).refusals(probe))
 
     def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
         """Files that are named by relative paths: none, the server gives absolute ones."""
@@ -465,11 +489,22 @@ class Candidate:
             return unknown  # the rules about the command tell
         return Validation(argument_faults(probe.first, probe.lacks), probe.arguments)
 
-    def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
-        """The facts that take starts of commands."""
+    def work(
+        self, task: Task, sample: Sample | None, facts: Sequence[type[Any]]
+    ) -> Iterator[tuple[str, Fact[Any]]]:
+        """The facts of these types that take starts of commands, each with what is started."""
         if sample is not None:
-            return (run_fact(sample),)
-        return tuple(probe_fact(part) for part in task.run_parts)
+            yield f"{task.id} {sample.name}", run_fact(sample)
+            return
+        started: Mapping[type[Any], Fact[Any]] = {
+            Command: PROBE,
+            OptionProbe: OPTIONS,
+            Refusals: REFUSALS,
+        }
+        for part in task.run_parts:
+            for kind, fact in started.items():
+                if kind in facts:
+                    yield f"{task.id} {part.keys.name}", of_part(fact, part)
 
     def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
@@ -678,8 +713,8 @@ class Candidate:
             dependency_lines(self.home) if self.home is not None else {},
         )
 
-    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
-        return probe(self, part, argv)
+    def _probe(self, part: Part) -> Probe:
+        return prober(self, part).probe()
 
 
 _NEED_INSTALLATION: Final = frozenset(
