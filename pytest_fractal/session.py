@@ -21,6 +21,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.store import Sharing
 from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
+from pytest_fractal.environments.building import Plans
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
 from pytest_fractal.generations.slurm_jobs import cluster_defaults
@@ -110,7 +111,9 @@ class Session:
         }
         """The engines, by what their node ids begin with."""
         candidates = [engine.candidate for engine in self.engines.values()]
+        plans: Plans = {}
         for candidate in candidates:
+            candidate.plans = plans
             candidate.siblings = [one for one in candidates if one is not candidate]
         if not self._owner:
             self.share_facts()

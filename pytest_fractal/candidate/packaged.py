@@ -32,7 +32,12 @@ from pytest_fractal.candidate.on_cluster import ask_cluster
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
-from pytest_fractal.environments.building import BuildEnvironment, Built, build_from_tree
+from pytest_fractal.environments.building import (
+    BuildEnvironment,
+    Built,
+    Plans,
+    build_from_tree,
+)
 from pytest_fractal.environments.bytecode import DependencyBytecode
 from pytest_fractal.environments.environments import (
     INSTALLERS,
@@ -130,6 +135,8 @@ class Candidate:
         """The other candidates of the run."""
         self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True
         """Whether a rule that is selected takes facts of these types; said by the engine."""
+        self.plans: Plans = {}
+        """What environments for builds were given; shared by the candidates of the run."""
 
     @cached_property
     def providers(self) -> Mapping[type[Any], Callable[..., Any]]:
@@ -374,7 +381,7 @@ class Candidate:
             lambda: self._install(environment, wheel),
             {"environment": environment, "wheel": wheel},
         )
-        _ = self.environment_changes.as_installed  # before anything of it is started
+        self.environment_changes.watch()  # before anything of it is started
         return installation
 
     @property
@@ -679,14 +686,16 @@ class Candidate:
     def _build_from_tree(self) -> Built:
         tree, folder = self.spec.tree, self.folder / "tree-build"
         assert tree is not None
-        return build_from_tree(tree, folder, self._build_environment, self.settings.build_timeout)
+        environment = self._build_environment
+        environment.given.update(self.build.built.given)  # maybe by another process
+        return build_from_tree(tree, folder, environment, self.settings.build_timeout)
 
     @cached_property
     def _build_environment(self) -> BuildEnvironment:
         """That of both builds, so the requirements of the project are installed once."""
         folder = self.folder / "build-environment"
         made = self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
-        return BuildEnvironment(made, INSTALLERS["uv"]())
+        return BuildEnvironment(made, INSTALLERS["uv"](), self.plans)
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
         finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
