@@ -151,7 +151,7 @@ class UvInstaller:
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
         """Make one with virtualenv, and with the setuptools that the server's would have."""
-        environment = create_bare(folder, interpreter, pip=True)
+        environment = create_bare(folder, interpreter)
         tools = [name for name in self._upgraded if name != "pip"]
         if interpreter.setuptools and "setuptools" not in tools:
             # The server's `python -m venv` brings the setuptools that is bundled with the
@@ -160,6 +160,7 @@ class UvInstaller:
         finished = self._upgrade(environment, ["pip", *tools])
         if finished.returncode:
             # An index of its own may have no pip; the one that virtualenv brings is as new.
+            environment = create_bare(folder, interpreter, pip=True)
             finished = self._upgrade(environment, tools)
         if finished.returncode:
             raise HarnessError(
