@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -153,7 +154,7 @@ class Engine:
             width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
         )
         # The first one installs, the others wait for it.
-        for check in _first_of_each(list(checks), share):
+        for check in _first_of_each(list(checks), share, self.candidate.last_seconds):
             self._pool.submit(self._judged, check)
 
     def drain(self) -> None:
@@ -384,12 +385,17 @@ def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:
     return task.run_parts if is_run else task.parts
 
 
-def _first_of_each(checks: Sequence[Check], share: float) -> Sequence[Check]:
+def _first_of_each(
+    checks: Sequence[Check], share: float, seconds: Mapping[str, float]
+) -> Sequence[Check]:
     """The first check that needs each of the facts that take their time.
 
-    Tasks are in an order that begins at a `share` of them.
+    Those about tasks that took the most `seconds` come first, for none of them is to begin when
+    all others have ended; and what a task took that is new is not known. The order begins at a
+    `share` of the tasks.
     """
     tasks = [*dict.fromkeys(check.task.id for check in checks if check.task)]
+    tasks.sort(key=lambda task: -seconds.get(task, math.inf))
     first = int(len(tasks) * share)
     order = {task: (number - first) % len(tasks) for number, task in enumerate(tasks)}
     found: dict[tuple[Any, ...], Check] = {}

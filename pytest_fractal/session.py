@@ -208,10 +208,10 @@ class Session:
             sorted(verdicts, key=lambda one: order[one.key]),
         )
 
-    def keep_bytecode(self) -> None:
-        """Keep for later runs what this one has compiled, now that it has judged everything."""
+    def keep_for_next_run(self) -> None:
+        """Keep for later runs what saves them time, now that this one has judged everything."""
         for engine in self.engines.values():
-            engine.candidate.keep_bytecode()
+            engine.candidate.keep_for_next_run()
 
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""

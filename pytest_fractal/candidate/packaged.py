@@ -30,6 +30,7 @@ from pytest_fractal.candidate.environment_changes import EnvironmentChanges
 from pytest_fractal.candidate.generated_manifest import generate_manifest
 from pytest_fractal.candidate.on_cluster import ask_cluster
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
+from pytest_fractal.candidate.start_seconds import StartSeconds
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
 from pytest_fractal.environments.building import (
@@ -385,18 +386,32 @@ class Candidate:
         return installation
 
     @property
-    def _bytecode(self) -> DependencyBytecode:
-        tree, name = self.spec.tree, self.wheel.distribution
-        owner = f"{self.spec.kind}\n{tree or ''}\n{canonicalize_name(name)}"
-        return DependencyBytecode(owner, name, self.environment_folder)
+    def _owner(self) -> str:
+        """Whose is what is kept for the next run on the same package."""
+        name = canonicalize_name(self.wheel.distribution)
+        return f"{self.spec.kind}\n{self.spec.tree or ''}\n{name}"
 
-    def keep_bytecode(self) -> None:
-        """Keep what its processes have compiled of its dependencies for the next run on it.
+    @property
+    def _bytecode(self) -> DependencyBytecode:
+        return DependencyBytecode(self._owner, self.wheel.distribution, self.environment_folder)
+
+    @property
+    def last_seconds(self) -> Mapping[str, float]:
+        """How long the commands of its tasks took last time, by their ids, where that is known."""
+        if self.settings.no_cache or not self.installs or not self.has_wheel:
+            return {}
+        return StartSeconds(self._owner).read()
+
+    def keep_for_next_run(self) -> None:
+        """Keep what its processes have compiled of its dependencies, and how long they took.
 
         Called when none of them runs any more.
         """
         if self.settings.no_cache or not self.installs or not self.store.has(INSTALLATION):
             return
+        StartSeconds(self._owner).keep(
+            (task, start.finished.seconds) for task, _, start in self.starts()
+        )
         with contextlib.suppress(OSError, HarnessError):
             finished = self.installation.finished
             if finished is not None and finished.returncode == 0:
