@@ -98,7 +98,6 @@ def _start(
         executor=candidate.executor,
         timeout=candidate.settings.timeout,
         variables=candidate.variables,
-        scratch=candidate.scratch,
         cache_variable=part.task.generation.cache_variable,
         job=job_options(candidate, part),
     )

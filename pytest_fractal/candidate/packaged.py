@@ -116,8 +116,6 @@ class Candidate:
         self.store = Store()
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
-        self.scratch = folder.parent / "tmp"
-        """Where commands keep their temporary files: a short path, as sockets need."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True

@@ -439,15 +439,16 @@ class _Reader:
 class Watch:
     """A watcher beside this process, which answers for a run (`watcher.py`).
 
-    However this process ends, no process with the `mark` of the run is left, nor the run's
-    `folder` unless it is to be kept.
+    However this process ends, no process with the `mark` of the run is left, nor the folder
+    `scratch`, nor the run's `folder` unless it is to be kept.
     """
 
-    def __init__(self, mark: str, folder: Path, keep: bool) -> None:
+    def __init__(self, mark: str, folder: Path, keep: bool, scratch: Path | None = None) -> None:
         self._watcher = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", watcher.__file__),
                 *(f"{MARK}={mark}.", folder, str(int(keep))),
+                *([scratch] if scratch else []),
             ],
             env=cluster_variables(),
             stdin=subprocess.PIPE,

@@ -176,9 +176,9 @@ class SlurmExecutor:
         return _CALLERS
 
     @property
-    def elsewhere(self) -> bool:
-        """Yes: on the nodes of the cluster."""
-        return True
+    def scratch(self) -> Path:
+        """In the run's folder: a node has a /tmp of its own."""
+        return self._folder / "tmp"
 
     def run(
         self,

@@ -174,7 +174,11 @@ class Suite:
         This goes through a pipe: no other process sees the key.
         """
         shared = self.session.share_facts()
-        node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
+        node.workerinput[_WORKER_KEY] = [
+            str(shared.folder),
+            str(shared.scratch),
+            shared.key.hex(),
+        ]
         node.workerinput[_SETTINGS_KEY] = kept_back()
 
     @pytest.hookimpl(tryfirst=True)
@@ -448,8 +452,8 @@ class Suite:
 
 
 def _shared_run(sent: Sequence[str]) -> SharedRun:
-    folder, key = sent
-    return SharedRun(Path(folder), bytes.fromhex(key))
+    folder, scratch, key = sent
+    return SharedRun(Path(folder), Path(scratch), bytes.fromhex(key))
 
 
 def _end_as_by_ctrl_c(config: pytest.Config) -> None:
