@@ -53,14 +53,11 @@ from pytest_fractal.facts import (
     Command,
     EnvironmentUse,
     GeneratedManifest,
-    Generator,
     Installation,
-    Manifest,
     PackagedPart,
     PackagedTask,
     Part,
     Task,
-    TaskList,
     TreeBuild,
     Validation,
 )
@@ -78,6 +75,7 @@ from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import Settings
+from pytest_fractal.task_lists import Generator, Manifest, TaskList
 from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 if TYPE_CHECKING:

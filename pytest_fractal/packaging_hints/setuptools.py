@@ -11,14 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_fractal.packaging_hints.patterns import globs, is_named_by, pattern_regex
-from pytest_fractal.packaging_hints.project_files import (
-    CFG,
-    PYPROJECT,
-    SETUP,
-    Project,
-    drop_patterns,
-    extend_list,
-)
+from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, SETUP, Project
+from pytest_fractal.packaging_hints.toml_edits import drop_patterns, extend_list
 
 
 def keep_by_setuptools(project: Project) -> None:

@@ -25,8 +25,8 @@ from pytest_fractal.processes.supervisor import end_with_parent, hide
 from pytest_fractal.processes.variables import keep_back, kept_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
 from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
-from pytest_fractal.pytest_plugin.progress import progress, with_output
-from pytest_fractal.pytest_plugin.status_line import LiveLine
+from pytest_fractal.pytest_plugin.live import Live, terminal_of
+from pytest_fractal.pytest_plugin.progress import progress
 from pytest_fractal.pytest_plugin.summary import Summary
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
@@ -138,7 +138,7 @@ class Suite:
         """Learn the tasks; building can take long, so a terminal shows what is being done."""
         if self._prepared or not self._wanted:
             return
-        live = Live(self, None if self._worker else _terminal(self.config))
+        live = Live(self._doing, None if self._worker else terminal_of(self.config))
         try:
             self.session.prepare(live.begins)
             plans = {anchor: engine.plan() for anchor, engine in self.session.engines.items()}
@@ -158,6 +158,15 @@ class Suite:
                     said = f"{anchor}::{name}: there is no such check"
                     raise pytest.UsageError(without_commands(said))
         self._prepared = True
+
+    def _doing(self) -> str:
+        """What the selected checks wait for."""
+        engines = self.session.engines
+        reasons = (
+            progress(engines[anchor].candidate, checks)
+            for anchor, checks in (self.checks or {}).items()
+        )
+        return next(filter(None, reasons), "")
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
@@ -466,69 +475,6 @@ def _end_as_by_ctrl_c(config: pytest.Config) -> None:
 
 def _restore(number: signal.Signals) -> None:
     signal.signal(number, signal.SIG_DFL)
-
-
-class Live:
-    """What is being done, on a terminal: registered where there is one."""
-
-    def __init__(self, suite: Suite, terminal: int | None) -> None:
-        self.line = LiveLine(terminal)
-        self._suite = suite
-
-    def begins(self, candidate: Candidate, doing: str) -> None:
-        """Show what begins now, before there are checks."""
-        self.line.show(lambda: with_output(f"fractal: {escape_control_chars(doing)}", candidate))
-
-    def _doing(self) -> str:
-        """What the selected checks wait for."""
-        engines = self._suite.session.engines
-        reasons = (
-            progress(engines[anchor].candidate, checks)
-            for anchor, checks in (self._suite.checks or {}).items()
-        )
-        return next(filter(None, reasons), "")
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Show nothing any more when the last check is made."""
-        try:
-            return (yield)
-        finally:
-            self.line.hide()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None]:
-        """Show from now on what is waited for, but not while pytest writes."""
-        with self.line.paused():
-            yield
-        self.line.show(self._doing)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self) -> Generator[None]:
-        """Leave the terminal to what pytest writes."""
-        with self.line.paused():
-            yield
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self) -> Generator[None]:
-        """Leave the terminal to what pytest writes."""
-        with self.line.paused():
-            yield
-
-
-def _terminal(config: pytest.Config) -> int | None:
-    """The terminal on which a line may move; None where nobody looks, or others draw."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or not reporter.isatty or config.option.verbose < 0:
-        return None
-    if config.option.capture == "no" or config.option.usepdb or config.option.trace:
-        return None
-    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
-        return None
-    # A descriptor of its own: while a test runs, that of the output is pytest's.
-    terminal = os.dup(1)
-    config.add_cleanup(lambda: os.close(terminal))
-    return terminal
 
 
 def only_candidate(config: pytest.Config) -> Candidate:

@@ -12,6 +12,7 @@ from pytest_fractal.rules import (  # noqa: F401
     manifest_fields,
     output,
     package,
+    sample_files,
     schema_arguments,
     schemas,
     server,

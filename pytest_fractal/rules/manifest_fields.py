@@ -11,16 +11,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from pytest_fractal.facts import (
-    Manifest,
-    TaskList,
-)
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import ModelFault, ModelFaultKind
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.task_lists import Manifest, TaskList
 from pytest_fractal.verdicts import Finding, Severity
 
 

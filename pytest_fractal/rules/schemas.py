@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.facts import Manifest, PackagedPart, Part
+from pytest_fractal.facts import PackagedPart, Part
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import Generation, PartKeys
 from pytest_fractal.json_text import depth_of, shown
@@ -35,6 +35,7 @@ from pytest_fractal.signatures.task_function import (
     Unreadable,
     read_signature,
 )
+from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, Severity
 
 _TYPES: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"

@@ -7,17 +7,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from pytest_fractal.facts import (
-    PackagedTask,
-    Part,
-    Task,
-    TaskList,
-)
+from pytest_fractal.facts import PackagedTask, Part, Task
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import ModelFault, ModelFaultKind, PartKeys
 from pytest_fractal.json_text import depth_of, shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.task_lists import TaskList
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 
