@@ -129,7 +129,7 @@ class TaskRun:
     @property
     def succeeded(self) -> bool:
         """Whether every command ended with status 0 in time."""
-        return all(not one.returncode and not one.timed_out for one in (self, *self.computed))
+        return all(not run.returncode and not run.timed_out for run in (self, *self.computed))
 
 
 class Package:

@@ -123,7 +123,7 @@ class Session:
         """The engines, by what their node ids begin with."""
         candidates = [engine.candidate for engine in self.engines.values()]
         for candidate in candidates:
-            candidate.siblings = [one for one in candidates if one is not candidate]
+            candidate.siblings = [sibling for sibling in candidates if sibling is not candidate]
         if not self._owner:
             self.share_facts()
 
@@ -216,7 +216,7 @@ class Session:
         tasks = [engine.candidate.tasks for engine in self.engines.values()]
         if all(tasks):  # else the verdicts tell why there are none
             self.settings.check_tasks(
-                [name for some in tasks for task in some for name in (task.slug, task.id)]
+                [name for listed in tasks for task in listed for name in (task.slug, task.id)]
             )
 
     def report(self, anchor: str, verdicts: Sequence[Verdict]) -> CandidateReport:

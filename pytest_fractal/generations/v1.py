@@ -86,7 +86,7 @@ class Version1:
     version = "1"
     takes_integer_version = True
     flags = ("-j", "--metadata-out")
-    wrong_manners: tuple[tuple[str, ...], ...] = (
+    wrong_invocations: tuple[tuple[str, ...], ...] = (
         ("--json", "{arguments}", "--metadata-out", "{output}"),
         ("--json={arguments}", "--metadata-out={output}"),
         ("--json={arguments}",),

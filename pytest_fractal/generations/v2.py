@@ -110,7 +110,7 @@ class Version2:
     version = "2"
     takes_integer_version = False
     flags = ("--args-json", "--out-json")
-    wrong_manners: tuple[tuple[str, ...], ...] = (
+    wrong_invocations: tuple[tuple[str, ...], ...] = (
         ("--args-json={arguments}", "--out-json={output}"),
         ("-j", "{arguments}", "--metadata-out", "{output}"),
         ("--json", "{arguments}", "--metadata-out", "{output}"),

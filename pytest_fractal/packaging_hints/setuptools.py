@@ -261,7 +261,7 @@ def _add_to_cfg(project: Project, package: str) -> None:
 
 def _drop_from_cfg(project: Project, section: str, option: str, entry: str) -> bool:
     old = project.cfg().get(section, option)
-    rest = [other for other in _cfg_list(old) if other != entry]
+    rest = [line for line in _cfg_list(old) if line != entry]
 
     def change() -> None:
         line = _cfg_line(project, section, option)

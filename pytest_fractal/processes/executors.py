@@ -33,7 +33,7 @@ class Executor(Protocol):
     """Runs commands for several threads at once; each call waits for its own command."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
 
     @property
@@ -82,7 +82,7 @@ class LocalExecutor:
         self._stopper = Canceller()
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
         return "on this machine"
 

@@ -101,10 +101,10 @@ class _Call:
     job: JobOptions
     done: threading.Event = field(default_factory=threading.Event)
     finished: Finished | None = None
-    trouble: str = ""
+    failure: str = ""
 
-    def settle(self, finished: Finished | None, trouble: str = "") -> None:
-        self.finished, self.trouble = finished, trouble
+    def settle(self, finished: Finished | None, failure: str = "") -> None:
+        self.finished, self.failure = finished, failure
         self.done.set()
 
 
@@ -165,7 +165,7 @@ class SlurmExecutor:
         self._most: int | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
         return f"as jobs of the SLURM cluster {cluster_setting('ClusterName') or 'without a name'}"
 
@@ -276,7 +276,7 @@ class SlurmExecutor:
             self._lock.notify_all()
         call.done.wait()
         if call.finished is None:
-            raise HarnessError(call.trouble)
+            raise HarnessError(call.failure)
         return call.finished
 
     # What follows runs in the one thread that talks to the cluster.
@@ -333,7 +333,7 @@ class SlurmExecutor:
     @property
     def _free(self) -> int:
         """How many more jobs may run."""
-        return self._width - sum(min(one.throttle, len(one.open)) for one in self._batches)
+        return self._width - sum(min(batch.throttle, len(batch.open)) for batch in self._batches)
 
     def _widen(self) -> None:
         """Let arrays have what no command waits for any more."""
@@ -402,7 +402,7 @@ class SlurmExecutor:
 
     def _is_state_wanted(self) -> bool:
         """Whether it matters how SLURM says that a job has ended whose answer is there."""
-        return any(one.answer for batch in self._batches for one in batch.open.values())
+        return any(element.answer for batch in self._batches for element in batch.open.values())
 
     def _poll(self) -> bool:
         """Ask about all jobs at once."""
@@ -486,7 +486,7 @@ class SlurmExecutor:
         """Hand a command's end to the thread that waits for it."""
         answer = element.answer
         if limit is None and answer is not None and answer.finished is None:
-            self._fail(batch, element, f"could not run the command: {answer.trouble}")
+            self._fail(batch, element, f"could not run the command: {answer.failure}")
             return
         known = answer.finished if answer is not None and answer.finished is not None else None
         finished = known or Finished(
@@ -546,7 +546,7 @@ class SlurmExecutor:
         with self._lock:
             self._stopped = True
             calls = [*self._waiting, *self._submitting]
-            calls += [one.call for batch in self._batches for one in batch.open.values()]
+            calls += [element.call for batch in self._batches for element in batch.open.values()]
             self._waiting, self._submitting, self._batches = [], (), []
         for call in calls:
             call.settle(None, self._why)

@@ -119,7 +119,7 @@ class Suite:
             path, colons, name = argument.partition("::")
             here = os.path.relpath(config.invocation_params.dir / path, config.rootpath)
             # As node ids are printed, or as the shell completes them in a folder below.
-            anchor = next((one for one in (path, here) if one in self.session.engines), None)
+            anchor = next((known for known in (path, here) if known in self.session.engines), None)
             if anchor is None:
                 others.append(argument)
             else:
@@ -170,7 +170,7 @@ class Suite:
 
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
-        anchor = next(one for one, known in self.session.engines.items() if known is engine)
+        anchor = next(name for name, known in self.session.engines.items() if known is engine)
         return any(
             (anchor, root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
@@ -205,16 +205,16 @@ class Suite:
         lines = [line for report in self._reports() for line in text.header_lines(report)]
         engines = self.session.engines.values()
         unknown = {
-            release.told
+            release.description
             for candidate in (engine.candidate for engine in engines)
             if candidate.asked_servers != (None,)
             for release in candidate.on_server.releases
             if not release.is_known
         }
         lines += [f"fractal: {told}" for told in sorted(unknown)]
-        lines.append(f"fractal: {self.session.sandbox.told}")
+        lines.append(f"fractal: {self.session.sandbox.description}")
         if self.session.settings.executor != "local":
-            lines.append(f"fractal: commands run {self.session.executor.told}")
+            lines.append(f"fractal: commands run {self.session.executor.description}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
@@ -277,7 +277,7 @@ class Suite:
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         asking = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
-            f"fractal: asking {release.told} about {candidate.spec.text}"
+            f"fractal: asking {release.description} about {candidate.spec.text}"
             for candidate in asking
             if candidate.asked_servers != (None,)
             for release in candidate.on_server.releases
@@ -431,8 +431,16 @@ class Suite:
             terminalreporter.flush()
 
         for anchor, verdicts in self._verdicts.items():
-            starts = [one for one in verdicts.values() if one.code == "FR301" and one.task]
-            failing = [one.task for one in starts if one.task and one.outcome is Outcome.FAIL]
+            starts = [
+                verdict
+                for verdict in verdicts.values()
+                if verdict.code == "FR301" and verdict.task
+            ]
+            failing = [
+                verdict.task
+                for verdict in starts
+                if verdict.task and verdict.outcome is Outcome.FAIL
+            ]
             candidate = self.session.engines[anchor].candidate
             if not (failing and candidate.installs):
                 told = "there are no pins to find: no task was seen not to start"

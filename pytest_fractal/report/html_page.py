@@ -415,18 +415,18 @@ class _Page:
     def _listed(self, verdicts: Sequence[Verdict]) -> Iterator[Markup | str]:
         """What verdicts of one outcome are about; those of the same reason together."""
         groups: dict[str | None, list[Verdict]] = {}
-        for one in verdicts:
-            groups.setdefault(one.reason if not one.findings else None, []).append(one)
+        for verdict in verdicts:
+            groups.setdefault(verdict.reason if not verdict.findings else None, []).append(verdict)
         for place, (reason, group) in enumerate(groups.items()):
             yield "; " if place else ""
-            for number_, one in enumerate(group):
+            for number_, verdict in enumerate(group):
                 yield ", " if number_ else ""
-                is_broken = one.status in (Status.FAIL, Status.WARN, Status.ERROR)
-                about = self._about(one) or "the package"
-                yield element("a", about, href=f"#{self._id(one)}") if is_broken else about
+                is_broken = verdict.status in (Status.FAIL, Status.WARN, Status.ERROR)
+                about = self._about(verdict) or "the package"
+                yield element("a", about, href=f"#{self._id(verdict)}") if is_broken else about
             if reason:
                 yield f" ({reason})"
-            roots = {root.key: root for one in group for root in one.blockers}
+            roots = {root.key: root for verdict in group for root in verdict.blockers}
             for root in roots.values():
                 if (target := self._ids.get(root.key)) is not None:
                     yield " "
