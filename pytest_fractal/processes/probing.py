@@ -71,9 +71,9 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A start in another manner than Fractal's."""
+    """A start in another invocation than Fractal's."""
 
-    manner: Invocation
+    invocation: Invocation
     start: Start
     reads: bool
 
@@ -112,16 +112,16 @@ class Probe:
     """The required arguments that it was not given."""
 
     @property
-    def reading_manner(self) -> Invocation | None:
+    def reading_invocation(self) -> Invocation | None:
         """Another way, by which the command does read its arguments, though not by Fractal's."""
-        reading = (attempt.manner for attempt in self.attempts if attempt.reads)
+        reading = (attempt.invocation for attempt in self.attempts if attempt.reads)
         return None if self.reads else next(reading, None)
 
     @property
     def ends_before_options(self) -> bool:
         """Whether it fails before it reads, in the same way whatever the options."""
         failed = self.first.finished.returncode != 0 and not self.first.finished.timed_out
-        if self.reads or not failed or self.reading_manner is not None:
+        if self.reads or not failed or self.reading_invocation is not None:
             return False
         return self.ends_all_alike and not self._is_about_options
 
@@ -129,7 +129,7 @@ class Probe:
     def ends_all_alike(self) -> bool:
         """Whether it ended in the same way however its options were written."""
         # Some repeat what they were given.
-        given = {word for attempt in self.attempts for word in attempt.manner.options}
+        given = {word for attempt in self.attempts for word in attempt.invocation.options}
         end = self.first.ending.without(given)
         return all(attempt.start.ending.without(given) == end for attempt in self.attempts)
 
@@ -143,8 +143,10 @@ class Probe:
             return first.crash.type == "KeyError" and first.crash.message.startswith("'-")
         return _USAGE.search(first.output_tail) is not None
 
-    def _attempt(self, manner: Invocation) -> Attempt | None:
-        return next((one for one in self.attempts if one.manner == manner), None)
+    def _attempt(self, invocation: Invocation) -> Attempt | None:
+        return next(
+            (attempt for attempt in self.attempts if attempt.invocation == invocation), None
+        )
 
     def _as_impossible(self, place: int) -> bool:
         """Whether it ended as it does when this option is replaced by an impossible one."""
@@ -195,7 +197,7 @@ class OptionProbe(Probe):
         """
         if self.reads:
             return self.refuses_output_option
-        if self.reading_manner is not None:
+        if self.reading_invocation is not None:
             return True
         if not self.attempts or not (self._as_impossible(0) or self._as_impossible(1)):
             return False
@@ -231,7 +233,7 @@ class Prober:
     library_folder: str
     """Where what it requires is installed, likewise."""
     flags: tuple[str, str]
-    wrong_manners: Iterable[tuple[str, ...]]
+    wrong_invocations: Iterable[tuple[str, ...]]
     """Ways in which commands take the two paths by mistake."""
     schema: Mapping[str, Any]
     reserved: Mapping[str, Any]
@@ -321,11 +323,11 @@ class Prober:
     def _whole_content(self) -> bytes:
         return _encoded({**self.complete, **self.every})
 
-    def _attempt(self, manner: Invocation) -> Attempt:
-        other = self.start(self._content, manner.options)
+    def _attempt(self, invocation: Invocation) -> Attempt:
+        other = self.start(self._content, invocation.options)
         if other.read is not None:
-            return Attempt(manner, other, other.read)
-        return Attempt(manner, other, self._tells_contents_apart(other, manner.options))
+            return Attempt(invocation, other, other.read)
+        return Attempt(invocation, other, self._tells_contents_apart(other, invocation.options))
 
     def _other_ways(self, first: Start) -> Iterator[Attempt]:
         """The ways in which a command that has not read is started besides."""
@@ -333,8 +335,8 @@ class Prober:
             return
         if first.crash is not None and first.crash.raised_by_import:
             return
-        for manner in _manners(self.flags, self.wrong_manners):
-            attempt = self._attempt(manner)
+        for invocation in _invocations(self.flags, self.wrong_invocations):
+            attempt = self._attempt(invocation)
             yield attempt
             if attempt.reads or attempt.start.finished.timed_out:
                 return
@@ -409,14 +411,16 @@ def _alone(flags: tuple[str, str]) -> Invocation:
 
 
 def _impossible(flags: tuple[str, str]) -> tuple[Invocation, Invocation]:
-    """Fractal's manner, with one of its options replaced by one that cannot exist."""
+    """Fractal's invocation, with one of its options replaced by one that cannot exist."""
     return (
         Invocation((IMPOSSIBLE, ARGUMENTS, flags[1], OUTPUT)),
         Invocation((flags[0], ARGUMENTS, IMPOSSIBLE, OUTPUT)),
     )
 
 
-def _manners(flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]) -> Iterator[Invocation]:
+def _invocations(
+    flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]
+) -> Iterator[Invocation]:
     """Ways in which commands are written by mistake, the likeliest first, and wrong ones."""
     yield _alone(flags)
     yield from map(Invocation, mistaken)
