@@ -110,6 +110,7 @@ class Engine:
         )
         """The rules that apply to such a candidate: all their facts are known of it."""
         candidate.is_wanted = self._is_wanted
+        self._checks: tuple[Check, ...] | None = None
         self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._stopper = Canceller()
@@ -120,8 +121,10 @@ class Engine:
 
         Raises `BadInput`, and `HarnessError` for a fault of ours: nothing can be judged then.
         """
-        with faults_as_errors("planning the checks"):
-            return self._plan()
+        if self._checks is None:
+            with faults_as_errors("planning the checks"):
+                self._checks = tuple(self._plan())
+        return [*self._checks]
 
     def _plan(self) -> list[Check]:
         settings, tasks = self.candidate.settings, self.candidate.tasks
