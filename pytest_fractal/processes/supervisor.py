@@ -1,4 +1,4 @@
-"""Runs one command so that nothing of it outlives the run. Started as a script of its own.
+"""Runs one command so that nothing of it outlives the run. Started in a process of its own.
 
 A process group ends with its members, but a daemon leaves the group: it forks twice and
 begins a session of its own. On Linux this supervisor makes itself the one to whom such
@@ -6,8 +6,10 @@ orphans are handed (`PR_SET_CHILD_SUBREAPER`), so every process that the command
 is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, and the
 process group of the command is all that is ended.
 
-Usage: python supervisor.py CHANNEL[,HANDED] COMMAND...
-       python supervisor.py --while-locked WANTED ALIVE COMMAND...
+Its arguments (`argv` makes the whole command line) are one of
+
+    CHANNEL[,HANDED] COMMAND...
+    --while-locked WANTED ALIVE COMMAND...
 
 CHANNEL is the number of an open descriptor: a socket whose other end is the caller's; HANDED
 that of another one, which the command inherits. On the socket the supervisor writes a line
@@ -58,8 +60,19 @@ SWEEPING = 10.0
 LOOKS = 10
 """How often in a row no process must be seen until it is believed that there is none."""
 
+LAUNCH = (
+    "import os, sys; file = sys.argv.pop(1); sys.path.append(os.path.dirname(file)); "
+    "import supervisor; supervisor.main()"
+)
+"""Imports this module by its file: a script would be compiled anew at each start."""
+
 _groups: list[int] = []
 """The process groups of the commands that were started here."""
+
+
+def argv(*arguments: str) -> list[str]:
+    """The command line of a supervisor with these arguments."""
+    return [sys.executable, "-I", "-S", "-c", LAUNCH, __file__, *arguments]
 
 
 def control(option: int, value: int) -> None:
@@ -420,7 +433,3 @@ def main() -> NoReturn:
         os._exit(1)
     kill_all()
     end_by(status)
-
-
-if __name__ == "__main__":
-    main()
