@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reporting import hostile_report, real_report
+from xdist.scheduler import LoadScopeScheduling
 
 # Imported here once, and not again in each run within this process.
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
@@ -39,6 +41,30 @@ PROCESSES = (
     "corpora",
 )
 """The test files that start real builds or many processes, the slowest last."""
+
+SPREAD = {
+    *("fuzz", "files", "job_log", "interrupted", "install_weather", "server", "custom_tasks"),
+    *("tampering", "runs", "first_samples", "left", "real_packages", "corpora"),
+}
+"""Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
+
+Every other file runs in one worker: what its fixtures build and judge is built and judged once.
+"""
+
+
+class InWorkers(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out files as a whole, and those that are `SPREAD` test by test."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if Path(file).stem.removeprefix("test_") in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InWorkers | None:
+    if config.getoption("dist") != "load":
+        return None
+    config.option.loadscopereorder = False  # the order of PROCESSES
+    return InWorkers(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
