@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_environments import KeptEnvironments
 from reporting import hostile_report, real_report
 from xdist.scheduler import LoadScopeScheduling
 
@@ -23,6 +26,32 @@ from pytest_fractal.report.model import Report
 
 # Some machines set it; each run in a process of its own would compile the whole plugin anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes that temporary files may take: a tenth of it is usual."""
+
+
+def in_memory() -> Path | None:
+    """A folder of this user's in memory; None where programs cannot run there, or few fit.
+
+    A run makes and removes some thousand small files. Where many were just removed, ext4 takes
+    up to ten times as long to make a new one.
+    """
+    folder = MEMORY / f"pytest-fractal-tests-{os.getuid()}"
+    try:
+        seen = os.statvfs(MEMORY)
+        if seen.f_flag & os.ST_NOEXEC or seen.f_bavail * seen.f_frsize < ROOM:
+            return None
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except (OSError, AttributeError):  # no such folder, or no such system
+        return None
+    return folder if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() else None
+
+
+if not {"TMPDIR", "TEMP", "TMP"} & os.environ.keys() and (memory := in_memory()):
+    os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -120,6 +149,21 @@ def make_wheel(
         for path, text in entries.items():
             archive.writestr(path, text)
     return wheel
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> KeptEnvironments:
+    """Those that are handed out by `any_environment`, by all workers alike."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return KeptEnvironments(shared / "environments")
+
+
+@pytest.fixture
+def any_environment(environments: KeptEnvironments) -> Iterator[None]:
+    """Runs in this process take environments that were made for another test."""
+    with environments.handed_out():
+        yield
 
 
 @pytest.fixture(scope="session")
