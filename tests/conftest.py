@@ -38,7 +38,7 @@ def in_memory() -> Path | None:
     A run makes and removes some thousand small files. Where many were just removed, ext4 takes
     up to ten times as long to make a new one.
     """
-    folder = MEMORY / f"pytest-fractal-tests-{os.getuid()}"
+    folder = MEMORY / f"fractal-tests-{os.getuid()}"
     try:
         seen = os.statvfs(MEMORY)
         if seen.f_flag & os.ST_NOEXEC or seen.f_bavail * seen.f_frsize < ROOM:
@@ -280,9 +280,10 @@ def runner(tmp_path: Path) -> Runner:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def real(tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments) -> Report:
     """A report on a package that breaks three rules."""
-    return real_report(tmp_path_factory.mktemp("reports"))
+    with environments.handed_out():
+        return real_report(tmp_path_factory.mktemp("reports"))
 
 
 @pytest.fixture(scope="session")

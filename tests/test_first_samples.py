@@ -23,6 +23,8 @@ from pytest_fractal.report.overview import to_fix
 from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 
 def judged(package: Path, **options: Any) -> CandidateReport:
     (report,) = check_package(package, jobs=1, **options).candidates

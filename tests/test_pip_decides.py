@@ -28,6 +28,8 @@ from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 NAME = "tested_tasks"
 
 

@@ -14,6 +14,8 @@ from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server.releases import NEWEST, TRIED, concern_newest
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 ROOT = Path(__file__).parents[1]
 DECIDING = [rule for rule in REGISTRY.values() if rule.decides_collection]
 

@@ -21,6 +21,8 @@ from pytest_fractal.pointers import pointer
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 NULL: dict[str, Any] = {"type": "null"}
 MODEL: dict[str, Any] = {"type": "object", "properties": {"size": NUMBER}}
