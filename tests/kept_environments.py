@@ -80,7 +80,7 @@ class KeptEnvironments:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy an environment, whose programs name it in their first line."""
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", f"{source}/.", target], check=True)
     programs = [path for path in (target / "bin").iterdir() if not path.is_symlink()]
     for program in programs:
