@@ -69,7 +69,7 @@ def _anywhere(value: Any) -> Any:
 
 def kept(code: str) -> tuple[Finding, ...]:
     """The findings on the page of this rule."""
-    return tuple(Finding(**one) for one in _of(code)["findings"])
+    return tuple(Finding(**finding) for finding in _of(code)["findings"])
 
 
 def stale(folder: Path, report: CandidateReport) -> bool:
@@ -85,7 +85,7 @@ def stale(folder: Path, report: CandidateReport) -> bool:
 
 
 def _plain(findings: list[dict[str, Any]]) -> str:
-    own = [{part: one[part] for part in one if part != "found"} for one in findings]
+    own = [{part: finding[part] for part in finding if part != "found"} for finding in findings]
     return re.sub(r"\d+(?:\.\d+)*", "0", json.dumps(own))
 
 
@@ -101,7 +101,7 @@ def keep(words: Iterable[str]) -> None:
         code = word.partition("_")[0]
         folders = sorted((ROOT / "bad_packages").glob(f"{code}_*"))
         chosen = word if word != code else texts.get(code, {}).get("package")
-        folder = next((one for one in folders if one.name == chosen), folders[0])
+        folder = next((folder for folder in folders if folder.name == chosen), folders[0])
         options = tomllib.loads((folder / "expected.toml").read_text("utf-8"))
         for key in ("finding", "slow"):
             options.pop(key, None)

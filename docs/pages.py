@@ -93,10 +93,10 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
     yield from ("- " + _BARE_ADDRESS.sub(r"<\g<0>>", cite) for cite in rule.cite)
     yield "\n## Beside other rules\n"
     yield from _relatives(rule)
-    others = [one for one in _bad_packages(rule.code) if one != folder]
+    others = [package for package in _bad_packages(rule.code) if package != folder]
     if others:
         yield "## Other ways to break it\n"
-        yield from (f"- {about(one)} (`{one.name}`)" for one in others)
+        yield from (f"- {about(other)} (`{other.name}`)" for other in others)
 
 
 def about(folder: Path) -> str:
@@ -153,7 +153,7 @@ def _places(folder: Path, findings: tuple[Finding, ...]) -> list[tuple[Path, int
             for file in sorted(folder.rglob(Path(found.file).name)):
                 if file.is_file() and file.as_posix().endswith(found.file):
                     return [(file, found.line)]
-    script = next((_script(folder, one.task) for one in findings if one.task), None)
+    script = next((_script(folder, finding.task) for finding in findings if finding.task), None)
     project = [folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py")]
     return [(file, None) for file in ([script] if script else project) if file.is_file()]
 
@@ -179,14 +179,17 @@ def observed_lines(seen: tuple[Observation, ...]) -> Iterator[str]:
         return
     yield "| fractal-server | given | does |"
     yield "|---|---|---|"
-    yield from (f"| {one.server} | {one.package} | {one.reaction} |" for one in seen)
+    yield from (
+        f"| {observation.server} | {observation.package} | {observation.reaction} |"
+        for observation in seen
+    )
     yield ""
 
 
 def _relatives(rule: Rule) -> Iterator[str]:
     if rule.needs:
         yield f"Needs {_listed(rule.needs)}: while one of them is broken, this one is blocked.\n"
-    needed = tuple(one.code for one in REGISTRY.values() if rule.code in one.needs)
+    needed = tuple(needing.code for needing in REGISTRY.values() if rule.code in needing.needs)
     if needed:
         yield f"While this one is broken, it blocks {_listed(needed)}.\n"
     yield f"`--fractal-select={rule.code}` judges this one alone. To do without it, say why:\n"
@@ -204,12 +207,17 @@ def _observed() -> Iterator[str]:
     yield "the purpose: fractal-server 1.4.10 for manifest version 1, 2.18.5 and 2.24.2 for"
     yield "version 2. Where these differ, see [Which servers take a package](servers.md)."
     for prefix, rules in _grouped():
-        seen = [(rule, one) for rule in rules for one in observations().get(rule.code, ())]
+        seen = [
+            (rule, observation)
+            for rule in rules
+            for observation in observations().get(rule.code, ())
+        ]
         if seen:
             yield f"\n## {GROUPS[prefix]}\n"
             yield "| rule | fractal-server | given | does |"
             yield "|---|---|---|---|"
             yield from (
-                f"| {_link(rule.code)} | {one.server} | {one.package} | {one.reaction} |"
-                for rule, one in seen
+                f"| {_link(rule.code)} | {seen_there.server} | {seen_there.package} | "
+                f"{seen_there.reaction} |"
+                for rule, seen_there in seen
             )

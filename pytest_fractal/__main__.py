@@ -42,7 +42,7 @@ def main() -> int:
         print(f"pytest-fractal {version('pytest-fractal')} (pytest {pytest.__version__})")
         return 0
     packages, others = _split(given)
-    if not packages and not any(one.startswith(_NEED_NO_PACKAGE) for one in given):
+    if not packages and not any(argument.startswith(_NEED_NO_PACKAGE) for argument in given):
         packages = ["."]
     return int(
         pytest.main(
@@ -166,13 +166,15 @@ def _awaits_value(argument: str, takes_value: frozenset[str]) -> bool:
     """Whether the next word belongs to this one: `--tb`, `-k`, or `-qk`, but not `-kx`."""
     if argument.startswith("--"):
         return "=" not in argument and argument in takes_value
-    first = next((n for n, one in enumerate(argument[1:], 1) if f"-{one}" in takes_value), None)
+    first = next(
+        (n for n, letter in enumerate(argument[1:], 1) if f"-{letter}" in takes_value), None
+    )
     return first is not None and first == len(argument) - 1
 
 
 def _plugins(arguments: Sequence[str]) -> tuple[str, ...]:
     """The plugins of a run: this one, and xdist where its workers are asked for."""
-    workers = any(one.startswith(("-n", "--numprocesses")) for one in arguments)
+    workers = any(argument.startswith(("-n", "--numprocesses")) for argument in arguments)
     return ("pytest_fractal.plugin", *(("xdist.plugin",) if workers else ()))
 
 

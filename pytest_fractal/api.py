@@ -13,7 +13,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import Environment, InstallerName
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import Manifest, Part, Task
+from pytest_fractal.facts import Part, Task
 from pytest_fractal.generations import Call, CallResult
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.commands import Start
@@ -28,6 +28,7 @@ from pytest_fractal.selection import parse_codes
 from pytest_fractal.server.facts import Collected, Job, ListedTask, ServerRun
 from pytest_fractal.session import Session
 from pytest_fractal.settings import Settings
+from pytest_fractal.task_lists import Manifest
 
 if TYPE_CHECKING:
     from pytest_fractal.server.client import Client
@@ -128,7 +129,7 @@ class TaskRun:
     @property
     def succeeded(self) -> bool:
         """Whether every command ended with status 0 in time."""
-        return all(not one.returncode and not one.timed_out for one in (self, *self.computed))
+        return all(not run.returncode and not run.timed_out for run in (self, *self.computed))
 
 
 class Package:

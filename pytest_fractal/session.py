@@ -50,6 +50,10 @@ _KEPT: Final = "kept"
 """The file that marks a folder which outlives its run."""
 _FACTS: Final = "facts"
 """Where the processes of a run share facts: no candidate has to know of it."""
+_SHORT: Final = Path("/tmp")
+_LONGEST: Final = 50
+"""Bytes in a path below which temporary files, and sockets among them, have room for their own:
+of the 104 of macOS, Python's `multiprocessing` takes 32."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class SharedRun:
     """What another process of the same run has to know."""
 
     folder: Path
+    scratch: Path
+    """Where commands have their temporary files."""
     key: bytes = field(repr=False)
     """By which they know each other's facts; it must be in their memory only."""
 
@@ -90,14 +96,20 @@ class Session:
         for number, anchor in enumerate(anchors):
             if anchor in anchors[:number]:
                 raise BadInput(f"{specs[number].text}: this package was given twice")
-        self._lock: int | None = None
+        self._locks: list[int] = []
         if shared is None:
-            shared = SharedRun(self._begin(), secrets.token_bytes(32))
+            shared = self._begin()
         self._shared = shared
         self.folder = shared.folder
+        self._far = None if shared.scratch.parent == self.folder else shared.scratch
+        """Where temporary files lie outside the run's folder."""
         self.sandbox = Sandbox(self.folder, settings.sandbox, _readable(specs, settings))
         set_up(self.sandbox)
-        self._watch = Watch(self.sandbox.mark, self.folder, settings.keep) if self._owner else None
+        self._watch = (
+            Watch(self.sandbox.mark, self.folder, settings.keep, self._far)
+            if self._owner
+            else None
+        )
         self._hold = (
             _hold(self.folder / "servers") if self._owner and settings.server is not None else None
         )
@@ -111,7 +123,7 @@ class Session:
         """The engines, by what their node ids begin with."""
         candidates = [engine.candidate for engine in self.engines.values()]
         for candidate in candidates:
-            candidate.siblings = [one for one in candidates if one is not candidate]
+            candidate.siblings = [sibling for sibling in candidates if sibling is not candidate]
         if not self._owner:
             self.share_facts()
 
@@ -122,25 +134,37 @@ class Session:
             engine.candidate.store.share(Sharing(self.folder / _FACTS / name, self._shared.key))
         return self._shared
 
-    def _begin(self) -> Path:
-        """A fresh folder for a new run. Raises `BadInput` where none can be made."""
+    def _begin(self) -> SharedRun:
+        """A new run, in a fresh folder. Raises `BadInput` where none can be made."""
         base = self.settings.folder
         remove_left_runs(base)
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)).resolve()
+            folder = self._make_folder(base)
             if self.settings.keep:
                 (folder / _KEPT).touch()
-            new = folder / f"{_LOCK}.new"
-            self._lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            new.rename(folder / _LOCK)  # nobody sees it unlocked
+            scratch = folder / "tmp"
+            is_long = len(os.fsencode(scratch)) > _LONGEST
+            # A node of a cluster has a /tmp of its own.
+            is_local = self.settings.executor == "local"
+            if is_long and is_local and os.access(_SHORT, os.W_OK | os.X_OK):
+                scratch = self._make_folder(_SHORT)
         except OSError as error:
             raise BadInput(f"no folder can be made for the run: {error}") from None
+        return SharedRun(folder, scratch, secrets.token_bytes(32))
+
+    def _make_folder(self, base: Path | None) -> Path:
+        """A fresh folder below `base`, locked for as long as the run lasts."""
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)).resolve()
+        new = folder / f"{_LOCK}.new"
+        lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._locks.append(lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(folder / _LOCK)  # nobody sees it unlocked
         return folder
 
     def _make_executor(self) -> Executor:
         if self.settings.executor == "local":
-            return LocalExecutor(self.width)
+            return LocalExecutor(self.width, self._shared.scratch)
         return SlurmExecutor(self.width, self.folder, cluster_defaults(self.settings.cluster))
 
     def _check_cluster(self, progress: Progress) -> None:
@@ -192,7 +216,7 @@ class Session:
         tasks = [engine.candidate.tasks for engine in self.engines.values()]
         if all(tasks):  # else the verdicts tell why there are none
             self.settings.check_tasks(
-                [name for some in tasks for task in some for name in (task.slug, task.id)]
+                [name for listed in tasks for task in listed for name in (task.slug, task.id)]
             )
 
     def report(self, anchor: str, verdicts: Sequence[Verdict]) -> CandidateReport:
@@ -218,14 +242,15 @@ class Session:
             engine.close()
         if self._owner and (self.folder / JOBS).exists():
             cancel_jobs(self.folder.name)  # also those of workers that were killed
+        if self._owner and self._far is not None:
+            remove_tree(self._far)
         if self._owner and not self.settings.keep:
             remove_tree(self.folder)
         if self._watch is not None:
             self._watch.close()
         take_down(self.sandbox)
-        if self._lock is not None:
-            os.close(self._lock)  # last: until then nobody else removes the folder
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())  # last: until then nobody else removes the folders
 
 
 def remove_left_runs(base: Path | None = None) -> None:
@@ -233,7 +258,7 @@ def remove_left_runs(base: Path | None = None) -> None:
 
     They lie below `base`, and among temporary files. Jobs of theirs on a cluster are cancelled.
     """
-    places = {Path(tempfile.gettempdir()), *([base] if base else [])}
+    places = {Path(tempfile.gettempdir()), _SHORT, *([base] if base else [])}
     for folder in (folder for place in places for folder in place.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError):
             if _is_left(folder):

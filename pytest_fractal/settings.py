@@ -23,7 +23,7 @@ from pytest_fractal.generations.slurm_jobs import (
 )
 from pytest_fractal.processes.executors import EXECUTORS, ExecutorName
 from pytest_fractal.processes.sandbox import Mode, check_mode
-from pytest_fractal.processes.slurm import check_installed
+from pytest_fractal.processes.slurm_programs import check_installed
 from pytest_fractal.rules import REGISTRY, Rule
 from pytest_fractal.selection import CodePattern
 

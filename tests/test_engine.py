@@ -17,7 +17,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Build, Manifest, Part, Task, TreeBuild
+from pytest_fractal.facts import Build, Part, Task, TreeBuild
 from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.report.conclusion import conclusion
@@ -26,6 +26,7 @@ from pytest_fractal.rules import Rule
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.settings import Settings
+from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import (
     Finding,
     NotApplicable,

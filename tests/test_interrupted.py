@@ -197,6 +197,24 @@ def test_a_folder_whose_run_goes_on_is_left_alone(temporary: Path, tmp_path: Pat
     assert list(temporary.iterdir()) == []
 
 
+def test_temporary_files_of_commands_have_a_short_path_and_go_with_the_run(
+    temporary: Path, tmp_path: Path
+) -> None:
+    """A socket below TMPDIR has room for a hundred bytes of path, however long the run's own."""
+    base = tmp_path / ("long" * 20)
+    base.mkdir()
+    for keep in (False, True):
+        session = Session([], Settings(folder=base, keep=keep), tmp_path)
+        scratch = session.executor.scratch
+        assert scratch is not None
+        assert len(str(scratch)) < 40
+        remove_left_runs(base)
+        assert scratch.is_dir()  # its run goes on
+        session.close()
+        assert not scratch.exists()
+        assert session.folder.exists() == keep
+
+
 def test_a_folder_that_is_to_be_kept_is_left_alone(temporary: Path, tmp_path: Path) -> None:
     session = Session([], Settings(keep=True), tmp_path)
     session.close()

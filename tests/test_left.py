@@ -283,5 +283,8 @@ def test_what_cannot_be_written_is_removed_and_links_are_not_followed(tmp_path: 
 def test_the_watcher_removes_the_folder_unless_it_is_kept(tmp_path: Path, keep: bool) -> None:
     folder = tmp_path / "run"
     (folder / "package-0").mkdir(parents=True)
-    Watch("run", folder, keep).close()
+    scratch = tmp_path / "scratch"
+    (scratch / "0").mkdir(parents=True)
+    Watch("run", folder, keep, scratch).close()
     assert folder.exists() == keep
+    assert not scratch.exists()

@@ -116,6 +116,10 @@ ABSOLUTE = "an absolute path"
         ('{\n"task": ["First task"]}', [(2, "the name of a task", '["First task"]')]),
         ('{\n"task": "-"}', [(2, "the name of a task", '"-"')]),
         (
+            '{\n"task": "nope",\n"arguments": {}}',
+            [(2, "the name of a task", '"nope"'), (3, KEYS, '"arguments"')],
+        ),
+        (
             '{"task": "First task",\n"args": {\n"metadata": {},\n"component": ""}}',
             [(3, OWN, "'metadata', which Fractal"), (4, OWN, "'component', which Fractal")],
         ),

@@ -313,12 +313,12 @@ def test_where_the_index_does_not_answer_what_is_installed_is_asked(
 
 
 def test_a_release_that_is_not_known_is_told_as_such() -> None:
-    assert ServerRelease("2", "2.24.2").told == "fractal-server 2.24.2"
-    assert ServerRelease("2", "2.99.0").told == (
+    assert ServerRelease("2", "2.24.2").description == "fractal-server 2.24.2"
+    assert ServerRelease("2", "2.99.0").description == (
         f"fractal-server 2.99.0 (not tried before: 2.0.0 to {releases.NEWEST['2']} are known)"
     )
-    assert "not tried before" in ServerRelease("2", "2.24.2a1").told
-    assert "not tried before" in ServerRelease("1", "1.2.5").told
+    assert "not tried before" in ServerRelease("2", "2.24.2a1").description
+    assert "not tried before" in ServerRelease("1", "1.2.5").description
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.report.model import CandidateReport, TaskSummary
-from pytest_fractal.report.servers import server_ranges, told
+from pytest_fractal.report.servers import sentence, server_ranges
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server.releases import NEWEST, TRIED, concern_newest
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
@@ -107,18 +107,18 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
     ],
 )
 def test_the_releases_that_take_a_package_are_told(told_of: CandidateReport, line: str) -> None:
-    assert told(server_ranges(told_of)) == line
+    assert sentence(server_ranges(told_of)) == line
 
 
 def test_what_a_note_says_of_releases_refuses_nothing() -> None:
     found = Finding("a", "b", "c", severity=Severity.NOTE, releases=">=2.23.2")
     noted = Verdict("FR401", "sample-succeeds", "t", Outcome.PASS, (found,))
-    assert told(server_ranges(report(noted))).startswith("fractal-server >= 2.18.5: yes")
+    assert sentence(server_ranges(report(noted))).startswith("fractal-server >= 2.18.5: yes")
 
 
 def test_what_a_sample_gives_says_nothing_of_the_package() -> None:
     sample = breach("FR400", ">=2,<2.20", Outcome.WARN)
-    assert told(server_ranges(report(sample))).startswith("fractal-server >= 2.18.5: yes")
+    assert sentence(server_ranges(report(sample))).startswith("fractal-server >= 2.18.5: yes")
 
 
 def test_only_what_the_newest_release_minds_is_an_error() -> None:

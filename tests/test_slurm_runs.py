@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,12 @@ import slurm_cluster
 from conftest import Runner
 from slurm_cluster import Cluster, cluster_fixture, wait_until  # noqa: F401
 from test_interrupted import endless_wheel  # noqa: F401
+from test_published import cell_of
 
 from pytest_fractal import check_package
+from pytest_fractal.published.digest import State
+from pytest_fractal.published.history import read_result
+from pytest_fractal.published.judging import Limits, judge, judge_all
 from pytest_fractal.report.model import CandidateReport
 
 pytestmark = slurm_cluster.MARKS
@@ -132,3 +138,56 @@ def test_verdicts_and_outputs_are_those_of_this_machine(name: str, shared: Path)
     assert told(there) == told(here)
     assert runs(there) == runs(here)
     assert all(one.outcome == "pass" for one in there.verdicts if one.code == "FR903")
+
+
+# The page of results
+
+
+def judge_as_jobs(wheel: Path, folder: Path, *slurm: str, seconds: float = 600) -> list[str]:
+    """What is said of a wheel that is judged as a job, whose result lies in `folder` then."""
+    said = list[str]()
+    limits = Limits(seconds=seconds, select="FR1,FR3", slurm=slurm)
+    judge_all([cell_of(wheel)], folder, limits, said.append)
+    return said
+
+
+def test_published_packages_are_judged_as_jobs_and_once(shared: Path, good_wheel: Path) -> None:
+    (first,) = judge_as_jobs(good_wheel, shared, "--mem=1G")
+    assert ": judged, 2 of 2 tasks start" in first
+    (again,) = judge_as_jobs(good_wheel, shared, "--mem=1G")
+    assert again.endswith(": judged before")
+    (path,) = shared.iterdir()
+    assert read_result(path).state is State.JUDGED
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds", "why"),
+    [
+        (["--partition=nowhere"], 600, "invalid partition specified: nowhere"),
+        (["--mem=1G"], 5, "it took longer than 5 s"),
+    ],
+    ids=["refused", "ended at its limit"],
+)
+def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
+    request: pytest.FixtureRequest, shared: Path, options: list[str], seconds: float, why: str
+) -> None:
+    wheel = request.getfixturevalue("endless_wheel")
+    (said,) = judge_as_jobs(wheel, shared, *options, seconds=seconds)
+    assert why in said
+    (path,) = shared.iterdir()
+    assert read_result(path).state is State.GAVE_UP
+    path.unlink()
+
+
+def test_judging_that_is_stopped_leaves_no_job(
+    request: pytest.FixtureRequest, cluster: Cluster, shared: Path
+) -> None:
+    wheel, stop = request.getfixturevalue("endless_wheel"), threading.Event()
+    limits = Limits(select="FR1,FR3", slurm=())
+    with ThreadPoolExecutor() as pool:
+        result = pool.submit(judge, cell_of(wheel), limits, shared, stop)
+        wait_until(lambda: cluster.queue != [])
+        stop.set()
+        assert result.result().state is State.GAVE_UP
+    wait_until(lambda: cluster.queue == [])

@@ -137,7 +137,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda data: _built(kind, data)
     if origin is tuple and arguments[1:] == (...,):
         item = _reader(arguments[0])
-        return lambda data: tuple(item(one) for one in data)
+        return lambda data: tuple(item(value) for value in data)
     if origin is tuple:
         items = [_reader(argument) for argument in arguments]
         return lambda data: tuple(item(value) for item, value in zip(items, data, strict=True))
@@ -146,7 +146,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda data: {key: value_of(value) for key, value in data.items()}
     if origin is not None and issubclass(origin, Sequence):
         item = _reader(arguments[0])
-        return lambda data: [item(one) for one in data]
+        return lambda data: [item(value) for value in data]
     if isinstance(kind, type) and issubclass(kind, str):  # an enum of texts
         return kind
     raise TypeError(f"{kind}: facts hold no such thing")

@@ -64,7 +64,7 @@ def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
         package_folder=candidate.own_folder,
         library_folder=candidate.library_folder,
         flags=task.generation.flags,
-        wrong_manners=task.generation.wrong_manners,
+        wrong_invocations=task.generation.wrong_invocations,
         schema=schema,
         reserved=reserved,
         complete={**made, **reserved},
@@ -98,7 +98,6 @@ def _start(
         executor=candidate.executor,
         timeout=candidate.settings.timeout,
         variables=candidate.variables,
-        scratch=candidate.scratch,
         cache_variable=part.task.generation.cache_variable,
         job=job_options(candidate, part),
     )

@@ -16,17 +16,12 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput
-from pytest_fractal.facts import (
-    CustomTaskList,
-    Installation,
-    Part,
-    Task,
-    TaskList,
-)
+from pytest_fractal.facts import Installation, Part, Task
 from pytest_fractal.generations import VERSION_1
 from pytest_fractal.json_text import read_given_json
 from pytest_fractal.processes.probing import UNKNOWN, Probe
 from pytest_fractal.processes.sandbox import around
+from pytest_fractal.task_lists import CustomTaskList, TaskList
 
 
 class CustomTasks(Candidate):

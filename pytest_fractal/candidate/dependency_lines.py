@@ -58,7 +58,7 @@ def _setup_cfg(text: str) -> Iterator[tuple[str, int]]:
         if line and not line[0].isspace():
             break
         declared.append(line)
-    yield from _listed(lines, "install_requires", [one.strip() for one in declared])
+    yield from _listed(lines, "install_requires", [entry.strip() for entry in declared])
 
 
 def _listed(lines: list[str], key: str, declared: list[str]) -> Iterator[tuple[str, int]]:

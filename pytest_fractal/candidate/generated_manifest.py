@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.wheels import MANIFEST_NAME
-from pytest_fractal.facts import GeneratedManifest, Generator
+from pytest_fractal.facts import GeneratedManifest
 from pytest_fractal.files import read_regular
 from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json
 from pytest_fractal.processes.executors import Executor
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.variables import task_variables
+from pytest_fractal.task_lists import Generator
 
 
 def generate_manifest(

@@ -71,7 +71,7 @@ def _beside(lines: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def _without(meta: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return {other: value for other, value in meta.items() if other != key}
+    return {name: value for name, value in meta.items() if name != key}
 
 
 def _meta(part: Part) -> Mapping[str, Any]:

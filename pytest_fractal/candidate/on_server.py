@@ -63,7 +63,7 @@ class OnServer:
     def server(self, version: str) -> Server:
         """A running server of this candidate's own, which ends with the run."""
         candidate = self._candidate
-        release = next(one for one in self.releases if one.version == version)
+        release = next(release for release in self.releases if release.version == version)
         folder, database = candidate.folder / f"server-{version}", candidate.settings.database
         return candidate.store.once(
             self._server_fact(release),

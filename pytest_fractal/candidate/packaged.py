@@ -53,14 +53,11 @@ from pytest_fractal.facts import (
     Command,
     EnvironmentUse,
     GeneratedManifest,
-    Generator,
     Installation,
-    Manifest,
     PackagedPart,
     PackagedTask,
     Part,
     Task,
-    TaskList,
     TreeBuild,
     Validation,
 )
@@ -78,6 +75,7 @@ from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.settings import Settings
+from pytest_fractal.task_lists import Generator, Manifest, TaskList
 from pytest_fractal.verdicts import NotApplicable, NotChecked, Skipped
 
 if TYPE_CHECKING:
@@ -116,8 +114,6 @@ class Candidate:
         self.store = Store()
         self.servers = folder.parent / "servers"
         """Where whoever answers for the run keeps its servers alive."""
-        self.scratch = folder.parent / "tmp"
-        """Where commands keep their temporary files: a short path, as sockets need."""
         self.siblings: Sequence[Candidate] = ()
         """The other candidates of the run."""
         self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True

@@ -68,7 +68,7 @@ def main() -> None:
     backend = load(call)
     if call["given"] is not None:
         wanted = requires(call, backend, asked)
-        if not isinstance(wanted, list) or any(one not in call["given"] for one in wanted):
+        if not isinstance(wanted, list) or any(path not in call["given"] for path in wanted):
             return
     tell(made, getattr(backend, "build_" + call["kind"])(call["folder"]))
 

@@ -99,7 +99,7 @@ def installer_environment(
     """All variables for a process of the installer: its own, and the settings that cross over.
 
     The user's own setting for the installer always wins over one for the other.
-    Variables that would lead the installer astray are left out: where it installs to
+    Variables that would have the installer do something else are left out: where it installs to
     is ours to choose. With a folder `scratch`, which must exist, it has its home there: the
     code of dependencies runs within it. Raises `BadInput` for a configuration file that
     cannot be read.

@@ -96,15 +96,15 @@ def _by_file(fixes: Iterable[Fix], plan: Plan) -> dict[str, list[FileFix]]:
         clashing = [
             file.file
             for file in fix.files
-            if any(_clash(file, other) for other in chosen.get(file.file, ()))
+            if any(_clash(file, earlier) for earlier in chosen.get(file.file, ()))
         ]
         if clashing:
             plan.left += [f"{file}: {_NOT_YET}" for file in clashing]
             continue
-        for one in fix.files:
-            known = chosen.setdefault(one.file, [])
-            if one not in known:
-                known.append(one)
+        for edited in fix.files:
+            known = chosen.setdefault(edited.file, [])
+            if edited not in known:
+                known.append(edited)
     return chosen
 
 

@@ -253,8 +253,8 @@ def read_output(value: Any) -> Output:
 def read_units(value: Any) -> tuple[Unit, ...]:
     """What to compute, in order, identical elements once; see `read_output`."""
     units: dict[Any, Unit] = {}
-    for one in (value or {}).get(_UNITS, ()):
-        unit = Unit(read_url(one["zarr_url"]), one.get("init_args", {}))
+    for listed in (value or {}).get(_UNITS, ()):
+        unit = Unit(read_url(listed["zarr_url"]), listed.get("init_args", {}))
         units.setdefault((unit.zarr_url, _frozen(unit.init_args)), unit)
     return tuple(units.values())
 

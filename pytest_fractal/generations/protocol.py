@@ -192,7 +192,7 @@ class Generation(Protocol):
     def file_names(self, part: PartKeys, arguments: Mapping[str, Any]) -> tuple[str, str]:
         """What the server calls these two files, for a command that gets these arguments."""
 
-    wrong_manners: tuple[tuple[str, ...], ...]
+    wrong_invocations: tuple[tuple[str, ...], ...]
     """Other ways in which commands take the two files by mistake, the likeliest first.
 
     With `{arguments}` and `{output}` for the paths.

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel
-from pytest_fractal.generations.faults import faults_of
+from pytest_fractal.generations.components_v1 import (
+    components_for,
+    problem_of_component,
+)
 from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.meta_keys import (
     ABOVE_ZERO,
@@ -23,6 +24,13 @@ from pytest_fractal.generations.meta_keys import (
     SlurmReader,
     slurm_faults,
     whole_by_int,
+)
+from pytest_fractal.generations.models_v1 import (
+    CustomTaskModel,
+    ManifestModel,
+    TaskModel,
+    custom_task_faults,
+    manifest_faults,
 )
 from pytest_fractal.generations.protocol import (
     Call,
@@ -38,69 +46,11 @@ from pytest_fractal.generations.protocol import (
     TaskExecution,
 )
 from pytest_fractal.json_text import shown
-from pytest_fractal.pointers import Keys
-
-
-def _text(value: object) -> object:
-    # pydantic 1, by which the server reads manifests, turns numbers into text.
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_text)]
-
-
-class TaskModel(BaseModel):
-    """One entry of `task_list`, as fractal-server 1.4.10 takes it (`TaskManifestV1`).
-
-    What other rules judge with better words is left open here: `meta` (FR111),
-    `docs_link` (FR114), and an `args_schema` that is null (FR201).
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: Text
-    executable: Text
-    input_type: Text
-    output_type: Text
-    meta: Any = None
-    args_schema: dict[str, Any] | None = None
-    docs_info: Text | None = None
-    docs_link: Any = None
-
-
-class ManifestModel(BaseModel):
-    """The manifest, as fractal-server 1.4.10 takes it (`ManifestV1`)."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    manifest_version: Text
-    task_list: list[TaskModel]
-    has_args_schemas: bool = False
-    args_schema_version: Text | None = None
-
 
 _WITH_IMAGES: Final = frozenset(
     {"Copy OME-Zarr structure", "Convert Metadata Components from 2D to 3D"}
 )
 """To these the server hands `metadata["image"]` (its `FRACTAL_RUNNER_TASKS_INCLUDE_IMAGE`)."""
-
-
-class CustomTaskModel(BaseModel):
-    """A task outside any package, as it is posted to fractal-server 1.4.10 (`TaskCreate`)."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: Text
-    command: Text
-    input_type: Text
-    output_type: Text
-    source: Text
-    meta: Any = None
-    version: Text | None = None
-    args_schema: dict[str, Any] | None = None
-    args_schema_version: Text | None = None
-    docs_info: Text | None = None
-    docs_link: Any = None
 
 
 _COMPONENT: Final = "plate.zarr/B/03/0"
@@ -136,7 +86,7 @@ class Version1:
     version = "1"
     takes_integer_version = True
     flags = ("-j", "--metadata-out")
-    wrong_manners: tuple[tuple[str, ...], ...] = (
+    wrong_invocations: tuple[tuple[str, ...], ...] = (
         ("--json", "{arguments}", "--metadata-out", "{output}"),
         ("--json={arguments}", "--metadata-out={output}"),
         ("--json={arguments}",),
@@ -175,32 +125,11 @@ class Version1:
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """Where the server's models of manifest and tasks refuse it."""
-        yield from faults_of(ManifestModel, manifest)
-        yield from _forbidden_key(manifest, ())
-        tasks = manifest.get("task_list")
-        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-            yield from _forbidden_key(task, ("task_list", index))
-        yield from _coerced(manifest)
-        yield from _blank(manifest)
+        yield from manifest_faults(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """Where the model of a posted task refuses it: blank texts too, where they are given."""
-        yield from faults_of(CustomTaskModel, entry)
-        yield from _forbidden_key(entry, ())
-        for key in ("version", "args_schema_version"):
-            if isinstance(entry, dict) and key in entry and entry[key] is None:
-                yield ModelFault((key,), f"a {key}, or no such key", "null", hint="remove it")
-        for key in ("name", "command", "source", "version", "args_schema_version"):
-            value = entry.get(key) if isinstance(entry, dict) else None
-            if isinstance(value, str) and not value.strip():
-                yield ModelFault((key,), f"a {key} that is not blank", shown(value))
-        command = entry.get("command") if isinstance(entry, dict) else None
-        if isinstance(command, str):
-            try:
-                shlex.split(command)
-            except ValueError as error:  # the server's job fails, "UNKNOWN ERROR"
-                found = f"{shown(command)}: {str(error).lower()}"
-                yield ModelFault(("command",), "a command that a shell could split", found)
+        yield from custom_task_faults(entry)
 
     def kind(self, entry: Mapping[str, Any]) -> str:
         """Parallel when `meta["parallelization_level"]` is truthy, as the server decides."""
@@ -356,7 +285,7 @@ class Version1:
                 f"{shown(component)}, which Fractal does not supply",
                 "remove it",
             )
-        elif problem := _problem_of_component(component):
+        elif problem := problem_of_component(component):
             yield SampleFault(
                 ("component",),
                 "a component that the server can make a file name of",
@@ -395,7 +324,7 @@ class Version1:
             "metadata": _seen(name, kind, metadata),
         }
         output_path = shared["output_path"]
-        components, problem = _components(kind, entry, metadata, given.get("component"))
+        components, problem = components_for(kind, entry, metadata, given.get("component"))
         blocked = None
         if problem is not None:
             blocked = RunBlocked(
@@ -474,128 +403,8 @@ def _is_absolute(value: object) -> bool:
     return isinstance(value, str) and value.startswith("/")
 
 
-def _problem_of_component(component: str) -> str:
-    """Why a component is unfit for `0_par_COMPONENT.metadiff.json` on a command line."""
-    if bad := re.search("[\\0\t\n\r'\"\\\\\ud800-\udfff]", component):
-        return f"has the character {bad[0]!r}"
-    if len(component.encode()) > _LONGEST_COMPONENT:
-        return f"is longer than {_LONGEST_COMPONENT} bytes"
-    return ""
-
-
 _LONGEST_SLUG: Final = 2500
 """An index takes rows of 2704 bytes, and the `source` has some more before the slug."""
-
-_LONGEST_COMPONENT: Final = 230
-"""File names end at 255 bytes on all common file systems."""
-
-
-def _forbidden_key(value: Any, keys: Keys) -> Iterator[ModelFault]:
-    """What pydantic 1 calls the first argument of its models: no data may be called so."""
-    if isinstance(value, dict) and _SELF in value:
-        found = f"{_SELF!r}, which the server's library cannot take"
-        yield ModelFault((*keys, _SELF), f"no key {_SELF!r}", found, hint="rename or remove it")
-
-
-_SELF: Final = "__pydantic_self__"
-
-
-def _blank(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
-    """Names that the server's second model refuses: `TaskCreate` strips them first."""
-    tasks = manifest.get("task_list")
-    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-        name = task.get("name") if isinstance(task, dict) else None
-        if isinstance(name, str) and not name.strip():
-            yield ModelFault(("task_list", index, "name"), "a name", shown(name))
-
-
-def _coerced(manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
-    """What the model takes although it has another type."""
-    value = manifest.get("has_args_schemas", False)
-    if not isinstance(value, bool) and isinstance(value, int | float | str):
-        try:
-            ManifestModel(manifest_version="1", task_list=[], has_args_schemas=value)  # type: ignore[arg-type]
-        except ValidationError:
-            return
-        found = f"{shown(value)}, which the server turns into it"
-        yield ModelFault(("has_args_schemas",), "true or false", found, coerced=True, wanted=bool)
-    texts = {"name", "executable", "input_type", "output_type", "docs_info"}
-    tasks = manifest.get("task_list")
-    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-        for key in sorted(texts & set(task)) if isinstance(task, dict) else ():
-            if isinstance(task[key], int | float):
-                found = f"{shown(task[key])}, which the server turns into it"
-                yield ModelFault(
-                    ("task_list", index, key), "a string", found, coerced=True, wanted=str
-                )
-
-
-def _components(
-    kind: str, entry: Mapping[str, Any], metadata: Mapping[str, Any], given: str | None
-) -> tuple[tuple[str | None, ...], str | None]:
-    """For which components a task runs, None alone for a non-parallel one; and why for none.
-
-    One for each element of `metadata[level]` (`call_parallel_task`), but for a `given` one.
-    """
-    if kind != "parallel":
-        return (None,), None
-    if given is not None:
-        return (given,), None
-    level = entry["meta"]["parallelization_level"]
-    if not isinstance(level, str) or level not in metadata:
-        there = ", ".join(metadata) or "none"
-        return (), (
-            f"the parallelization level {level!r} is missing in the metadata, which has: "
-            f"{there}; the server's job fails with this"
-        )
-    listed = metadata[level]
-    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        does = "fails"
-        if isinstance(listed, str | dict):
-            does = f"runs once a {'character' if isinstance(listed, str) else 'key'}"
-        elif isinstance(listed, list):
-            does = "hands the task each of them as it is"
-        return (), (
-            f"metadata[{level!r}] is no list of components, but {shown(listed)}; "
-            f"the server's job {does}"
-        )
-    if not listed and not _tasks_per_job(entry["meta"]):
-        return (), (
-            f"metadata[{level!r}] is an empty list: there is no component to run for; the "
-            "server's job fails with this"
-        )
-    safe: dict[str, str] = {}
-    for component in listed:
-        if problem := _problem_of_component(component):
-            return (), (
-                f"the component {component[:80]!r} {problem}; the server makes a file name "
-                "of it and puts that into the command line, and its job fails"
-            )
-        name = component.replace(" ", "_").replace("/", "_").replace(".", "_")
-        if component in safe.values():
-            return (), f"the component {component!r} is listed twice; the server runs it twice"
-        if name in safe:
-            return (), (
-                f"the components {safe[name]!r} and {component!r} both become {name!r} in "
-                "file names; on the server one of them overwrites the other's files"
-            )
-        safe[name] = component
-    return tuple(listed), None
-
-
-def _tasks_per_job(meta: Mapping[str, Any]) -> int:
-    """The `parallel_tasks_per_job` as the server's local runner reads it; 0 without one.
-
-    It runs the components in steps of that many, by `range(0, number, step)`: none at all
-    are done, unless the step is their number. FR111 judges values that it cannot read.
-    """
-    value = meta.get("parallel_tasks_per_job")
-    if not isinstance(value, int | float | str):
-        return 0
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return 0
 
 
 def _seen(name: str, kind: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

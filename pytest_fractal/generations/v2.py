@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, TypeAdapter
+from pydantic import HttpUrl
 from pydantic import ValidationError as Invalid
 
 from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.generations import images
-from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.meta_keys import (
     ABOVE_ZERO,
     AT_A_TIME,
@@ -26,13 +25,21 @@ from pytest_fractal.generations.meta_keys import (
     slurm_faults,
     whole_by_model,
 )
+from pytest_fractal.generations.models_v2 import (
+    COMPUTE,
+    INIT,
+    PARTS,
+    ManifestModel,
+    TaskModel,
+    key_faults,
+    manifest_faults,
+)
 from pytest_fractal.generations.protocol import (
     Call,
     CallResult,
     ExecutionResult,
     Misreading,
     ModelFault,
-    ModelFaultKind,
     PartKeys,
     Reserved,
     RunBlocked,
@@ -40,55 +47,30 @@ from pytest_fractal.generations.protocol import (
     State,
     TaskExecution,
 )
+from pytest_fractal.generations.samples_v2 import inputs_of, sample_faults
 from pytest_fractal.json_text import shown
-from pytest_fractal.pointers import Keys
-
-NonBlankStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-"""A text that is not blank."""
-
-Kind = Literal[
-    "parallel", "non_parallel", "compound", "converter_non_parallel", "converter_compound"
-]
-
-_INIT: Final = PartKeys(
-    "init",
-    "executable_non_parallel",
-    "meta_non_parallel",
-    "args_schema_non_parallel",
-    "command_non_parallel",
-    is_parallel=False,
-)
-_COMPUTE: Final = PartKeys(
-    "compute",
-    "executable_parallel",
-    "meta_parallel",
-    "args_schema_parallel",
-    "command_parallel",
-    is_parallel=True,
-)
-_PARTS: Final = (_INIT, _COMPUTE)
 
 _RUNS: Final[Mapping[str, tuple[PartKeys, ...]]] = {
-    "parallel": (_COMPUTE,),
-    "non_parallel": (_INIT,),
-    "compound": (_INIT, _COMPUTE),
-    "converter_non_parallel": (_INIT,),
-    "converter_compound": (_INIT, _COMPUTE),
+    "parallel": (COMPUTE,),
+    "non_parallel": (INIT,),
+    "compound": (INIT, COMPUTE),
+    "converter_non_parallel": (INIT,),
+    "converter_compound": (INIT, COMPUTE),
 }
 """The commands that a job runs, by the kind of the task (`execute_tasks`)."""
 
 _RESERVED: Final[Mapping[tuple[str, PartKeys], Reserved]] = {
-    ("parallel", _COMPUTE): Reserved(("zarr_url",), ("zarr_urls", "zarr_dir"), ("init_args",)),
-    ("non_parallel", _INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
-    ("compound", _INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
-    ("compound", _COMPUTE): Reserved(("zarr_url", "init_args"), ("zarr_urls", "zarr_dir")),
-    ("converter_non_parallel", _INIT): Reserved(
+    ("parallel", COMPUTE): Reserved(("zarr_url",), ("zarr_urls", "zarr_dir"), ("init_args",)),
+    ("non_parallel", INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
+    ("compound", INIT): Reserved(("zarr_urls", "zarr_dir"), ("zarr_url",), ("init_args",)),
+    ("compound", COMPUTE): Reserved(("zarr_url", "init_args"), ("zarr_urls", "zarr_dir")),
+    ("converter_non_parallel", INIT): Reserved(
         ("zarr_dir",), ("zarr_url", "zarr_urls"), ("init_args",)
     ),
-    ("converter_compound", _INIT): Reserved(
+    ("converter_compound", INIT): Reserved(
         ("zarr_dir",), ("zarr_url", "zarr_urls"), ("init_args",)
     ),
-    ("converter_compound", _COMPUTE): Reserved(
+    ("converter_compound", COMPUTE): Reserved(
         ("zarr_url", "init_args"), ("zarr_urls", "zarr_dir")
     ),
 }
@@ -107,50 +89,6 @@ _SLURM: Final = SlurmReader(
 )
 
 
-class TaskModel(BaseModel):
-    """One entry of `task_list`, as fractal-server 2.18.5 takes it.
-
-    What both its models ask for: `TaskManifestV2`, and the stricter `TaskCreate`, which is
-    made of it. Types are left open here, for images have them too, and what other rules
-    judge with better words: `meta_*` (FR111), `docs_link` (FR114), and an `args_schema_*`
-    that is null (FR201).
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: NonBlankStr
-    executable_non_parallel: str | None = None
-    executable_parallel: str | None = None
-    input_types: Any = None
-    output_types: Any = None
-    meta_non_parallel: Any = None
-    meta_parallel: Any = None
-    args_schema_non_parallel: dict[str, Any] | None = None
-    args_schema_parallel: dict[str, Any] | None = None
-    docs_info: str | None = None
-    docs_link: Any = None
-    category: NonBlankStr | None = None
-    modality: NonBlankStr | None = None
-    tags: list[NonBlankStr] = []
-    type: Kind | None = None
-
-
-class ManifestModel(BaseModel):
-    """The manifest, as fractal-server 2.18.5 takes it (`ManifestV2`).
-
-    FR201 judges whether the schemas and their version are there.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    manifest_version: str
-    task_list: list[TaskModel]
-    has_args_schemas: bool = False
-    args_schema_version: str | None = None
-    authors: NonBlankStr | None = None
-
-
-_BOOLEAN: Final = TypeAdapter(bool)
 _BAD_IN_PATHS: Final = re.compile(r"[`#$&*()\\|\[\]{};<>?!]")
 """What the server refuses in a command, such as one with the path of its scripts: name and
 version of the package are part of that (`validate_cmd` of 2.18.5)."""
@@ -172,12 +110,12 @@ class Version2:
     version = "2"
     takes_integer_version = False
     flags = ("--args-json", "--out-json")
-    wrong_manners: tuple[tuple[str, ...], ...] = (
+    wrong_invocations: tuple[tuple[str, ...], ...] = (
         ("--args-json={arguments}", "--out-json={output}"),
         ("-j", "{arguments}", "--metadata-out", "{output}"),
         ("--json", "{arguments}", "--metadata-out", "{output}"),
     )
-    executable_keys = frozenset(part.executable for part in _PARTS)
+    executable_keys = frozenset(part.executable for part in PARTS)
     kind_key: str | None = "type"
     kinds: tuple[str, ...] = tuple(_RUNS)
     standard_words: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -219,20 +157,7 @@ class Version2:
 
     def faults(self, manifest: Mapping[str, Any]) -> Iterator[ModelFault]:
         """Where the server's models of manifest and tasks refuse it."""
-        yield from faults_of(ManifestModel, manifest)
-        value = manifest.get("has_args_schemas", False)
-        if not isinstance(value, bool) and _is_boolean(value):
-            yield ModelFault(
-                ("has_args_schemas",),
-                "true or false",
-                f"{shown(value)}, which the server turns into it",
-                coerced=True,
-                wanted=bool,
-            )
-        tasks = manifest.get("task_list")
-        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-            for fault in _task_faults(task) if isinstance(task, dict) else ():
-                yield replace(fault, keys=("task_list", index, *fault.keys))
+        yield from manifest_faults(manifest)
 
     def custom_faults(self, entry: Any) -> Iterator[ModelFault]:
         """Not asked: `--fractal-task` takes tasks as the page describes them, generation 1."""
@@ -245,7 +170,7 @@ class Version2:
 
     def meta_faults(self, meta: Mapping[str, Any], part: PartKeys) -> Iterator[ModelFault]:
         """Keys are stripped, and refused if that leaves none, or twins (`valdict_keys`)."""
-        yield from _key_faults(meta)
+        yield from key_faults(meta)
         at_a_time = meta.get(AT_A_TIME)
         # The local runner divides by what stands here, as it is; `true` is 1 to Python.
         is_count = isinstance(at_a_time, int) and at_a_time > 0
@@ -312,11 +237,11 @@ class Version2:
         there = self.parts(entry)
         if len(there) == 2:
             return "compound"
-        return "parallel" if _COMPUTE in there else "non_parallel"
+        return "parallel" if COMPUTE in there else "non_parallel"
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
         """The commands for which an entry names an executable."""
-        return tuple(part for part in _PARTS if entry.get(part.executable) is not None)
+        return tuple(part for part in PARTS if entry.get(part.executable) is not None)
 
     def runs(self, kind: str) -> tuple[PartKeys, ...]:
         """The commands that the server runs for a kind of task: two for compound ones."""
@@ -368,27 +293,7 @@ class Version2:
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
         """What the server refuses in a dataset and its images."""
-        words = kind.replace("_", "-")
-        wrong = {"zarr_urls" if kind == "parallel" else "zarr_url"}
-        if kind.startswith("converter"):
-            wrong = {"images", "zarr_url", "zarr_urls"}
-        for key in sorted(wrong & set(given)):
-            yield SampleFault(
-                (key,), f"no {key} for a {words} task", "one, which Fractal does not supply", _DROP
-            )
-        if not _is_absolute(zarr_dir := given["zarr_dir"]):
-            yield SampleFault(
-                ("zarr_dir",), "an absolute path", shown(zarr_dir), 'write "{tmp}/..."'
-            )
-            return
-        kept = {key: value for key, value in given.items() if key not in wrong}
-        unlisted = [
-            key for key in ("images", "zarr_urls") if not isinstance(kept.get(key, []), list)
-        ]
-        for key in unlisted:
-            yield SampleFault((key,), "a list", shown(kept[key]), f"write a list of {key}")
-        if not unlisted:
-            yield from _faults_of_images(kept)
+        yield from sample_faults(kind, given)
 
     def made_sample(
         self, kind: str, entry: Mapping[str, Any], data: str | None = None
@@ -418,24 +323,24 @@ class Version2:
         dataset = before or images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
         if "zarr_dir" in given:
             dataset = replace(dataset, zarr_dir=images.read_url(given["zarr_dir"]))
-        dataset, inputs = _inputs(dataset, given, types)
+        dataset, inputs = inputs_of(dataset, given, types)
         here = Path(dataset.zarr_dir)
         zarr_urls = [image.zarr_url for image in inputs]
         calls: tuple[Call, ...]
         if kind.startswith("converter"):
-            inputs, calls = (), (Call(_INIT, {"zarr_dir": dataset.zarr_dir}),)
+            inputs, calls = (), (Call(INIT, {"zarr_dir": dataset.zarr_dir}),)
         elif not inputs:
             needed = self.made_sample(kind, entry, "{ome_zarr}") if before is None else None
             return ExecutionResult(dataset, here, _no_images(dataset, types, needed))
         elif kind == "parallel":
             calls = tuple(
-                Call(_COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
+                Call(COMPUTE, {"zarr_url": url}, f"the image {url}") for url in zarr_urls
             )
         else:
-            calls = (Call(_INIT, {"zarr_dir": dataset.zarr_dir, "zarr_urls": zarr_urls}),)
+            calls = (Call(INIT, {"zarr_dir": dataset.zarr_dir, "zarr_urls": zarr_urls}),)
 
         first = 0
-        if _COMPUTE in self.runs(kind) and kind != "parallel":
+        if COMPUTE in self.runs(kind) and kind != "parallel":
             (answer,) = yield tuple(replace(call, about="the init part") for call in calls)
             if not _is_good(answer, images.init_output_faults):
                 return ExecutionResult(dataset, here)
@@ -444,7 +349,7 @@ class Version2:
                 1,
                 tuple(
                     Call(
-                        _COMPUTE,
+                        COMPUTE,
                         {"zarr_url": unit.zarr_url, "init_args": dict(unit.init_args)},
                         f"the compute part, {unit.zarr_url}",
                     )
@@ -481,7 +386,7 @@ class Version2:
 
     def output_faults(self, kind: str, part: PartKeys, value: Any) -> Iterator[ModelFault]:
         """What the models of outputs refuse: an init part's is the list of what to compute."""
-        if part == _INIT and _COMPUTE in self.runs(kind):
+        if part == INIT and COMPUTE in self.runs(kind):
             return images.init_output_faults(value)
         return images.output_faults(value)
 
@@ -559,97 +464,6 @@ def _no_images(
     )
 
 
-_DROP: Final = "remove it"
-_BELOW: Final = (
-    'write a path below it, or give the sample the "zarr_dir" in which the images lie; '
-    'without one, that is "{tmp}"'
-)
-
-
-def _faults_of_images(given: Mapping[str, Any]) -> Iterator[SampleFault]:
-    """What the server refuses in the images that a sample gives (`post_new_image`)."""
-    zarr_dir = images.read_url(given["zarr_dir"])
-    given_images: list[tuple[Keys, Any]] = [
-        (("images", index), image) for index, image in enumerate(given.get("images", ()))
-    ]
-    given_images += [
-        (("zarr_urls", index), {"zarr_url": url})
-        for index, url in enumerate(given.get("zarr_urls", ()))
-    ]
-    if "zarr_url" in given:
-        given_images.append((("zarr_url",), {"zarr_url": given["zarr_url"]}))
-    readable: list[tuple[Keys, images.Image]] = []
-    for keys, value in given_images:
-        faults = [
-            image_fault
-            for image_fault in images.image_faults(value, keys)
-            if not image_fault.coerced or image_fault.releases
-        ]
-        for fault in faults:
-            way = fault.keys if keys[0] == "images" else keys
-            yield SampleFault(
-                way, fault.expected, fault.found, f"write {fault.expected}", fault.releases
-            )
-        if all(fault.coerced for fault in faults):
-            readable.append((keys, images.read_image(value)))
-    seen: set[tuple[bool, str]] = set()
-    for keys, image in readable:
-        way = (*keys, "zarr_url") if keys[0] == "images" else keys
-        if not images.may_hold(zarr_dir, image.zarr_url):
-            yield SampleFault(
-                way,
-                f"a path below the dataset's zarr_dir, {zarr_dir}",
-                f"{image.zarr_url}, which the server refuses",
-                _BELOW,
-            )
-        # What `zarr_url` and `zarr_urls` name may be one of the images.
-        once = (keys[0] == "images", image.zarr_url)
-        if once in seen:
-            yield SampleFault(
-                way, "each image once", f"{image.zarr_url} again, which the server refuses", _DROP
-            )
-        seen.add(once)
-    for name, pair in images.mixed_attributes(image for _, image in readable).items():
-        keys = next(keys for keys, image in reversed(readable) if image is pair[1])
-        yield SampleFault(
-            (*keys, "attributes", name),
-            "an attribute that is a number in all images, or a text in all",
-            f"{json.dumps(pair[1].attributes[name])}, where {pair[0].zarr_url} has "
-            f"{json.dumps(pair[0].attributes[name])}; {images.MIXED}",
-            "write numbers, or texts",
-            images.BEFORE_2_20,
-        )
-
-
-def _inputs(
-    dataset: images.Dataset, given: Mapping[str, Any], types: Mapping[str, bool]
-) -> tuple[images.Dataset, tuple[images.Image, ...]]:
-    """The dataset with the images that a sample gives, and those of them that the task gets.
-
-    An image of which it gives no more than the path is of the types that the task wants.
-    """
-    named = given.get("zarr_urls") or ([given["zarr_url"]] if "zarr_url" in given else [])
-    urls = [images.read_url(url) for url in named]
-    known = {image.zarr_url: image for image in dataset.images}
-    known |= {image.zarr_url: image for image in map(images.read_image, given.get("images", ()))}
-    wanted = {**dataset.type_filters, **types}
-    for url in urls:
-        known.setdefault(url, images.Image(url, types=wanted))
-    dataset = replace(dataset, images=tuple(known.values()))
-    if urls:
-        return dataset, tuple(known[url] for url in dict.fromkeys(urls))
-    return dataset, dataset.inputs(types)
-
-
-def first_dataset(
-    entry: Mapping[str, Any], given: Mapping[str, Any], folder: Path
-) -> images.Dataset:
-    """The dataset with which the first step of a workflow begins: see `Generation.play`."""
-    types = images.read_types(entry.get("input_types", {}))
-    empty = images.Dataset(images.read_url(given.get("zarr_dir", str(folder))))
-    return _inputs(empty, given, types)[0]
-
-
 def _is_good(answer: CallResult, faults: Callable[[Any], Iterator[ModelFault]]) -> bool:
     """Whether the server goes on with what a command has written."""
     return (
@@ -657,67 +471,3 @@ def _is_good(answer: CallResult, faults: Callable[[Any], Iterator[ModelFault]]) 
         and answer.readable
         and all(fault.coerced for fault in faults(answer.value))
     )
-
-
-def _is_absolute(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("/")
-
-
-def _is_boolean(value: object) -> bool:
-    try:
-        _BOOLEAN.validate_python(value)
-    except Invalid:
-        return False
-    return True
-
-
-def _task_faults(task: Mapping[str, Any]) -> Iterator[ModelFault]:
-    """What the server refuses, or coerces, beyond the types of a task's fields."""
-    if all(task.get(part.executable) is None for part in _PARTS):
-        yield ModelFault(
-            (), f"{_INIT.executable} or {_COMPUTE.executable}, or both", "neither of them"
-        )
-    for part in _PARTS:
-        if task.get(part.executable) is not None:
-            continue
-        if (meta := task.get(part.meta, {})) != {}:
-            yield ModelFault(
-                (part.meta,),
-                f"no {part.meta}, or {{}}, without {part.executable}",
-                shown(meta),
-                kind=ModelFaultKind.UNWANTED,
-            )
-        if isinstance(schema := task.get(part.args_schema), dict):
-            yield ModelFault(
-                (part.args_schema,),
-                f"no {part.args_schema} without {part.executable}",
-                shown(schema),
-                kind=ModelFaultKind.UNWANTED,
-            )
-    for part in _PARTS:
-        schema = task.get(part.args_schema)
-        for fault in _key_faults(schema) if isinstance(schema, dict) else ():
-            yield replace(fault, keys=(part.args_schema, *fault.keys))
-    for key in ("input_types", "output_types"):
-        yield from images.type_faults(task.get(key, {}), (key,))
-    tags = task.get("tags")
-    seen: set[str] = set()
-    for index, tag in enumerate(tags if isinstance(tags, list) else ()):
-        if isinstance(tag, str) and tag.strip():
-            if tag.strip() in seen:
-                yield ModelFault(("tags", index), "each tag once", f"{shown(tag)} again")
-            seen.add(tag.strip())
-
-
-def _key_faults(value: Mapping[str, Any]) -> Iterator[ModelFault]:
-    """Keys that are blank, or the same once they are stripped."""
-    seen: set[str] = set()
-    for key in value:
-        bare = key.strip()
-        if not bare:
-            yield ModelFault((key,), "a key that is not blank", shown(key))
-        elif bare in seen:
-            yield ModelFault(
-                (key,), "keys that differ by more than blanks", f"{json.dumps(key)} again"
-            )
-        seen.add(bare)

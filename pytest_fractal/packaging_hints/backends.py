@@ -15,15 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from pytest_fractal.packaging_hints.patterns import globs, ignores
-from pytest_fractal.packaging_hints.project_files import (
-    PYPROJECT,
-    Hint,
-    Project,
-    drop_patterns,
-    extend_list,
-    set_toml,
-)
+from pytest_fractal.packaging_hints.project_files import PYPROJECT, Hint, Project
 from pytest_fractal.packaging_hints.setuptools import keep_by_setuptools
+from pytest_fractal.packaging_hints.toml_edits import drop_patterns, extend_list, set_toml
 
 __all__ = ["Hint", "build_backend", "packaging_hint", "packaging_hint_for_module"]
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_fractal.fixes.model import Fix
-from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, Project, set_toml
+from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, Project
+from pytest_fractal.packaging_hints.toml_edits import set_toml
 
 
 def fix_for_dependencies(tree: Path, names: Sequence[str]) -> Fix | None:

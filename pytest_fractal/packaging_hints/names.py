@@ -8,14 +8,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pytest_fractal.packaging_hints.backends import build_backend, packaging_hint
-from pytest_fractal.packaging_hints.project_files import (
-    CFG,
-    PYPROJECT,
-    SETUP,
-    Hint,
-    Project,
-    set_toml,
-)
+from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, SETUP, Hint, Project
+from pytest_fractal.packaging_hints.toml_edits import set_toml
 
 
 def naming_hint(

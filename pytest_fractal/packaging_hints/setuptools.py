@@ -11,14 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_fractal.packaging_hints.patterns import globs, is_named_by, pattern_regex
-from pytest_fractal.packaging_hints.project_files import (
-    CFG,
-    PYPROJECT,
-    SETUP,
-    Project,
-    drop_patterns,
-    extend_list,
-)
+from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, SETUP, Project
+from pytest_fractal.packaging_hints.toml_edits import drop_patterns, extend_list
 
 
 def keep_by_setuptools(project: Project) -> None:
@@ -267,7 +261,7 @@ def _add_to_cfg(project: Project, package: str) -> None:
 
 def _drop_from_cfg(project: Project, section: str, option: str, entry: str) -> bool:
     old = project.cfg().get(section, option)
-    rest = [other for other in _cfg_list(old) if other != entry]
+    rest = [line for line in _cfg_list(old) if line != entry]
 
     def change() -> None:
         line = _cfg_line(project, section, option)

@@ -76,7 +76,9 @@ class Search:
     def run(self, failures: Mapping[str, Failure]) -> None:
         """Search for pins with which the failing tasks start, one cause after the other."""
         done: set[str] = set()
-        while task := next((one for one in failures if failures[one].headline not in done), None):
+        while task := next(
+            (failing for failing in failures if failures[failing].headline not in done), None
+        ):
             if not self.laboratory.has_time():
                 break
             failure = failures[task]

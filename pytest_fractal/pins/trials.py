@@ -152,7 +152,11 @@ class Trials:
         for text in listed[1].split(", "):
             with contextlib.suppress(InvalidVersion):
                 versions.append(Version(text))
-        return [str(one) for one in sorted(versions, reverse=True) if one < Version(installed)]
+        return [
+            str(version)
+            for version in sorted(versions, reverse=True)
+            if version < Version(installed)
+        ]
 
     def _keep(self) -> None:
         """Write down what was tried; where that fails, the search goes on without."""
@@ -182,7 +186,7 @@ def _judged(engine: Engine, tasks: Collection[str], base: Installation, width: i
         if verdict.outcome is Outcome.ERROR:
             raise HarnessError(verdict.reason or "a start could not be judged")
     good = (Outcome.PASS, Outcome.WARN)
-    started = frozenset(task for task, one in verdicts.items() if one.outcome in good)
+    started = frozenset(task for task, verdict in verdicts.items() if verdict.outcome in good)
     failing = [task for task in tasks if task not in started]
     new = _unmet(installation) - _unmet(base)
     return Trial(

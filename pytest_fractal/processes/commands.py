@@ -7,10 +7,8 @@ unknown.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,16 +32,13 @@ from pytest_fractal.processes.tracebacks import (
     words_of,
 )
 from pytest_fractal.processes.variables import task_variables
+from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.signatures.control_flow import is_caught
 
 _LONGEST_SOURCE: Final = 2**20
 ARGUMENTS: Final = "{arguments}"
 OUTPUT: Final = "{output}"
 
-_SHORT: Final = Path("/tmp")
-_LONGEST: Final = 50
-"""Bytes in a path below which temporary files, and sockets among them, have room for their own:
-of the 104 of macOS, Python's `multiprocessing` takes 32."""
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
 
@@ -145,7 +140,6 @@ def start_command(
     executor: Executor,
     timeout: float,
     variables: Mapping[str, str] = {},
-    scratch: Path | None = None,
     cache_variable: str | None = None,
     job: JobOptions = ANY_JOB,
 ) -> Start:
@@ -154,12 +148,12 @@ def start_command(
     `options` hold the words `{arguments}` and `{output}` where the two paths go, to files
     with these `names`. The command works in a fresh folder below `folder`, which must not
     exist yet, and sees these environment variables besides the usual ones. Its temporary
-    files go below `scratch`, by default `folder`. The `cache_variable` names a folder which
-    is not there yet, but which it may make.
+    files are removed when it has ended. The `cache_variable` names a folder which is not
+    there yet, but which it may make.
     """
     work = _work(folder)
     work.mkdir(parents=True)
-    temporary = _temporary(scratch or folder, shared=executor.elsewhere)
+    temporary = _temporary(executor.scratch or folder)
     arguments, output = (folder / name for name in names)
     arguments.write_bytes(content)
     paths = {ARGUMENTS: str(arguments), OUTPUT: str(output)}
@@ -175,8 +169,7 @@ def start_command(
             job=job,
         )
     finally:
-        if temporary.parent == _SHORT:
-            shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary)
     written, obstacle = _output(output)
     return Start(finished, finished.read, written, str(arguments), str(output), obstacle)
 
@@ -199,17 +192,12 @@ def _output(file: Path) -> tuple[str | None, str]:
     return content.decode("utf-8", "surrogateescape"), ""
 
 
-def _temporary(base: Path, *, shared: bool) -> Path:
-    """A fresh folder for a command's temporary files, below `base` unless that is too long.
+def _temporary(base: Path) -> Path:
+    """A fresh folder below `base` for a command's temporary files.
 
-    A `shared` one is below `base` in any case: another machine has a /tmp of its own.
-
-    A socket, such as `multiprocessing.Manager` opens below TMPDIR, may have a path of a
-    hundred bytes. There is a digit in its name: two starts that tell it end alike.
+    There is a digit in its name: two starts that tell it end alike.
     """
     base.mkdir(parents=True, exist_ok=True)
-    if not shared and len(os.fsencode(base)) > _LONGEST and os.access(_SHORT, os.W_OK | os.X_OK):
-        return Path(tempfile.mkdtemp(prefix="pytest-fractal-0", dir=_SHORT))
     return Path(tempfile.mkdtemp(prefix="0", dir=base))
 
 

@@ -33,7 +33,7 @@ class Executor(Protocol):
     """Runs commands for several threads at once; each call waits for its own command."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
 
     @property
@@ -45,8 +45,8 @@ class Executor(Protocol):
         """How many threads may wait for a command at the same time, and be of use."""
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether commands run on other machines, which see but the run's own folder of this."""
+    def scratch(self) -> Path | None:
+        """Below which folder commands have their temporary files; None for beside their own."""
 
     def run(
         self,
@@ -70,15 +70,19 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Runs commands on this machine, at most `width` of them at a time."""
+    """Runs commands on this machine, at most `width` of them at a time.
 
-    def __init__(self, width: int) -> None:
+    Their temporary files go below `scratch`, whose path must be short where that matters.
+    """
+
+    def __init__(self, width: int, scratch: Path | None = None) -> None:
         self._width = width
+        self._scratch = scratch
         self._slots = threading.BoundedSemaphore(width)
         self._stopper = Canceller()
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
         return "on this machine"
 
@@ -93,9 +97,9 @@ class LocalExecutor:
         return self._width
 
     @property
-    def elsewhere(self) -> bool:
-        """No."""
-        return False
+    def scratch(self) -> Path | None:
+        """As it was given."""
+        return self._scratch
 
     def run(
         self,

@@ -69,9 +69,9 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A start in another manner than Fractal's."""
+    """A start in another invocation than Fractal's."""
 
-    manner: Invocation
+    invocation: Invocation
     start: Start
     reads: bool
 
@@ -116,9 +116,9 @@ class Probe:
     """Starts on arguments of different kinds, all ended in one exception, where all are."""
 
     @property
-    def reading_manner(self) -> Invocation | None:
+    def reading_invocation(self) -> Invocation | None:
         """Another way, by which the command does read its arguments, though not by Fractal's."""
-        reading = (attempt.manner for attempt in self.attempts if attempt.reads)
+        reading = (attempt.invocation for attempt in self.attempts if attempt.reads)
         return None if self.reads else next(reading, None)
 
     @property
@@ -151,7 +151,7 @@ class Probe:
         """
         if self.reads:
             return self.refuses_output_option
-        if self.reading_manner is not None:
+        if self.reading_invocation is not None:
             return True
         if not self.attempts or not (self._as_impossible(0) or self._as_impossible(1)):
             return False
@@ -161,7 +161,7 @@ class Probe:
     def ends_before_options(self) -> bool:
         """Whether it fails before it reads, in the same way whatever the options."""
         failed = self.first.finished.returncode != 0 and not self.first.finished.timed_out
-        if self.reads or not failed or self.reading_manner is not None:
+        if self.reads or not failed or self.reading_invocation is not None:
             return False
         return self.ends_all_alike and not self._is_about_options
 
@@ -169,7 +169,7 @@ class Probe:
     def ends_all_alike(self) -> bool:
         """Whether it ended in the same way however its options were written."""
         # Some repeat what they were given.
-        given = {word for attempt in self.attempts for word in attempt.manner.options}
+        given = {word for attempt in self.attempts for word in attempt.invocation.options}
         end = self.first.ending.without(given)
         return all(attempt.start.ending.without(given) == end for attempt in self.attempts)
 
@@ -183,8 +183,10 @@ class Probe:
             return first.crash.type == "KeyError" and first.crash.message.startswith("'-")
         return _USAGE.search(first.output_tail) is not None
 
-    def _attempt(self, manner: Invocation) -> Attempt | None:
-        return next((one for one in self.attempts if one.manner == manner), None)
+    def _attempt(self, invocation: Invocation) -> Attempt | None:
+        return next(
+            (attempt for attempt in self.attempts if attempt.invocation == invocation), None
+        )
 
     def _as_impossible(self, place: int) -> bool:
         """Whether it ended as it does when this option is replaced by an impossible one."""
@@ -210,7 +212,7 @@ def probe_command(
     package_folder: str,
     library_folder: str,
     flags: tuple[str, str],
-    wrong_manners: Iterable[tuple[str, ...]],
+    wrong_invocations: Iterable[tuple[str, ...]],
     schema: Mapping[str, Any],
     reserved: Mapping[str, Any],
     complete: Mapping[str, Any],
@@ -224,7 +226,7 @@ def probe_command(
     `package_folder` where its package lies, `library_folder` where what it requires is
     installed; both end with a separator. `complete` are arguments with which the
     task could run, `reserved` those of them that Fractal supplies, `every` a value for each
-    argument of the task's own; `wrong_manners` are ways in which commands take the two paths
+    argument of the task's own; `wrong_invocations` are ways in which commands take the two paths
     by mistake; `takes_unknown` says that arguments outside its schema are welcome.
     """
     required = _required(schema)
@@ -238,11 +240,11 @@ def probe_command(
     lacks = tuple(name for name in required if name not in arguments)
     content = _encoded(arguments)
 
-    def attempt(manner: Invocation) -> Attempt:
-        other = start(content, manner.options)
+    def attempt(invocation: Invocation) -> Attempt:
+        other = start(content, invocation.options)
         if other.read is not None:
-            return Attempt(manner, other, other.read)
-        return Attempt(manner, other, tells_contents_apart(other, manner.options))
+            return Attempt(invocation, other, other.read)
+        return Attempt(invocation, other, tells_contents_apart(other, invocation.options))
 
     def tells_contents_apart(one: Start, ways: Sequence[str]) -> bool:
         return one.output is not None or one.ending != start(_NOT_JSON, ways).ending
@@ -265,8 +267,8 @@ def probe_command(
         if first.crash is not None and first.crash.raised_by_import:
             return Probe(flags, first, reads=False)
         attempts = []
-        for manner in _manners(flags, wrong_manners):
-            attempts.append(attempt(manner))
+        for invocation in _invocations(flags, wrong_invocations):
+            attempts.append(attempt(invocation))
             if attempts[-1].reads or attempts[-1].start.finished.timed_out:
                 break
         return Probe(flags, first, reads=False, attempts=tuple(attempts))
@@ -331,7 +333,7 @@ def probe_command(
             return ()
         tried = [first, *(case.start for case in found if case.kind != "not-json")]
         for content in (b"{}", _encoded({**complete, **every})):
-            if not all(one.ends_like(first) for one in tried):
+            if not all(start.ends_like(first) for start in tried):
                 return ()
             tried.append(start(content, options))
         return tuple(tried) if tried[-1].ends_like(first) else ()
@@ -354,14 +356,16 @@ def _alone(flags: tuple[str, str]) -> Invocation:
 
 
 def _impossible(flags: tuple[str, str]) -> tuple[Invocation, Invocation]:
-    """Fractal's manner, with one of its options replaced by one that cannot exist."""
+    """Fractal's invocation, with one of its options replaced by one that cannot exist."""
     return (
         Invocation((IMPOSSIBLE, ARGUMENTS, flags[1], OUTPUT)),
         Invocation((flags[0], ARGUMENTS, IMPOSSIBLE, OUTPUT)),
     )
 
 
-def _manners(flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]) -> Iterator[Invocation]:
+def _invocations(
+    flags: tuple[str, str], mistaken: Iterable[tuple[str, ...]]
+) -> Iterator[Invocation]:
     """Ways in which commands are written by mistake, the likeliest first, and wrong ones."""
     yield _alone(flags)
     yield from map(Invocation, mistaken)

@@ -242,7 +242,7 @@ def run(
     finally:
         # Also on an interrupt: nothing of the candidate's survives the run.
         seconds = time.monotonic() - started
-        if supervision and supervision.told:
+        if supervision and supervision.has_reported:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE)
         process.end()
@@ -250,9 +250,9 @@ def run(
             supervision.close()
     stdout, stderr = (reader.text() for reader in readers)
     seen = supervision.seen if supervision else _Seen()
-    if process.walled and seen.status is None and (trouble := _WALLS.search(stderr)):
+    if process.walled and seen.status is None and (failure := _WALLS.search(stderr)):
         raise HarnessError(
-            f"the sandbox cannot be set up: {trouble[1]}; --fractal-sandbox=off goes without"
+            f"the sandbox cannot be set up: {failure[1]}; --fractal-sandbox=off goes without"
         )
     returncode = process.returncode if seen.status is None else seen.status
     if process.walled and seen.status is None and returncode > _BY_SIGNAL:
@@ -331,7 +331,7 @@ class _Supervision:
         return (self._theirs.fileno(), *handed)
 
     @property
-    def told(self) -> bool:
+    def has_reported(self) -> bool:
         """Whether all is over."""
         return self._line.endswith(b"\n")
 
@@ -358,18 +358,18 @@ class _Supervision:
     def wait(self) -> None:
         """Wait until it has told how the command ended, or has ended itself."""
         with contextlib.suppress(OSError):
-            while not self.told and len(self._line) < KEPT_BYTES:
+            while not self.has_reported and len(self._line) < KEPT_BYTES:
                 if not (chunk := self._ours.recv(65536)):
                     return
                 self._line += chunk
 
     def close(self) -> None:
         """End what a supervisor has left that was itself killed."""
-        if not self.told:
+        if not self.has_reported:
             self._ours.settimeout(_PATIENCE)  # one half of it may be at work yet
             self.wait()
         self._ours.close()
-        if not self.told:
+        if not self.has_reported:
             supervisor.kill_marked(f"{MARK}={self.mark}\0")
 
     @property
@@ -439,15 +439,16 @@ class _Reader:
 class Watch:
     """A watcher beside this process, which answers for a run (`watcher.py`).
 
-    However this process ends, no process with the `mark` of the run is left, nor the run's
-    `folder` unless it is to be kept.
+    However this process ends, no process with the `mark` of the run is left, nor the folder
+    `scratch`, nor the run's `folder` unless it is to be kept.
     """
 
-    def __init__(self, mark: str, folder: Path, keep: bool) -> None:
+    def __init__(self, mark: str, folder: Path, keep: bool, scratch: Path | None = None) -> None:
         self._watcher = subprocess.Popen(
             [
                 *(sys.executable, "-I", "-S", watcher.__file__),
                 *(f"{MARK}={mark}.", folder, str(int(keep))),
+                *([scratch] if scratch else []),
             ],
             env=cluster_variables(),
             stdin=subprocess.PIPE,

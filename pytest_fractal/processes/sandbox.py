@@ -82,7 +82,7 @@ class Sandbox:
         return not self.obstacle
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Which walls stand, in words."""
         if self.stands:
             return "home, other processes and all other files are hidden from the package"
@@ -92,7 +92,7 @@ class Sandbox:
     def shared(self) -> tuple[Mode, tuple[str, ...], tuple[str, ...]]:
         """What it takes to put up the same walls on another machine."""
         readable, writable = (
-            tuple(sorted(map(str, some))) for some in (self._readable, self._writable)
+            tuple(sorted(map(str, paths))) for paths in (self._readable, self._writable)
         )
         return self._mode, readable, writable
 
@@ -169,7 +169,7 @@ def take_down(sandbox: Sandbox) -> None:
 
 def around(room: Path) -> Sandbox | None:
     """The walls of the run to which a folder belongs; None for a folder of no run."""
-    return next((_standing[one] for one in (room, *room.parents) if one in _standing), None)
+    return next((_standing[path] for path in (room, *room.parents) if path in _standing), None)
 
 
 def paths_named(content: bytes) -> list[Path]:
@@ -191,7 +191,7 @@ def paths_named(content: bytes) -> list[Path]:
         elif isinstance(value, str) and value.startswith("/") and "\0" not in value:
             path = Path(os.path.normpath(value))
             places = (path, path.parent)
-            found |= dict.fromkeys([one for one in places if _exists(one)][:1])
+            found |= dict.fromkeys([place for place in places if _exists(place)][:1])
     return list(filter(_may_be_named, found))
 
 
@@ -236,8 +236,8 @@ class _View:
 
     def _is_shown(self, path: Path, but: Path | None = None) -> bool:
         above = (path, *path.parents)
-        return any(one in self._shown and one != but for one in above) or any(
-            str(one) in _SYSTEM for one in above
+        return any(folder in self._shown and folder != but for folder in above) or any(
+            str(folder) in _SYSTEM for folder in above
         )
 
     def _follow(self, path: Path) -> Path:
@@ -285,7 +285,7 @@ def _may_be_named(path: Path) -> bool:
     """Whether an argument that names a path lets it be seen: no setting, and nothing hidden."""
     real = path.resolve()
     hidden = any(part.startswith(".") for part in real.parts)
-    barred = any(str(one) in _NEVER for one in (real, *real.parents))
+    barred = any(str(place) in _NEVER for place in (real, *real.parents))
     return not hidden and (not barred or _in_memory(real))
 
 

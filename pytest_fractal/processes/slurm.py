@@ -14,13 +14,12 @@ import os
 import re
 import secrets
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -31,6 +30,16 @@ from pytest_fractal.processes import sandbox, slurm_node, watcher
 from pytest_fractal.processes.executors import ANY_JOB, JobOptions
 from pytest_fractal.processes.processes import Finished, Limit, last_lines
 from pytest_fractal.processes.slurm_node import ANSWER, KEY, SEEN, Answer, Forged, Request, Walls
+from pytest_fractal.processes.slurm_programs import (
+    CALL_LIMIT,
+    check_installed,
+    cluster_setting,
+    job_script,
+    memory_asked,
+    run_program,
+    said_by,
+    shell_lines,
+)
 from pytest_fractal.processes.variables import cluster_variables
 
 JOBS: Final = watcher.JOBS
@@ -50,8 +59,6 @@ _VANISHED: Final = 3
 """How many calls of `squeue` in a row do not know a job that is given up."""
 _OUTAGE: Final = 300.0
 """Seconds for which a controller that does not answer is waited for."""
-_CALL: Final = 60.0
-"""Seconds for a call of one of SLURM's programs."""
 _CALLERS: Final = 1000
 """How many units of a task may become one array."""
 _CHECK: Final = 60.0
@@ -76,9 +83,6 @@ _NEVER: Final = frozenset(
     }
 )
 """The reasons for which a job never starts, however long it waits ("JOB REASON CODES")."""
-_MEMORY: Final = re.compile(r"\s--mem[= ](\d+)([KMGT]?)\b")
-_WAITS: Final = re.compile(r"\s(?:--wait\b|-W\b)")
-"""What would keep `sbatch` from returning before its job has ended."""
 _OVER_MEMORY: Final = re.compile(r"exceeded (?:job )?memory limit|oom.kill", re.IGNORECASE)
 """What SLURM itself writes to the output of a job that it ends for its memory,"""
 _OVER_BYTES: Final = re.compile(r"exceeded memory limit \((\d+) > \d+\)")
@@ -97,10 +101,10 @@ class _Call:
     job: JobOptions
     done: threading.Event = field(default_factory=threading.Event)
     finished: Finished | None = None
-    trouble: str = ""
+    failure: str = ""
 
-    def settle(self, finished: Finished | None, trouble: str = "") -> None:
-        self.finished, self.trouble = finished, trouble
+    def settle(self, finished: Finished | None, failure: str = "") -> None:
+        self.finished, self.failure = finished, failure
         self.done.set()
 
 
@@ -161,9 +165,9 @@ class SlurmExecutor:
         self._most: int | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where commands run, in words."""
-        return f"as jobs of the SLURM cluster {self._setting('ClusterName') or 'without a name'}"
+        return f"as jobs of the SLURM cluster {cluster_setting('ClusterName') or 'without a name'}"
 
     @property
     def width(self) -> int:
@@ -176,9 +180,9 @@ class SlurmExecutor:
         return _CALLERS
 
     @property
-    def elsewhere(self) -> bool:
-        """Yes: on the nodes of the cluster."""
-        return True
+    def scratch(self) -> Path:
+        """In the run's folder: a node has a /tmp of its own."""
+        return self._folder / "tmp"
 
     def run(
         self,
@@ -207,7 +211,7 @@ class SlurmExecutor:
             str(room),
             tuple(map(str, named)),
             str(watched) if watched else None,
-            tuple(_shell_lines(job)),
+            tuple(shell_lines(job)),
             _walls(room),
         )
         return self._wait(_Call(request, job))
@@ -215,8 +219,8 @@ class SlurmExecutor:
     def refusal(self, job: JobOptions) -> str:
         """Why the cluster takes no such job, in SLURM's words; empty if it does."""
         if job not in self._refusals:
-            ended = self._ask(["sbatch", "--test-only"], _script(job, []))
-            self._refusals[job] = _words(ended.stderr or ended.stdout) if ended.returncode else ""
+            ended = self._ask(["sbatch", "--test-only"], job_script(job, []))
+            self._refusals[job] = said_by(ended.stderr or ended.stdout) if ended.returncode else ""
         return self._refusals[job]
 
     def check(self, paths: Iterable[Path]) -> None:
@@ -254,7 +258,7 @@ class SlurmExecutor:
             self._stopped = True
             self._lock.notify_all()
         if self._thread is not None:
-            self._thread.join(_CALL)
+            self._thread.join(CALL_LIMIT)
 
     # What follows runs in threads that wait for commands.
 
@@ -272,7 +276,7 @@ class SlurmExecutor:
             self._lock.notify_all()
         call.done.wait()
         if call.finished is None:
-            raise HarnessError(call.trouble)
+            raise HarnessError(call.failure)
         return call.finished
 
     # What follows runs in the one thread that talks to the cluster.
@@ -329,7 +333,7 @@ class SlurmExecutor:
     @property
     def _free(self) -> int:
         """How many more jobs may run."""
-        return self._width - sum(min(one.throttle, len(one.open)) for one in self._batches)
+        return self._width - sum(min(batch.throttle, len(batch.open)) for batch in self._batches)
 
     def _widen(self) -> None:
         """Let arrays have what no command waits for any more."""
@@ -339,7 +343,7 @@ class SlurmExecutor:
             if more > 0:
                 batch.throttle += more
                 told = f"ArrayTaskThrottle={batch.throttle}"
-                self._run(["scontrol", "update", f"jobid={batch.id}", told])
+                run_program(["scontrol", "update", f"jobid={batch.id}", told])
 
     def _submit(self, job: JobOptions, calls: Sequence[_Call], throttle: int) -> None:
         folder = self._folder / JOBS / f"{os.getpid()}-{next(self._numbers)}"
@@ -354,13 +358,13 @@ class SlurmExecutor:
                 *(f"--output={folder}/%a.log", f"--error={folder}/%a.log"),
                 *("--open-mode=append", f"--array=0-{len(calls) - 1}%{throttle}"),
             ],
-            _script(job, [f"exec {shlex.join(node)}"]),
+            job_script(job, [f"exec {shlex.join(node)}"]),
             {KEY: self._key.hex()},
             self._take_answers,
         )
         known = re.fullmatch(r"(\d+)(?:;.*)?", ended.stdout.strip())
         if known is None:
-            said = _words(ended.stderr or ended.stdout) or f"exit status {ended.returncode}"
+            said = said_by(ended.stderr or ended.stdout) or f"exit status {ended.returncode}"
             for call in calls:
                 call.settle(None, f"sbatch takes no job: {said}")
             return
@@ -370,7 +374,7 @@ class SlurmExecutor:
     @property
     def _array_limit(self) -> int:
         if self._most is None:
-            told = self._setting("MaxArraySize")
+            told = cluster_setting("MaxArraySize")
             self._most = min(int(told) - 1 if told.isdigit() else _CALLERS, _CALLERS) or 1
         return self._most
 
@@ -398,7 +402,7 @@ class SlurmExecutor:
 
     def _is_state_wanted(self) -> bool:
         """Whether it matters how SLURM says that a job has ended whose answer is there."""
-        return any(one.answer for batch in self._batches for one in batch.open.values())
+        return any(element.answer for batch in self._batches for element in batch.open.values())
 
     def _poll(self) -> bool:
         """Ask about all jobs at once."""
@@ -470,7 +474,7 @@ class SlurmExecutor:
             self._settle(batch, element, Limit.MEMORY)
             return
         asked = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State"]
-        ended = self._run([*asked, f"--jobs={batch.id_of(element)}"])
+        ended = run_program([*asked, f"--jobs={batch.id_of(element)}"])
         words = ended.stdout.split() if ended.returncode == 0 else []
         if words and words[0] in _ENDED_STATES and element.missed < 4 * _VANISHED:
             element.state = words[0]
@@ -482,7 +486,7 @@ class SlurmExecutor:
         """Hand a command's end to the thread that waits for it."""
         answer = element.answer
         if limit is None and answer is not None and answer.finished is None:
-            self._fail(batch, element, f"could not run the command: {answer.trouble}")
+            self._fail(batch, element, f"could not run the command: {answer.failure}")
             return
         known = answer.finished if answer is not None and answer.finished is not None else None
         finished = known or Finished(
@@ -494,7 +498,7 @@ class SlurmExecutor:
             started=time.time(),
         )
         words, excess = self._words_of(batch, element, limit), ""
-        asked, used = _memory_asked(element.call.job), answer.memory if answer else 0
+        asked, used = memory_asked(element.call.job), answer.memory if answer else 0
         if limit is None and asked and used > asked:
             excess = f"{words} asked for {asked >> 20} MB, and was seen to have {used >> 20} MB"
         element.call.settle(replace(finished, limit=limit, job=words, excess=excess))
@@ -502,7 +506,7 @@ class SlurmExecutor:
 
     def _fail(self, batch: _Batch, element: _Element, why: str) -> None:
         if element.state not in _ENDED_STATES:
-            self._run(["scancel", batch.id_of(element)])
+            run_program(["scancel", batch.id_of(element)])
         words = self._words_of(batch, element, None)
         element.call.settle(None, f"{words} {why}")
         batch.open.pop(element.number, None)
@@ -542,7 +546,7 @@ class SlurmExecutor:
         with self._lock:
             self._stopped = True
             calls = [*self._waiting, *self._submitting]
-            calls += [one.call for batch in self._batches for one in batch.open.values()]
+            calls += [element.call for batch in self._batches for element in batch.open.values()]
             self._waiting, self._submitting, self._batches = [], (), []
         for call in calls:
             call.settle(None, self._why)
@@ -550,7 +554,7 @@ class SlurmExecutor:
     def _cancel(self) -> None:
         """Cancel the jobs of this executor that have not ended."""
         if ids := [batch.id for batch in self._batches if batch.open]:
-            self._run(["scancel", f"--user={os.geteuid()}", *ids])
+            run_program(["scancel", f"--user={os.geteuid()}", *ids])
 
     # SLURM's programs.
 
@@ -568,14 +572,14 @@ class SlurmExecutor:
         """
         failing_since: float | None = None
         while True:
-            ended = self._run(argv, script, env)
-            if ended.returncode == 0 or self._run(["scontrol", "ping"]).returncode == 0:
+            ended = run_program(argv, script, env)
+            if ended.returncode == 0 or run_program(["scontrol", "ping"]).returncode == 0:
                 return ended
             failing_since = failing_since or time.monotonic()
             if time.monotonic() - failing_since > _OUTAGE:
                 raise HarnessError(
                     f"no controller of SLURM has answered for {_OUTAGE / 60:.0f} minutes: "
-                    f"{_words(ended.stderr)}"
+                    f"{said_by(ended.stderr)}"
                 )
             meanwhile()
             with self._lock:
@@ -583,69 +587,9 @@ class SlurmExecutor:
                 if self._stopped:
                     raise _Stopped(self._why)
 
-    def _run(
-        self, argv: Sequence[str], script: str = "", env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                argv,
-                input=script,
-                env={**cluster_variables(), "LC_ALL": "C.UTF-8", **(env or {})},
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_CALL,
-            )
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(argv, 1, "", f"no answer within {_CALL:.0f} s")
-        except OSError as error:
-            return subprocess.CompletedProcess(argv, 1, "", str(error))
-
-    def _setting(self, name: str) -> str:
-        """A setting of the cluster's; empty where it tells none."""
-        found = re.search(
-            rf"^{name}\s*=\s*(\S+)", self._run(["scontrol", "show", "config"]).stdout, re.M
-        )
-        return found[1] if found else ""
-
 
 class _Stopped(HarnessError):
     """The run was stopped while a controller was waited for."""
-
-
-def check_installed() -> None:
-    """Raise `BadInput` where SLURM's programs are not installed."""
-    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
-    if missing:
-        raise BadInput(
-            f"--fractal-executor=slurm: there is no {missing[0]} here, by which jobs reach SLURM"
-        )
-
-
-def _script(job: JobOptions, commands: Sequence[str]) -> str:
-    return "\n".join(["#!/bin/sh", *_directives(job), *commands, ""])
-
-
-def _directives(job: JobOptions) -> Iterator[str]:
-    return (line for line in _lines(job) if line.startswith("#SBATCH") and not _WAITS.search(line))
-
-
-def _memory_asked(job: JobOptions) -> int:
-    """How many bytes a job asks for; 0 where it does not say, or wants all of a node."""
-    asked = 0
-    for line in _directives(job):
-        if (found := _MEMORY.search(line)) is not None:
-            asked = int(found[1]) << (10 * ("KMGT".index(found[2] or "M") + 1))
-    return asked
-
-
-def _shell_lines(job: JobOptions) -> Iterator[str]:
-    """What a package has a shell run: within the walls, as everything of the package's."""
-    return (line for line in _lines(job) if not line.startswith("#SBATCH"))
-
-
-def _lines(job: JobOptions) -> Iterator[str]:
-    return (line for text in job.lines for line in text.splitlines())
 
 
 def _walls(room: Path) -> Walls | None:
@@ -658,13 +602,6 @@ def _asks_why(answer: Answer) -> bool:
     finished = answer.finished
     killed = finished is not None and finished.returncode < 0 and not finished.timed_out
     return answer.told_to_end or killed
-
-
-def _words(said: str) -> str:
-    """What a program of SLURM's said, in one line and without its own name."""
-    lines = (re.sub(r"^(?:sbatch|squeue): (?:error: )?", "", line) for line in said.splitlines())
-    kept = [line.strip() for line in lines if line.strip() and not line.startswith("Try ")]
-    return "; ".join(dict.fromkeys(kept))
 
 
 def _exists(path: Path) -> bool:

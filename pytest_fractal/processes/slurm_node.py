@@ -82,7 +82,7 @@ class Answer:
 
     finished: Finished | None
     """None where it could not be run."""
-    trouble: str = ""
+    failure: str = ""
     """Why not: a fault of the machine."""
     told_to_end: bool = False
     """Whether the scheduler has told the job to end."""
@@ -161,11 +161,11 @@ def main() -> None:
         return
     memory = _Memory(folder / f"{number}{SEEN}", stopper)
     try:
-        finished, trouble = _run(request, stopper), ""
+        finished, failure = _run(request, stopper), ""
     except (BadInput, HarnessError, OSError) as error:
-        finished, trouble = None, " ".join(str(error).split())
+        finished, failure = None, " ".join(str(error).split())
     node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    answer = Answer(finished, trouble, told.is_set(), node, memory.most)
+    answer = Answer(finished, failure, told.is_set(), node, memory.most)
     sealed = seal(key, f"{folder.name}/{number}{ANSWER}", answer)
     new = folder / f"{number}{ANSWER}.new"
     new.write_bytes(sealed)

@@ -185,9 +185,9 @@ def signal_each(
     numbers: Collection[int], send: Callable[[int, int], None], number: signal.Signals
 ) -> None:
     """Send a signal to processes or to groups, of which some may be gone."""
-    for one in numbers:
+    for process_id in numbers:
         with contextlib.suppress(OSError):
-            send(one, number)
+            send(process_id, number)
 
 
 def marked(variable: str) -> Iterator[int]:
@@ -384,8 +384,8 @@ def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
             before = {pid: activity(pid) for pid in left}
     working = [pid for pid in left if is_working(pid, before.get(pid))]
     told, at_work = (
-        sorted(command_line(pid)[: 10 * TOLD] for pid in list(some)[:TOLD])
-        for some in (left, working)
+        sorted(command_line(pid)[: 10 * TOLD] for pid in list(process_ids)[:TOLD])
+        for process_ids in (left, working)
     )
     kill_all()
     seen = {

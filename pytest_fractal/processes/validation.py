@@ -72,7 +72,7 @@ def disputed_arguments(start: Start) -> frozenset[str]:
         faults = _faults(crash.message.splitlines()[1:])
         disputed = (FaultKind.EXTRA, FaultKind.MISSING)
         return frozenset(
-            one.path[0] for one in faults if one.kind in disputed and len(one.path) == 1
+            fault.path[0] for fault in faults if fault.kind in disputed and len(fault.path) == 1
         )
     if crash.type == "TypeError":
         lacking = _LACKING.search(crash.message)

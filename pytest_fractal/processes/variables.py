@@ -149,7 +149,9 @@ def keep_back(settings: Mapping[str, str]) -> None:
 
 def _let_through(*lists: re.Pattern[str]) -> dict[str, str]:
     return {
-        name: value for name, value in caller.items() if any(one.fullmatch(name) for one in lists)
+        name: value
+        for name, value in caller.items()
+        if any(pattern.fullmatch(name) for pattern in lists)
     }
 
 

@@ -1,13 +1,13 @@
 """Ends what a run has left when the run itself was killed. Started as a script of its own.
 
-Usage: python watcher.py MARK FOLDER KEEP, with a pipe as standard input.
+Usage: python watcher.py MARK FOLDER KEEP [SCRATCH], with a pipe as standard input.
 
 The other end of the pipe is held by the process that answers for the run, and by nobody
 else: the kernel closes it, however that process may end. Then the supervisors, which watch
 pipes of their own, end what they have started. The watcher cancels the jobs that the run has on
 a cluster, where it has some, waits for the supervisors, ends every process that still has a
 MARK of the run in its environment, has done what was left to be done at last, and removes the
-FOLDER unless KEEP is 1.
+folder SCRATCH, and the FOLDER unless KEEP is 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OUTAGE = 120.0
 
 def main() -> None:
     """Wait for the end of the run, and see to it that nothing is left."""
-    mark, folder, keep = sys.argv[1], sys.argv[2], sys.argv[3] == "1"
+    mark, folder, keep, *scratch = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")
@@ -55,8 +55,8 @@ def main() -> None:
         time.sleep(0.05)
     supervisor.kill_marked(mark)
     finish(os.path.join(folder, "servers"))
-    if not keep:
-        remove_tree(folder)
+    for path in scratch if keep == "1" else [folder, *scratch]:
+        remove_tree(path)
 
 
 def cancel_jobs(name: str, patience: float = 0.0) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -67,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="VERSIONS",
         help="ask real servers too: these, or the newest that reads the package's manifest",
     )
+    judge.add_argument(
+        "--slurm",
+        nargs="?",
+        const="",
+        metavar="OPTIONS",
+        help="judge each as a job of the SLURM cluster, with these options of srun; "
+        "its nodes must see FOLDER",
+    )
     page = commands.add_parser("page", help="make the page of what FOLDER has")
     page.add_argument("folder", type=Path)
     page.add_argument("out", type=Path, help="where the page is written")
@@ -89,7 +99,10 @@ def _judge(listed: PackageList, parsed: argparse.Namespace) -> None:
         parsed.megabytes * MEBIBYTE,
         parsed.select,
         parsed.server,
+        None if parsed.slurm is None else tuple(shlex.split(parsed.slurm)),
     )
+    if limits.slurm is not None and shutil.which("srun") is None:
+        raise BadInput("--slurm: there is no srun here, by which jobs reach SLURM")
     judge_all(cells, parsed.folder, limits, lambda line: print(line, flush=True))
 
 

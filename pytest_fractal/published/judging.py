@@ -1,5 +1,8 @@
 """Judging cells: each by the hermetic command, in a process with limits in time and room.
 
+The processes are this machine's, or jobs of a SLURM cluster, whose nodes must see the folder of
+the results and this Python.
+
 A cell whose result lies there already is not judged again, so an interrupted run goes on.
 """
 
@@ -7,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +27,7 @@ from typing import Final
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import FILE_LIMIT, MEBIBYTE, read_regular, size_words
+from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.published.digest import Result, State, digest
 from pytest_fractal.published.history import read_result, result_json
 from pytest_fractal.published.packages import NEWEST, Cell
@@ -30,6 +36,8 @@ _LOOK: Final = 2.0
 """Seconds between two looks at the time and the room that a judge takes."""
 _GRACE: Final = 30.0
 """Seconds that a judge gets to put things away."""
+_TIMED_OUT: Final = (124, 137)
+"""How `timeout` ends: by a signal that a program heeds, or by one that it cannot help."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Limits:
     server: str | None = None
     """The releases of fractal-server that are asked for real, as `--fractal-server` takes them;
     "" for the newest that reads the package's manifest, None for none."""
+    slurm: tuple[str, ...] | None = None
+    """The options of `srun` with which each is judged as a job; None to judge here."""
 
 
 def judge_all(
@@ -57,6 +67,7 @@ def judge_all(
     `tell` is given a line about each.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    stop = threading.Event()
 
     def judge_one(cell: Cell) -> None:
         path = folder / f"{cell.key}.json"
@@ -64,7 +75,9 @@ def judge_all(
             if read_result(path).state is not State.GAVE_UP:
                 tell(f"{cell.key}: judged before")
                 return
-        result = judge(cell, limits)
+        result = judge(cell, limits, folder, stop)
+        if stop.is_set():
+            return
         new = path.with_suffix(".new")
         new.write_bytes(result_json(result))
         new.replace(path)
@@ -74,27 +87,63 @@ def judge_all(
         tell(f"{cell.key}: {result.said or result.state.value}{starts} ({result.seconds} s)")
 
     with ThreadPoolExecutor(limits.jobs) as pool:
-        for done in [pool.submit(judge_one, cell) for cell in cells]:
-            done.result()
-
-
-def judge(cell: Cell, limits: Limits) -> Result:
-    """Judge one cell. Whatever goes wrong with that is told in its result."""
-    day, started = datetime.now(UTC).date().isoformat(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="pub-", ignore_cleanup_errors=True) as work:
-        folder = Path(work)
-        report = folder / "report.json"
-        said = ""
         try:
-            package = _package(cell, folder)
-            said = _run(_command(cell, package, report, limits), folder, limits)
-            told = json.loads(read_regular(report, FILE_LIMIT, follow=False))
-            result = digest(cell, day, time.monotonic() - started, told)
-            return replace(result, state=State.GAVE_UP, said=said) if said else result
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
-            seconds = round(time.monotonic() - started)
-            why = said or " ".join(str(error).split())
-            return Result(cell, day, State.GAVE_UP, why, seconds=seconds)
+            for done in [pool.submit(judge_one, cell) for cell in cells]:
+                done.result()
+        except BaseException:  # Ctrl-C, too
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            raise
+
+
+def judge(
+    cell: Cell,
+    limits: Limits,
+    shared: Path | None = None,
+    stop: threading.Event | None = None,
+) -> Result:
+    """Judge one cell. Whatever goes wrong with that is told in its result.
+
+    A job works below the folder `shared`, which its node must see. With `stop`, it ends early.
+    """
+    day, started = datetime.now(UTC).date().isoformat(), time.monotonic()
+    place = shared if limits.slurm is not None else None
+    folder = Path(tempfile.mkdtemp(prefix="pub-", dir=place))
+    report = folder / "report.json"
+    said = ""
+    try:
+        package = _package(cell, folder)
+        command = [*_as_job(cell, limits), *_command(cell, package, report, limits)]
+        said = _run(command, folder, limits, stop or threading.Event())
+        told = json.loads(read_regular(report, FILE_LIMIT, follow=False))
+        result = digest(cell, day, time.monotonic() - started, told)
+        return replace(result, state=State.GAVE_UP, said=said) if said else result
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+        seconds = round(time.monotonic() - started)
+        why = said or " ".join(str(error).split())
+        return Result(cell, day, State.GAVE_UP, why, seconds=seconds)
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a judge's folder, in which the watcher of its run may still put things away."""
+    last = time.monotonic() + _GRACE
+    while folder.exists() and time.monotonic() < last:
+        remove_tree(folder)
+        time.sleep(0.1)
+
+
+def _as_job(cell: Cell, limits: Limits) -> list[str]:
+    """What has a command run as a job; the time that this waits for its turn does not count."""
+    if limits.slurm is None:
+        return []
+    minutes = math.ceil((limits.seconds + 2 * _GRACE) / 60)
+    return [
+        *("srun", "--quiet", "--input=none", "--ntasks=1"),
+        *(f"--job-name={cell.key}", f"--time={minutes}", *limits.slurm),
+        *("timeout", f"--kill-after={_GRACE:g}", f"{limits.seconds:g}"),
+    ]
 
 
 def _command(cell: Cell, package: str, report: Path, limits: Limits) -> list[str]:
@@ -131,7 +180,7 @@ def _package(cell: Cell, folder: Path) -> str:
     return str(folder / cell.package)
 
 
-def _run(command: Sequence[str], folder: Path, limits: Limits) -> str:
+def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.Event) -> str:
     """Run the judge within its limits; returns why nothing came of it, as far as that is known."""
     temporary = folder / "t"
     temporary.mkdir()
@@ -146,20 +195,32 @@ def _run(command: Sequence[str], folder: Path, limits: Limits) -> str:
         errors="replace",
         start_new_session=True,
     )
-    deadline = time.monotonic() + limits.seconds
+    deadline = math.inf if limits.slurm is not None else time.monotonic() + limits.seconds
     over = ""
     while not over:
         with contextlib.suppress(subprocess.TimeoutExpired):
             _, complaint = process.communicate(timeout=_LOOK)
             break
-        if time.monotonic() > deadline:
+        if stop.is_set():
+            over = "it was stopped"
+        elif time.monotonic() > deadline:
             over = f"it took longer than {limits.seconds:g} s"
         elif _size(temporary) > limits.bytes:
             over = f"it took more room than {size_words(limits.bytes)}"
     else:
         complaint = _end(process)
+    if limits.slurm is not None and process.returncode in _TIMED_OUT:
+        over = f"it took longer than {limits.seconds:g} s"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
-    return over or " ".join(errors).removeprefix("ERROR: ")
+    return over or " ".join(errors).removeprefix("ERROR: ") or _said_by_srun(complaint)
+
+
+def _said_by_srun(complaint: str) -> str:
+    """Why SLURM did not run the judge, or ended it; empty where it says nothing of that."""
+    lines = (
+        line for line in complaint.splitlines() if line.startswith(("srun: ", "slurmstepd: "))
+    )
+    return "; ".join(line.partition("error: ")[2] for line in lines if "error: " in line)
 
 
 def _end(process: subprocess.Popen[str]) -> str:

@@ -247,7 +247,7 @@ def _servers(row: Mapping[str, Cell], results: Results) -> Markup:
     lines = []
     for servers, pythons in answers.items():
         where = f" (Python {', '.join(pythons)})" if len(answers) > 1 else ""
-        lines += [f"{server.told}{where}" for server in servers]
+        lines += [f"{server.words}{where}" for server in servers]
     is_taken = all(any(server.takes for server in servers) for servers in answers)
     return element(
         "td",

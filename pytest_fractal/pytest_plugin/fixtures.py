@@ -76,7 +76,9 @@ def run_fractal_task(fractal_package: Package) -> Callable[..., TaskRun]:
         **reserved: Any,
     ) -> TaskRun:
         if isinstance(task, str):
-            named = [one for one in fractal_package.tasks if task in (one.name, one.slug)]
+            named = [
+                listed for listed in fractal_package.tasks if task in (listed.name, listed.slug)
+            ]
             if not named:
                 there = ", ".join(task.slug for task in fractal_package.tasks)
                 raise LookupError(f"no task is called {task!r}; there are: {there}")

@@ -25,8 +25,8 @@ from pytest_fractal.processes.supervisor import end_with_parent, hide
 from pytest_fractal.processes.variables import keep_back, kept_back
 from pytest_fractal.pytest_plugin.items import CandidateCollector, CheckItem, VerdictFailed
 from pytest_fractal.pytest_plugin.job_log import JobLog, without_commands
-from pytest_fractal.pytest_plugin.progress import progress, with_output
-from pytest_fractal.pytest_plugin.status_line import LiveLine
+from pytest_fractal.pytest_plugin.live import Live, terminal_of
+from pytest_fractal.pytest_plugin.progress import progress
 from pytest_fractal.pytest_plugin.summary import Summary
 from pytest_fractal.report import formats, text
 from pytest_fractal.report.model import CandidateReport, Report
@@ -119,7 +119,7 @@ class Suite:
             path, colons, name = argument.partition("::")
             here = os.path.relpath(config.invocation_params.dir / path, config.rootpath)
             # As node ids are printed, or as the shell completes them in a folder below.
-            anchor = next((one for one in (path, here) if one in self.session.engines), None)
+            anchor = next((known for known in (path, here) if known in self.session.engines), None)
             if anchor is None:
                 others.append(argument)
             else:
@@ -138,7 +138,7 @@ class Suite:
         """Learn the tasks; building can take long, so a terminal shows what is being done."""
         if self._prepared or not self._wanted:
             return
-        live = Live(self, None if self._worker else _terminal(self.config))
+        live = Live(self._doing, None if self._worker else terminal_of(self.config))
         try:
             self.session.prepare(live.begins)
             plans = {anchor: engine.plan() for anchor, engine in self.session.engines.items()}
@@ -159,9 +159,18 @@ class Suite:
                     raise pytest.UsageError(without_commands(said))
         self._prepared = True
 
+    def _doing(self) -> str:
+        """What the selected checks wait for."""
+        engines = self.session.engines
+        reasons = (
+            progress(engines[anchor].candidate, checks)
+            for anchor, checks in (self.checks or {}).items()
+        )
+        return next(filter(None, reasons), "")
+
     def shows_blockers(self, verdict: Verdict, engine: Engine) -> bool:
         """Whether a rule that blocks this verdict has an item of its own, or is ignored."""
-        anchor = next(one for one, known in self.session.engines.items() if known is engine)
+        anchor = next(name for name, known in self.session.engines.items() if known is engine)
         return any(
             (anchor, root.key) in self._selected or engine.is_ignored(root)
             for root in verdict.blockers
@@ -174,7 +183,11 @@ class Suite:
         This goes through a pipe: no other process sees the key.
         """
         shared = self.session.share_facts()
-        node.workerinput[_WORKER_KEY] = [str(shared.folder), shared.key.hex()]
+        node.workerinput[_WORKER_KEY] = [
+            str(shared.folder),
+            str(shared.scratch),
+            shared.key.hex(),
+        ]
         node.workerinput[_SETTINGS_KEY] = kept_back()
 
     @pytest.hookimpl(tryfirst=True)
@@ -192,16 +205,16 @@ class Suite:
         lines = [line for report in self._reports() for line in text.header_lines(report)]
         engines = self.session.engines.values()
         unknown = {
-            release.told
+            release.description
             for candidate in (engine.candidate for engine in engines)
             if candidate.asked_servers != (None,)
             for release in candidate.on_server.releases
             if not release.is_known
         }
         lines += [f"fractal: {told}" for told in sorted(unknown)]
-        lines.append(f"fractal: {self.session.sandbox.told}")
+        lines.append(f"fractal: {self.session.sandbox.description}")
         if self.session.settings.executor != "local":
-            lines.append(f"fractal: commands run {self.session.executor.told}")
+            lines.append(f"fractal: commands run {self.session.executor.description}")
         return list(map(escape_control_chars, lines))
 
     @pytest.hookimpl(tryfirst=True)
@@ -264,7 +277,7 @@ class Suite:
         lines = [f"fractal: installing {text} in the background" for text in sorted(waiting)]
         asking = {item._engine.candidate for item in checks if item.check.rule.asks_server}
         return lines + sorted(
-            f"fractal: asking {release.told} about {candidate.spec.text}"
+            f"fractal: asking {release.description} about {candidate.spec.text}"
             for candidate in asking
             if candidate.asked_servers != (None,)
             for release in candidate.on_server.releases
@@ -418,8 +431,16 @@ class Suite:
             terminalreporter.flush()
 
         for anchor, verdicts in self._verdicts.items():
-            starts = [one for one in verdicts.values() if one.code == "FR301" and one.task]
-            failing = [one.task for one in starts if one.task and one.outcome is Outcome.FAIL]
+            starts = [
+                verdict
+                for verdict in verdicts.values()
+                if verdict.code == "FR301" and verdict.task
+            ]
+            failing = [
+                verdict.task
+                for verdict in starts
+                if verdict.task and verdict.outcome is Outcome.FAIL
+            ]
             candidate = self.session.engines[anchor].candidate
             if not (failing and candidate.installs):
                 told = "there are no pins to find: no task was seen not to start"
@@ -448,8 +469,8 @@ class Suite:
 
 
 def _shared_run(sent: Sequence[str]) -> SharedRun:
-    folder, key = sent
-    return SharedRun(Path(folder), bytes.fromhex(key))
+    folder, scratch, key = sent
+    return SharedRun(Path(folder), Path(scratch), bytes.fromhex(key))
 
 
 def _end_as_by_ctrl_c(config: pytest.Config) -> None:
@@ -462,69 +483,6 @@ def _end_as_by_ctrl_c(config: pytest.Config) -> None:
 
 def _restore(number: signal.Signals) -> None:
     signal.signal(number, signal.SIG_DFL)
-
-
-class Live:
-    """What is being done, on a terminal: registered where there is one."""
-
-    def __init__(self, suite: Suite, terminal: int | None) -> None:
-        self.line = LiveLine(terminal)
-        self._suite = suite
-
-    def begins(self, candidate: Candidate, doing: str) -> None:
-        """Show what begins now, before there are checks."""
-        self.line.show(lambda: with_output(f"fractal: {escape_control_chars(doing)}", candidate))
-
-    def _doing(self) -> str:
-        """What the selected checks wait for."""
-        engines = self._suite.session.engines
-        reasons = (
-            progress(engines[anchor].candidate, checks)
-            for anchor, checks in (self._suite.checks or {}).items()
-        )
-        return next(filter(None, reasons), "")
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Show nothing any more when the last check is made."""
-        try:
-            return (yield)
-        finally:
-            self.line.hide()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None]:
-        """Show from now on what is waited for, but not while pytest writes."""
-        with self.line.paused():
-            yield
-        self.line.show(self._doing)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self) -> Generator[None]:
-        """Leave the terminal to what pytest writes."""
-        with self.line.paused():
-            yield
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self) -> Generator[None]:
-        """Leave the terminal to what pytest writes."""
-        with self.line.paused():
-            yield
-
-
-def _terminal(config: pytest.Config) -> int | None:
-    """The terminal on which a line may move; None where nobody looks, or others draw."""
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-    if reporter is None or not reporter.isatty or config.option.verbose < 0:
-        return None
-    if config.option.capture == "no" or config.option.usepdb or config.option.trace:
-        return None
-    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
-        return None
-    # A descriptor of its own: while a test runs, that of the output is pytest's.
-    terminal = os.dup(1)
-    config.add_cleanup(lambda: os.close(terminal))
-    return terminal
 
 
 def only_candidate(config: pytest.Config) -> Candidate:

@@ -10,7 +10,7 @@ from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize
 from pytest_fractal.report.problems import Problem, problems
-from pytest_fractal.report.servers import server_ranges, told
+from pytest_fractal.report.servers import sentence, server_ranges
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.subjects import Scope
 from pytest_fractal.verdicts import Status, Verdict
@@ -63,7 +63,7 @@ def conclusion(report: CandidateReport, strict: bool, complete: bool) -> Conclus
             for found in verdict.findings
         ],
         _next_command(report, found),
-        told(server_ranges(report)) if complete else "",
+        sentence(server_ranges(report)) if complete else "",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from pytest_fractal.fixes.lines import patch_lines
 from pytest_fractal.report.conclusion import conclusion
+from pytest_fractal.report.html_timeline import time_line
 from pytest_fractal.report.markup import Markup, element
 from pytest_fractal.report.model import CandidateReport, Report
 from pytest_fractal.report.overview import (
@@ -26,7 +27,6 @@ from pytest_fractal.report.overview import (
     to_fix,
     worst,
 )
-from pytest_fractal.report.timeline import Bar, timeline
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import DOCUMENTATION
 from pytest_fractal.verdicts import Finding, Severity, Status, Verdict
@@ -170,7 +170,7 @@ class _Page:
             self._verdict(),
             *self._to_fix(),
             *self._checks(),
-            *self._timeline(),
+            *time_line(self._candidate),
             *self._rules(),
             *self._commands(),
             class_="candidate",
@@ -368,39 +368,6 @@ class _Page:
             data_outcome=" ".join(dict.fromkeys(verdict.status for verdict in verdicts)),
         )
 
-    def _timeline(self) -> Iterator[Markup]:
-        bars = timeline(self._candidate)
-        if not bars:
-            return
-        whole = max(bar.ended for bar in bars) or 1.0
-        yield element("h2", "Time line")
-        yield element(
-            "p",
-            f"{whole:.1f} s in all. A light bar is a wait for its turn: what came before was "
-            "done, and other commands were run.",
-        )
-        yield element(
-            "table",
-            element(
-                "thead",
-                element(
-                    "tr",
-                    (
-                        element("th", head, scope="col", class_=class_)
-                        for head, class_ in (
-                            ("What", None),
-                            ("After", "after"),
-                            ("Began", "began"),
-                            ("Seconds", None),
-                            ("When", "when"),
-                        )
-                    ),
-                ),
-            ),
-            element("tbody", (_bar(bar, whole) for bar in bars)),
-            class_="timeline",
-        )
-
     def _rules(self) -> Iterator[Markup]:
         if self._matrix.rules:
             yield element("h2", "The rules, one by one")
@@ -448,18 +415,18 @@ class _Page:
     def _listed(self, verdicts: Sequence[Verdict]) -> Iterator[Markup | str]:
         """What verdicts of one outcome are about; those of the same reason together."""
         groups: dict[str | None, list[Verdict]] = {}
-        for one in verdicts:
-            groups.setdefault(one.reason if not one.findings else None, []).append(one)
+        for verdict in verdicts:
+            groups.setdefault(verdict.reason if not verdict.findings else None, []).append(verdict)
         for place, (reason, group) in enumerate(groups.items()):
             yield "; " if place else ""
-            for number_, one in enumerate(group):
+            for number_, verdict in enumerate(group):
                 yield ", " if number_ else ""
-                is_broken = one.status in (Status.FAIL, Status.WARN, Status.ERROR)
-                about = self._about(one) or "the package"
-                yield element("a", about, href=f"#{self._id(one)}") if is_broken else about
+                is_broken = verdict.status in (Status.FAIL, Status.WARN, Status.ERROR)
+                about = self._about(verdict) or "the package"
+                yield element("a", about, href=f"#{self._id(verdict)}") if is_broken else about
             if reason:
                 yield f" ({reason})"
-            roots = {root.key: root for one in group for root in one.blockers}
+            roots = {root.key: root for verdict in group for root in verdict.blockers}
             for root in roots.values():
                 if (target := self._ids.get(root.key)) is not None:
                     yield " "
@@ -505,46 +472,6 @@ class _Page:
 
     def _id(self, verdict: Verdict) -> str:
         return self._ids[verdict.key]
-
-
-def _bar(bar: Bar, whole: float) -> Markup:
-    def part(value: float) -> str:
-        return f"{100 * value / whole:.2f}%"
-
-    drawn = [
-        element("rect", x=part(bar.ready), width=part(bar.waited), y=5, height=4, class_="waits")
-        if bar.waited > whole / 500
-        else None,
-        element(
-            "rect",
-            x=part(bar.started),
-            width=part(max(bar.seconds, whole / 400)),
-            y=1,
-            height=12,
-            rx=2,
-        ),
-    ]
-    waited = f", waited {bar.waited:.1f} s" if bar.waited >= 0.05 else ""
-    return element(
-        "tr",
-        element("th", bar.what, scope="row"),
-        element("td", f"{bar.after or ''}{waited}", class_="after"),
-        element("td", f"{bar.started:.1f}", class_="number began"),
-        element("td", f"{bar.seconds:.1f}", class_="number"),
-        element(
-            "td",
-            element(
-                "svg",
-                element("title", f"{bar.what}: {bar.ending or 'done'}"),
-                *drawn,
-                width="100%",
-                height=14,
-                role="img",
-            ),
-            class_="when",
-        ),
-        class_=f"{bar.kind} bad" if bar.bad else bar.kind,
-    )
 
 
 def _sign(outcome: Status) -> Markup:

@@ -157,7 +157,7 @@ class Report:
 
 def _only_ignored(verdict: Verdict, verdicts: Iterable[Verdict]) -> bool:
     """Whether a verdict is blocked by nothing but rules that the user ignores."""
-    ignored = {other.key for other in verdicts if other.skip is SkipKind.IGNORED}
+    ignored = {verdict.key for verdict in verdicts if verdict.skip is SkipKind.IGNORED}
     return bool(verdict.blockers) and all(root.key in ignored for root in verdict.blockers)
 
 
@@ -198,7 +198,7 @@ def _candidate(one: CandidateReport) -> dict[str, Any]:
             }
             for run in one.runs
         ],
-        "servers": [asdict(some) for some in server_ranges(one)],
+        "servers": [asdict(server_range) for server_range in server_ranges(one)],
         "summary": one.summary,
         "timings": dict(one.timings),
         "stages": [asdict(stage) for stage in one.stages],

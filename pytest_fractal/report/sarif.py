@@ -114,12 +114,12 @@ def _changes(candidate: CandidateReport, found: Finding) -> Iterator[dict[str, A
     files = found.fix.files if found.fix is not None else ()
     if any(file.digest is None for file in files):
         return
-    for one in files:
-        file = in_repository(candidate, SourceLocation(one.file))
+    for edited in files:
+        file = in_repository(candidate, SourceLocation(edited.file))
         if file is not None:
             yield {
                 "artifactLocation": {"uri": _uri(file), "uriBaseId": "%SRCROOT%"},
-                "replacements": [_replacement(edit) for edit in one.lines],
+                "replacements": [_replacement(edit) for edit in edited.lines],
             }
 
 

@@ -38,7 +38,7 @@ class ServerRange:
     """Whether a real server of this release was asked."""
 
     @property
-    def told(self) -> str:
+    def words(self) -> str:
         """As in `1.x: no, manifest_version "2"`."""
         answer = {True: "yes", False: f"no, {self.reason}", None: "not checked"}
         return f"{self.releases}: {answer[self.takes]}"
@@ -58,10 +58,10 @@ def server_ranges(report: CandidateReport) -> Sequence[ServerRange]:
     return [*ranges, *_asked(report)]
 
 
-def told(ranges: Sequence[ServerRange]) -> str:
+def sentence(ranges: Sequence[ServerRange]) -> str:
     """All in a line: `fractal-server >= 2.14: yes; before 2.14: no, ...`; "" for none."""
-    known = "; ".join(servers.told for servers in ranges if not servers.was_asked)
-    asked = "; ".join(servers.told for servers in ranges if servers.was_asked)
+    known = "; ".join(servers.words for servers in ranges if not servers.was_asked)
+    asked = "; ".join(servers.words for servers in ranges if servers.was_asked)
     parts = [f"fractal-server {known}"] if known else []
     return "; ".join([*parts, *([f"asked: {asked}"] if asked else [])])
 

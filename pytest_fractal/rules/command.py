@@ -117,8 +117,12 @@ def accepts_arguments(command: Command) -> Iterator[Finding]:
             f"declare the option {option} too, with one value: the path to write the output to",
         )
     elif probe.refuses_options:
-        manner = probe.reading_manner
-        takes = f"; it does read its arguments when given as `{manner.words}`" if manner else ""
+        invocation = probe.reading_invocation
+        takes = (
+            f"; it does read its arguments when given as `{invocation.words}`"
+            if invocation
+            else ""
+        )
         hint, fix = _fix_for_options(command)
         yield _finding(
             command,
@@ -330,7 +334,7 @@ def _fix_for_options(command: Command) -> tuple[str, Fix | None]:
     """How a command gets the options that it lacks, in words and as edits."""
     probe = command.probe
     flag, option = command.part.task.generation.flags
-    taken = probe.reading_manner.options if probe.reading_manner else ()
+    taken = probe.reading_invocation.options if probe.reading_invocation else ()
     own = (taken[0], taken[2]) if len(taken) == 4 else _required_options(command)
     if own is not None and all(name.startswith("-") for name in own):
         pairs = zip(own, (flag, option), strict=True)

@@ -10,10 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME, Wheel, installed_path
-from pytest_fractal.facts import (
-    Bundle,
-    Manifest,
-)
+from pytest_fractal.facts import Bundle
 from pytest_fractal.fixes.lines import line_edits
 from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit
 from pytest_fractal.generations import GENERATIONS, Generation
@@ -23,6 +20,7 @@ from pytest_fractal.packaging_hints.backends import (
 )
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, Severity
 
 

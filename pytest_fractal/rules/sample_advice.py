@@ -58,13 +58,13 @@ def _unknown(
     if not known or not unknown:
         return f"correct the sample, {_ELSE}", None
     name = unknown[0]
-    free = [one for one in known if one not in refused.instance]
-    own = [one for one in free if one not in part.reserved.all]
+    free = [name for name in known if name not in refused.instance]
+    own = [name for name in free if name not in part.reserved.all]
     near = difflib.get_close_matches(name, own, 1, 0.75)
     if near:
         edit = JsonEdit(Action.RENAME, (*way, name), near[0])
         return f'rename "{name}" to "{near[0]}"', json_fix(str(sample.file), edit)
-    takes = ", ".join(one for one in known if one not in part.reserved.all) or "none"
+    takes = ", ".join(name for name in known if name not in part.reserved.all) or "none"
     return f'remove "{name}": the task takes {takes}; {_ELSE}', None
 
 
@@ -89,5 +89,5 @@ def _of_choices(value: Any, choices: Any) -> Any:
     if not isinstance(value, str) or not isinstance(choices, list):
         return None
     plain = value.strip().casefold()
-    same = [one for one in choices if isinstance(one, str) and one.casefold() == plain]
+    same = [choice for choice in choices if isinstance(choice, str) and choice.casefold() == plain]
     return same[0] if len(same) == 1 else None

@@ -1,40 +1,32 @@
-"""FR2: the JSON Schemas of the arguments."""
+"""FR201 to FR204: the JSON Schemas of the arguments are there, and valid."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from pytest_fractal.environments.wheels import Wheel
-from pytest_fractal.facts import Manifest, PackagedPart, Part, Validation
+from pytest_fractal.facts import PackagedPart, Part
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import Generation, PartKeys
 from pytest_fractal.json_text import depth_of, shown
-from pytest_fractal.pointers import Keys, pointer
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 from pytest_fractal.rules.meant_keywords import TYPES, meant_value
-from pytest_fractal.rules.model_match import compare_models
-from pytest_fractal.rules.registry import Note, rule
+from pytest_fractal.rules.registry import rule
 from pytest_fractal.rules.reserved_advice import (
-    edits_for_default,
-    edits_to_add,
-    edits_to_remove,
-    hint_for_default,
-    hint_to_add,
-    hint_to_remove,
     parameter_of,
 )
-from pytest_fractal.rules.sample_advice import advice_for_sample
-from pytest_fractal.rules.signature_match import SchemaMismatch, compare, property_of
-from pytest_fractal.samples.runs import ResolvedArguments
+from pytest_fractal.rules.schema_access import (
+    checked,
+    schema_of,
+    value_at,
+    with_exact_dialect,
+)
+from pytest_fractal.rules.signature_match import property_of
 from pytest_fractal.schema_checks.client import (
-    OverLimit,
-    Refusal,
     lost_references,
-    refusal,
-    refused_defaults,
     schema_faults,
 )
 from pytest_fractal.signatures.task_function import (
@@ -43,9 +35,9 @@ from pytest_fractal.signatures.task_function import (
     Unreadable,
     read_signature,
 )
-from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity
+from pytest_fractal.task_lists import Manifest
+from pytest_fractal.verdicts import Finding, Severity
 
-T = TypeVar("T")
 _TYPES: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
 
 
@@ -193,7 +185,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
         dialects = [named]
     seen = set()
     for draft in dialects:
-        faults = _checked(schema_faults, schema, draft)
+        faults = checked(schema_faults, schema, draft)
         if faults is None:
             yield part.schema_finding(
                 expected="a schema that a validator can follow to its end",
@@ -214,10 +206,10 @@ def _keyword_finding(
     """What is wrong with the keyword at a place of the schema, and what it plainly means."""
     is_name = keys[-2:-1] in (("properties",), ("$defs",), ("definitions",))
     keyword = str(keys[-1]) if keys and not is_name else ""
-    value = _at(part.schema, keys)
+    value = value_at(part.schema, keys)
     is_type = keyword == "type"
     if keyword == "items" and isinstance(value, list) and draft == DRAFT_2020:
-        is_free = "prefixItems" not in _at(part.schema, keys[:-1])
+        is_free = "prefixItems" not in value_at(part.schema, keys[:-1])
         return part.schema_finding(
             *keys,
             expected="`prefixItems`, as draft 2020-12 has it",
@@ -226,7 +218,7 @@ def _keyword_finding(
             severity=None if is_declared else Severity.WARNING,
             edits=[JsonEdit(Action.RENAME, keys, "prefixItems")] if is_free else (),
         )
-    meant = meant_value(keyword, value, _at(part.schema, keys[:-1]))
+    meant = meant_value(keyword, value, value_at(part.schema, keys[:-1]))
     if meant is not None:
         hint = f"write {json.dumps(keyword)}: {json.dumps(meant)}"
     elif is_type:
@@ -324,301 +316,14 @@ def local_references(part: Part) -> Iterator[Finding]:
     Nothing is ever fetched: neither by the server nor by this tool.
     """
     schema = schema_of(part)
-    for keys, is_remote in _checked(lost_references, _exact(schema)):
+    for keys, is_remote in checked(lost_references, with_exact_dialect(schema)):
         yield part.schema_finding(
             *keys,
             "$ref",
             expected="a reference such as #/definitions/NAME to a part of this schema",
-            found=shown(_at(schema, (*keys, "$ref")))
+            found=shown(value_at(schema, (*keys, "$ref")))
             + (", which lies elsewhere" if is_remote else ", which leads nowhere"),
             hint="copy what it refers to into `definitions`, and refer to it there"
             if is_remote
             else "add the missing definition, or correct the reference",
         )
-
-
-@rule(
-    "FR205",
-    "reserved-arguments",
-    needs=("FR106", "FR111", "FR115", "FR203"),
-    cite=(Source.ARGUMENTS, f"{Source.TOOLS}, the signature constraints"),
-    fix="Take exactly the reserved arguments of the task's kind, and generate the schema anew.",
-    example="The schema of a parallel task without the property component.",
-)
-def reserved_arguments(part: Part) -> Iterator[Finding]:
-    """The arguments that Fractal supplies are properties, and those of other kinds are not.
-
-    Fractal always passes them: a task that does not know one of them fails when it
-    runs, and one that waits for another waits in vain.
-    """
-    properties = schema_of(part)["properties"]
-    required = schema_of(part).get("required")
-    for name in part.reserved.names:
-        if name not in properties:
-            yield part.schema_finding(
-                "properties",
-                expected=f"a property {name!r}, which Fractal passes to every {part.words}",
-                found=f"no property {name!r}",
-                hint=hint_to_add(part, name),
-                edits=edits_to_add(part, name),
-            )
-    for name in part.reserved.others:
-        if name in properties:
-            parallel = (
-                ", or set meta.parallelization_level if the task is parallel"
-                if name == "component"
-                else ""
-            )
-            yield part.schema_finding(
-                "properties",
-                name,
-                expected=f"no property {name!r}: Fractal does not pass it to a {part.words}",
-                found="there is one",
-                hint=hint_to_remove(part, name) + parallel,
-                edits=edits_to_remove(part, name) if not parallel else (),
-            )
-    for name in part.reserved.optional:
-        if name in properties and isinstance(required, list) and name in required:
-            taken = parameter_of(part, name)
-            yield part.schema_finding(
-                "properties",
-                name,
-                expected=f"a default for {name!r}: Fractal does not pass it to a {part.words}",
-                found="it is required",
-                hint=f'take "{name}" out of `required`'
-                if taken is not None and not taken.required
-                else f"{hint_to_remove(part, name)}, or give the parameter a default and "
-                f'take "{name}" out of `required`',
-                edits=[JsonEdit(Action.DROP, ("required",), name)]
-                if taken is not None and not taken.required
-                else edits_to_remove(part, name),
-            )
-
-
-@rule(
-    "FR206",
-    "schema-matches-function",
-    needs=("FR110", "FR203"),
-    cite=(Source.PACKAGE,),
-    fix="Generate the schema anew from the function.",
-    example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
-)
-def schema_matches_function(part: PackagedPart, validation: Validation) -> Iterator[Finding]:
-    """Properties, required ones and simple defaults agree with the task's function.
-
-    A schema that is older than its function lets users fill in arguments that the task
-    refuses, or hides new ones. The signature is read from the source in the wheel. Where
-    the task is started, what its pydantic models refuse of arguments made from the schema,
-    by their type or for a field of a model within, disagrees with it too.
-    """
-    schema, signature = schema_of(part), part.signature
-    mismatches: list[SchemaMismatch] = []
-    untold = ""
-    # FR205 has said which of Fractal's arguments are missing in the schema.
-    unlisted = [name for name in part.reserved.names if name not in schema["properties"]]
-    if isinstance(signature, Unreadable):
-        untold = str(signature)
-    else:
-        mismatches = list(compare(signature, schema, unlisted))
-        if signature.doubt and mismatches:
-            mismatches, untold = [], signature.doubt
-    by_models = compare_models(
-        part,
-        validation,
-        _refused_by(part, validation.arguments),
-        # What the source tells of the function's own parameters, it tells better.
-        names_are_known=not untold,
-    )
-    mismatches += [
-        by_model for by_model in by_models if by_model.pointer not in map(_property, unlisted)
-    ]
-    for mismatch in mismatches:
-        keys = [
-            part.replace("~1", "/").replace("~0", "~") for part in mismatch.pointer.split("/")[1:]
-        ]
-        yield part.schema_finding(
-            *keys,
-            expected=mismatch.expected,
-            found=mismatch.found,
-            hint=mismatch.hint,
-            edits=mismatch.edits,
-        )
-    if untold and not mismatches:
-        raise NotChecked("the function's signature cannot be known", str(untold))
-
-
-def _property(name: str) -> str:
-    return pointer("properties", name)
-
-
-def _refused_by(part: Part, arguments: Mapping[str, Any]) -> frozenset[str]:
-    """The arguments of those that the schema itself refuses."""
-    left = {name: value for name, value in arguments.items() if name in part.schema["properties"]}
-    refused: set[str] = set()
-    # What is not there is refused too, and first.
-    schema = _exact(part.schema)
-    lenient = {key: value for key, value in schema.items() if key != "required"}
-    while (
-        left and (refusing := _checked(refusal, lenient, left, _implied_draft(part))) is not None
-    ):
-        name = str(next(iter(refusing.keys), ""))
-        if name not in left:
-            return frozenset(arguments)
-        refused.add(name)
-        del left[name]
-    return frozenset(refused)
-
-
-@rule(
-    "FR207",
-    "defaults-valid",
-    severity=Severity.WARNING,
-    needs=("FR202", "FR204"),
-    cite=(f"{Source.SERVER_1}; else none: a form that is sent as it comes should be accepted",),
-    fix="Correct the default, or the schema that it breaks.",
-    example='"level": {"type": "integer", "default": null}',
-)
-def defaults_valid(part: Part) -> Iterator[Finding]:
-    """Each `default` is valid under its own subschema, and no reserved argument has one.
-
-    The web client fills the default in; the user who leaves it there is refused. In
-    generation 1 so does the server, for every task that is added to a workflow, and a wrong
-    default is an error, but for a null. One for an argument that Fractal supplies makes it
-    drop all arguments of the task, without a word.
-    """
-    schema = schema_of(part)
-    filled_in = part.task.generation.filled_in(schema)
-    for name in part.reserved.all:
-        if name in filled_in:
-            yield part.schema_finding(
-                "properties",
-                name,
-                "default",
-                expected=f"no default for {name!r}, which Fractal supplies",
-                found=f"{shown(filled_in[name])}, with which the server drops all "
-                "arguments that users give",
-                hint=hint_for_default(part, name),
-                edits=edits_for_default(part, name),
-                severity=Severity.ERROR,
-            )
-    for keys, refused in _checked(refused_defaults, _exact(part.schema), _implied_draft(part)):
-        at = pointer(*refused.keys)
-        is_filled_in = keys[:1] == ("properties",) and len(keys) == 2 and keys[1] in filled_in
-        # The task takes a null all the same: pydantic 1 writes `Optional[float]` as a number.
-        is_wrong = is_filled_in and refused.instance is not None
-        yield part.schema_finding(
-            *keys,
-            "default",
-            expected="a default that its own schema allows",
-            found=f"{shown(_at(schema, (*keys, 'default')))}, where {f'{at}: ' if at else ''}"
-            f"{shown(refused.instance)} is refused by {refused.keyword!r}: "
-            f"{shown(refused.allowed)}",
-            hint=_without_null(at)
-            if refused.instance is None
-            else "correct the default in the function, or the type of the argument",
-            severity=Severity.ERROR if is_wrong else None,
-            edits=[JsonEdit(Action.REMOVE, (*keys, "default"))]
-            if refused.instance is None and not at
-            else (),
-        )
-
-
-def _without_null(at: str) -> str:
-    """The fix for a null in a default, there or at a place within it."""
-    if at:
-        return f"leave {at} out of the default, or let its type be Optional"
-    return "leave the default out, or let the argument's type be Optional"
-
-
-@rule(
-    "FR208",
-    "samples-match-schema",
-    needs=("FR202", "FR203", "FR204", "FR205"),
-    cite=(Source.PACKAGE,),
-    fix="Generate the schema anew, or correct the sample.",
-    example='{"task": "Blur", "args": {"sigma": "2"}}, and by the schema sigma is a number.',
-)
-def samples_match_schema(resolved: ResolvedArguments) -> Iterator[Finding | Note]:
-    """Every sample, with what Fractal supplies filled in, is valid by the task's schema.
-
-    The web client checks arguments by the schema before it sends them: what the schema
-    refuses cannot be run, however well the command would take it.
-    """
-    sample = resolved.sample
-    judged = [(part, arguments) for part, arguments in resolved.parts if part.has_schema]
-    if not judged:
-        raise NotApplicable("the task has no args_schema, see FR201")
-    if sample.made:
-        raise NotChecked("the task has no sample, see FR407")
-    refusals = [
-        (part, refused)
-        for part, arguments in judged
-        if (refused := _refused(part, arguments)) is not None
-    ]
-    if sample.expect == "failure":
-        yield Note(
-            f"refused by the schema, as expected: {refusals[0][1].message}"
-            if refusals
-            else "the schema allows it; the command must refuse it, see FR406"
-        )
-        return
-    for part, refused in refusals:
-        # What Fractal supplies stands beside the task's own arguments.
-        given = refused.keys and refused.keys[0] in part.reserved.names
-        where, line = sample.place(*(() if given else sample.way_to_args(part)), *refused.keys)
-        hint, fix = (
-            ("correct the sample, or generate the schema anew from the function", None)
-            if given
-            else advice_for_sample(sample, part, refused)
-        )
-        yield Finding(
-            expected=f"arguments that the schema allows; {refused.keyword}: "
-            f"{shown(refused.allowed)}",
-            found=refused.message,
-            hint=hint,
-            file=str(sample.file),
-            pointer=where,
-            line=line,
-            task=sample.task.slug,
-            fix=fix,
-        )
-
-
-def _checked(check: Callable[..., T], schema: Mapping[str, Any], *arguments: Any) -> T:
-    """What a check of a schema says. Raises `NotChecked` where that takes too long."""
-    try:
-        return check(schema, *arguments)
-    except OverLimit as reason:
-        raise NotChecked(
-            f"applying the schema {reason}; see whether a `pattern` in it goes back "
-            "and forth, as ^(a+)+$ does"
-        ) from None
-
-
-def _at(schema: Any, keys: Keys) -> Any:
-    """What stands at a place of a schema."""
-    for key in keys:
-        schema = schema[key]
-    return schema
-
-
-def _refused(part: Part, arguments: Mapping[str, Any]) -> Refusal | None:
-    return _checked(refusal, _exact(part.schema), arguments, _implied_draft(part))
-
-
-def _implied_draft(part: Part) -> str:
-    """The draft by which clients read a command's schema that names none."""
-    return implied_dialect(part.task.schema_version) or DRAFT_2020
-
-
-def _exact(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A schema that names its draft by the right URI, where what it names is nearly one."""
-    named = named_dialect(schema.get("$schema"))
-    return {**schema, "$schema": named} if named else schema
-
-
-def schema_of(part: Part) -> Mapping[str, Any]:
-    """The schema of a command's arguments. Raises `NotApplicable` where there is none."""
-    if not part.has_schema:
-        raise NotApplicable("it has no JSON Schema of its arguments, see FR201")
-    return part.schema

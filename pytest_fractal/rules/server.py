@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pytest_fractal.facts import Manifest
 from pytest_fractal.json_text import shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.output import is_the_authors
@@ -15,6 +14,7 @@ from pytest_fractal.samples.files import Sample
 from pytest_fractal.samples.runs import Run
 from pytest_fractal.server.comparing import MISSING, Difference, differences
 from pytest_fractal.server.facts import Collection, ListedTask, ServerResponse, ServerRun
+from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, NotApplicable, NotChecked, Severity, Skipped
 
 

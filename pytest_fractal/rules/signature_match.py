@@ -126,7 +126,9 @@ def compare(
             shape = property_of(parameter)
             # In the order of the function, behind those before it that are there or added.
             names = list(parameters)
-            before = [order.index(one) for one in names[: names.index(name)] if one in order]
+            before = [
+                order.index(earlier) for earlier in names[: names.index(name)] if earlier in order
+            ]
             position = max(before, default=-1) + 1
             order.insert(position, name)
             yield SchemaMismatch(

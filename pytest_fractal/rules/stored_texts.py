@@ -8,16 +8,13 @@ from typing import Any, Final
 
 from pytest_fractal.environments.pip_show import PipShow
 from pytest_fractal.environments.wheels import Wheel, installed_path
-from pytest_fractal.facts import (
-    Manifest,
-    TaskList,
-)
 from pytest_fractal.fixes.model import Action, JsonEdit
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.json_text import texts_in
 from pytest_fractal.pointers import Keys
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.task_lists import Manifest, TaskList
 from pytest_fractal.verdicts import Finding, Severity
 
 

@@ -16,17 +16,16 @@ from pytest_fractal.facts import (
     EnvironmentUse,
     GeneratedManifest,
     Installation,
-    Manifest,
     PackagedPart,
     PackagedTask,
     Part,
     Task,
-    TaskList,
     TreeBuild,
     Validation,
 )
 from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
+from pytest_fractal.task_lists import Manifest, TaskList
 
 
 class Scope(Enum):

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from pytest_fractal.facts import GeneratedManifest, Manifest
+from pytest_fractal.facts import GeneratedManifest
 from pytest_fractal.json_text import shown
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.server.comparing import MISSING, Difference, differences
+from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, NotChecked, Severity
 
 _MOST: Final = 12

@@ -10,7 +10,7 @@ from pytest_fractal.rules.dialects import DRAFT_7, implied_dialect
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 from pytest_fractal.rules.registry import rule
-from pytest_fractal.rules.schemas import schema_of
+from pytest_fractal.rules.schema_access import schema_of
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
 

@@ -126,7 +126,7 @@ class ServerRelease:
         return releases.is_known(self.version)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Its name, and whether it is a release of which nothing is known here."""
         if self.is_known:
             return f"fractal-server {self.version}"

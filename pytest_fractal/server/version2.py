@@ -15,7 +15,7 @@ from typing import Any, Final
 from pytest_fractal.environments.environments import INSTALL_LIMIT, Environment
 from pytest_fractal.files import cache_folder
 from pytest_fractal.generations.images import Dataset
-from pytest_fractal.generations.v2 import first_dataset
+from pytest_fractal.generations.samples_v2 import first_dataset
 from pytest_fractal.samples.files import Sample, placed
 from pytest_fractal.server import postgres, process
 from pytest_fractal.server.facts import Collected, Job, ListedTask, Step

@@ -271,7 +271,7 @@ def _global_names(tree: ast.Module) -> Iterator[str]:
 
 def _parameters(function: FunctionNode) -> Iterator[str]:
     arguments = function.args
-    stars = [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+    stars = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars):
         yield argument.arg
 

@@ -373,8 +373,10 @@ def only_one(signatures: Sequence[Signature], otherwise: str) -> Signature | Non
     if not signatures:
         return None
     first = signatures[0]
-    for other in signatures[1:]:
-        alike = replace(other, function=first.function, file=first.file, line=first.line)
+    for signature in signatures[1:]:
+        alike = replace(signature, function=first.function, file=first.file, line=first.line)
         if repr(alike) != repr(first):  # not `==`, for which 1 is True
-            raise Unreadable(f"{otherwise} ({first.file}:{first.line}, {other.file}:{other.line})")
+            raise Unreadable(
+                f"{otherwise} ({first.file}:{first.line}, {signature.file}:{signature.line})"
+            )
     return first

@@ -326,16 +326,16 @@ class _Script:
             return _Origin.UNKNOWN
         names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
         origins = []
-        for other in calls:
-            if other.inside is function or not (
-                isinstance(other.node.func, ast.Name) and other.node.func.id == function.name
+        for call in calls:
+            if call.inside is function or not (
+                isinstance(call.node.func, ast.Name) and call.node.func.id == function.name
             ):
                 continue
-            given = dict(zip(names, other.node.args, strict=False))
-            given |= {k.arg: k.value for k in other.node.keywords if k.arg is not None}
+            given = dict(zip(names, call.node.args, strict=False))
+            given |= {k.arg: k.value for k in call.node.keywords if k.arg is not None}
             # Without `calls`: one step back is enough, and two could go in a circle.
             origins.append(
-                self._origin(given[name], other, ()) if name in given else _Origin.UNKNOWN
+                self._origin(given[name], call, ()) if name in given else _Origin.UNKNOWN
             )
         return min(origins, default=_Origin.UNKNOWN)
 

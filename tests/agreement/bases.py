@@ -18,7 +18,7 @@ from pytest_fractal.environments.environments import INSTALLERS, Environment
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations import GENERATIONS, Generation
-from pytest_fractal.generations.v2 import first_dataset
+from pytest_fractal.generations.samples_v2 import first_dataset
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.samples.files import Sample, placed
