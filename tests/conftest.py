@@ -38,7 +38,7 @@ def in_memory() -> Path | None:
     A run makes and removes some thousand small files. Where many were just removed, ext4 takes
     up to ten times as long to make a new one.
     """
-    folder = MEMORY / f"fractal-tests-{os.getuid()}"
+    folder = MEMORY / f"ft{os.getuid()}"  # short: the path of a socket has 108 bytes
     try:
         seen = os.statvfs(MEMORY)
         if seen.f_flag & os.ST_NOEXEC or seen.f_bavail * seen.f_frsize < ROOM:
