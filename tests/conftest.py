@@ -43,7 +43,8 @@ def in_memory() -> Path | None:
         seen = os.statvfs(MEMORY)
         if seen.f_flag & os.ST_NOEXEC or seen.f_bavail * seen.f_frsize < ROOM:
             return None
-        folder.mkdir(mode=0o700, exist_ok=True)
+        # Others may pass: where this is root, PostgreSQL runs as another user.
+        folder.mkdir(mode=0o711, exist_ok=True)
         about = folder.lstat()
     except (OSError, AttributeError):  # no such folder, or no such system
         return None
