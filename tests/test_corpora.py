@@ -109,7 +109,7 @@ def test_every_rule_has_a_bad_package_named_after_it() -> None:
 def test_every_bad_package_breaks_the_rule_of_its_name() -> None:
     for folder in BAD:
         said = expectation(folder)
-        assert {one["code"] for one in said["finding"]} == {folder.name.partition("_")[0]}
+        assert {finding["code"] for finding in said["finding"]} == {folder.name.partition("_")[0]}
 
 
 def test_of_every_rule_a_bad_package_says_what_is_found_where_and_how_to_fix_it() -> None:

@@ -33,7 +33,7 @@ def judged(package: Path, **options: Any) -> CandidateReport:
 
 def note(report: CandidateReport) -> tuple[str, str] | None:
     """What FR407 has found, and its fix; None where every task has a sample."""
-    (verdict,) = [one for one in report.verdicts if one.code == "FR407"]
+    (verdict,) = [verdict for verdict in report.verdicts if verdict.code == "FR407"]
     assert verdict.outcome is Outcome.PASS
     assert verdict.task is None
     for found in verdict.findings:
