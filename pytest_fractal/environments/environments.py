@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -447,10 +448,12 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
         return plan
     if done := install_planned(environment, planned(plan)):
         return done
-    pins = _home(environment) / "plan.txt"
-    pins.write_text("".join(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr)))
-    fixed: tuple[str | Path, ...] = ("install", "--no-build", "--constraint", pins, *wanted)
-    finished = _uv_pip(environment, *fixed, walled=False)
+    # Not in the home: what runs within walls may put a link there.
+    with tempfile.NamedTemporaryFile("w", prefix="pytest-fractal-", suffix=".txt") as pins:
+        pins.writelines(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr))
+        pins.flush()
+        fixed = ("install", "--no-build", "--constraint", pins.name, *wanted)
+        finished = _uv_pip(environment, *fixed, walled=False)
     return _uv_pip(environment, "install", *wanted) if finished.returncode else finished
 
 
