@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import BUILD_LIMIT
-from pytest_fractal.environments.environments import Environment, InstallerName
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.installing import InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.generations import Call, CallResult

@@ -14,7 +14,8 @@ from typing import Literal
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pytest_fractal.environments.building import BUILD_LIMIT
-from pytest_fractal.environments.environments import INSTALLERS, InstallerName
+from pytest_fractal.environments.installers import INSTALLERS
+from pytest_fractal.environments.installing import InstallerName
 from pytest_fractal.errors import BadInput
 from pytest_fractal.generations.slurm_jobs import (
     NO_SETTINGS,

@@ -16,7 +16,8 @@ import pytest
 from filelock import FileLock
 
 from pytest_fractal.environments.building import BuildEnvironment
-from pytest_fractal.environments.environments import Environment, UvInstaller
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.installers import UvInstaller
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.processes.processes import Finished
 

@@ -20,7 +20,8 @@ from pytest_fractal.environments.building import (
     build_from_tree,
     build_release,
 )
-from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
+from pytest_fractal.environments.environments import Environment, create_bare
+from pytest_fractal.environments.installers import UvInstaller
 from pytest_fractal.environments.interpreters import find_interpreter
 
 PROJECT = '[project]\nname = "demo-tasks"\nversion = "1.2"\n'

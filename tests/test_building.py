@@ -26,13 +26,9 @@ from pytest_fractal.environments.building import (
     build_from_tree,
     build_release,
 )
-from pytest_fractal.environments.environments import (
-    Environment,
-    UvInstaller,
-    create_bare,
-    install_planned,
-    planned,
-)
+from pytest_fractal.environments.environments import Environment, create_bare
+from pytest_fractal.environments.installers import UvInstaller
+from pytest_fractal.environments.installing import install_planned, planned
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import is_for_pixi

@@ -13,7 +13,8 @@ import pytest
 from conftest import OWN_TESTS, ROOT, Runner
 from projects import project
 
-from pytest_fractal.environments.environments import UvInstaller, create_bare
+from pytest_fractal.environments.environments import create_bare
+from pytest_fractal.environments.installers import UvInstaller
 from pytest_fractal.environments.interpreters import find_interpreter
 
 DEBIAN = Path("/usr/bin/python3")

@@ -18,7 +18,7 @@ import pytest
 from conftest import OWN_TESTS, make_wheel
 
 from pytest_fractal import Outcome, check_package
-from pytest_fractal.environments import environments
+from pytest_fractal.environments import installing
 from pytest_fractal.environments.machine_faults import fault_in_installer
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.report.model import CandidateReport
@@ -214,7 +214,7 @@ def test_an_installer_that_is_ended_or_refuses_our_call_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, cause: str
 ) -> None:
     uv = script(tmp_path / "uv", does)
-    monkeypatch.setattr(environments, "_uv", lambda: [str(uv)])
+    monkeypatch.setattr(installing, "_uv", lambda: [str(uv)])
     wheel = make_wheel(tmp_path)
     (report,) = check_package(wheel, select=["FR0"]).candidates
     only_errors(report, "FR002", cause)

@@ -17,7 +17,8 @@ from zipfile import ZipFile
 import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
 
-from pytest_fractal.environments.environments import create_bare, would_install
+from pytest_fractal.environments.environments import create_bare
+from pytest_fractal.environments.installing import would_install
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.pins.search import Failure, Pins, Search, Trial

@@ -15,13 +15,10 @@ import pytest
 from conftest import MANIFEST, OWN_TESTS
 
 from pytest_fractal import check_package
-from pytest_fractal.environments.environments import (
-    INSTALLERS,
-    Environment,
-    InstallerName,
-    UvInstaller,
-)
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.install_errors import FailureKind, explain
+from pytest_fractal.environments.installers import INSTALLERS, UvInstaller
+from pytest_fractal.environments.installing import InstallerName
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.wheels import read_wheel

@@ -15,13 +15,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
-from pytest_fractal.environments.environments import Environment, unmet_requirements
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.installed import (
     InstalledWheel,
     editable_sources,
     find_environment,
     find_installed,
 )
+from pytest_fractal.environments.installing import unmet_requirements
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.project_table import BadTable, read_project_table
 from pytest_fractal.errors import BadInput

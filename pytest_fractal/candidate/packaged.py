@@ -40,14 +40,9 @@ from pytest_fractal.environments.building import (
     build_from_tree,
 )
 from pytest_fractal.environments.bytecode import DependencyBytecode
-from pytest_fractal.environments.environments import (
-    INSTALLERS,
-    Environment,
-    Installer,
-    create_bare,
-    requires_anything,
-    unmet_requirements,
-)
+from pytest_fractal.environments.environments import Environment, create_bare, requires_anything
+from pytest_fractal.environments.installers import INSTALLERS, Installer
+from pytest_fractal.environments.installing import unmet_requirements
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter
 from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
 from pytest_fractal.environments.pixi import brought_by_pixi

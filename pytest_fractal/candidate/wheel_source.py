@@ -15,11 +15,8 @@ from pytest_fractal.environments.building import (
     build_release,
 )
 from pytest_fractal.environments.downloads import fetch_wheel
-from pytest_fractal.environments.environments import (
-    check_index,
-    create_bare,
-    download,
-)
+from pytest_fractal.environments.environments import create_bare
+from pytest_fractal.environments.installing import check_index, download
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.wheels import check_whole
 from pytest_fractal.errors import BadInput

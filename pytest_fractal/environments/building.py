@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_fractal.environments import backend_hook
-from pytest_fractal.environments.environments import (
-    Environment,
-    Installer,
-    install_planned,
-    planned,
-)
+from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
+from pytest_fractal.environments.installers import Installer
+from pytest_fractal.environments.installing import install_planned, planned
 from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import BadTable, read_build_system
 from pytest_fractal.environments.repositories import has_repository

@@ -17,7 +17,8 @@ from typing import Final, Literal
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.environments.environments import Environment, run_pip
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.installing import run_pip
 from pytest_fractal.environments.wheels import Wheel, installed_path
 from pytest_fractal.processes.processes import last_lines
 

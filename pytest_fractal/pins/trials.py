@@ -25,7 +25,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
-from pytest_fractal.environments.environments import create_bare, run_pip, would_install
+from pytest_fractal.environments.environments import create_bare
+from pytest_fractal.environments.installing import run_pip, would_install
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import Installation
 from pytest_fractal.files import FILE_LIMIT, cache_folder, read_regular

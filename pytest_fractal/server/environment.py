@@ -14,12 +14,9 @@ from typing import Final
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from pytest_fractal.environments.environments import (
-    Environment,
-    UvInstaller,
-    create_bare,
-    run_pip,
-)
+from pytest_fractal.environments.environments import Environment, create_bare
+from pytest_fractal.environments.installers import UvInstaller
+from pytest_fractal.environments.installing import run_pip
 from pytest_fractal.environments.interpreters import Interpreter, find_interpreter, find_within
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import cache_folder

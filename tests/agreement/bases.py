@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.environments.environments import INSTALLERS, Environment
+from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.installers import INSTALLERS
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.generations import GENERATIONS, Generation
