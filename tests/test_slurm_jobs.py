@@ -14,6 +14,7 @@ import pytest
 
 from pytest_fractal import BadInput
 from pytest_fractal.generations import VERSION_1, VERSION_2, Generation
+from pytest_fractal.generations.meta_keys import slurm_faults
 from pytest_fractal.generations.slurm_jobs import (
     NO_SETTINGS,
     ClusterSettings,
@@ -164,6 +165,19 @@ def test_of_which_meta_the_server_makes_no_job(
     made = job(generation, meta, settings, parallel=parallel)
     assert {fault.keys for fault in made.faults} == {(key,)}
     assert all(fault.fix for fault in made.faults)
+
+
+@pytest.mark.parametrize(
+    ("generation", "refusing"),
+    [(VERSION_1, []), (VERSION_2, [">=2.11,<2.22.12"])],
+    ids=["1", "2"],
+)
+def test_true_is_a_megabyte_to_most_releases(generation: Generation, refusing: list[str]) -> None:
+    """Those between take none: `type(raw_mem) is int` says so there."""
+    faults = slurm_faults({"mem": True}, generation.slurm, is_parallel=True)
+    assert [fault.releases for fault in faults] == refusing
+    assert "--mem=1M" in lines(job(generation, {"mem": True}))
+    assert job(generation, {"mem": False}, parallel=True).faults
 
 
 def test_a_1_x_server_does_not_look_at_the_limits_of_a_command_that_runs_once(
