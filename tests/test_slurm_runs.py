@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from conftest import Runner, command_line
+from conftest import OWN_TESTS, Runner, command_line, make_wheel
 from slurm_cluster import Cluster, cluster_fixture, wait_until  # noqa: F401
 from test_interrupted import endless_wheel  # noqa: F401
 from test_published import cell_of
@@ -238,19 +238,27 @@ def test_published_packages_are_judged_as_jobs_and_once(shared: Path, good_wheel
     path.unlink()
 
 
+@pytest.fixture(scope="module")
+def waiting_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with a task that is not seen to start within minutes, so that it is waited for."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    waiting = f"import time\ntime.sleep(600)\n{script}"
+    return make_wheel(tmp_path_factory.mktemp("waiting"), changes={"make_wells.py": waiting})
+
+
 @pytest.mark.parametrize(
     ("options", "seconds", "why"),
     [
         (["--partition=nowhere"], 600, "invalid partition specified: nowhere"),
         (["--mem=1G"], 5, "it took longer than 5 s"),
+        (["--mem=20M"], 600, "exceeded memory limit"),
     ],
-    ids=["refused", "ended at its limit"],
+    ids=["refused", "ended at its limit", "killed for its memory"],
 )
 def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
-    request: pytest.FixtureRequest, shared: Path, options: list[str], seconds: float, why: str
+    waiting_wheel: Path, shared: Path, options: list[str], seconds: float, why: str
 ) -> None:
-    wheel = request.getfixturevalue("endless_wheel")
-    (said,) = judge_as_jobs(wheel, shared, *options, seconds=seconds)
+    (said,) = judge_as_jobs(waiting_wheel, shared, *options, seconds=seconds)
     assert why in said
     (path,) = shared.iterdir()
     assert read_result(path).state is State.GAVE_UP
@@ -258,12 +266,12 @@ def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
 
 
 def test_judging_that_is_stopped_leaves_no_job(
-    request: pytest.FixtureRequest, cluster: Cluster, shared: Path
+    waiting_wheel: Path, cluster: Cluster, shared: Path
 ) -> None:
-    wheel, stop = request.getfixturevalue("endless_wheel"), threading.Event()
+    stop = threading.Event()
     limits = Limits(select="FR1,FR3", slurm=())
     with ThreadPoolExecutor() as pool:
-        result = pool.submit(judge, cell_of(wheel), limits, shared, stop)
+        result = pool.submit(judge, cell_of(waiting_wheel), limits, shared, stop)
         wait_until(lambda: cluster.queue != [])
         stop.set()
         assert result.result().state is State.GAVE_UP
