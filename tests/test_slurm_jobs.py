@@ -7,6 +7,7 @@ They are those of `get_slurm_config`, `heuristics` and `to_sbatch_preamble` of f
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -244,6 +245,13 @@ def test_without_slurm_there_is_no_such_executor(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="there is no sbatch here"):
+        Settings(executor="slurm")
+
+
+def test_settings_of_slurm_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    with pytest.raises(BadInput, match=r"SLURM_CONF=/nowhere/slurm\.conf: no such file"):
         Settings(executor="slurm")
 
 

@@ -34,6 +34,7 @@ from pytest_fractal.processes.slurm_programs import (
     CALL_LIMIT,
     check_installed,
     cluster_setting,
+    is_unconfigured,
     job_script,
     memory_asked,
     run_program,
@@ -579,7 +580,9 @@ class SlurmExecutor:
         failing_since: float | None = None
         while True:
             ended = run_program(argv, script, env)
-            if ended.returncode == 0 or run_program(["scontrol", "ping"]).returncode == 0:
+            if ended.returncode == 0 or is_unconfigured(ended.stderr):
+                return ended
+            if run_program(["scontrol", "ping"]).returncode == 0:
                 return ended
             failing_since = failing_since or time.monotonic()
             if time.monotonic() - failing_since > _OUTAGE:
