@@ -139,12 +139,14 @@ class Job:
         action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
         assert set(inputs) <= set(action["inputs"])
         self.temporary.mkdir(exist_ok=True)
-        given = {name: one["default"] for name, one in action["inputs"].items()} | dict(inputs)
+        given = {name: input_["default"] for name, input_ in action["inputs"].items()} | dict(
+            inputs
+        )
         self.names = {f"inputs.{name}": value for name, value in given.items()}
         for number, step in enumerate(action["runs"]["steps"]):
             self._step(step, self.temporary / f"output-{number}")
         self.outputs = {
-            name: fill(one["value"], self.names) for name, one in action["outputs"].items()
+            name: fill(output["value"], self.names) for name, output in action["outputs"].items()
         }
         return self
 

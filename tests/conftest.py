@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kept_environments import KeptEnvironments
 from reporting import hostile_report, real_report
+from xdist.scheduler import LoadScopeScheduling
 
 # Imported here once, and not again in each run within this process.
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
@@ -21,6 +26,33 @@ from pytest_fractal.report.model import Report
 
 # Some machines set it; each run in a process of its own would compile the whole plugin anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes that temporary files may take: a tenth of it is usual."""
+
+
+def in_memory() -> Path | None:
+    """A folder of this user's in memory; None where programs cannot run there, or few fit.
+
+    A run makes and removes some thousand small files. Where many were just removed, ext4 takes
+    up to ten times as long to make a new one.
+    """
+    folder = MEMORY / f"ft{os.getuid()}"  # short: the path of a socket has 108 bytes
+    try:
+        seen = os.statvfs(MEMORY)
+        if seen.f_flag & os.ST_NOEXEC or seen.f_bavail * seen.f_frsize < ROOM:
+            return None
+        # Others may pass: where this is root, PostgreSQL runs as another user.
+        folder.mkdir(mode=0o711, exist_ok=True)
+        about = folder.lstat()
+    except (OSError, AttributeError):  # no such folder, or no such system
+        return None
+    return folder if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() else None
+
+
+if not {"TMPDIR", "TEMP", "TMP"} & os.environ.keys() and (memory := in_memory()):
+    os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -39,6 +71,30 @@ PROCESSES = (
     *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
+
+SPREAD = {
+    *("fuzz", "files", "job_log", "interrupted", "install_weather", "server", "custom_tasks"),
+    *("tampering", "runs", "first_samples", "left", "real_packages", "corpora"),
+}
+"""Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
+
+Every other file runs in one worker: what its fixtures build and judge is built and judged once.
+"""
+
+
+class InWorkers(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out files as a whole, and those that are `SPREAD` test by test."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if Path(file).stem.removeprefix("test_") in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InWorkers | None:
+    if config.getoption("dist") != "load":
+        return None
+    config.option.loadscopereorder = False  # the order of PROCESSES
+    return InWorkers(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,6 +150,21 @@ def make_wheel(
         for path, text in entries.items():
             archive.writestr(path, text)
     return wheel
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> KeptEnvironments:
+    """Those that are handed out by `any_environment`, by all workers alike."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return KeptEnvironments(shared / "environments")
+
+
+@pytest.fixture
+def any_environment(environments: KeptEnvironments) -> Iterator[None]:
+    """Runs in this process take environments that were made for another test."""
+    with environments.handed_out():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -210,9 +281,10 @@ def runner(tmp_path: Path) -> Runner:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def real(tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments) -> Report:
     """A report on a package that breaks three rules."""
-    return real_report(tmp_path_factory.mktemp("reports"))
+    with environments.handed_out():
+        return real_report(tmp_path_factory.mktemp("reports"))
 
 
 @pytest.fixture(scope="session")

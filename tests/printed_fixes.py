@@ -293,7 +293,7 @@ def _project_lines(tree: Path, found: Finding, __: re.Match[str]) -> None:
 
 def _replace_line(path: Path, line: str, new: str | None) -> None:
     lines = path.read_text("utf-8").splitlines()
-    index = [one.strip() for one in lines].index(line.strip())
+    index = [line.strip() for line in lines].index(line.strip())
     lines[index : index + 1] = [] if new is None else new.splitlines()
     path.write_text("\n".join([*lines, ""]), "utf-8")
 

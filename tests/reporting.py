@@ -86,8 +86,8 @@ def passing(real: Report) -> Report:
     """The same report, had everything passed."""
     (candidate,) = real.candidates
     verdicts = tuple(
-        replace(one, outcome=Outcome.PASS, findings=(), reason=None, blockers=(), skip=None)
-        for one in candidate.verdicts
+        replace(verdict, outcome=Outcome.PASS, findings=(), reason=None, blockers=(), skip=None)
+        for verdict in candidate.verdicts
     )
     return replace(real, candidates=(replace(candidate, verdicts=verdicts),))
 
@@ -103,7 +103,7 @@ def _hostile_verdict(verdict: Verdict) -> Verdict:
         reason=f"{verdict.reason} {HOSTILE}" if verdict.reason else None,
         sample=f"{verdict.sample} {HOSTILE}" if verdict.sample else None,
         findings=tuple(_hostile_finding(found) for found in verdict.findings),
-        blockers=tuple(_hostile_verdict(one) for one in verdict.blockers),
+        blockers=tuple(_hostile_verdict(blocker) for blocker in verdict.blockers),
     )
 
 

@@ -171,7 +171,7 @@ def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> Non
         "runs": {"task", "sample", "argv", "returncode", "seconds", "timed_out"},
     }
     for name, expected in keys.items():
-        assert all(expected <= set(one) for one in candidate[name])
+        assert all(expected <= set(entry) for entry in candidate[name])
     assert [(task["slug"], task["kind"]) for task in candidate["tasks"]] == [
         ("make_wells", "non_parallel"),
         ("invert_well", "parallel"),
@@ -186,10 +186,10 @@ def test_the_json_report_has_its_form(runs: dict[int, Ran], workers: int) -> Non
         "ignored",
     ]
     assert (candidate["summary"]["fail"], candidate["summary"]["blocked"]) == (1, 7)
-    counted = [one for one in candidate["verdicts"] if one["skip"] != "not-applicable"]
+    counted = [verdict for verdict in candidate["verdicts"] if verdict["skip"] != "not-applicable"]
     assert sum(candidate["summary"].values()) == len(counted)
     assert list(candidate["timings"]) == ["build", "environment", "install", "runs"]
-    (failed,) = [one for one in candidate["verdicts"] if one["outcome"] == "fail"]
+    (failed,) = [verdict for verdict in candidate["verdicts"] if verdict["outcome"] == "fail"]
     assert (failed["code"], failed["rule"]) == ("FR301", "command-starts")
     assert (failed["task"], failed["reason"]) == ("invert_well", None)
     (finding,) = failed["findings"]
@@ -203,12 +203,12 @@ def test_the_json_report_is_the_same_with_workers(runs: dict[int, Ran]) -> None:
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
             unstable = {"seconds", "timings", "command", "commands", "runs", "stages"}
-            return {key: timeless(one) for key, one in value.items() if key not in unstable}
-        return [timeless(one) for one in value] if isinstance(value, list) else value
+            return {key: timeless(inner) for key, inner in value.items() if key not in unstable}
+        return [timeless(inner) for inner in value] if isinstance(value, list) else value
 
     alone, shared = report_of(runs[0]), report_of(runs[2])
     assert timeless(alone) == timeless(shared)
-    starts = [len(one["candidates"][0]["runs"]) for one in (alone, shared)]
+    starts = [len(report["candidates"][0]["runs"]) for report in (alone, shared)]
     assert starts[0] == starts[1]
 
 
@@ -222,9 +222,9 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
     assert failure is not None
     assert "No module named 'not_there'" in (failure.text or "")
     statuses = [
-        one.get("value")
-        for one in cases[0].iter("property")
-        if one.get("name") == "fractal-status"
+        element.get("value")
+        for element in cases[0].iter("property")
+        if element.get("name") == "fractal-status"
     ]
     assert len(statuses) == 1
 
@@ -232,10 +232,10 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
 def test_junit_xml_tells_of_warnings(suite: Pytest, pytester: pytest.Pytester) -> None:
     assert suite("-k", "FR113", "--junit-xml=junit.xml").ret == 0
     told = [
-        {one.get("name"): one.get("value") or "" for one in case.iter("property")}
+        {element.get("name"): element.get("value") or "" for element in case.iter("property")}
         for case in ET.parse(pytester.path / "junit.xml").iter("testcase")
     ]
-    (warned,) = [one for one in told if one["fractal-status"] == "warn"]
+    (warned,) = [line for line in told if line["fractal-status"] == "warn"]
     assert warned["fractal-warning"].startswith("FR113: neither docs_info nor docs_link: add ")
 
 
@@ -566,9 +566,9 @@ def test_two_runs_at_once_on_a_source_tree_that_has_tests(runner: Runner, projec
     before = files_below(project)
     with ThreadPoolExecutor() as pool:
         ran = list(pool.map(lambda _: runner.pytest("--fractal-package=.", cwd=project), range(2)))
-    for one in ran:
-        assert one.status == 0, one.text
-        assert re.search(r"= \d+ passed(, \d+ unchecked)? in", one.out), one.text
+    for run in ran:
+        assert run.status == 0, run.text
+        assert re.search(r"= \d+ passed(, \d+ unchecked)? in", run.out), run.text
     assert files_below(project) == before
     assert runner.left() == []
 

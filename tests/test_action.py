@@ -70,7 +70,9 @@ def test_the_reusable_workflow_passes_every_input_on() -> None:
     for name in set(inputs) & set(action):
         assert step["with"][name] == f"${{{{ inputs.{name} }}}}"
         assert str(inputs[name]["default"]).lower() == action[name]["default"].lower()
-    assert all(isinstance(one, str) for one in json.loads(inputs["python-versions"]["default"]))
+    assert all(
+        isinstance(version, str) for version in json.loads(inputs["python-versions"]["default"])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +191,7 @@ def test_a_wheel_by_pattern_with_select_ignore_and_more_arguments(run_action: Ru
     assert job.outputs["wheel"] == str(wheel)
     report = json.loads(Path(job.outputs["report"]).read_text("utf-8"))
     verdicts = report["candidates"][0]["verdicts"]
-    codes = {one["code"] for one in verdicts if one["outcome"] == "pass"}
+    codes = {verdict["code"] for verdict in verdicts if verdict["outcome"] == "pass"}
     assert codes >= {"FR003", "FR004", "FR101", "FR205"}
     assert not codes & {"FR002", "FR005", "FR301"}
 

@@ -77,6 +77,8 @@ def marks_of(folder: Path) -> Sequence[pytest.MarkDecorator]:
 def test_a_bad_package_breaks_exactly_what_it_says(
     folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not folder.name.startswith("FR00"):  # not about builds and installations
+        request.getfixturevalue("any_environment")
     said = expectation(folder)
     said.pop("slow", None)
     if said.get("executor") == "slurm":
@@ -107,7 +109,7 @@ def test_every_rule_has_a_bad_package_named_after_it() -> None:
 def test_every_bad_package_breaks_the_rule_of_its_name() -> None:
     for folder in BAD:
         said = expectation(folder)
-        assert {one["code"] for one in said["finding"]} == {folder.name.partition("_")[0]}
+        assert {finding["code"] for finding in said["finding"]} == {folder.name.partition("_")[0]}
 
 
 def test_of_every_rule_a_bad_package_says_what_is_found_where_and_how_to_fix_it() -> None:

@@ -130,7 +130,7 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
         "source": "my_custom_task",
         "kind": "parallel" if parallel else "non_parallel",
     }
-    passed = {one["code"] for one in candidate["verdicts"] if one["outcome"] == "pass"}
+    passed = {verdict["code"] for verdict in candidate["verdicts"] if verdict["outcome"] == "pass"}
     assert passed >= {
         "FR106",
         "FR107",
@@ -147,7 +147,7 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
         "FR406",
         "FR407",
     }
-    judged = {one["code"] for one in candidate["verdicts"]}
+    judged = {verdict["code"] for verdict in candidate["verdicts"]}
     assert not judged & {
         "FR001",
         "FR002",
@@ -174,9 +174,9 @@ def test_the_pages_parallel_task_is_warned_of_the_keys_that_it_returns(runner: R
     ran, candidate = judge(runner, "--fractal-task=my_task.json")
     assert ran.status == 0, ran.text
     warned = [
-        one["code"]
-        for one in candidate["verdicts"]
-        if one["outcome"] != "skip" and one["outcome"] != "pass"
+        verdict["code"]
+        for verdict in candidate["verdicts"]
+        if verdict["outcome"] != "skip" and verdict["outcome"] != "pass"
     ]
     assert warned == ["FR404"]
 
@@ -277,12 +277,16 @@ def test_a_command_that_cannot_be_started_is_told_and_blocks_the_rest(
     write_task(runner.folder, entry(command), one=ONE)
     ran, candidate = judge(runner)
     assert ran.status == 1, ran.text
-    failed = {one["code"]: one for one in candidate["verdicts"] if one["outcome"] == "fail"}
+    failed = {
+        verdict["code"]: verdict
+        for verdict in candidate["verdicts"]
+        if verdict["outcome"] == "fail"
+    }
     assert set(failed) == {code}
     assert candidate["summary"]["error"] == 0
     (found,) = failed[code]["findings"]
     assert told in " ".join((found["expected"], found["found"])), found
-    outcomes = {one["code"]: one["outcome"] for one in candidate["verdicts"]}
+    outcomes = {verdict["code"]: verdict["outcome"] for verdict in candidate["verdicts"]}
     assert outcomes["FR302"] == outcomes["FR401"] == "blocked"
     if code == "FR106":
         assert candidate["runs"] == []
@@ -297,9 +301,9 @@ def test_fields_are_judged_with_pointer_and_line(runner: Runner) -> None:
     ran, candidate = judge(runner)
     assert ran.status == 1
     places = {
-        (one["code"], found["pointer"], found["line"])
-        for one in candidate["verdicts"]
-        for found in one["findings"]
+        (verdict["code"], found["pointer"], found["line"])
+        for verdict in candidate["verdicts"]
+        for found in verdict["findings"]
     }
     lines = (runner.folder / "my_task.json").read_text().splitlines()
     name = next(at for at, line in enumerate(lines, 1) if '"name": " "' in line)
@@ -412,7 +416,7 @@ def test_a_relative_path_is_told_with_the_absolute_one(runner: Runner, command: 
     script = page(runner.folder)
     write_task(runner.folder, entry(command))
     ran, candidate = judge(runner, "--fractal-task=my_task.json", "--fractal-select=FR3")
-    (broken,) = [one for one in candidate["verdicts"] if one["outcome"] == "fail"]
+    (broken,) = [verdict for verdict in candidate["verdicts"] if verdict["outcome"] == "fail"]
     (found,) = broken["findings"]
     assert (broken["code"], len(candidate["runs"])) == ("FR301", 1), ran.text
     fixed = found["hint"].partition('"command": ')[2]

@@ -90,10 +90,10 @@ def test_every_rule_has_kept_findings_of_its_own_bad_package() -> None:
 def test_what_servers_did_is_told_of_rules_that_there_are() -> None:
     assert set(observations()) <= set(REGISTRY)
     for seen in observations().values():
-        for one in seen:
-            assert one.server in TRIED
-            assert one.package
-            assert one.reaction
+        for observation in seen:
+            assert observation.server in TRIED
+            assert observation.package
+            assert observation.reaction
 
 
 def test_every_bad_package_says_in_words_what_is_wrong_with_it() -> None:
@@ -193,7 +193,7 @@ def anchors(text: str) -> set[str]:
     """The anchors that GitHub makes of a document's headings."""
     without_code = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     headings = re.findall(r"^#+ (.+)$", without_code, re.M)
-    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize(

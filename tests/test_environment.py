@@ -71,7 +71,7 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
         "1.0",
         None,
     )
-    judged = {one["code"] for one in candidate["verdicts"] if one["outcome"] == "pass"}
+    judged = {verdict["code"] for verdict in candidate["verdicts"] if verdict["outcome"] == "pass"}
     assert {"FR003", "FR005", "FR101", "FR110", "FR206", "FR301", "FR302", "FR401"} <= judged
     for task in candidate["tasks"]:
         assert task["command"][0] == str(installed / "bin" / "python")
@@ -216,7 +216,7 @@ def test_a_package_that_only_pixi_installs_is_passed_over_with_the_way_out(
         assert reasons[code] is not None
         assert "installs only through pixi" in str(reasons[code])
         assert "--fractal-environment=" in str(reasons[code])
-    passed = {one.code for one in report.verdicts if one.outcome is Outcome.PASS}
+    passed = {verdict.code for verdict in report.verdicts if verdict.outcome is Outcome.PASS}
     assert {"FR001", "FR101", "FR106", "FR110", "FR202", "FR206"} <= passed
 
 
@@ -242,7 +242,9 @@ def test_a_module_that_pixi_may_bring_is_not_checked(
     broken = {(code, found.task) for code, found in report.findings}
     assert broken == ({("FR301", "invert_well")} if fails else set())
     (verdict,) = (
-        one for one in report.verdicts if (one.code, one.task) == ("FR301", "invert_well")
+        verdict
+        for verdict in report.verdicts
+        if (verdict.code, verdict.task) == ("FR301", "invert_well")
     )
     assert fails or "--fractal-environment=" in str(verdict.reason)
 

@@ -40,7 +40,9 @@ def test_all_that_is_known_of_a_rule_is_told_within_the_width(rule: Rule, width:
 
 
 def test_colours_are_for_terminals_alone() -> None:
-    plain, colored = (explanation(REGISTRY["FR205"], 80, colored=one) for one in (False, True))
+    plain, colored = (
+        explanation(REGISTRY["FR205"], 80, colored=is_plain) for is_plain in (False, True)
+    )
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[\d;]*m", "", colored) == plain
     assert "\x1b[1mFR205 reserved-arguments\x1b[0m  \x1b[1;31merror\x1b[0m" in colored

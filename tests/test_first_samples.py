@@ -23,6 +23,8 @@ from pytest_fractal.report.overview import to_fix
 from pytest_fractal.settings import Settings
 from pytest_fractal.verdicts import Outcome
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 
 def judged(package: Path, **options: Any) -> CandidateReport:
     (report,) = check_package(package, jobs=1, **options).candidates
@@ -31,7 +33,7 @@ def judged(package: Path, **options: Any) -> CandidateReport:
 
 def note(report: CandidateReport) -> tuple[str, str] | None:
     """What FR407 has found, and its fix; None where every task has a sample."""
-    (verdict,) = [one for one in report.verdicts if one.code == "FR407"]
+    (verdict,) = [verdict for verdict in report.verdicts if verdict.code == "FR407"]
     assert verdict.outcome is Outcome.PASS
     assert verdict.task is None
     for found in verdict.findings:

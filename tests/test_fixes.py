@@ -69,7 +69,7 @@ def judged(tree: Path, scratch: Path, codes: str = STATIC) -> list[tuple[str, Fi
     candidate.store.once(BUILD, lambda: built)
     engine = Engine(candidate)
     verdicts = [engine.verdict(check) for check in engine.plan()]
-    assert [one for one in verdicts if one.outcome is Outcome.ERROR] == []
+    assert [verdict for verdict in verdicts if verdict.outcome is Outcome.ERROR] == []
     return [(verdict.code, found) for verdict in verdicts for found in verdict.findings]
 
 
@@ -81,7 +81,9 @@ def applied(tree: Path, found: Sequence[tuple[str, Finding]]) -> Plan:
 
 
 @pytest.mark.parametrize(
-    "bad", [one for one in BAD if not one.name.startswith("FR101")], ids=lambda path: path.name
+    "bad",
+    [folder for folder in BAD if not folder.name.startswith("FR101")],
+    ids=lambda path: path.name,
 )
 def test_a_fix_changes_what_it_says_and_that_once(bad: Path, tmp_path: Path) -> None:
     tree = tmp_path / bad.name
@@ -92,9 +94,9 @@ def test_a_fix_changes_what_it_says_and_that_once(bad: Path, tmp_path: Path) -> 
     text = next(tree.rglob(MANIFEST_NAME)).read_text()
     plan = applied(tree, before)
     assert plan.left == []
-    unfixed = [(one, found.pointer) for one, found in before if found.fix is None]
+    unfixed = [(code, found.pointer) for code, found in before if found.fix is None]
     after = judged(tree, tmp_path / "2")
-    assert [(one, found.pointer) for one, found in after] == unfixed
+    assert [(code, found.pointer) for code, found in after] == unfixed
     # Only what was edited has changed, and a second time nothing does.
     new = next(tree.rglob(MANIFEST_NAME)).read_text()
     touched = sum(
@@ -303,7 +305,7 @@ def test_a_generated_manifest_is_fixed_where_it_comes_from(tmp_path: Path) -> No
     assert found["FR114"].hint.startswith(
         f"in demo/dev/task_list.py, let DOCS_LINK be None or the whole URL; then run{command}"
     )
-    assert [one.fix for one in found.values()] == [None, None]
+    assert [finding.fix for finding in found.values()] == [None, None]
 
 
 def test_a_manifest_of_an_own_script_names_that(tmp_path: Path) -> None:
@@ -420,7 +422,7 @@ def test_a_wheel_has_no_fix(tmp_path: Path) -> None:
         parse_package(str(wheel), tmp_path), Settings(), tmp_path / "run", LocalExecutor(1)
     )
     engine = Engine(candidate)
-    (check,) = [one for one in engine.plan() if one.rule.code == "FR105"]
+    (check,) = [check for check in engine.plan() if check.rule.code == "FR105"]
     assert [found.fix for found in engine.verdict(check).findings] == [None]
 
 
@@ -433,5 +435,5 @@ def test_a_manifest_that_the_build_changes_has_no_fix(tmp_path: Path) -> None:
     other = make_wheel(tmp_path, manifest=good_manifest() | {"manifest_version": 1})
     candidate.store.once(BUILD, lambda: Built(other))
     engine = Engine(candidate)
-    (check,) = [one for one in engine.plan() if one.rule.code == "FR105"]
+    (check,) = [check for check in engine.plan() if check.rule.code == "FR105"]
     assert [found.fix for found in engine.verdict(check).findings] == [None]

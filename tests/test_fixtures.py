@@ -139,7 +139,9 @@ def test_check_package_returns_a_report(temporary: Path, broken_wheel: Path) -> 
     (candidate,) = report.candidates
     assert (candidate.name, candidate.version) == ("tested_tasks", "1.0")
     assert [code for code, _ in candidate.findings] == ["FR301"]
-    blocked = {one.code for one in candidate.verdicts if one.outcome is Outcome.BLOCKED}
+    blocked = {
+        verdict.code for verdict in candidate.verdicts if verdict.outcome is Outcome.BLOCKED
+    }
     assert {"FR302", "FR303", "FR304"} <= blocked
     assert list(temporary.iterdir()) == []
 
@@ -147,7 +149,7 @@ def test_check_package_returns_a_report(temporary: Path, broken_wheel: Path) -> 
 def test_check_package_takes_the_options(temporary: Path, good_wheel: Path) -> None:
     report = check_package(good_wheel, select=["FR1"], ignore=["FR101"], strict=True, jobs=1)
     assert report.passed
-    outcomes = {one.code: one.outcome for one in report.candidates[0].verdicts}
+    outcomes = {verdict.code: verdict.outcome for verdict in report.candidates[0].verdicts}
     assert outcomes["FR101"] is Outcome.SKIP
     assert all(code.startswith("FR1") for code in outcomes)
     kept = check_package(good_wheel, select=["FR101"], keep=True).candidates[0].folder

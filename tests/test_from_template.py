@@ -46,7 +46,7 @@ class Author:
         report = self._home / "report.json"
         self.types(" ".join(["pytest-fractal", *options, f"--fractal-report={report}"]))
         (candidate,) = json.loads(report.read_text())["candidates"]
-        return {(one["code"], one["task"]): one for one in candidate["verdicts"]}
+        return {(verdict["code"], verdict["task"]): verdict for verdict in candidate["verdicts"]}
 
     def printed(self, start: str) -> list[str]:
         """The lines to type that the last run has printed, of those that start so."""
@@ -56,7 +56,9 @@ class Author:
 def outcomes(
     verdicts: dict[tuple[str, str | None], dict[str, Any]], code: str
 ) -> dict[str | None, str]:
-    return {task: one["outcome"] for (known, task), one in verdicts.items() if known == code}
+    return {
+        task: verdict["outcome"] for (known, task), verdict in verdicts.items() if known == code
+    }
 
 
 @pytest.mark.slow
@@ -78,7 +80,7 @@ def test_the_template_goes_from_red_to_green_by_commands_that_are_printed(tmp_pa
     assert author.types(line) == 0, author.said
 
     verdicts = author.judges()
-    assert {one["outcome"] for one in verdicts.values()} == {"pass", "skip"}, author.said
+    assert {verdict["outcome"] for verdict in verdicts.values()} == {"pass", "skip"}, author.said
     for code in ("FR404", "FR405", "FR408"):
         assert outcomes(verdicts, code) == dict.fromkeys(TASKS, "pass")
     assert "fractal-server 2.x will collect it" in author.said
@@ -89,4 +91,4 @@ def test_the_template_goes_from_red_to_green_by_commands_that_are_printed(tmp_pa
     assert {path.stem for path in (author.folder / "fractal_samples").iterdir()} == TASKS
     verdicts = author.judges("--fractal-select=FR208,FR4")
     assert outcomes(verdicts, "FR401") == dict.fromkeys(TASKS, "pass"), author.said
-    assert {one["outcome"] for one in verdicts.values()} == {"pass", "skip"}, author.said
+    assert {verdict["outcome"] for verdict in verdicts.values()} == {"pass", "skip"}, author.said

@@ -212,8 +212,12 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
         (PARALLEL, {"executable_parallel": " "}, [("FR110", "/executable_parallel")]),
         (COMPOUND, {"executable_non_parallel": "."}, [("FR110", "/executable_non_parallel")]),
         *(
-            (PARALLEL, {"executable_parallel": f"a{one}b.py"}, [("FR110", "/executable_parallel")])
-            for one in "`#$&*()\\|[]{};<>?! '\""
+            (
+                PARALLEL,
+                {"executable_parallel": f"a{character}b.py"},
+                [("FR110", "/executable_parallel")],
+            )
+            for character in "`#$&*()\\|[]{};<>?! '\""
         ),
     ],
 )
@@ -429,7 +433,7 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
     steps = [judged.arguments(f"chain.{number}") for number in range(1, 9)]
     # Units of work start in any order, but an init part before them.
     given = [
-        sorted(({k: v for k, v in one.items() if k != "do"} for one in step), key=str)
+        sorted(({k: v for k, v in entry.items() if k != "do"} for entry in step), key=str)
         for step in steps
     ]
     (first,) = given[0]

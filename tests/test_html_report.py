@@ -42,25 +42,27 @@ def test_the_page_is_one_well_formed_file_that_needs_no_network(
     request: pytest.FixtureRequest, kind: str
 ) -> None:
     document = parsed(page(request.getfixturevalue(kind)))
-    elements = [one for one in document.iter() if isinstance(one.tag, str)]
-    tags = [one.tag for one in elements]
+    elements = [element for element in document.iter() if isinstance(element.tag, str)]
+    tags = [element.tag for element in elements]
     assert (tags.count("script"), tags.count("style")) == (1, 1)
     assert not {"img", "link", "iframe", "object", "embed", "base", "form"} & set(tags)
-    for one in elements:
-        assert not {"src", "style", "srcdoc", "action"} & set(one.attrib)
-        assert not [name for name in one.attrib if name.startswith("on")]
-        target = one.get("href", "#")
+    for element in elements:
+        assert not {"src", "style", "srcdoc", "action"} & set(element.attrib)
+        assert not [name for name in element.attrib if name.startswith("on")]
+        target = element.get("href", "#")
         assert target.startswith(("#", DOCUMENTATION)), target
-    ids = [one.get("id") for one in elements if one.get("id")]
+    ids = [element.get("id") for element in elements if element.get("id")]
     assert len(set(ids)) == len(ids)
-    assert {one.get("href")[1:] for one in elements if one.get("href", "").startswith("#")} <= set(
-        ids
-    )
+    assert {
+        element.get("href")[1:] for element in elements if element.get("href", "").startswith("#")
+    } <= set(ids)
 
 
 def test_only_the_style_and_the_script_of_the_page_itself_may_run(hostile: Report) -> None:
     document = parsed(page(hostile))
-    (policy,) = [one.get("content") for one in document.iter("meta") if one.get("http-equiv")]
+    (policy,) = [
+        element.get("content") for element in document.iter("meta") if element.get("http-equiv")
+    ]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     for tag in ("style", "script"):
@@ -192,7 +194,7 @@ def test_cells_open_without_the_script_too(browser: Browser, real: Report) -> No
     assert target.is_displayed()
     # What nothing but the script can do is not offered.
     assert not browser.one("search").is_displayed()
-    assert not [one for one in browser.all("button") if one.is_displayed()]
+    assert not [element for element in browser.all("button") if element.is_displayed()]
 
 
 def test_the_matrix_is_used_by_keyboard(browser: Browser, real: Report) -> None:
@@ -219,16 +221,18 @@ def test_the_filter_narrows_matrix_and_findings(browser: Browser, real: Report) 
     browser.open(page(real))
 
     def shown() -> list[str]:
-        heads = [one for one in browser.all(".matrix tbody th") if one.is_displayed()]
-        return [one.text.split()[0] for one in heads]
+        heads = [element for element in browser.all(".matrix tbody th") if element.is_displayed()]
+        return [head.text.split()[0] for head in heads]
 
     everything = shown()
     field = browser.one("#filter")
     field.send_keys("starts invert")
     assert shown() == ["FR301"]
     assert browser.one("#matches").text == "1 check of the matrix shown"
-    findings = [one for one in browser.all(".to-fix > li") if one.is_displayed()]
-    assert [one.text.splitlines()[0] for one in findings] == ["✗FR301 command-starts Invert well"]
+    findings = [element for element in browser.all(".to-fix > li") if element.is_displayed()]
+    assert [finding.text.splitlines()[0] for finding in findings] == [
+        "✗FR301 command-starts Invert well"
+    ]
     field.send_keys(Keys.ESCAPE)
     assert shown() == everything
     for outcome in ("pass", "not-applicable", "blocked"):
@@ -241,7 +245,7 @@ def test_the_filter_narrows_matrix_and_findings(browser: Browser, real: Report) 
 
 def test_command_lines_are_copied_by_a_button(browser: Browser, real: Report) -> None:
     browser.open(page(real))
-    button = next(one for one in browser.all("button") if one.is_displayed())
+    button = next(element for element in browser.all("button") if element.is_displayed())
     button.click()
     WebDriverWait(browser.driver, 5).until(lambda _: button.text == "Copied")
     said = browser.one(".command code").text
@@ -312,7 +316,7 @@ def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
     def luminance(color: tuple[int, int, int]) -> float:
         parts = [part / 255 for part in color]
         linear = [
-            one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
         ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

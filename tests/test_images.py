@@ -535,7 +535,7 @@ def generated(number: int) -> dict[str, Any]:
         return {"init": {"parallelization_list": [unit() for _ in range(rng.randint(0, 4))]}}
     like = {"origin": None, "attributes": {"well": "A1"}, "types": {"mip": True}}
     urls = rng.sample(["/z/a", "/z/b", "/x/c"], rng.randint(1, 3))
-    images = [{"zarr_url": one, **like} for one in urls]
+    images = [{"zarr_url": url, **like} for url in urls]
     tasks: list[dict[str, Any]] = [
         {
             "type": rng.choice(KINDS),
@@ -563,7 +563,13 @@ def minds(fault: ModelFault, release: str) -> bool:
 def ours(case: dict[str, Any], release: str) -> dict[str, Any]:
     """Our answer to a case, told as `server_images.py` does; `error` holds the places."""
     if "init" in case:
-        faults = places([one for one in init_output_faults(case["init"]) if minds(one, release)])
+        faults = places(
+            [
+                init_output_fault
+                for init_output_fault in init_output_faults(case["init"])
+                if minds(init_output_fault, release)
+            ]
+        )
         units = [] if faults else read_units(case["init"])
         return {"error": faults, "units": [vars(unit) for unit in units]}
     dataset = Dataset(case["zarr_dir"], tuple(map(read_image, case["images"])))

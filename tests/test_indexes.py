@@ -372,6 +372,7 @@ def test_uv_toml(
     index: str,
     tmp_path: Path,
     text: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wheels = tmp_path / "home" / ".config" / "wheels"
     make_wheel(wheels)
@@ -379,7 +380,7 @@ def test_uv_toml(
     empty = (tmp_path / "empty").as_uri()
     uv_toml(text.format(index=index, empty=empty, wheels=wheels))
     if '"../wheels"' in text:  # relative to the file, for uv as for us
-        os.chdir(tmp_path / "home" / ".config" / "uv")
+        monkeypatch.chdir(tmp_path / "home" / ".config" / "uv")
     assert install(installer) == "1.0"
 
 

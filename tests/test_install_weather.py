@@ -106,8 +106,8 @@ def only_errors(report: CandidateReport, code: str, cause: str) -> None:
     installing = {"FR001", "FR002", "FR005", "FR006", "FR301", "FR302", "FR303", "FR401"}
     blamed = [(code, found.found) for code, found in report.findings if code in installing]
     assert blamed == []
-    reasons = [one.reason for one in report.verdicts if one.outcome is Outcome.ERROR]
-    (reason,) = {one.reason for one in report.verdicts if one.code == code}
+    reasons = [verdict.reason for verdict in report.verdicts if verdict.outcome is Outcome.ERROR]
+    (reason,) = {verdict.reason for verdict in report.verdicts if verdict.code == code}
     assert cause in str(reason), reason
     assert reason in reasons
     assert "\n" not in str(reason)
@@ -233,7 +233,7 @@ def test_a_home_that_is_of_no_use_is_no_hindrance(
     monkeypatch.setenv("HOME", str(folder))
     wheel = make_wheel(tmp_path, extra_metadata="Requires-Dist: six\n")
     (report,) = check_package(wheel, select=["FR002"]).candidates
-    assert {one.outcome for one in report.verdicts} == {Outcome.PASS}
+    assert {verdict.outcome for verdict in report.verdicts} == {Outcome.PASS}
 
 
 @pytest.mark.parametrize("name", ["a#b", "a b", "a%20b", "ä [x]"])
@@ -245,7 +245,9 @@ def test_a_path_may_hold_what_means_something_in_a_url(
     monkeypatch.setattr("tempfile.tempdir", str(place / "tmp"))
     wheel = make_wheel(place / "dist", extra_metadata="Requires-Dist: six\n")
     (report,) = check_package(wheel, select=["FR002", "FR117"]).candidates
-    assert [one.reason for one in report.verdicts if one.outcome is not Outcome.PASS] == []
+    assert [
+        verdict.reason for verdict in report.verdicts if verdict.outcome is not Outcome.PASS
+    ] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can mount")

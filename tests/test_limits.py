@@ -72,7 +72,7 @@ def test_forms_are_drawn_of_shared_parts_once(keyword: str) -> None:
         "properties": {"a": FIRST},
         "$defs": shared(keyword, {"type": "object", "required": ["a"], "format": "odd"}),
     }
-    found = {one.keys[-1] for one in undrawn(schema, (), is_draft_7=False)}
+    found = {limitation.keys[-1] for limitation in undrawn(schema, (), is_draft_7=False)}
     assert found >= {"format", "required"}
 
 
@@ -181,7 +181,7 @@ def test_chains_of_references_are_followed_to_their_end() -> None:
 def test_a_pattern_that_goes_back_and_forth_is_no_hindrance_to_planning(tmp_path: Path) -> None:
     made = manifest({"type": "string", "pattern": ENDLESS, "minLength": 200})
     wheel = make_wheel(tmp_path, manifest=made)
-    assert [one.outcome for one in verdicts(wheel, "FR407")] == [Outcome.PASS]
+    assert [verdict.outcome for verdict in verdicts(wheel, "FR407")] == [Outcome.PASS]
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])

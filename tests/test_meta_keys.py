@@ -35,7 +35,7 @@ def test_what_breaks_a_job_is_an_error_and_on_slurm_only_a_warning(
     key: str, value: Any, expected: str
 ) -> None:
     found = [told({key: value}, version, kind) for version, kind in CASES]
-    assert "".join(one.pop(key, "-") for one in found) == expected
+    assert "".join(finding.pop(key, "-") for finding in found) == expected
     assert not any(found), "nothing is said of other keys"
 
 

@@ -241,10 +241,16 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_what_the_models_refuse_by_type_or_field_disagrees(
     report: CandidateReport, case: Case
 ) -> None:
-    found = [one for code, one in report.findings if one.task == case.name and code == "FR206"]
+    found = [
+        finding
+        for code, finding in report.findings
+        if finding.task == case.name and code == "FR206"
+    ]
     way = f"/task_list/{CASES.index(case)}/args_schema_parallel"
-    told = "\n".join(f"{one.expected} | {one.found} | {one.hint}" for one in found)
-    assert [one.pointer for one in found] == [f"{way}{place}" for place in case.pointers], told
+    told = "\n".join(f"{finding.expected} | {finding.found} | {finding.hint}" for finding in found)
+    assert [finding.pointer for finding in found] == [
+        f"{way}{place}" for place in case.pointers
+    ], told
     assert case.says in told
 
 

@@ -277,7 +277,7 @@ def test_other_libraries_read_it(made: Path, tmp_path: Path) -> None:
         return list(ran.stdout.splitlines())
 
     once = [
-        f"2 {[label for label, _, _ in CHANNELS]} {[one for _, one, _ in CHANNELS]} {SHAPE}",
+        f"2 {[label for label, _, _ in CHANNELS]} {[name for _, name, _ in CHANNELS]} {SHAPE}",
         *(f"{well}/0 (0.325, 0.325) 2200" for well in WELLS),
     ]
     assert printed(NGIO) == once * 2

@@ -668,7 +668,7 @@ def test_what_the_hint_says_brings_the_manifest_into_the_wheel(
         assert words in hint.text
     assert_text_says_the_same(hint)
     assert hint.additions or hint.removals or case.moved_to
-    is_outside = any(one.file.startswith("..") for one in (hint.fix.files if hint.fix else ()))
+    is_outside = any(file.file.startswith("..") for file in (hint.fix.files if hint.fix else ()))
     assert (hint.fix is None) is bool(case.moved_to)
     plan = Plan() if hint.fix is None or is_outside else plan_changes(tree, [hint.fix])
     assert not plan.left

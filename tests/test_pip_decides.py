@@ -28,6 +28,8 @@ from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 NAME = "tested_tasks"
 
 
@@ -213,7 +215,9 @@ def misread(generation: str, odd: Odd, folder: Path, shown: PipShow | None = Non
     wheel = read_wheel(odd.write(folder))
     shown = shown or expected_pip_show(wheel)
     reader = GENERATIONS[generation]
-    return [one.found for one in reader.misreadings(wheel, shown, f"{NAME}/{MANIFEST}")]
+    return [
+        misreading.found for misreading in reader.misreadings(wheel, shown, f"{NAME}/{MANIFEST}")
+    ]
 
 
 @pytest.mark.parametrize(

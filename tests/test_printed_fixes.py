@@ -207,11 +207,11 @@ def copied(bad: Path, folder: Path) -> Path:
 def test_a_printed_fix_does_what_it_says(bad: Path, tmp_path: Path) -> None:
     tree, code = copied(bad, tmp_path), bad.name.partition("_")[0]
     before = judged_as_packed(tree, tmp_path / "1")
-    assert {one for one, _ in before} == {code}
+    assert {broken for broken, _ in before} == {code}
     left = apply_fixes(tree, [found for _, found in before])
     assert bool(left) is (bad.name in REASONS), [found.hint for found in left]
     after = judged_as_packed(tree, tmp_path / "2")
-    assert {(one, found.pointer) for one, found in after} == {
+    assert {(left, found.pointer) for left, found in after} == {
         (code, found.pointer) for found in left
     }, [found.hint for _, found in after]
 
@@ -235,9 +235,9 @@ def test_a_printed_fix_does_what_it_says_when_built(bad: Path, tmp_path: Path) -
     after = judged_by_all(tree, **options)
     # What is only noted, such as that there are no samples, was not judged before.
     assert [
-        (one, found.found, found.hint)
-        for one, found in after.findings
-        if one == code or REGISTRY[one].severity is not Severity.NOTE
+        (left, found.found, found.hint)
+        for left, found in after.findings
+        if left == code or REGISTRY[left].severity is not Severity.NOTE
     ] == []
 
 

@@ -303,12 +303,12 @@ def test_closing_an_executor_lets_those_who_wait_for_a_slot_go(
         )
 
     with ThreadPoolExecutor(3) as threads:
-        runs = [threads.submit(run, number) for number in range(3)]
+        started = [threads.submit(run, number) for number in range(3)]
         assert (tmp_path / "running").read_text() == "yes"
         executor.close()
-        for one in runs:
+        for future in started:
             with pytest.raises(HarnessError):
-                one.result()
+                future.result()
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -341,8 +341,8 @@ os.rename(own / "here", own / "done")
 
     with ThreadPoolExecutor(8) as threads:
         runs = list(threads.map(run, range(8)))
-    assert [one.returncode for one in runs] == [0] * 8
-    assert max(int(one.stdout) for one in runs) == width
+    assert [run.returncode for run in runs] == [0] * 8
+    assert max(int(run.stdout) for run in runs) == width
 
 
 def test_threads_that_read_outputs_end(tmp_path: Path) -> None:

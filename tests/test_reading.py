@@ -23,7 +23,7 @@ def look(file: Path) -> None:
     assert file.exists()
     assert file.stat().st_size == 2
     assert os.access(file, os.R_OK)
-    assert [one.name for one in os.scandir(file.parent)] == [file.name]
+    assert [entry.name for entry in os.scandir(file.parent)] == [file.name]
 
 
 def read(file: Path) -> None:

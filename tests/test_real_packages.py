@@ -151,8 +151,10 @@ def test_a_chain_of_real_tasks_makes_of_images_what_it_should(
         "--fractal-pin=scikit-image==0.24.0",
     )
     assert ran.status == 0, ran.text
-    assert {one["outcome"] for one in report["verdicts"]} == {"pass", "skip"}
-    outcomes = {(one["code"], one["sample"]): one["outcome"] for one in report["verdicts"]}
+    assert {verdict["outcome"] for verdict in report["verdicts"]} == {"pass", "skip"}
+    outcomes = {
+        (verdict["code"], verdict["sample"]): verdict["outcome"] for verdict in report["verdicts"]
+    }
     steps = [f"plate.{number}" for number in range(1, 7)]
     assert [outcomes["FR401", step] for step in steps] == ["pass"] * 6
     assert outcomes["FR406", "no_images"] == "pass"
@@ -187,7 +189,10 @@ def check_image(zarrs: Mapping[str, Any], place: str, well: str, planes: int) ->
         ("x", "space"),
     ]
     assert [axis.get("unit") for axis in multiscale["axes"]] == [None, *["micrometer"] * 3]
-    assert [(one["path"], one["coordinateTransformations"]) for one in multiscale["datasets"]] == [
+    assert [
+        (dataset["path"], dataset["coordinateTransformations"])
+        for dataset in multiscale["datasets"]
+    ] == [
         ("0", [{"type": "scale", "scale": [1, STEP, PIXEL, PIXEL]}]),
         ("1", [{"type": "scale", "scale": [1, STEP, 2 * PIXEL, 2 * PIXEL]}]),
     ]
@@ -226,9 +231,9 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
     )
     assert ran.status == 1
     told = {
-        (one["code"], one["task"]): one["outcome"]
-        for one in report["verdicts"]
-        if one["code"] in ("FR301", "FR401") and one["sample"] != "no_images"
+        (verdict["code"], verdict["task"]): verdict["outcome"]
+        for verdict in report["verdicts"]
+        if verdict["code"] in ("FR301", "FR401") and verdict["sample"] != "no_images"
     }
     assert told == {
         ("FR301", CREATE): "pass",
@@ -238,7 +243,7 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
         ("FR301", COPY): "pass",
         ("FR401", COPY): "blocked",
     }
-    (broken,) = (one for one in report["verdicts"] if one["outcome"] == "fail")
+    (broken,) = (verdict for verdict in report["verdicts"] if verdict["outcome"] == "fail")
     assert {found["found"] for found in broken["findings"]} == {
         "exit status 1: NameError: name 'sk_imread' is not defined. Did you mean: 'imread'?"
     }
@@ -288,12 +293,12 @@ Told = dict[tuple[str, str | None, str | None], tuple[str, list[Any]]]
 def verdicts(report: Mapping[str, Any]) -> Told:
     """Outcome and findings of each verdict, but for the two that tell of the building."""
     return {
-        (one["code"], one["task"], one["sample"]): (
-            one["outcome"],
-            [(found["found"], found["hint"], found["pointer"]) for found in one["findings"]],
+        (verdict["code"], verdict["task"], verdict["sample"]): (
+            verdict["outcome"],
+            [(found["found"], found["hint"], found["pointer"]) for found in verdict["findings"]],
         )
-        for one in report["verdicts"]
-        if one["code"] not in ("FR001", "FR006")
+        for verdict in report["verdicts"]
+        if verdict["code"] not in ("FR001", "FR006")
     }
 
 
@@ -333,8 +338,8 @@ def test_each_finding_on_a_published_package_is_true(runner: Runner, version: st
         assert report["summary"]["error"] == 0, ran.text
         judged[way] = verdicts(report)
     told = judged["requirement"]
-    for way, others in judged.items():
-        assert others == told, way
+    for way, numbers in judged.items():
+        assert numbers == told, way
 
     tasks = TASKS if version == "0.14.3" else TASKS[:8]
     missing = [task for task in tasks if task in MISSING]
@@ -434,8 +439,10 @@ def test_a_chain_of_real_tasks_of_generation_2_makes_of_the_sample_data_what_it_
         about(HCS, SEGMENT, MEASURE),
     )
     assert ran.status == 0, ran.text
-    assert {one["outcome"] for one in report["verdicts"]} == {"pass", "skip"}
-    outcomes = {(one["code"], one["sample"]): one["outcome"] for one in report["verdicts"]}
+    assert {verdict["outcome"] for verdict in report["verdicts"]} == {"pass", "skip"}
+    outcomes = {
+        (verdict["code"], verdict["sample"]): verdict["outcome"] for verdict in report["verdicts"]
+    }
     for code in ("FR401", "FR405", "FR408"):
         assert [outcomes[code, f"plate.{step}"] for step in (1, 2, 3)] == ["pass"] * 3, code
     assert outcomes["FR406", "nothing"] == "pass"
@@ -480,13 +487,13 @@ def test_each_finding_on_a_package_of_generation_2_is_true(
     assert len(report["tasks"]) == NEWEST[requirement]
     assert report["summary"]["error"] == 0
     found = [
-        (one["code"], one["outcome"], found["found"], found["hint"])
-        for one in report["verdicts"]
-        for found in one["findings"]
+        (verdict["code"], verdict["outcome"], found["found"], found["hint"])
+        for verdict in report["verdicts"]
+        for found in verdict["findings"]
     ]
-    (samples,) = (one for one in found if one[0] == "FR407")
+    (samples,) = (finding for finding in found if finding[0] == "FR407")
     assert samples[2].startswith(f"none for {NEWEST[requirement]} of {NEWEST[requirement]}: ")
-    others = [one for one in found if one[0] != "FR407"]
+    others = [finding for finding in found if finding[0] != "FR407"]
     if not requirement.startswith("zmb"):
         assert others == []
         return

@@ -47,9 +47,9 @@ def test_prerequisites_exist_and_never_lead_back(rule: Rule) -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [one.name for one in REGISTRY.values()]
+    names = [rule.name for rule in REGISTRY.values()]
     assert len(set(names)) == len(names)
-    assert all(code == one.code for code, one in REGISTRY.items())
+    assert all(code == rule.code for code, rule in REGISTRY.items())
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_the_schema_refuses_what_no_report_holds(real: Report, schema: dict[str,
     validator = Draft202012Validator(schema)
     told = real.to_dict()
     verdicts = told["candidates"][0]["verdicts"]
-    (failed, *_) = [one for one in verdicts if one["outcome"] == "fail"]
-    (skipped, *_) = [one for one in verdicts if one["outcome"] == "skip"]
+    (failed, *_) = [verdict for verdict in verdicts if verdict["outcome"] == "fail"]
+    (skipped, *_) = [verdict for verdict in verdicts if verdict["outcome"] == "skip"]
     changes: list[tuple[dict[str, Any], str, Any]] = [
         (told, "report_version", 1),
         (told, "extra", 1),
@@ -126,7 +126,7 @@ def texts(element: Any) -> str:
 
 def test_the_summary_tells_the_verdict_and_the_fix_before_all_else(real: Report) -> None:
     document = rendered(real)
-    headings = [texts(one) for one in document.iter() if one.tag in ("h2", "h3", "h4")]
+    headings = [texts(element) for element in document.iter() if element.tag in ("h2", "h3", "h4")]
     assert headings[0] == "❌ tested-tasks 1.0 does not pass"
     assert headings[1] == "What to fix next"
     # Prerequisites before what needs them, and warnings last.
@@ -173,7 +173,7 @@ def test_the_summary_has_a_table_of_tasks_and_rules_and_folds_the_rest(real: Rep
     assert cells["Make wells", "FR301"] == "✅"
     assert cells["Invert well", "FR301"] == "❌"
     assert cells["Invert well", "FR303"] == "⛔"
-    folded = {texts(one.find("summary")): one for one in document.iter("details")}
+    folded = {texts(element.find("summary")): element for element in document.iter("details")}
     every = [texts(row[0]).split()[0] for row in list(folded["All checks"].iter("tr"))[1:]]
     assert every == list(dict.fromkeys(verdict.code for verdict in candidate.verdicts))
     assert folded["Check it again"].find(".//code") is not None
@@ -181,7 +181,7 @@ def test_the_summary_has_a_table_of_tasks_and_rules_and_folds_the_rest(real: Rep
 
 def test_nothing_that_a_candidate_says_becomes_markup_in_the_summary(hostile: Report) -> None:
     document = rendered(hostile)
-    tags = {one.tag for one in document.iter() if isinstance(one.tag, str)}
+    tags = {element.tag for element in document.iter() if isinstance(element.tag, str)}
     assert tags <= {
         "html",
         "head",
@@ -204,7 +204,7 @@ def test_nothing_that_a_candidate_says_becomes_markup_in_the_summary(hostile: Re
         "details",
         "summary",
     }
-    assert {one.get("href").split("FR")[0] for one in document.iter("a")} == {
+    assert {element.get("href").split("FR")[0] for element in document.iter("a")} == {
         f"{DOCUMENTATION}rules/"
     }
     for table in document.iter("table"):
@@ -216,13 +216,13 @@ def test_nothing_that_a_candidate_says_becomes_markup_in_the_summary(hostile: Re
 
 def test_the_summary_of_a_good_package_is_short(real: Report) -> None:
     document = rendered(passing(real))
-    headings = [texts(one) for one in document.iter() if one.tag in ("h2", "h3", "h4")]
+    headings = [texts(element) for element in document.iter() if element.tag in ("h2", "h3", "h4")]
     assert headings == ["✅ tested-tasks 1.0 passes"]
 
 
 def test_the_summary_stays_below_the_limit_of_a_job(real: Report) -> None:
     (candidate,) = real.candidates
-    bad = [one for one in candidate.verdicts if one.outcome is Outcome.FAIL]
+    bad = [verdict for verdict in candidate.verdicts if verdict.outcome is Outcome.FAIL]
     long = replace(bad[0], findings=(replace(bad[0].findings[0], found="word\n" * 10**5),) * 2000)
     text = formats.FORMATS[".md"].render(
         replace(real, candidates=(replace(candidate, verdicts=(long,)),))
@@ -233,7 +233,9 @@ def test_the_summary_stays_below_the_limit_of_a_job(real: Report) -> None:
 def test_badges_say_the_verdict(real: Report) -> None:
     nothing = replace(real, candidates=())
     warned = tuple(
-        one for one in real.candidates[0].verdicts if one.outcome in (Outcome.WARN, Outcome.PASS)
+        verdict
+        for verdict in real.candidates[0].verdicts
+        if verdict.outcome in (Outcome.WARN, Outcome.PASS)
     )
     warnings = replace(real, candidates=(replace(real.candidates[0], verdicts=warned),))
     for report, said, color in [
@@ -249,7 +251,7 @@ def test_badges_say_the_verdict(real: Report) -> None:
         image = ElementTree.fromstring(formats.FORMATS[".svg"].render(report))
         assert image.tag == "{http://www.w3.org/2000/svg}svg"
         assert image.get("aria-label") == f"fractal: {said}"
-        drawn = [one.text for one in image.iter("{http://www.w3.org/2000/svg}text")]
+        drawn = [element.text for element in image.iter("{http://www.w3.org/2000/svg}text")]
         assert drawn == ["fractal", said]
 
 
@@ -308,19 +310,19 @@ def test_sarif_has_a_result_for_each_finding_at_its_line_in_the_repository(real:
     (run,) = sarif(real)["runs"]
     results = run["results"]
     assert len(results) == len(candidate.findings)
-    starts = next(one for one in results if one["ruleId"] == "FR301")
+    starts = next(result for result in results if result["ruleId"] == "FR301")
     assert starts["level"] == "error"
     assert run["tool"]["driver"]["rules"][starts["ruleIndex"]]["id"] == "FR301"
     physical = starts["locations"][0]["physicalLocation"]
     assert physical["region"] == {"startLine": 1}
     assert physical["artifactLocation"]["uri"] == "tested_tasks/invert_well.py"
     assert "not_there" in starts["message"]["text"]
-    levels = {one["ruleId"]: one["level"] for one in results}
+    levels = {result["ruleId"]: result["level"] for result in results}
     assert levels["FR113"] == "warning"
     (strict,) = sarif(replace(real, strict=True))["runs"]
-    assert {one["level"] for one in strict["results"]} == {"error"}
+    assert {result["level"] for result in strict["results"]} == {"error"}
     # What a viewer recognises a finding by differs between findings.
-    marks = [one["partialFingerprints"]["finding/v1"] for one in results]
+    marks = [result["partialFingerprints"]["finding/v1"] for result in results]
     assert len(set(marks)) == len(marks)
 
 
@@ -341,8 +343,8 @@ def test_paths_in_sarif_start_at_the_root_of_the_repository(
     monkeypatch.setenv("GITHUB_WORKSPACE", str(candidate.home.parent))
     (run,) = sarif(real)["runs"]
     uris = {
-        one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for one in run["results"]
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for result in run["results"]
     }
     assert "tested%20tasks/tested_tasks/invert_well.py" in uris
 
@@ -366,7 +368,7 @@ def read_command(line: str) -> tuple[str, dict[str, str], str]:
             text = text.replace(mark, meant)
         return text
 
-    pairs = (one.partition("=") for one in found["properties"].split(","))
+    pairs = (word.partition("=") for word in found["properties"].split(","))
     properties = {name: plain(value) for name, _, value in pairs}
     return found["kind"], properties, plain(found["message"])
 
@@ -380,7 +382,7 @@ def test_annotations_tell_place_rule_and_fix(
     told = [read_command(line) for line in workflow_commands(candidate, strict=False)]
     assert len(told) == len(candidate.findings)
     kind, properties, message = next(
-        one for one in told if one[1]["title"] == "FR301 command-starts [invert_well]"
+        line for line in told if line[1]["title"] == "FR301 command-starts [invert_well]"
     )
     assert kind == "error"
     assert properties["file"] == "tested tasks/tested_tasks/invert_well.py"

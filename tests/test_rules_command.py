@@ -13,6 +13,8 @@ from pytest_fractal import check_package
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.rules.script_hints import with_option_names
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 
 def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Path) -> None:
     """Compiled modules check what they run with themselves: installers know nothing of it."""

@@ -388,8 +388,8 @@ def test_meta_is_an_object_with_a_level_that_is_text(
 ) -> None:
     (verdict,) = verdicts(make_wheel(tmp_path, manifest=changed({"meta": meta})), "FR111")
     found = [
-        ((one.pointer or "").removeprefix("/task_list/0"), one.severity or Severity.ERROR)
-        for one in verdict.findings
+        ((finding.pointer or "").removeprefix("/task_list/0"), finding.severity or Severity.ERROR)
+        for finding in verdict.findings
     ]
     assert found == [
         *((at, Severity.ERROR) for at in errors),
@@ -620,7 +620,7 @@ def test_the_tasks_tell_which_version_is_meant(
 ) -> None:
     wheel = make_wheel(tmp_path, manifest=changed(task, manifest_version=version))
     judged = verdicts(wheel, "FR105", "FR106", "FR107", "FR201")
-    (found,) = (one for verdict in judged for one in verdict.findings)
+    (found,) = (finding for verdict in judged for finding in verdict.findings)
     assert (found.expected, found.hint) == (expected, f'write "manifest_version": {expected}')
     assert found.severity is None
 

@@ -172,10 +172,10 @@ def test_an_output_is_an_object_or_null(
     expected = OBJECTS[text]
     found = findings(code, outputs.run(version, task, text))
     if isinstance(expected, str):
-        assert [one.severity for one in found] == FAILS
+        assert [finding.severity for finding in found] == FAILS
         assert expected in found[0].found
     else:
-        assert [one for one in found if one.severity is not Severity.WARNING] == []
+        assert [finding for finding in found if finding.severity is not Severity.WARNING] == []
 
 
 @pytest.mark.parametrize(("version", "expected"), [("1", FAILS), ("2", WARNS)])
@@ -321,9 +321,9 @@ def test_rules_say_nothing_of_samples_that_are_not_theirs(outputs: Outputs) -> N
         assert skip(code, fails) is NotApplicable
     assert skip("FR406", fails) is None
     assert skip("FR406", once) is NotApplicable
-    assert [skip("FR402", one) for one in (once, each, both)] == [None, NotApplicable, None]
-    assert [skip("FR404", one) for one in (once, each, both)] == [NotApplicable, None, None]
-    assert [skip("FR408", one) for one in (once, both)] == [NotApplicable, None]
+    assert [skip("FR402", run) for run in (once, each, both)] == [None, NotApplicable, None]
+    assert [skip("FR404", run) for run in (once, each, both)] == [NotApplicable, None, None]
+    assert [skip("FR408", run) for run in (once, both)] == [NotApplicable, None]
 
 
 def test_what_is_run_for_want_of_a_sample_is_judged_if_it_happens_to_succeed(

@@ -143,7 +143,7 @@ def test_a_draft_that_is_nearly_named_is_a_warning(
     manifest = good_manifest()
     manifest["task_list"][0]["args_schema"] = schema({"a": {"default": 1}}, _schema=uri)
     judged = verdicts(make_wheel(tmp_path, manifest=manifest), "FR202", "FR204", "FR207")
-    assert [one.severity for verdict in judged for one in verdict.findings] == severities
+    assert [finding.severity for verdict in judged for finding in verdict.findings] == severities
 
 
 def test_a_schema_is_no_deeper_than_the_server_can_tell(tmp_path: Path) -> None:

@@ -104,17 +104,17 @@ class Judged:
         report = json.loads((runner.folder / "report.json").read_text())
         (self.candidate,) = report["candidates"]
         self.verdicts = {
-            (one["code"], one["sample"]): one
-            for one in self.candidate["verdicts"]
-            if one["sample"]
+            (verdict["code"], verdict["sample"]): verdict
+            for verdict in self.candidate["verdicts"]
+            if verdict["sample"]
         }
 
     def outcomes(self, sample: str) -> dict[str, str]:
         """The outcome by each rule about a sample that applies."""
         return {
-            code: one["outcome"]
-            for (code, name), one in self.verdicts.items()
-            if name == sample and one["outcome"] != "skip"
+            code: verdict["outcome"]
+            for (code, name), verdict in self.verdicts.items()
+            if name == sample and verdict["outcome"] != "skip"
         }
 
     def broken(self, sample: str) -> dict[str, str]:
@@ -124,7 +124,7 @@ class Judged:
     def found(self, code: str, sample: str) -> str:
         """What a rule has found, all its findings in one text."""
         found = self.verdicts[code, sample]["findings"]
-        return " | ".join(f"{one['expected']} || {one['found']}" for one in found)
+        return " | ".join(f"{finding['expected']} || {finding['found']}" for finding in found)
 
     def arguments(self, sample: str) -> list[dict[str, Any]]:
         """The arguments of each execution of a sample; the run must have been kept."""
@@ -156,7 +156,7 @@ def test_reserved_arguments_are_those_that_the_server_fills_in(
     )
     output = judged.arguments("chain.1")[0]["output_path"]
     steps = [judged.arguments(f"chain.{number}") for number in range(1, 6)]
-    reserved = [[{k: v for k, v in one.items() if k != "do"} for one in step] for step in steps]
+    reserved = [[{k: v for k, v in key.items() if k != "do"} for key in step] for step in steps]
     given = {"input_paths": [output], "output_path": output}
     made = {"own": 0, "well": ["w/1", "w/2"], "image": ["i"], "n": 1}
     slim = {key: value for key, value in made.items() if key != "image"}
@@ -500,11 +500,15 @@ def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
         )
         report = json.loads((runner.folder / "report.json").read_text())
         verdicts = report["candidates"][0]["verdicts"]
-        first = next(one for one in verdicts if one["code"] == "FR403")
+        first = next(verdict for verdict in verdicts if verdict["code"] == "FR403")
         assert (first["sample"], first["outcome"]) == ("made", outcome), ran.text
         assert reason in (first["reason"] or "")
-        assert {one["outcome"] for one in verdicts if one["code"] == "FR401"} == {"skip"}
-        assert {one["outcome"] for one in verdicts if one["code"] == "FR407"} == {"pass"}
+        assert {verdict["outcome"] for verdict in verdicts if verdict["code"] == "FR401"} == {
+            "skip"
+        }
+        assert {verdict["outcome"] for verdict in verdicts if verdict["code"] == "FR407"} == {
+            "pass"
+        }
 
 
 def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(runner: Runner) -> None:

@@ -116,6 +116,10 @@ ABSOLUTE = "an absolute path"
         ('{\n"task": ["First task"]}', [(2, "the name of a task", '["First task"]')]),
         ('{\n"task": "-"}', [(2, "the name of a task", '"-"')]),
         (
+            '{\n"task": "nope",\n"arguments": {}}',
+            [(2, "the name of a task", '"nope"'), (3, KEYS, '"arguments"')],
+        ),
+        (
             '{"task": "First task",\n"args": {\n"metadata": {},\n"component": ""}}',
             [(3, OWN, "'metadata', which Fractal"), (4, OWN, "'component', which Fractal")],
         ),
@@ -255,7 +259,8 @@ def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
     assert ran.status == 1, ran.text
     (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
     outcomes = {
-        (one["code"], one["task"], one["sample"]): one["outcome"] for one in candidate["verdicts"]
+        (verdict["code"], verdict["task"], verdict["sample"]): verdict["outcome"]
+        for verdict in candidate["verdicts"]
     }
     assert outcomes["FR401", "first_task", "good"] == "pass"
     assert outcomes["FR400", None, None] == "fail"
@@ -264,9 +269,12 @@ def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
         for task, sample in (("first_task", "bad"), ("first_task", "chain.1")):
             assert outcomes[code, task, sample] == "blocked"
     assert outcomes["FR401", "each_well", "chain.2"] == "blocked"
-    assert {one for key, one in outcomes.items() if key[0].startswith("FR1")} == {"pass", "skip"}
+    assert {outcome for key, outcome in outcomes.items() if key[0].startswith("FR1")} == {
+        "pass",
+        "skip",
+    }
     assert {run["sample"] for run in candidate["runs"]} == {None, "good"}
-    (verdict,) = (one for one in candidate["verdicts"] if one["code"] == "FR400")
+    (verdict,) = (verdict for verdict in candidate["verdicts"] if verdict["code"] == "FR400")
     assert [found["where"].rpartition("/samples/")[2] for found in verdict["findings"]] == [
         "bad.json:3 at /argz",
         "broken.json:1:2",
@@ -437,7 +445,7 @@ def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
         ("FR401", "each_well", "chain.2"),
     ]
     ids = [line.split(" ")[0] for line in runner.pytest(*options, "--co", "-q").out.splitlines()]
-    (pasted,) = [one for one in ids if "sample-succeeds[each_well-chain.2]" in one]
+    (pasted,) = [id_ for id_ in ids if "sample-succeeds[each_well-chain.2]" in id_]
     ran = runner.pytest(*options[:2], pasted)
     assert "1 passed" in ran.out, ran.text
     ran = runner.pytest(*options[:2], "-k", "FR402 and chain", "--co", "-q")
@@ -549,8 +557,8 @@ def test_the_example_of_generation_1_is_all_green(runner: Runner) -> None:
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
     (told,) = [
-        one["reason"]
-        for one in candidate["verdicts"]
-        if (one["code"], one["sample"]) == ("FR406", "too_few_lines")
+        verdict["reason"]
+        for verdict in candidate["verdicts"]
+        if (verdict["code"], verdict["sample"]) == ("FR406", "too_few_lines")
     ]
     assert told == "refused by the command (exit status 1)"

@@ -295,7 +295,7 @@ BROKEN: list[dict[str, Any]] = [
         {"anyOf": []},
         {"anyOf": [None]},
         {"type": ["object"], "minProperties": -1},
-        *({"type": "object", "required": ["a"], "properties": {"a": one}} for one in BROKEN),
+        *({"type": "object", "required": ["a"], "properties": {"a": schema}} for schema in BROKEN),
     ],
 )
 def test_a_broken_schema_makes_something(schema: dict[str, Any]) -> None:

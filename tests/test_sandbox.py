@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,20 @@ print(json.dumps({
 
 
 @pytest.fixture
-def walls(tmp_path: Path) -> Iterator[Sandbox]:
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A fresh folder: where temporary files of tests are, or where a test says."""
+    with tempfile.TemporaryDirectory(dir=getattr(request, "param", tmp_path)) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def walls(base: Path) -> Iterator[Sandbox]:
     """Walls around a run with a candidate, its facts, and another candidate."""
-    run = tmp_path / "pytest-fractal-run"
+    run = base / "pytest-fractal-run"
     for name in ("package-0/facts/fact", "package-0/work/own", "package-1/other", "servers/hold"):
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text("x")
-    around = Sandbox(run, "auto", [tmp_path / "readable"])
+    around = Sandbox(run, "auto", [base / "readable"])
     set_up(around)
     yield around
     take_down(around)
@@ -71,18 +79,19 @@ def look(walls: Sandbox, *paths: Path, named: list[Path] | None = None) -> dict[
 
 
 @needs_walls
-def test_only_what_is_needed_is_seen(walls: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", ["/tmp", "/dev/shm"], indirect=True)
+def test_only_what_is_needed_is_seen(walls: Sandbox, base: Path) -> None:
     run = walls.folder
     own, fact = run / "package-0/work/own", run / "package-0/facts/fact"
-    hidden = [fact, run / "package-1/other", run / "servers/hold", tmp_path / "file"]
-    shown = [tmp_path / "readable/data", tmp_path / "named/data"]
+    hidden = [fact, run / "package-1/other", run / "servers/hold", base / "file"]
+    shown = [base / "readable/data", base / "named/data"]
     for path in (*hidden, *shown):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
     home = Path.home() / f".pytest-fractal-trial-{os.getpid()}"
     home.write_text("x")
     try:
-        told = look(walls, own, home, *hidden, *shown, named=[tmp_path / "named"])
+        told = look(walls, own, home, *hidden, *shown, named=[base / "named"])
     finally:
         home.unlink()
     assert told["read"] == {own, *shown}

@@ -129,7 +129,7 @@ class Planted:
     def environment(self) -> dict[str, str]:
         """The variables of the user."""
         paths = os.pathsep.join(
-            one for one in os.environ["PATH"].split(os.pathsep) if not one.startswith("/root")
+            word for word in os.environ["PATH"].split(os.pathsep) if not word.startswith("/root")
         )
         return {
             "PATH": paths,
@@ -249,7 +249,7 @@ def test_no_secret_is_found_anywhere(
     assert started
     for path in (built, installed, *started):
         told = json.loads(path.read_text())
-        in_home = [one for one in told["found"] if one.startswith(str(planted.home))]
+        in_home = [finding for finding in told["found"] if finding.startswith(str(planted.home))]
         assert told["found"] == in_home, path
         # Where there are no walls, who knows the path of a file can read it.
         assert bool(in_home) == (walls == "off")

@@ -507,7 +507,7 @@ def test_releases_of_the_whole_span_collect_a_package_and_run_its_sample(tmp_pat
         wheel, samples=samples, server=",".join(asked), select=["FR9"]
     ).candidates
     assert report.findings == ()
-    outcomes = {(one.server, one.code): one.outcome for one in report.verdicts}
+    outcomes = {(verdict.server, verdict.code): verdict.outcome for verdict in report.verdicts}
     assert outcomes == dict.fromkeys(itertools.product(asked, ("FR901", "FR902")), Outcome.PASS)
 
 
@@ -785,8 +785,8 @@ def test_differences_are_told_where_they_are() -> None:
 )
 def test_numbers_are_compared_by_their_value(here: Any, there: Any, are_equal: bool) -> None:
     """PostgreSQL gives a large decimal back as an integer; seen with fractal-server 2.18.5."""
-    for one, other in ((here, there), (there, here)):
-        assert bool(list(differences([one], [other]))) is not are_equal
+    for left, right in ((here, there), (there, here)):
+        assert bool(list(differences([left], [right]))) is not are_equal
 
 
 def test_paths_are_told_as_those_of_another_place() -> None:

@@ -14,6 +14,8 @@ from pytest_fractal.rules import REGISTRY
 from pytest_fractal.server.releases import NEWEST, TRIED, concern_newest
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 ROOT = Path(__file__).parents[1]
 DECIDING = [rule for rule in REGISTRY.values() if rule.decides_collection]
 
@@ -136,7 +138,7 @@ def test_a_breach_for_some_releases_weighs_by_the_newest(
     package: str, code: str, outcome: Outcome, releases: str
 ) -> None:
     (candidate,) = check_package(ROOT / "bad_packages" / package, select=[code]).candidates
-    (verdict,) = [one for one in candidate.verdicts if one.findings]
+    (verdict,) = [verdict for verdict in candidate.verdicts if verdict.findings]
     assert verdict.outcome is outcome
     assert [found.releases for found in verdict.findings] == [releases]
 
@@ -168,7 +170,7 @@ warnings.warn("the model is old")
     samples.mkdir()
     (samples / "one.json").write_text('{"task": "Warn", "args": {}}')
     (candidate,) = check_package(wheel, samples=samples, select=["FR401"]).candidates
-    (verdict,) = [one for one in candidate.verdicts if one.sample == "one"]
+    (verdict,) = [verdict for verdict in candidate.verdicts if verdict.sample == "one"]
     assert verdict.outcome is Outcome.PASS, verdict
     (found,) = verdict.findings
     assert (found.severity, found.releases) == (Severity.NOTE, ">=2.23.2")

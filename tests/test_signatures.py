@@ -689,8 +689,8 @@ def test_a_default_pairs_names_only_where_one_parameter_alone_has_it() -> None:
     source = "def demo(*, alpha: int = 7, omega: int = {}): pass"
     schema = properties(first={"default": 7}, second={})
     renamed = {
-        other: [found.hint for found in compare(read(source.format(other)), schema)]
-        for other in (8, 7)
+        number: [found.hint for found in compare(read(source.format(number)), schema)]
+        for number in (8, 7)
     }
     assert any(hint.startswith("rename the property `first` to `alpha`") for hint in renamed[8])
     assert not any(hint.startswith("rename") for hint in renamed[7])

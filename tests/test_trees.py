@@ -279,11 +279,13 @@ def test_a_git_file_that_leads_nowhere_is_no_repository(tmp_path: Path, content:
     assert "demo/task.py" in files(copy_tree(source, tmp_path / "copy"))
 
 
-def test_odd_things_in_a_tree_are_no_obstacle(tmp_path: Path) -> None:
+def test_odd_things_in_a_tree_are_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = project(tmp_path / "a #1 50% so")
     os.mkfifo(source / "demo" / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(source)
+        monkeypatch.chdir(source)
         server.bind("socket")
     (source / os.fsdecode(b"latin-\xe9.txt")).write_text("")
     deep = source

@@ -21,6 +21,8 @@ from pytest_fractal.pointers import pointer
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 NULL: dict[str, Any] = {"type": "null"}
 MODEL: dict[str, Any] = {"type": "object", "properties": {"size": NUMBER}}
@@ -242,7 +244,9 @@ SHOWN: list[dict[str, Any]] = [
 
 def undrawn_at(value: dict[str, Any], *, is_draft_7: bool) -> list[str]:
     ignored = ("zarr_url", "zarr_urls", "zarr_dir", "init_args")
-    return [pointer(*one.keys) for one in undrawn(value, ignored, is_draft_7=is_draft_7)]
+    return [
+        pointer(*limitation.keys) for limitation in undrawn(value, ignored, is_draft_7=is_draft_7)
+    ]
 
 
 @pytest.mark.parametrize("number", range(len(UNDRAWN)))
@@ -371,7 +375,7 @@ def test_the_tasks_own_tool_refuses_the_same_schemas(tmp_path: Path) -> None:
         [str(tmp_path / "pip/bin/pip"), "download", "-q", "--no-deps", *PACKAGES],
     ):
         subprocess.run(command, check=True, cwd=tmp_path)
-    schemas = [schema(size=value) for value in [*(one for _, one, _ in BREACHES), *DRAWN]]
+    schemas = [schema(size=value) for value in [*(schema for _, schema, _ in BREACHES), *DRAWN]]
     schemas += map(generated, range(int(os.environ.get("SCHEMA_CASES", "3000"))))
     of_packages = 0
     for wheel in sorted(tmp_path.glob("*.whl")):

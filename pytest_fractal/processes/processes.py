@@ -338,7 +338,7 @@ class _Supervision:
     def around(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Sequence[str]:
         """The command that runs another one within supervisor and walls."""
         passed = ",".join(map(str, self.passed))
-        inner = [sys.executable, "-I", "-S", supervisor.__file__, passed, *command]
+        inner = supervisor.argv(passed, *command)
         if self._sandbox is None:
             return inner
         return self._sandbox.wrap(

@@ -46,6 +46,8 @@ _SETTINGS: Final = ("/etc/pip.conf", "/etc/xdg/pip", "/etc/uv", "/etc/xdg/uv")
 """What may hold passwords of indexes; for installers alone."""
 _NEVER: Final = ("/proc", "/dev", "/run", "/var/run", "/sys", "/etc", "/boot", "/root/.")
 """Where nothing is shown because an argument names it."""
+_MEMORY: Final = Path("/dev/shm")
+"""Memory as a folder: a good place for temporary files, and the only one below /dev."""
 _DEVICES: Final = (
     *("/dev/dri", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"),
     *(f"/dev/nvidia{number}" for number in range(16)),
@@ -205,7 +207,7 @@ class _View:
 
     def show(self, path: Path, *, write: bool = False) -> None:
         """Let a file or folder be seen: where it is, and where a link to it is."""
-        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+        if path.is_relative_to("/proc") or (path.is_relative_to("/dev") and not _in_memory(path)):
             return  # the walls have their own
         real = self._follow(path)
         if real not in self._never and _exists(real):
@@ -283,7 +285,13 @@ def _may_be_named(path: Path) -> bool:
     """Whether an argument that names a path lets it be seen: no setting, and nothing hidden."""
     real = path.resolve()
     hidden = any(part.startswith(".") for part in real.parts)
-    return not hidden and not any(str(path) in _NEVER for path in (real, *real.parents))
+    barred = any(str(place) in _NEVER for place in (real, *real.parents))
+    return not hidden and (not barred or _in_memory(real))
+
+
+def _in_memory(path: Path) -> bool:
+    """Whether a path is of a folder in memory: not of all of them, which are not the walls'."""
+    return _MEMORY in path.parents
 
 
 def _exists(path: Path) -> bool:

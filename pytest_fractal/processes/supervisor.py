@@ -1,4 +1,4 @@
-"""Runs one command so that nothing of it outlives the run. Started as a script of its own.
+"""Runs one command so that nothing of it outlives the run. Started in a process of its own.
 
 A process group ends with its members, but a daemon leaves the group: it forks twice and
 begins a session of its own. On Linux this supervisor makes itself the one to whom such
@@ -6,8 +6,10 @@ orphans are handed (`PR_SET_CHILD_SUBREAPER`), so every process that the command
 is a child or grandchild of it, and none can hide. Elsewhere it sees nothing, and the
 process group of the command is all that is ended.
 
-Usage: python supervisor.py CHANNEL[,HANDED] COMMAND...
-       python supervisor.py --while-locked WANTED ALIVE COMMAND...
+Its arguments (`argv` makes the whole command line) are one of
+
+    CHANNEL[,HANDED] COMMAND...
+    --while-locked WANTED ALIVE COMMAND...
 
 CHANNEL is the number of an open descriptor: a socket whose other end is the caller's; HANDED
 that of another one, which the command inherits. On the socket the supervisor writes a line
@@ -26,19 +28,24 @@ and ends everything. It holds a lock on the file ALIVE itself, until nothing is 
 
 from __future__ import annotations
 
-import contextlib
+import _thread
 import errno
 import os
-import signal
 import sys
-import threading
 import time
 
-# Neither subprocess, json nor typing: half of the time that this takes to start.
+# What else is imported, such as contextlib, threading, or the enumerations of signal, takes as
+# long as Python needs to start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Collection, Iterator
     from typing import NoReturn
+else:
+    try:
+        import _signal as signal
+    except ImportError:  # another implementation of Python
+        import signal
 
 PR_SET_DUMPABLE = 4
 PR_SET_PDEATHSIG = 1
@@ -58,13 +65,37 @@ SWEEPING = 10.0
 LOOKS = 10
 """How often in a row no process must be seen until it is believed that there is none."""
 
+LAUNCH = (
+    "import os, sys; file = sys.argv.pop(1); sys.path.append(os.path.dirname(file)); "
+    "import supervisor; supervisor.main()"
+)
+"""Imports this module by its file: a script would be compiled anew at each start."""
+
 _groups: list[int] = []
 """The process groups of the commands that were started here."""
 
 
+class suppress:
+    """What contextlib has by this name."""
+
+    def __init__(self, *kinds: type[BaseException]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, self._kinds)
+
+
+def argv(*arguments: str) -> list[str]:
+    """The command line of a supervisor with these arguments."""
+    return [sys.executable, "-I", "-S", "-c", LAUNCH, __file__, *arguments]
+
+
 def control(option: int, value: int) -> None:
     """Ask something of the kernel for this process (`prctl`), where it can be asked."""
-    with contextlib.suppress(ImportError, OSError, AttributeError):
+    with suppress(ImportError, OSError, AttributeError):
         import ctypes
 
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -117,7 +148,7 @@ def descendants(root: int | None = None) -> set[int]:
 def command_line(pid: int) -> str:
     """What the process was started as, as a person would type it."""
     words: list[str] = []
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         words = file.read(4096).decode(errors="replace").split("\0")
     return " ".join(words).strip() or f"process {pid}"
 
@@ -173,7 +204,7 @@ def signal_each(
 ) -> None:
     """Send a signal to processes or to groups, of which some may be gone."""
     for process_id in numbers:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             send(process_id, number)
 
 
@@ -185,14 +216,14 @@ def marked(variable: str) -> Iterator[int]:
     wanted = b"\0" + variable.encode()
     names = os.listdir("/proc") if os.path.isdir("/proc") else ()
     for pid in sorted((int(name) for name in names if name.isdigit()), reverse=True):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             if wanted in b"\0" + file.read() and pid != os.getpid():
                 yield pid
 
 
 def reap() -> None:
     """Take leave of the children that have ended."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
@@ -204,7 +235,7 @@ def wait_for(child: int) -> int | None:
     meanwhile are reaped: a command may leave thousands, and the system has but so many numbers
     for processes.
     """
-    with contextlib.suppress(ChildProcessError):
+    with suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, 0)
             if pid == child:
@@ -247,12 +278,12 @@ def when_closed(descriptor: int, end: Callable[[], None]) -> None:
     """Call `end` as soon as nobody holds the other end of a pipe or socket any more."""
 
     def watch() -> None:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             while os.read(descriptor, 4096):
                 pass
         end()
 
-    threading.Thread(target=watch, daemon=True).start()
+    _thread.start_new_thread(watch, ())
 
 
 def end_by(status: int) -> NoReturn:
@@ -262,7 +293,7 @@ def end_by(status: int) -> NoReturn:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(OSError):  # SIGKILL needs no leave
+        with suppress(OSError):  # SIGKILL needs no leave
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status if status >= 0 else 128 - status)
@@ -282,7 +313,7 @@ def keep(wanted: str, alive: str, command: list[str]) -> NoReturn:
     def watch() -> None:
         # The kernel gives the lock away when its holder has ended, even by SIGKILL.
         fcntl.flock(held, fcntl.LOCK_SH)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.killpg(child, signal.SIGINT)
         time.sleep(SETTLING)
         kill_all()
@@ -291,7 +322,7 @@ def keep(wanted: str, alive: str, command: list[str]) -> NoReturn:
         kill_all()
 
     signal.signal(signal.SIGTERM, interrupted)
-    threading.Thread(target=watch, daemon=True).start()
+    _thread.start_new_thread(watch, ())
     status = wait_for(child) or 0
     kill_all()
     os._exit(status if status >= 0 else 128 - status)
@@ -306,7 +337,7 @@ def tell(channel: int, seen: dict[str, object]) -> None:
     else:  # numbers, truth values and empty lists
         line = ", ".join(f'"{name}": {str(value).lower()}' for name, value in seen.items())
         line = f"{{{line}}}"
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.write(channel, line.encode() + b"\n")
 
 
@@ -420,7 +451,3 @@ def main() -> NoReturn:
         os._exit(1)
     kill_all()
     end_by(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -231,5 +231,5 @@ def _fence(text: str, language: str = "") -> str:
 
 
 def _clipped(text: str) -> str:
-    text = escape_control_chars(text)
+    text = escape_control_chars(text[: 2 * _LONGEST + 2])  # a line's end of two is one then
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

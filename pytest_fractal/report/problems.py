@@ -14,6 +14,8 @@ from pytest_fractal.verdicts import Finding, Verdict
 
 _PLACE: Final = re.compile(r"[\w./+-]{1,200}\.\w{1,8}(?:, line \d+|:\d+)?")
 """A file, with its line: what differs between tasks of one cause."""
+_COMPARED: Final = 4000
+"""Characters of a text in which names are looked for: the rest is compared as it is."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ def _cause(part: ToFix) -> tuple[object, ...]:
     return verdict.code, part.heavy, *(_without_names(text, part) for text in texts)
 
 
-def _without_names(text: str, part: ToFix) -> str:
+def _without_names(text: str, part: ToFix) -> tuple[str, str]:
     """A text less what names the task and its files: the same for all tasks of one cause."""
+    text, rest = text[:_COMPARED], text[_COMPARED:]
     names = {part.verdict.task, part.finding.task if part.finding else None, part.verdict.sample}
     for name in sorted(filter(None, names), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "TASK", text)
-    return _PLACE.sub("FILE", text)
+    return _PLACE.sub("FILE", text), rest
 
 
 def _subject(part: ToFix) -> str:

@@ -324,7 +324,12 @@ class _Reader:
         previous: Sample | None,
     ) -> Sample:
         """The sample, whose task at least is known."""
-        task = self._task(value.get("task"), keys)
+        try:
+            task = self._task(value.get("task"), keys)
+        except _Unusable:
+            if self._tasks:  # all of one generation, so the keys are known
+                self._known(value, _KEYS | self._tasks[0].generation.sample_keys, keys, None)
+            raise
         sample = Sample(name, self._file, task, {}, previous=previous, text=self._text, way=keys)
         own_keys = task.generation.sample_keys
         self._known(value, _KEYS | own_keys, keys, task)

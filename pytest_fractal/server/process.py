@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -134,16 +133,7 @@ def start(
     alive.touch()
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                supervisor.__file__,
-                "--while-locked",
-                str(hold / _WANTED),
-                str(alive),
-                *map(str, argv),
-            ],
+            supervisor.argv("--while-locked", str(hold / _WANTED), str(alive), *map(str, argv)),
             cwd=folder,
             env={**env, MARK: f"{run.mark if (run := sandbox.around(hold)) else name}."},
             stdin=subprocess.DEVNULL,

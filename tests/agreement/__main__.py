@@ -132,7 +132,7 @@ def main(words: list[str]) -> int:
         document.write(several)
     else:
         print("\n".join(document.page(several)))
-    odd = [f"{one.version}: {line}" for one in several for line in document.complaints(one)]
+    odd = [f"{code.version}: {line}" for code in several for line in document.complaints(code)]
     print("\n".join(odd))
     return 1 if odd else 0
 

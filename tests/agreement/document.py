@@ -128,7 +128,7 @@ def page(several: Sequence[Results]) -> Iterator[str]:
     yield "| rule | candidates | here, for example | there | why |"
     yield "|---|---:|---|---|---|"
     for (code, why), alike in _by_reason(several).items():
-        _, first = next((one for one in alike if one[1].tool.fails == (code,)), alike[0])
+        _, first = next((row for row in alike if row[1].tool.fails == (code,)), alike[0])
         names = len({row.name for _, row in alike})
         takes = sorted({version for version, _ in alike})
         there = _TAKES if len(takes) == len(several) else f"{_TAKES} ({', '.join(takes)})"
@@ -208,8 +208,11 @@ def _side_by_side(several: Sequence[Results]) -> Iterator[str]:
     for rows in by_name.values():
         first = next(iter(rows.values()))
         key = (
-            *(_here(rows[one]) if one in rows else "" for one in versions),
-            *(rows[one].server.does.value if one in rows else "not asked" for one in versions),
+            *(_here(rows[version]) if version in rows else "" for version in versions),
+            *(
+                rows[version].server.does.value if version in rows else "not asked"
+                for version in versions
+            ),
         )
         sections.setdefault(_what(first), {}).setdefault(key, []).append(first)
     heads = [f"fractal-server {version}" for version in versions]
@@ -225,7 +228,7 @@ def _side_by_side(several: Sequence[Results]) -> Iterator[str]:
             here = (
                 ours[0]
                 if len({*ours}) == 1
-                else "; ".join(f"{one}: {ours[n]}" for n, one in enumerate(versions))
+                else "; ".join(f"{version}: {ours[n]}" for n, version in enumerate(versions))
             )
             ways = _cell("; ".join(dict.fromkeys(row.how for row in alike)))
             words = _cell(short(alike[0].server.words))
@@ -265,7 +268,8 @@ def _by_reason(
 
 def _cell(text: str) -> str:
     text = "".join(
-        one if one.isprintable() or one == "\n" else f"\\u{ord(one):04x}" for one in text
+        character if character.isprintable() or character == "\n" else f"\\u{ord(character):04x}"
+        for character in text
     )
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
@@ -275,9 +279,9 @@ def complaints(results: Results) -> list[str]:
     return [
         *breaches(results.rows),
         *(
-            f"{one.row.name}: {one.row.server.does} in process, {one.does} behind a socket: "
-            f"{short(one.words)}"
-            for one in results.asked
-            if not one.agrees
+            f"{row.row.name}: {row.row.server.does} in process, {row.does} behind a socket: "
+            f"{short(row.words)}"
+            for row in results.asked
+            if not row.agrees
         ),
     ]

@@ -50,7 +50,7 @@ def chosen(bases: Iterable[Base], times: int) -> list[Mutant]:
             kinds.setdefault(mutant.kind, []).append(mutant)
     found: list[Mutant] = []
     for number, (kind, alike) in enumerate(kinds.items()):
-        assert len({one.base.name for one in alike}) == len(alike), f"{kind} is there twice"
+        assert len({row.base.name for row in alike}) == len(alike), f"{kind} is there twice"
         found += [alike[(number + time) % len(alike)] for time in range(min(times, len(alike)))]
     return found
 

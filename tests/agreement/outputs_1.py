@@ -153,8 +153,8 @@ def outputs() -> Iterator[Output]:
         meta = {"image": ["A", "B"], "other": 1}
         for how, content in WRITTEN.items():
             yield Output(how, parallel, ({"output": content.hex()},), meta)
-        for how, (some, ending) in ENDINGS.items():
-            args = {} if some is None else {"output": some.hex()}
+        for how, (names, ending) in ENDINGS.items():
+            args = {} if names is None else {"output": names.hex()}
             yield Output(how, parallel, ({**args, "ending": ending},), meta)
     for how, each in {
         "another object from each component": {"A": '{"n": 1}', "B": '{"n": 2, "m": 3}'},

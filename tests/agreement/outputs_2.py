@@ -314,8 +314,8 @@ def outputs() -> Iterator[Output]:
     """All of them."""
     bare = {how: content for how, content in WRITTEN.items() if "of the dataset's" not in how}
     endings = {
-        how: {"ending": ending} if some is None else {"text": "{}", "ending": ending}
-        for how, (some, ending) in ENDINGS.items()
+        how: {"ending": ending} if names is None else {"text": "{}", "ending": ending}
+        for how, (names, ending) in ENDINGS.items()
     }
     for kind in ("non_parallel", "parallel"):
         what = f"a {kind.replace('_', '-')} task's output"

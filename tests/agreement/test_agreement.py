@@ -172,11 +172,11 @@ def test_tasks_and_metadata_that_are_not_told_alike_break_the_law() -> None:
     listed = Answer(Does.TAKES, "", ({"name": "T", "source": "s:t"},), ({"well": ["A"]},))
     alike = Judged((), (), "", (("T", "s:t"),), {"plate": {"well": ["A"]}})
     assert not breaches([Row("name", "null", "a", alike, listed, ("plate",))])
-    for other in (
+    for judged in (
         Judged((), (), "", (("T", "s:u"),), {"plate": {"well": ["A"]}}),
         Judged((), (), "", (("T", "s:t"),), {"plate": {"well": []}}),
     ):
-        (line,) = breaches([Row("name", "null", "a", other, listed, ("plate",))])
+        (line,) = breaches([Row("name", "null", "a", judged, listed, ("plate",))])
         assert "DIFFERENCE" in line
 
 

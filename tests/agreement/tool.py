@@ -126,7 +126,9 @@ def told(verdicts: Sequence[Verdict], release: str) -> Judged:
     words = "".join(
         f"{found.pointer or found.file or ''}: {found.found}" for _, found in breaches[:1]
     )
-    warned = {one.code for one in verdicts if one.outcome in (Outcome.WARN, Outcome.FAIL)}
+    warned = {
+        verdict.code for verdict in verdicts if verdict.outcome in (Outcome.WARN, Outcome.FAIL)
+    }
     return Judged(tuple(fails), tuple(sorted(warned.difference(fails))), words)
 
 

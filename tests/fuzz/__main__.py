@@ -67,7 +67,9 @@ def _seconds() -> float:
         for number in children.read_text().split():
             fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
             ticks += int(fields[11]) + int(fields[12])
-    return sum(one.ru_utime + one.ru_stime for one in used) + ticks / os.sysconf("SC_CLK_TCK")
+    return sum(value.ru_utime + value.ru_stime for value in used) + ticks / os.sysconf(
+        "SC_CLK_TCK"
+    )
 
 
 sys.exit(main())

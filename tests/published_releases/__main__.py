@@ -20,6 +20,6 @@ folder = Path(sys.argv[1])
 cells = read_packages(RELEASES).cells()
 judge_all(cells, folder, STATIC, print)
 results = [read_result(folder / f"{cell.key}.json") for cell in cells]
-rows = {one.cell.key: Row.of(one) for one in results if one.state is not State.GAVE_UP}
+rows = {result.cell.key: Row.of(result) for result in results if result.state is not State.GAVE_UP}
 TABLE.write_text(json.dumps(rows, indent=1) + "\n")
 print(f"{len(rows)} of {len(cells)} releases: {TABLE}")

@@ -20,7 +20,7 @@ KEPT = [cell for cell in LISTED.cells() if cell.key in ROWS]
 def test_the_table_is_of_enough_releases_by_enough_authors_and_of_both_generations() -> None:
     assert len(KEPT) == len(ROWS) >= 12
     packages = {cell.package for cell in KEPT}
-    assert len({one.author for one in LISTED.package if one.name in packages}) >= 8
+    assert len({listed.author for listed in LISTED.package if listed.name in packages}) >= 8
     assert {row["generation"] for row in ROWS.values()} == {"1", "2"}
 
 
