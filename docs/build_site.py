@@ -39,7 +39,7 @@ _OPTIONS: Final = (
     "An existing environment, and pixi",
 )
 """The sections of README that make the page about options: there, all is on one page."""
-_LAST: Final = ("agreement", "agreement-2", "architecture")
+_LAST: Final = ("agreement", "agreement-2", "performance", "architecture")
 
 
 def _contents() -> str:

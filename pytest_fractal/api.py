@@ -100,7 +100,7 @@ def check_package(
             engine.run_ahead(checks, session.width)
             verdicts = [engine.verdict(check) for check in checks]
             reports.append(session.report(anchor, verdicts))
-        session.keep_bytecode()
+        session.keep_for_next_run()
         return Report(tuple(reports), strict, executor=executor)
     finally:
         session.close()

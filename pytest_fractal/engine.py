@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from pytest_fractal.facts import (
     Task,
     TreeBuild,
 )
+from pytest_fractal.processes.probing import OptionProbe, Refusals
 from pytest_fractal.processes.processes import Canceller, bind_canceller
 from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
@@ -45,6 +47,8 @@ from pytest_fractal.verdicts import (
 
 AHEAD: Final[tuple[type[Any], ...]] = (
     Command,
+    OptionProbe,
+    Refusals,
     Installation,
     PipShow,
     GeneratedManifest,
@@ -106,6 +110,7 @@ class Engine:
         )
         """The rules that apply to such a candidate: all their facts are known of it."""
         candidate.is_wanted = self._is_wanted
+        self._checks: tuple[Check, ...] | None = None
         self._verdicts: dict[Key, Verdict] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._stopper = Canceller()
@@ -116,8 +121,10 @@ class Engine:
 
         Raises `BadInput`, and `HarnessError` for a fault of ours: nothing can be judged then.
         """
-        with faults_as_errors("planning the checks"):
-            return self._plan()
+        if self._checks is None:
+            with faults_as_errors("planning the checks"):
+                self._checks = tuple(self._plan())
+        return [*self._checks]
 
     def _plan(self) -> list[Check]:
         settings, tasks = self.candidate.settings, self.candidate.tasks
@@ -150,7 +157,7 @@ class Engine:
             width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
         )
         # The first one installs, the others wait for it.
-        for check in _first_of_each(list(checks), share):
+        for check in _first_of_each(list(checks), share, self.candidate.last_seconds):
             self._pool.submit(self._judged, check)
 
     def drain(self) -> None:
@@ -381,12 +388,17 @@ def _parts(rule: Rule, task: Task | None) -> Sequence[Part | None]:
     return task.run_parts if is_run else task.parts
 
 
-def _first_of_each(checks: Sequence[Check], share: float) -> Sequence[Check]:
+def _first_of_each(
+    checks: Sequence[Check], share: float, seconds: Mapping[str, float]
+) -> Sequence[Check]:
     """The first check that needs each of the facts that take their time.
 
-    Tasks are in an order that begins at a `share` of them.
+    Those about tasks that took the most `seconds` come first, for none of them is to begin when
+    all others have ended; and what a task took that is new is not known. The order begins at a
+    `share` of the tasks.
     """
     tasks = [*dict.fromkeys(check.task.id for check in checks if check.task)]
+    tasks.sort(key=lambda task: -seconds.get(task, math.inf))
     first = int(len(tasks) * share)
     order = {task: (number - first) % len(tasks) for number, task in enumerate(tasks)}
     found: dict[tuple[Any, ...], Check] = {}

@@ -21,6 +21,7 @@ from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.store import Sharing
 from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
+from pytest_fractal.environments.building import Plans
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
 from pytest_fractal.generations.slurm_jobs import cluster_defaults
@@ -122,7 +123,9 @@ class Session:
         }
         """The engines, by what their node ids begin with."""
         candidates = [engine.candidate for engine in self.engines.values()]
+        plans: Plans = {}
         for candidate in candidates:
+            candidate.plans = plans
             candidate.siblings = [sibling for sibling in candidates if sibling is not candidate]
         if not self._owner:
             self.share_facts()
@@ -229,10 +232,10 @@ class Session:
             sorted(verdicts, key=lambda one: order[one.key]),
         )
 
-    def keep_bytecode(self) -> None:
-        """Keep for later runs what this one has compiled, now that it has judged everything."""
+    def keep_for_next_run(self) -> None:
+        """Keep for later runs what saves them time, now that this one has judged everything."""
         for engine in self.engines.values():
-            engine.candidate.keep_bytecode()
+            engine.candidate.keep_for_next_run()
 
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""

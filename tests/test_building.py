@@ -6,11 +6,13 @@ with the common backends are in `good_packages/` and `bad_packages/`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tarfile import TarInfo
 
@@ -24,7 +26,13 @@ from pytest_fractal.environments.building import (
     build_from_tree,
     build_release,
 )
-from pytest_fractal.environments.environments import Environment, UvInstaller, create_bare
+from pytest_fractal.environments.environments import (
+    Environment,
+    UvInstaller,
+    create_bare,
+    install_planned,
+    planned,
+)
 from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import is_for_pixi
@@ -32,8 +40,11 @@ from pytest_fractal.environments.repositories import copy_repository
 from pytest_fractal.environments.sdists import BadSdist, unpack
 from pytest_fractal.environments.trees import copy_tree
 from pytest_fractal.errors import HarnessError
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes.logs import add_to_log
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.session import Session
+from pytest_fractal.settings import Settings
 
 Build = Callable[[Path], Built]
 
@@ -411,6 +422,57 @@ def build_wheel(*arguments):
     assert installer.asked == [[needed], [more_needed, needed]]
     assert version(build_from_tree(source, tmp_path / "straight", environment)) == "0"
     assert len(installer.asked) == 2
+
+
+def test_candidates_of_a_run_ask_the_index_once_for_what_their_builds_need(
+    tmp_path: Path,
+) -> None:
+    """Each has an environment of its own: what one changes in it is not the other's."""
+    installer, plans = Counting(), dict[tuple[str, ...], tuple[str, ...]]()
+    versions = []
+    for name in ("first", "second"):
+        made = create_bare(tmp_path / name, find_interpreter(None))
+        environment = BuildEnvironment(made, installer, plans)
+        assert environment.require(["flit-core >=3"]) is not None
+        versions.append(made.versions())
+        module = made.site_packages / "flit_core" / "__init__.py"
+        assert b"changed" not in module.read_bytes()
+        module.unlink()
+        module.write_text("changed")
+    assert "flit-core" in versions[0]
+    assert versions[0] == versions[1]
+    assert installer.asked == [["flit-core >=3"]]
+
+
+def test_what_the_cache_lacks_is_left_to_the_index(tmp_path: Path) -> None:
+    made = create_bare(tmp_path / "environment", find_interpreter(None))
+    finished = UvInstaller().install(made, ["flit-core >=3"])
+    (pin,) = planned(finished)
+    bare = create_bare(tmp_path / "bare", find_interpreter(None))
+    assert install_planned(bare, [pin, "tested-tasks-that-nobody-has==1.0"]) is None
+    assert bare.versions() == {}
+    assert install_planned(bare, [pin]) is not None
+    assert bare.versions() == made.versions()
+    assert planned(replace(finished, stderr=" + a==1\n + b==2 (from file:///b.whl)\n")) == ()
+
+
+def test_the_processes_of_a_run_install_once_what_a_build_needs(tmp_path: Path) -> None:
+    table = PYPROJECT.replace("requires = []", "requires = ['flit-core >=3']")
+    source = project(tmp_path / "source", {"pyproject.toml": table})
+    specs = [parse_package(str(source), tmp_path)]
+    with contextlib.ExitStack() as ending:
+        first = Session(specs, Settings(), tmp_path)
+        ending.callback(first.close)
+        (candidate,) = (engine.candidate for engine in first.engines.values())
+        assert candidate.build.built.wheel is not None
+        log = candidate.folder / "build-environment.log"
+        installer_said = log.read_text().count("Using Python")
+        assert installer_said
+        second = Session(specs, Settings(), tmp_path, shared=first.share_facts())
+        ending.callback(second.close)
+        (candidate,) = (engine.candidate for engine in second.engines.values())
+        assert candidate.tree_build.tree_wheel is not None
+        assert log.read_text().count("Using Python") == installer_said
 
 
 def test_what_replaces_a_build_requirement_makes_it_installed_again(tmp_path: Path) -> None:

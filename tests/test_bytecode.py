@@ -25,6 +25,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fresh(folder: Path) -> Environment:
     """An environment as it is given to a candidate's wheel."""
     environment = create_bare(folder, find_interpreter(None), pip=True)
+    (record,) = environment.site_packages.glob("pip-*.dist-info/RECORD")
+    with record.open("a") as lines:  # of a script, which tells where the environment is
+        lines.write(f"../../../bin/pip,sha256={folder.name},1\n")
     bring_bytecode(environment.python, environment.interpreter, environment.site_packages)
     return environment
 
@@ -53,6 +56,7 @@ def test_the_next_environment_gets_the_bytecode_that_the_first_has_made(
     assert modules(second) == first
     assert {head[4] for head in first.values()} == {3}, "Python looks at the source's hash"
     assert len(first) > 300
+    assert [*cache.glob("*.zip")] == [kept]
     assert kept.stat().st_ino == written, "it is not made anew"
     version(second)
     assert modules(second) == first, "pip takes it"

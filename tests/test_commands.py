@@ -1649,6 +1649,28 @@ def test_a_command_is_started_no_more_often_than_needed(
     assert starts_of(plain, task) == number
 
 
+COSTLY = ("argparse_required", "wraps_without_a_word", "ignores_and_succeeds", "missing_module")
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers"),
+    [
+        ("FR301", (1, 1, 1, 1)),
+        # How it treats its options, where it fails without a word or reads nothing.
+        ("FR302", (1, 3, 11, 1)),
+        ("FR303", (1, 3, 11, 1)),
+        ("FR304", (3, 6, 11, 1)),
+        ("FR305", (3, 6, 11, 1)),
+    ],
+)
+def test_a_rule_costs_no_start_that_others_need(
+    tmp_path: Path, rule: str, numbers: tuple[int, ...]
+) -> None:
+    kinds = [kind for kind in PLAIN if kind.name in COSTLY]
+    (report,) = check_package(wheel_of(tmp_path, kinds), select=[rule]).candidates
+    assert tuple(starts_of(report, task) for task in COSTLY) == numbers
+
+
 def test_a_refusal_that_tells_both_reasons_needs_two_starts(libraries: CandidateReport) -> None:
     assert starts_of(libraries, "pydantic_call") == 2
 

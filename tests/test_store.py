@@ -23,7 +23,7 @@ from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.generations import ModelFault, RunBlocked, v1
 from pytest_fractal.generations.images import Dataset, Image
 from pytest_fractal.processes.commands import Start
-from pytest_fractal.processes.probing import Attempt, Case, Invocation, Probe
+from pytest_fractal.processes.probing import Attempt, Case, Invocation, Probe, Refusals
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.samples.runs import Execution, Run
 from pytest_fractal.server.process import ServerProcess
@@ -319,8 +319,13 @@ FACTS: list[tuple[Any, Any]] = [
             START,
             True,
             (Attempt(Invocation(("{arguments}",)), START, False),),
-            (Case("lacking", START, True, None), Case("unknown", START, False, START)),
+            {"x": [1]},
+            ("y",),
         ),
+    ),
+    (
+        Refusals,
+        Refusals((Case("lacking", START, True, None), Case("unknown", START, False, START))),
     ),
 ]
 

@@ -6,20 +6,24 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_fractal.candidate.on_cluster import job_options
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.facts import Part
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start, start_command
-from pytest_fractal.processes.probing import Probe, probe_command
+from pytest_fractal.processes.probing import OptionProbe, Probe, Prober, Refusals
 from pytest_fractal.samples.every_argument import make_every_argument
 from pytest_fractal.samples.generated import make_arguments
 
 if TYPE_CHECKING:
     from pytest_fractal.candidate.packaged import Candidate
 
+T = TypeVar("T")
+
 PROBE: Final = Fact[Probe]("probe", Probe)
+OPTIONS: Final = Fact[OptionProbe]("options", OptionProbe)
+REFUSALS: Final = Fact[Refusals]("refusals", Refusals)
 """About each command of each task."""
 START: Final = Fact[Start]("start", Start)
 """About each start of a command to probe it."""
@@ -39,8 +43,9 @@ def launch(candidate: Candidate, part: Part, arguments: Mapping[str, Any], folde
     )
 
 
-def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
-    """Start a command as often as it takes to know what it does with its arguments."""
+def prober(candidate: Candidate, part: Part) -> Prober:
+    """What starts a command to know what it does with its arguments."""
+    argv = candidate.argv(part)
     task, schema = part.task, part.schema
     runs = candidate.folder / "runs" / task.id
     made = make_arguments(schema)
@@ -57,7 +62,7 @@ def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
         )
 
     unknown = schema.get("additionalProperties")
-    return probe_command(
+    return Prober(
         lambda content, options: starter(shlex.join(argv), content, options),
         starter,
         script=argv[-1],
@@ -75,9 +80,9 @@ def probe(candidate: Candidate, part: Part, argv: tuple[str, ...]) -> Probe:
     )
 
 
-def probe_fact(part: Part) -> Fact[Probe]:
-    """Under which the store keeps what probing a command has shown."""
-    return PROBE.of(part.task.id, part.keys.name)
+def of_part(fact: Fact[T], part: Part) -> Fact[T]:
+    """The fact about one command, under which the store keeps what starting it has shown."""
+    return fact.of(part.task.id, part.keys.name)
 
 
 def _start(

@@ -99,17 +99,17 @@ class CustomTasks(Candidate):
             if not word.startswith(("-", "/")) and os.path.isfile(self.home / word)  # noqa: PTH113
         }
 
-    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
+    def _probe(self, part: Part) -> Probe:
         """One start is enough to see that a command misses the file that it names."""
         if not self.misplaced(part):
-            return super()._probe(part, argv)
+            return super()._probe(part)
         folder = self.folder / "runs" / part.task.id / "relative"
         first = self.store.once(
             START.of("relative", part.task.id), lambda: self.launch(part, {UNKNOWN: 0}, folder)
         )
         if first.finished.returncode and not first.read:
             return Probe(part.task.generation.flags, first, reads=False)
-        return super()._probe(part, argv)
+        return super()._probe(part)
 
     @property
     def variables(self) -> Mapping[str, str]:

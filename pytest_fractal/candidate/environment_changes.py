@@ -12,6 +12,7 @@ from pytest_fractal.environments.snapshots import Change, Snapshot
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import EnvironmentUse
 from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.probing import Refusals
 from pytest_fractal.samples.files import Sample
 
 if TYPE_CHECKING:
@@ -32,8 +33,14 @@ class EnvironmentChanges:
         self._looking = threading.Lock()
         self._looked: tuple[float, tuple[Change, ...]] = (0.0, ())
 
+    def watch(self) -> None:
+        """See how the environment is, if a rule that is selected wants to know what changes."""
+        candidate = self._candidate
+        if any(candidate.is_wanted({EnvironmentUse}, task) for task in (None, *candidate.tasks)):
+            _ = self._as_installed
+
     @property
-    def as_installed(self) -> Snapshot:
+    def _as_installed(self) -> Snapshot:
         """The environment before anything in it was started."""
         environment, wheel = self._candidate.environment_folder, self._candidate.wheel
         folder, package = environment.folder, environment.site_packages / wheel.package
@@ -50,7 +57,9 @@ class EnvironmentChanges:
         candidate, task = self._candidate, sample.task
         script = next((part.script for part in task.run_parts), "")
         executions = candidate.run(sample).executions
-        # The command was probed before.
+        if candidate.is_wanted({Refusals}, task):
+            for part in task.run_parts:
+                candidate.refusals(part)  # those starts count too
         ended = max((_end(execution.start) for execution in executions), default=time.time())
         changes = self._changes(ended)
         if not changes:
@@ -81,7 +90,7 @@ class EnvironmentChanges:
         with self._looking:
             if self._looked[0] <= since:
                 now = time.time()
-                self._looked = now, tuple(self.as_installed.changes())
+                self._looked = now, tuple(self._as_installed.changes())
             return self._looked[1]
 
 

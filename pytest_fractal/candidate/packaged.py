@@ -16,15 +16,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from pytest_fractal.candidate.command_starts import START, launch, probe, probe_fact
+from pytest_fractal.candidate.command_starts import (
+    OPTIONS,
+    PROBE,
+    REFUSALS,
+    START,
+    launch,
+    of_part,
+    prober,
+)
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.candidate.environment_changes import EnvironmentChanges
 from pytest_fractal.candidate.generated_manifest import generate_manifest
 from pytest_fractal.candidate.on_cluster import ask_cluster
 from pytest_fractal.candidate.sample_runs import SampleRuns, run_fact
+from pytest_fractal.candidate.start_seconds import StartSeconds
 from pytest_fractal.candidate.store import Fact, Store
 from pytest_fractal.candidate.wheel_source import WHEEL_SOURCES, WheelSource, Workshop
-from pytest_fractal.environments.building import BuildEnvironment, Built, build_from_tree
+from pytest_fractal.environments.building import (
+    BuildEnvironment,
+    Built,
+    Plans,
+    build_from_tree,
+)
 from pytest_fractal.environments.bytecode import DependencyBytecode
 from pytest_fractal.environments.environments import (
     INSTALLERS,
@@ -67,7 +81,7 @@ from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_lar
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.probing import Probe
+from pytest_fractal.processes.probing import OptionProbe, Probe, Refusals
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
@@ -118,6 +132,8 @@ class Candidate:
         """The other candidates of the run."""
         self.is_wanted: Callable[[Set[type[Any]], Task | None], bool] = lambda *_: True
         """Whether a rule that is selected takes facts of these types; said by the engine."""
+        self.plans: Plans = {}
+        """What environments for builds were given; shared by the candidates of the run."""
 
     @cached_property
     def providers(self) -> Mapping[type[Any], Callable[..., Any]]:
@@ -156,6 +172,8 @@ class Candidate:
             Task: lambda task: task,
             Part: lambda part: part,
             Command: self.command,
+            OptionProbe: self.options,
+            Refusals: self.refusals,
             ResolvedArguments: self.sample_runs.arguments,
             Run: self.run,
         }
@@ -360,22 +378,36 @@ class Candidate:
             lambda: self._install(environment, wheel),
             {"environment": environment, "wheel": wheel},
         )
-        _ = self.environment_changes.as_installed  # before anything of it is started
+        self.environment_changes.watch()  # before anything of it is started
         return installation
 
     @property
-    def _bytecode(self) -> DependencyBytecode:
-        tree, name = self.spec.tree, self.wheel.distribution
-        owner = f"{self.spec.kind}\n{tree or ''}\n{canonicalize_name(name)}"
-        return DependencyBytecode(owner, name, self.environment_folder)
+    def _owner(self) -> str:
+        """Whose is what is kept for the next run on the same package."""
+        name = canonicalize_name(self.wheel.distribution)
+        return f"{self.spec.kind}\n{self.spec.tree or ''}\n{name}"
 
-    def keep_bytecode(self) -> None:
-        """Keep what its processes have compiled of its dependencies for the next run on it.
+    @property
+    def _bytecode(self) -> DependencyBytecode:
+        return DependencyBytecode(self._owner, self.wheel.distribution, self.environment_folder)
+
+    @property
+    def last_seconds(self) -> Mapping[str, float]:
+        """How long the commands of its tasks took last time, by their ids, where that is known."""
+        if self.settings.no_cache or not self.installs or not self.has_wheel:
+            return {}
+        return StartSeconds(self._owner).read()
+
+    def keep_for_next_run(self) -> None:
+        """Keep what its processes have compiled of its dependencies, and how long they took.
 
         Called when none of them runs any more.
         """
         if self.settings.no_cache or not self.installs or not self.store.has(INSTALLATION):
             return
+        StartSeconds(self._owner).keep(
+            (task, start.finished.seconds) for task, _, start in self.starts()
+        )
         with contextlib.suppress(OSError, HarnessError):
             finished = self.installation.finished
             if finished is not None and finished.returncode == 0:
@@ -430,13 +462,27 @@ class Candidate:
         )
 
     def command(self, part: Part) -> Command:
-        """What starting a command shows."""
+        """What the first start of a command shows."""
         installation = self._installed()
         argv = self.argv(part)
-        probe = self.store.once(probe_fact(part), lambda: self._probe(part, argv))
+        probe = self.store.once(of_part(PROBE, part), lambda: self._probe(part))
         if (crash := probe.first.crash) is not None and self._is_for_pixi(crash):
             raise NotChecked(f"it ends with {crash.headline}. {_PIXI_BRINGS}")
         return Command(part, argv, probe, installation, self.misplaced(part))
+
+    def options(self, part: Part) -> OptionProbe:
+        """What more starts show of its options, where it takes any."""
+        probe = self.command(part).probe
+        return self.store.once(
+            of_part(OPTIONS, part),
+            lambda: prober(self, part).options(probe),
+            {"first": probe.first},
+        )
+
+    def refusals(self, part: Part) -> Refusals:
+        """What more starts show of arguments that it should refuse."""
+        probe = self.command(part).probe
+        return self.store.once(of_part(REFUSALS, part), lambda: prober(self, part).refusals(probe))
 
     def misplaced(self, part: Part) -> Mapping[str, str]:  # noqa: ARG002
         """Files that are named by relative paths: none, the server gives absolute ones."""
@@ -461,11 +507,22 @@ class Candidate:
             return unknown  # the rules about the command tell
         return Validation(argument_faults(probe.first, probe.lacks), probe.arguments)
 
-    def work(self, task: Task, sample: Sample | None) -> tuple[Fact[Any], ...]:
-        """The facts that take starts of commands."""
+    def work(
+        self, task: Task, sample: Sample | None, facts: Sequence[type[Any]]
+    ) -> Iterator[tuple[str, Fact[Any]]]:
+        """The facts of these types that take starts of commands, each with what is started."""
         if sample is not None:
-            return (run_fact(sample),)
-        return tuple(probe_fact(part) for part in task.run_parts)
+            yield f"{task.id} {sample.name}", run_fact(sample)
+            return
+        started: Mapping[type[Any], Fact[Any]] = {
+            Command: PROBE,
+            OptionProbe: OPTIONS,
+            Refusals: REFUSALS,
+        }
+        for part in task.run_parts:
+            for kind, fact in started.items():
+                if kind in facts:
+                    yield f"{task.id} {part.keys.name}", of_part(fact, part)
 
     def output_tail(self) -> str:
         """The last line that the installer or the build has printed until now."""
@@ -640,14 +697,16 @@ class Candidate:
     def _build_from_tree(self) -> Built:
         tree, folder = self.spec.tree, self.folder / "tree-build"
         assert tree is not None
-        return build_from_tree(tree, folder, self._build_environment, self.settings.build_timeout)
+        environment = self._build_environment
+        environment.given.update(self.build.built.given)  # maybe by another process
+        return build_from_tree(tree, folder, environment, self.settings.build_timeout)
 
     @cached_property
     def _build_environment(self) -> BuildEnvironment:
         """That of both builds, so the requirements of the project are installed once."""
         folder = self.folder / "build-environment"
         made = self.store.once(BUILD_ENVIRONMENT, lambda: create_bare(folder, self.interpreter))
-        return BuildEnvironment(made, INSTALLERS["uv"]())
+        return BuildEnvironment(made, INSTALLERS["uv"](), self.plans)
 
     def _install(self, environment: Environment, wheel: Wheel) -> Installation:
         finished = self._installer.install_wheel(environment, wheel, self.spec.extras)
@@ -674,8 +733,8 @@ class Candidate:
             dependency_lines(self.home) if self.home is not None else {},
         )
 
-    def _probe(self, part: Part, argv: tuple[str, ...]) -> Probe:
-        return probe(self, part, argv)
+    def _probe(self, part: Part) -> Probe:
+        return prober(self, part).probe()
 
 
 _NEED_INSTALLATION: Final = frozenset(

@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_fractal.environments import backend_hook
-from pytest_fractal.environments.environments import Environment, Installer
+from pytest_fractal.environments.environments import (
+    Environment,
+    Installer,
+    install_planned,
+    planned,
+)
 from pytest_fractal.environments.ignore_patterns import GITIGNORE, pretend_place
 from pytest_fractal.environments.machine_faults import fault_in_build
 from pytest_fractal.environments.project_table import BadTable, read_build_system
@@ -67,15 +72,28 @@ class Built:
 
     wheel: Path | None
     failure: BuildFailure | None = None
+    given: tuple[str, ...] = ()
+    """What its environment had been given when it was made."""
+
+
+Plans = dict[tuple[str, ...], tuple[str, ...]]
+"""What a bare environment was given for some requirements: `name==version` each."""
 
 
 class BuildEnvironment:
-    """An environment in which hooks run, bare at first, and what it was given until now."""
+    """An environment in which hooks run, bare at first, and what it was given until now.
 
-    def __init__(self, environment: Environment, installer: Installer) -> None:
+    Candidates have environments of their own, as what runs in one can change it; in `plans`
+    they share the answers of the index.
+    """
+
+    def __init__(
+        self, environment: Environment, installer: Installer, plans: Plans | None = None
+    ) -> None:
         self.environment = environment
         self.given: set[str] = set()
         self._installer = installer
+        self._plans = {} if plans is None else plans
 
     def require(self, requirements: Sequence[str]) -> Finished | None:
         """Install requirements; None where all of them are there.
@@ -85,11 +103,22 @@ class BuildEnvironment:
         wanted = set(requirements)
         if wanted <= self.given:
             return None
-        finished = self._installer.install(self.environment, sorted(wanted))
+        finished = self._install(sorted(wanted))
         if finished.returncode == 0:
             if _REPLACED.search(finished.stderr):
                 self.given.clear()
             self.given |= wanted
+        return finished
+
+    def _install(self, wanted: Sequence[str]) -> Finished:
+        if self.given:
+            return self._installer.install(self.environment, wanted)
+        key = (str(self.environment.interpreter.path), *wanted)
+        if done := install_planned(self.environment, self._plans.get(key, ())):
+            return done
+        finished = self._installer.install(self.environment, wanted)
+        if finished.returncode == 0:
+            self._plans[key] = planned(finished)
         return finished
 
 
@@ -107,7 +136,8 @@ def build_release(
         sdist = project.build("sdist", folder / "sdist")
         tree = _unpack(sdist, folder)
         project = _Project(tree, folder, environment, limit)
-        return Built(project.build("wheel", folder / "wheel"))
+        wheel = project.build("wheel", folder / "wheel")
+        return Built(wheel, given=tuple(sorted(environment.given)))
     except _Failed as failed:
         return Built(None, failed.failure)
 

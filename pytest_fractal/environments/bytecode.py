@@ -3,9 +3,9 @@
 Each run makes a fresh environment, whose modules would all have to be compiled anew: of pip
 that takes longer than to install a wheel, and of the dependencies of a task half of its
 first start. So bytecode lies in the user's cache folder, each distribution's by the interpreter
-and the very files that it was made of, its RECORD. It is copied into the next environment, not
-linked, and Python takes it only where the source has the hash that is written in it. A
-file that is damaged, or something else, is made anew.
+and the very files that it was made of, as its RECORD has them. It is copied into the next
+environment, not linked, and Python takes it only where the source has the hash that is written
+in it. A file that is damaged, or something else, is made anew.
 
 pip's is compiled before anything of a candidate's is in the environment, so all may have it.
 That of dependencies is what the candidate's own processes have left, and is given to the same
@@ -59,8 +59,8 @@ def bring_bytecode(python: Path, interpreter: Interpreter, site_packages: Path) 
     if len(records) != 1:
         return
     with contextlib.suppress(OSError):
-        record = read_regular(records[0], MEBIBYTE)
-        kept = cache_folder() / "pip-bytecode" / _name(interpreter, record)
+        modules = _modules(read_regular(records[0], MEBIBYTE), interpreter)
+        kept = cache_folder() / "pip-bytecode" / _name(interpreter, "pip", modules)
         if not _unpack(kept, site_packages, _is_pips) and _compile(python, site_packages):
             made = sorted(site_packages.glob("pip/**/*.pyc"))
             _write(kept, ((_below(path, site_packages), path.read_bytes()) for path in made))
@@ -115,11 +115,8 @@ class DependencyBytecode:
             if canonicalize_name(distribution) not in (self._own, "pip"):
                 with contextlib.suppress(OSError):
                     modules = _modules(read_regular(record, _LIMIT, follow=False), interpreter)
-                    # Not its other lines: those of scripts tell where the environment is.
-                    told = "\n".join(f"{path} {digest}" for path, digest in modules.values())
-                    subject = f"{record.parent.name}\n{told}".encode()
                     yield _Dependency(
-                        _name(interpreter, subject),
+                        _name(interpreter, record.parent.name, modules),
                         {bytecode: path for bytecode, (path, _) in modules.items()},
                     )
 
@@ -153,17 +150,26 @@ def _modules(record: bytes, interpreter: Interpreter) -> dict[str, tuple[str, st
     tag = "cpython-{}{}".format(*interpreter.version_info)
     found: dict[str, tuple[str, str]] = {}
     for row in csv.reader(record.decode("utf-8", "replace").splitlines()):
-        path = PurePosixPath(row[0] if row else "")
+        if not row or not row[0].endswith(".py"):
+            continue
+        path = PurePosixPath(row[0])
         if path.suffix == ".py" and not path.is_absolute() and ".." not in path.parts:
             bytecode = path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
             found[str(bytecode)] = str(path), "".join(row[1:2])
     return found
 
 
-def _name(interpreter: Interpreter, record: bytes) -> str:
-    """The name of a file for the bytecode of a distribution, by all that it depends on."""
-    subject = f"{interpreter.path}\n{interpreter.version}\n".encode() + record
-    return f"{hashlib.sha256(subject).hexdigest()[:32]}.zip"
+def _name(
+    interpreter: Interpreter, distribution: str, modules: Mapping[str, tuple[str, str]]
+) -> str:
+    """The name of a file for the bytecode of a distribution, by all that it depends on.
+
+    Those are the lines of its RECORD about modules: others, those of scripts, tell where the
+    environment is.
+    """
+    told = "\n".join(f"{path} {digest}" for path, digest in modules.values())
+    subject = f"{interpreter.path}\n{interpreter.version}\n{distribution}\n{told}"
+    return f"{hashlib.sha256(subject.encode()).hexdigest()[:32]}.zip"
 
 
 def _is_pips(name: str) -> bool:

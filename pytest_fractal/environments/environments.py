@@ -10,8 +10,10 @@ setuptools, `pip install WHEEL[extras]`, then the pinned versions
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +57,9 @@ _NOT_FOUND: Final = re.compile(
     r"|No matching distribution found for (?P<requirement>[^\n]+)"
 )
 _PLANNED: Final = re.compile(r"^ \+ (\S+==\S+)$", re.MULTILINE)
-"""What `uv pip install --dry-run` says that it would install."""
+"""What uv says that it has installed, or by `--dry-run` that it would."""
+_ADDED: Final = re.compile(r"^ \+ ", re.MULTILINE)
+"""The same with what comes from no index but from a place of its own."""
 _OF_AN_EXTRA: Final = re.compile(r";(?!.*\bor\b).*\bextra *==")
 """A requirement that is an extra's, of which `uv pip check` does not ask."""
 _UNMET: Final = re.compile(r"The package `[^`]+` requires `[^`]+`, but .+")
@@ -148,7 +152,7 @@ class UvInstaller:
 
     def create(self, folder: Path, interpreter: Interpreter) -> Environment:
         """Make one with virtualenv, and with the setuptools that the server's would have."""
-        environment = create_bare(folder, interpreter, pip=True)
+        environment = create_bare(folder, interpreter)
         tools = [name for name in self._upgraded if name != "pip"]
         if interpreter.setuptools and "setuptools" not in tools:
             # The server's `python -m venv` brings the setuptools that is bundled with the
@@ -157,6 +161,7 @@ class UvInstaller:
         finished = self._upgrade(environment, ["pip", *tools])
         if finished.returncode:
             # An index of its own may have no pip; the one that virtualenv brings is as new.
+            environment = create_bare(folder, interpreter, pip=True)
             finished = self._upgrade(environment, tools)
         if finished.returncode:
             raise HarnessError(
@@ -411,12 +416,12 @@ def would_install(
     or where what it had then does not fit. Raises `HarnessError` when it cannot be asked.
     """
     wanted = f"{wheel.path}{_bracketed(extras)}"
-    finished = _uv_install(
-        environment, "--dry-run", "--exclude-newer", before.isoformat(), "--", wanted
-    )
+    python = ("--python", environment.python)
+    days = ("--exclude-newer", before.isoformat())
+    finished = _uv_pip(environment, "install", "--dry-run", *python, *days, "--", wanted)
     if finished.returncode:
         return None
-    planned = (line.partition("==") for line in _PLANNED.findall(finished.stderr))
+    planned = (pin.partition("==") for pin in _PLANNED.findall(finished.stderr))
     return {canonicalize_name(name): version for name, _, version in planned}
 
 
@@ -431,7 +436,8 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
 
     Within walls uv has to copy what it otherwise links from its cache, which takes several
     times as long. So code of others runs there alone, in making the plan; and where wheels
-    are all that the plan needs, they are unpacked outside.
+    are all that the plan needs, they are unpacked outside. Where these are in uv's cache, the
+    index is not asked again.
     """
     wanted: tuple[str | Path, ...] = ("--python", environment.python, *words)
     walls = around(environment.folder)
@@ -440,11 +446,35 @@ def _uv_install(environment: Environment, *words: str) -> Finished:
     plan = _uv_pip(environment, "install", "--dry-run", *wanted)
     if plan.returncode:
         return plan
-    pins = _home(environment) / "plan.txt"
-    pins.write_text("".join(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr)))
-    fixed: tuple[str | Path, ...] = ("install", "--no-build", "--constraint", pins, *wanted)
-    finished = _uv_pip(environment, *fixed, walled=False)
+    if done := install_planned(environment, planned(plan)):
+        return done
+    # Not in the home: what runs within walls may put a link there.
+    with tempfile.NamedTemporaryFile("w", prefix="pytest-fractal-", suffix=".txt") as pins:
+        pins.writelines(f"{pin}\n" for pin in _PLANNED.findall(plan.stderr))
+        pins.flush()
+        fixed = ("install", "--no-build", "--constraint", pins.name, *wanted)
+        finished = _uv_pip(environment, *fixed, walled=False)
     return _uv_pip(environment, "install", *wanted) if finished.returncode else finished
+
+
+def planned(finished: Finished) -> tuple[str, ...]:
+    """What uv has installed, or would: `name==version` each; none where an index has not all."""
+    pins = tuple(_PLANNED.findall(finished.stderr))
+    return pins if len(pins) == len(_ADDED.findall(finished.stderr)) else ()
+
+
+def install_planned(environment: Environment, pins: Sequence[str]) -> Finished | None:
+    """Install these, and nothing that they require, from uv's cache; None where it lacks one.
+
+    No code of others runs: only wheels are unpacked.
+    """
+    if not pins:
+        return None
+    options = ("--offline", "--no-build", "--no-deps", "--python", environment.python)
+    with contextlib.suppress(HarnessError):  # whoever asks the index tells what is wrong
+        finished = _uv_pip(environment, "install", *options, "--", *pins, walled=False)
+        return None if finished.returncode else finished
+    return None
 
 
 def _uv_pip(

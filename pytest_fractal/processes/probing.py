@@ -1,17 +1,18 @@
 """Finding out, with few process starts, whether a command can be run by Fractal.
 
 Starting a real task costs seconds, nearly all of it imports, so each start must serve
-as many rules as it can:
+as many rules as it can, and none is made for a rule that nobody asked for:
 
-1. One start as Fractal makes it, on arguments that a task should refuse: they lack
-   what Fractal supplies and hold one that nobody knows. That the file is read shows that
-   the command starts, takes the options and reads the arguments (FR301-FR303); how it
-   ends shows whether it refuses them (FR304). They also hold a value for everything else
-   that the schema tells of: what pydantic refuses of those, it lists beside the two
+1. `Prober.probe`: one start as Fractal makes it, on arguments that a task should refuse:
+   they lack what Fractal supplies and hold one that nobody knows. That the file is read
+   shows that the command starts, takes the options and reads the arguments (FR301-FR303);
+   how it ends shows whether it refuses them (FR304). They also hold a value for everything
+   else that the schema tells of: what pydantic refuses of those, it lists beside the two
    (FR206). A command that hangs, or that a signal or a failed import ends before it reads,
    needs no more than this one.
-2. One start on a file that is not JSON (FR304). Tasks that leave the reading to one
-   function of their package or of a library, as the tracebacks of both starts tell, share it.
+2. `Prober.refusals`: one start on a file that is not JSON (FR304). Tasks that leave the
+   reading to one function of their package or of a library, as the tracebacks of both
+   starts tell, share it.
 3. Where the first refusal does not tell which of its two reasons it had, one start for
    each reason that is still open. Only an exception is taken at its word, and only where
    it does not merely repeat what it was given: a log may name anything. Where the start
@@ -19,17 +20,17 @@ as many rules as it can:
    more start, without the unknown argument, shows whether that had any part in it.
 4. Where all of these end in one and the same exception, two more, on no arguments and on
    all that the schema tells of, show whether any arguments would change it (FR305).
+5. `Prober.options`: where a command that reads its arguments may have refused the second
+   option, it is started in other ways (`Invocation`) to find out (FR302): two, and one more
+   and good arguments where it may have refused what they are to rule out.
 
 So a package whose tasks validate their arguments with pydantic, which tells all reasons
 at once, costs one start a task, and one more. A plain function called with `**arguments`
-costs another: Python tells of the unknown argument alone. Only a command whose
-arguments file stays unread, or that may have refused the second option, is started
-in other ways (`Invocation`) to find out what it would take, and how it treats an option
-that cannot exist: two ways for one that reads, and one more and good arguments where it
-may have refused what they are to rule out; up to ten for one that does not.
-Where the file system keeps no access times, a command that tells contents apart is seen
-to read, at one start more for each "does it read?"; a failing one is trusted to, if it
-fails otherwise with an option that cannot exist.
+costs another: Python tells of the unknown argument alone. A command whose arguments
+file stays unread is started in up to ten other ways, to find out what it would take (FR302),
+and how it treats an option that cannot exist. Where the file system keeps no access times, a
+command that tells contents apart is seen to read, at one start more for each "does it
+read?"; a failing one is trusted to, if it fails otherwise with an option that cannot exist.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start
@@ -95,7 +97,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the starts of one command have shown."""
+    """What the first start of a command has shown; where that failed and read nothing, others."""
 
     flags: tuple[str, str]
     first: Start
@@ -104,58 +106,16 @@ class Probe:
     """Whether the first start read its arguments file."""
     attempts: tuple[Attempt, ...] = ()
     """Other ways that were tried, in this order."""
-    cases: tuple[Case, ...] = ()
-    """What should be refused; only of a command that reads its arguments."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the first start was given."""
     lacks: tuple[str, ...] = ()
     """The required arguments that it was not given."""
-    whole: Start | None = None
-    """A start on good arguments, all that the schema tells of, where it was needed."""
-    alike: tuple[Start, ...] = ()
-    """Starts on arguments of different kinds, all ended in one exception, where all are."""
 
     @property
     def reading_invocation(self) -> Invocation | None:
         """Another way, by which the command does read its arguments, though not by Fractal's."""
         reading = (attempt.invocation for attempt in self.attempts if attempt.reads)
         return None if self.reads else next(reading, None)
-
-    @property
-    def refuses_output_option(self) -> bool:
-        """Whether the option for the output file is refused, though the other one is taken."""
-        alone = self._attempt(_alone(self.flags))
-        if not self.reads and alone is not None and alone.reads:
-            return True
-        impossible = self._attempt(_impossible(self.flags)[1])
-        if impossible is None or not self._as_impossible(1):
-            return False
-        if self.reads:
-            return alone is not None and self._blames_output_option(alone)
-        return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.output_tail
-
-    def _blames_output_option(self, alone: Attempt) -> bool:
-        """Whether the refusal by a command that has read its arguments is about the option."""
-        by_place = self._attempt(_impossible(self.flags)[0])
-        if by_place is not None and by_place.reads:
-            return False  # the second word is the file, whatever the first one is called
-        if self.whole is not None and self.whole.ending != self.first.ending:
-            return False  # with other arguments, the same options lead elsewhere
-        return alone.start.ending != self.first.ending
-
-    @property
-    def refuses_options(self) -> bool:
-        """Whether an option is refused: treated as an impossible one, or another way is taken.
-
-        A command that ends the same whatever it is given refuses its options if it says so.
-        """
-        if self.reads:
-            return self.refuses_output_option
-        if self.reading_invocation is not None:
-            return True
-        if not self.attempts or not (self._as_impossible(0) or self._as_impossible(1)):
-            return False
-        return not self.ends_all_alike or self._is_about_options
 
     @property
     def ends_before_options(self) -> bool:
@@ -200,155 +160,250 @@ class Probe:
         return end == replace(self.first.ending, words=self.first.ending.words & end.words)
 
 
+@dataclass(frozen=True)
+class OptionProbe(Probe):
+    """The same, with all that it takes to tell whether the two options are taken."""
+
+    whole: Start | None = None
+    """A start on good arguments, all that the schema tells of, where it was needed."""
+
+    @property
+    def refuses_output_option(self) -> bool:
+        """Whether the option for the output file is refused, though the other one is taken."""
+        alone = self._attempt(_alone(self.flags))
+        if not self.reads and alone is not None and alone.reads:
+            return True
+        impossible = self._attempt(_impossible(self.flags)[1])
+        if impossible is None or not self._as_impossible(1):
+            return False
+        if self.reads:
+            return alone is not None and self._blames_output_option(alone)
+        return not self._as_impossible(0) and IMPOSSIBLE in impossible.start.output_tail
+
+    def _blames_output_option(self, alone: Attempt) -> bool:
+        """Whether the refusal by a command that has read its arguments is about the option."""
+        by_place = self._attempt(_impossible(self.flags)[0])
+        if by_place is not None and by_place.reads:
+            return False  # the second word is the file, whatever the first one is called
+        if self.whole is not None and self.whole.ending != self.first.ending:
+            return False  # with other arguments, the same options lead elsewhere
+        return alone.start.ending != self.first.ending
+
+    @property
+    def refuses_options(self) -> bool:
+        """Whether an option is refused: treated as an impossible one, or another way is taken.
+
+        A command that ends the same whatever it is given refuses its options if it says so.
+        """
+        if self.reads:
+            return self.refuses_output_option
+        if self.reading_invocation is not None:
+            return True
+        if not self.attempts or not (self._as_impossible(0) or self._as_impossible(1)):
+            return False
+        return not self.ends_all_alike or self._is_about_options
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What a command does with arguments that it should refuse."""
+
+    cases: tuple[Case, ...] = ()
+    """What should be refused; only of a command that reads its arguments."""
+    alike: tuple[Start, ...] = ()
+    """Starts on arguments of different kinds, all ended in one exception, where all are."""
+
+
 Starter = Callable[[bytes, Sequence[str]], Start]
 SharedStarter = Callable[[str, bytes, Sequence[str]], Start]
 
 
-def probe_command(
-    start: Starter,
-    shared: SharedStarter,
-    *,
-    script: str,
-    package_folder: str,
-    library_folder: str,
-    flags: tuple[str, str],
-    wrong_invocations: Iterable[tuple[str, ...]],
-    schema: Mapping[str, Any],
-    reserved: Mapping[str, Any],
-    complete: Mapping[str, Any],
-    every: Mapping[str, Any],
-    takes_unknown: bool,
-) -> Probe:
-    """Find out about one command.
+@dataclass(frozen=True)
+class Prober:
+    """Finds out about one command, by as many starts as what is asked for takes."""
 
-    `start(content, options)` starts it; `shared(key, content, options)` starts it unless
-    another task has been started with this key. `script` is the file that is started,
-    `package_folder` where its package lies, `library_folder` where what it requires is
-    installed; both end with a separator. `complete` are arguments with which the
-    task could run, `reserved` those of them that Fractal supplies, `every` a value for each
-    argument of the task's own; `wrong_invocations` are ways in which commands take the two paths
-    by mistake; `takes_unknown` says that arguments outside its schema are welcome.
-    """
-    required = _required(schema)
-    options = (flags[0], ARGUMENTS, flags[1], OUTPUT)
-    left_out = {name for name in reserved if name not in every}
-    if not left_out.intersection(required):
-        left_out.update(required)
-    arguments = {name: value for name, value in every.items() if name not in left_out}
-    if not takes_unknown:
-        arguments[UNKNOWN] = 0
-    lacks = tuple(name for name in required if name not in arguments)
-    content = _encoded(arguments)
+    start: Starter
+    """Starts it on a content of its arguments file, with these options."""
+    shared: SharedStarter
+    """The same, unless another task has been started with this key."""
+    script: str
+    """The file that is started."""
+    package_folder: str
+    """Where its package lies; with a separator at the end."""
+    library_folder: str
+    """Where what it requires is installed, likewise."""
+    flags: tuple[str, str]
+    wrong_invocations: Iterable[tuple[str, ...]]
+    """Ways in which commands take the two paths by mistake."""
+    schema: Mapping[str, Any]
+    reserved: Mapping[str, Any]
+    """Those of the complete arguments that Fractal supplies."""
+    complete: Mapping[str, Any]
+    """Arguments with which the task could run."""
+    every: Mapping[str, Any]
+    """A value for each argument of the task's own."""
+    takes_unknown: bool
+    """Whether arguments outside its schema are welcome."""
 
-    def attempt(invocation: Invocation) -> Attempt:
-        other = start(content, invocation.options)
+    def probe(self) -> Probe:
+        """Whether it starts, and reads its arguments."""
+        first = self.start(self._content, self._options)
+        finished = first.finished
+        reads = first.read
+        if reads is None:
+            # No access times here. A failing command is trusted to have read, unless it fails
+            # just so with an option that it cannot know: many say the same of any content.
+            reads = finished.returncode != 0 and not self._ends_as_with_an_impossible_option(first)
+            reads = reads or self._tells_contents_apart(first, self._options)
+        if not reads:
+            # How a failing one treats its options tells whether it gets that far.
+            attempts = self._other_ways(first) if finished.returncode else ()
+            return Probe(self.flags, first, reads=False, attempts=tuple(attempts))
+        arguments = self._first_arguments
+        lacks = tuple(name for name in self._required if name not in arguments)
+        return Probe(self.flags, first, reads=True, arguments=arguments, lacks=lacks)
+
+    def options(self, probe: Probe) -> OptionProbe:
+        """Whether it takes the two options."""
+        first = probe.first
+        known = OptionProbe(**vars(probe))
+        if not probe.reads:
+            return replace(known, attempts=probe.attempts or tuple(self._other_ways(first)))
+        if not self._refuses(first) or first.output is not None:
+            return known
+        if self._names_unknown(first) or self._names_required(first):
+            return known
+        attempts = [
+            self._attempt(_alone(self.flags)),
+            self._attempt(_impossible(self.flags)[1]),
+        ]
+        known = replace(known, attempts=tuple(attempts))
+        if not known.refuses_output_option:
+            return known
+        attempts.append(self._attempt(_impossible(self.flags)[0]))
+        whole = None if attempts[-1].reads else self.start(self._whole_content, self._options)
+        return replace(known, attempts=tuple(attempts), whole=whole)
+
+    def refusals(self, probe: Probe) -> Refusals:
+        """What it does with arguments that it should refuse."""
+        if not probe.reads:
+            return Refusals()
+        if probe.first.finished.timed_out:
+            # It may be at work, unless it has not been given what it needs.
+            missing: CaseKind = "lacking" if self._required else "unknown"
+            hangs = bool(self._required) or not self.takes_unknown
+            return Refusals((Case(missing, probe.first),) if hangs else ())
+        cases = tuple(self._cases(probe.first))
+        return Refusals(cases, self._all_alike(probe.first, cases))
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        return self.flags[0], ARGUMENTS, self.flags[1], OUTPUT
+
+    @property
+    def _required(self) -> Sequence[str]:
+        required = self.schema.get("required")
+        if not isinstance(required, list):
+            return []
+        return [name for name in required if isinstance(name, str)]
+
+    @cached_property
+    def _first_arguments(self) -> Mapping[str, Any]:
+        left_out = {name for name in self.reserved if name not in self.every}
+        if not left_out.intersection(self._required):
+            left_out.update(self._required)
+        arguments = {name: value for name, value in self.every.items() if name not in left_out}
+        return arguments if self.takes_unknown else {**arguments, UNKNOWN: 0}
+
+    @property
+    def _content(self) -> bytes:
+        return _encoded(self._first_arguments)
+
+    @property
+    def _whole_content(self) -> bytes:
+        return _encoded({**self.complete, **self.every})
+
+    def _attempt(self, invocation: Invocation) -> Attempt:
+        other = self.start(self._content, invocation.options)
         if other.read is not None:
             return Attempt(invocation, other, other.read)
-        return Attempt(invocation, other, tells_contents_apart(other, invocation.options))
+        return Attempt(invocation, other, self._tells_contents_apart(other, invocation.options))
 
-    def tells_contents_apart(one: Start, ways: Sequence[str]) -> bool:
-        return one.output is not None or one.ending != start(_NOT_JSON, ways).ending
-
-    def ends_as_with_an_impossible_option() -> bool:
-        other = start(content, _impossible(flags)[0].options)
-        return other.ending.renamed(IMPOSSIBLE, flags[0]) == first.ending
-
-    first = start(content, options)
-    finished = first.finished
-    reads = first.read
-    if reads is None:
-        # No access times here. A failing command is trusted to have read, unless it fails
-        # just so with an option that it cannot know: many say the same of any content.
-        reads = finished.returncode != 0 and not ends_as_with_an_impossible_option()
-        reads = reads or tells_contents_apart(first, options)
-    if not reads:
-        if finished.returncode in (126, 127) or finished.returncode < 0:
-            return Probe(flags, first, reads=False)
+    def _other_ways(self, first: Start) -> Iterator[Attempt]:
+        """The ways in which a command that has not read is started besides."""
+        if first.finished.returncode in (126, 127) or first.finished.returncode < 0:
+            return
         if first.crash is not None and first.crash.raised_by_import:
-            return Probe(flags, first, reads=False)
-        attempts = []
-        for invocation in _invocations(flags, wrong_invocations):
-            attempts.append(attempt(invocation))
-            if attempts[-1].reads or attempts[-1].start.finished.timed_out:
-                break
-        return Probe(flags, first, reads=False, attempts=tuple(attempts))
+            return
+        for invocation in _invocations(self.flags, self.wrong_invocations):
+            attempt = self._attempt(invocation)
+            yield attempt
+            if attempt.reads or attempt.start.finished.timed_out:
+                return
 
-    missing: CaseKind = "lacking" if required else "unknown"
-    if finished.timed_out:
-        # It may be at work, unless it has not been given what it needs.
-        hangs = (Case(missing, first),) if required or not takes_unknown else ()
-        return Probe(flags, first, reads=True, cases=hangs, arguments=arguments, lacks=lacks)
+    def _tells_contents_apart(self, start: Start, ways: Sequence[str]) -> bool:
+        return start.output is not None or start.ending != self.start(_NOT_JSON, ways).ending
 
-    refused = finished.returncode != 0
-    reason = _reason(first)
-    names_unknown = _names(reason, [UNKNOWN])
-    names_required = _names(reason, [*required, *reserved]) and not _names(reason, flags)
-    attempts = []
-    whole: Start | None = None
-    if refused and not (names_unknown or names_required) and first.output is None:
-        attempts = [attempt(_alone(flags)), attempt(_impossible(flags)[1])]
-        if Probe(flags, first, reads=True, attempts=tuple(attempts)).refuses_output_option:
-            attempts.append(attempt(_impossible(flags)[0]))
-            if not attempts[-1].reads:
-                whole = start(_encoded({**complete, **every}), options)
+    def _ends_as_with_an_impossible_option(self, first: Start) -> bool:
+        other = self.start(self._content, _impossible(self.flags)[0].options)
+        return other.ending.renamed(IMPOSSIBLE, self.flags[0]) == first.ending
 
-    def cases() -> Iterator[Case]:
-        yield Case("not-json", on_no_json())
-        if required:
-            settled = not refused or takes_unknown or names_required
-            yield Case("lacking", first if settled else start(b"{}", options))
-        if not takes_unknown:
+    def _refuses(self, first: Start) -> bool:
+        return first.finished.returncode != 0 and not first.finished.timed_out
+
+    def _names_unknown(self, first: Start) -> bool:
+        return _names(_reason(first), [UNKNOWN])
+
+    def _names_required(self, first: Start) -> bool:
+        reason = _reason(first)
+        named = _names(reason, [*self._required, *self.reserved])
+        return named and not _names(reason, self.flags)
+
+    def _cases(self, first: Start) -> Iterator[Case]:
+        refused, names_unknown = self._refuses(first), self._names_unknown(first)
+        yield Case("not-json", self._on_no_json(first))
+        if self._required:
+            settled = not refused or self.takes_unknown or self._names_required(first)
+            yield Case("lacking", first if settled else self.start(b"{}", self._options))
+        if not self.takes_unknown:
             if not refused or names_unknown:
                 yield Case("unknown", first)
                 return
-            alien = start(_encoded({**complete, UNKNOWN: 0}), options)
+            alien = self.start(_encoded({**self.complete, UNKNOWN: 0}), self._options)
             # An exception about something else, in a command that does look at its arguments.
-            other = alien.crash is not None and not _names(_reason(alien), [UNKNOWN])
+            other = alien.crash is not None and not self._names_unknown(alien)
             other = other and alien.ending != first.ending
-            twin = start(_encoded(complete), options) if other else None
+            twin = self.start(_encoded(self.complete), self._options) if other else None
             yield Case("unknown", alien, real=True, twin=twin)
 
-    def on_no_json() -> Start:
-        folders = (package_folder, library_folder)
-        reader = _reader(first.crash, folders)
-        if reader is not None and first.crash is not None and first.crash.frames[0].file == script:
-            common = shared(reader, _NOT_JSON, options)
-            if script in common.finished.argv:
+    def _on_no_json(self, first: Start) -> Start:
+        folders = (self.package_folder, self.library_folder)
+        crash, reader = first.crash, _reader(first.crash, folders)
+        if reader is not None and crash is not None and crash.frames[0].file == self.script:
+            common = self.shared(reader, _NOT_JSON, self._options)
+            if self.script in common.finished.argv:
                 return common  # it was made by this command
             # What a library calls in the package may be another function for each task.
-            reads_itself = reader.startswith(package_folder) or not _comes_back(
-                common.crash, package_folder
+            reads_itself = reader.startswith(self.package_folder) or not _comes_back(
+                common.crash, self.package_folder
             )
             if _reader(common.crash, folders) == reader and reads_itself:
                 return common
-        return start(_NOT_JSON, options)
+        return self.start(_NOT_JSON, self._options)
 
-    found = tuple(cases())
-
-    def all_alike() -> tuple[Start, ...]:
+    def _all_alike(self, first: Start, cases: Iterable[Case]) -> tuple[Start, ...]:
         crash = first.crash
-        if crash is None or names_unknown:
+        if crash is None or self._names_unknown(first):
             return ()
-        if names_required and (crash.type == "ValidationError" or "missing" in crash.message):
+        is_missing = crash.type == "ValidationError" or "missing" in crash.message
+        if is_missing and self._names_required(first):
             return ()
-        tried = [first, *(case.start for case in found if case.kind != "not-json")]
-        for content in (b"{}", _encoded({**complete, **every})):
+        tried = [first, *(case.start for case in cases if case.kind != "not-json")]
+        for content in (b"{}", self._whole_content):
             if not all(start.ends_like(first) for start in tried):
                 return ()
-            tried.append(start(content, options))
+            tried.append(self.start(content, self._options))
         return tuple(tried) if tried[-1].ends_like(first) else ()
-
-    return Probe(
-        flags,
-        first,
-        reads=True,
-        attempts=tuple(attempts),
-        cases=found,
-        arguments=arguments,
-        lacks=lacks,
-        whole=whole,
-        alike=all_alike(),
-    )
 
 
 def _alone(flags: tuple[str, str]) -> Invocation:
@@ -373,13 +428,6 @@ def _invocations(
     yield Invocation((ARGUMENTS,))
     yield from _impossible(flags)
     yield Invocation(())
-
-
-def _required(schema: Mapping[str, Any]) -> list[str]:
-    required = schema.get("required")
-    if not isinstance(required, list):
-        return []
-    return [name for name in required if isinstance(name, str)]
 
 
 def _reason(start: Start) -> str:

@@ -353,7 +353,7 @@ class Suite:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         complete = ended and self._is_complete()
         if complete and not self._forged:
-            self.session.keep_bytecode()
+            self.session.keep_for_next_run()
         if self.session.settings.fix is not None and complete:
             self._fix()
         settings = self.session.settings

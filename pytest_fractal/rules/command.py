@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_fractal.facts import Command
 from pytest_fractal.fixes.model import Fix
-from pytest_fractal.processes.probing import UNKNOWN
+from pytest_fractal.processes.probing import UNKNOWN, OptionProbe, Refusals
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import Note, rule
@@ -100,24 +100,24 @@ def starts(command: Command) -> Iterator[Finding]:
     fix="Take the two options as `run_fractal_task` of fractal-tasks-core does.",
     example='parser.add_argument("--json"): -j is refused.',
 )
-def accepts_arguments(command: Command) -> Iterator[Finding]:
+def accepts_arguments(command: Command, options: OptionProbe) -> Iterator[Finding]:
     """The command takes the options by which Fractal hands it its two files.
 
     Fractal adds them to every command, in this order and form. What counts is what
     the process does, not what its help says.
     """
-    probe, finished = command.probe, command.probe.first.finished
+    finished = options.first.finished
     flag, option = command.part.task.generation.flags
     expected = f"a command that takes `{flag} ARGS.json {option} OUT.json`"
-    if probe.refuses_output_option:
+    if options.refuses_output_option:
         yield _finding(
             command,
             expected,
             f"it takes {flag}, but refuses {option}: {_said(command)}",
             f"declare the option {option} too, with one value: the path to write the output to",
         )
-    elif probe.refuses_options:
-        invocation = probe.reading_invocation
+    elif options.refuses_options:
+        invocation = options.reading_invocation
         takes = (
             f"; it does read its arguments when given as `{invocation.words}`"
             if invocation
@@ -170,7 +170,7 @@ def reads_arguments(command: Command) -> Iterator[Finding]:
     fix="Let the exception through: an exit status above 0 is how Fractal learns of an error.",
     example='args.get("sigma") for a required argument: without it the task goes on.',
 )
-def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
+def refuses_bad_arguments(command: Command, refusals: Refusals) -> Iterator[Finding]:
     """Arguments that are not JSON, lack a required one or hold an unknown one are refused.
 
     Fractal knows of a mistake only by the exit status. A task that goes on with wrong
@@ -191,7 +191,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
         "unknown names are then refused",
     }
     is_reported = False
-    for case in probe.cases:
+    for case in refusals.cases:
         finished = case.start.finished
         if case.kind == "lacking" and case.start == probe.first:
             given["lacking"] = f"arguments without {', '.join(probe.lacks)}, which is required"
@@ -208,7 +208,7 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
             continue
         is_reported = True
         yield _finding(command, expected, found, hints[case.kind])
-    if probe.alike and not is_reported:
+    if refusals.alike and not is_reported:
         raise NotApplicable("it ends in the same exception for good arguments too, see FR305")
 
 
@@ -220,16 +220,15 @@ def refuses_bad_arguments(command: Command) -> Iterator[Finding]:
     fix="Fix the exception: the task raises it whatever it is given.",
     example="The runner calls get_type_hints(task_function), and that fails.",
 )
-def depends_on_arguments(command: Command) -> Iterator[Finding | Note]:
+def depends_on_arguments(command: Command, refusals: Refusals) -> Iterator[Finding | Note]:
     """Not every start ends in the same exception, whatever the arguments are.
 
     Such a task starts, takes its options and reads its file, and still no job of it ends
     well. It is started on no arguments, on bad ones and on good ones; the source tells
     whether others could lead elsewhere.
     """
-    probe = command.probe
-    crash = probe.first.crash
-    if not probe.alike or crash is None:
+    crash = command.probe.first.crash
+    if not refusals.alike or crash is None:
         return
     cause = _influence(command, crash)
     ending = _told(command, crash.headline, crash)

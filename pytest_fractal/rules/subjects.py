@@ -23,6 +23,7 @@ from pytest_fractal.facts import (
     TreeBuild,
     Validation,
 )
+from pytest_fractal.processes.probing import OptionProbe, Refusals
 from pytest_fractal.samples.runs import PackageSamples, ResolvedArguments, Run
 from pytest_fractal.server.facts import Collection, ServerRun
 from pytest_fractal.task_lists import Manifest, TaskList
@@ -56,7 +57,10 @@ SCOPES: Final[Mapping[type[Any], Scope]] = {
         Scope.PACKAGE,
     ),
     **dict.fromkeys((Task, PackagedTask), Scope.TASK),
-    **dict.fromkeys((Part, PackagedPart, ClusterAnswer, Command, Validation), Scope.PART),
+    **dict.fromkeys(
+        (Part, PackagedPart, ClusterAnswer, Command, OptionProbe, Refusals, Validation),
+        Scope.PART,
+    ),
     **dict.fromkeys((ResolvedArguments, Run, EnvironmentUse, ServerRun), Scope.SAMPLE),
 }
 """All types of facts. The candidate's table of providers says how each is gathered."""
