@@ -67,8 +67,8 @@ PROCESSES = (
     *("bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides", "live"),
     *("rules_command", "files", "job_log", "interrupted", "samples", "acceptance", "environment"),
     *("install_weather", "agreement", "server", "custom_tasks", "action", "reports", "tampering"),
-    *("runs", "first_samples", "commands", "left", "real_packages", "slurm", "slurm_runs"),
-    "corpora",
+    *("runs", "first_samples", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
+    *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
 

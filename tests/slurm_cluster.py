@@ -54,7 +54,7 @@ KillWait=2
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 {kills}
-AccountingStorageType=accounting_storage/none
+{accounting}
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Feature={feature} Gres=gpu:1
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -63,6 +63,32 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 KILLS = "JobAcctGatherParams=OverMemoryKill"
 """The setting by which jobs are killed for their memory."""
+ACCOUNT = "lab"
+"""The one account of a cluster that has accounting."""
+
+_ACCOUNTANTS = ("mariadbd", "slurmdbd")
+"""The daemons that keep account of jobs."""
+
+_NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
+_ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
+AccountingStoragePort={dbd_port}
+AccountingStoragePass={folder}/munge/socket
+AccountingStorageEnforce=associations"""
+_DBD_CONF = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+DbdHost=localhost
+DbdPort={dbd_port}
+SlurmUser=root
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=accounts
+"""
 
 
 def _program(name: str) -> str | None:
@@ -77,6 +103,14 @@ def obstacle() -> str:
     return "" if os.geteuid() == 0 else "only root can start the daemons of SLURM"
 
 
+def accounting_obstacle() -> str:
+    """Why a cluster cannot keep account of its jobs here."""
+    missing = [name for name in _ACCOUNTANTS if not _program(name)]
+    if missing:
+        return f"there is no {missing[0]} here: apt-get install slurmdbd mariadb-server"
+    return ""
+
+
 MARKS = [
     pytest.mark.slurm,
     pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "SLURM is here"),
@@ -85,21 +119,30 @@ MARKS = [
 
 
 class Cluster:
-    """The daemons of one cluster; `folder` is theirs."""
+    """The daemons of one cluster; `folder` is theirs.
 
-    def __init__(self, folder: Path) -> None:
+    With `accounting`, it keeps account of jobs in a database of its own.
+    """
+
+    def __init__(self, folder: Path, *, accounting: bool = False) -> None:
         self.folder = folder
         self.conf = folder / "slurm.conf"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._first_job = 1
+        self._daemons = ("munged", *(_ACCOUNTANTS if accounting else ()), "slurmctld", "slurmd")
         for name in ("munge", "spool", "state"):
             (folder / name).mkdir(mode=0o755)
         key = folder / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
+        dbd_port = _free_port()
         self.conf.write_text(
             _CONF.format(
                 folder=folder,
                 kills=KILLS,
+                accounting=_ACCOUNTING.format(folder=folder, dbd_port=dbd_port)
+                if accounting
+                else _NO_ACCOUNTING,
                 host=socket.gethostname().partition(".")[0],
                 ctld_port=_free_port(),
                 d_port=_free_port(),
@@ -108,15 +151,27 @@ class Cluster:
                 feature=FEATURE,
             )
         )
-
         (folder / "gres.conf").write_text("AutoDetect=off\nName=gpu File=/dev/null\n")
+        if accounting:
+            settings = folder / "slurmdbd.conf"
+            settings.write_text(_DBD_CONF.format(folder=folder, dbd_port=dbd_port))
+            settings.chmod(0o600)  # else slurmdbd does not read it
+            self._make_database()
+
+    def _make_database(self) -> None:
+        subprocess.run(
+            [
+                *("mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data"),
+                *("--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"),
+            ],
+            check=True,
+            capture_output=True,
+        )
 
     @property
     def env(self) -> Mapping[str, str]:
         """With what SLURM's programs find this cluster."""
         return {**os.environ, "SLURM_CONF": str(self.conf)}
-
-    _DAEMONS = ("munged", "slurmctld", "slurmd")
 
     def start(self, *names: str) -> None:
         """Start these daemons, and wait until they answer."""
@@ -127,6 +182,12 @@ class Cluster:
                 *(f"--socket={munge}/socket", f"--pid-file={munge}/pid"),
                 *(f"--log-file={munge}/log", f"--seed-file={munge}/seed"),
             ],
+            "mariadbd": [
+                *("mariadbd", "--no-defaults", "--user=root", f"--datadir={self.folder}/data"),
+                *(f"--socket={self._database}", f"--pid-file={self.folder}/mariadbd.pid"),
+                "--skip-networking",
+            ],
+            "slurmdbd": ["slurmdbd", "-D"],
             "slurmctld": ["slurmctld", "-D", "-f", str(self.conf)],
             "slurmd": ["slurmd", "-D", "-f", str(self.conf)],
         }
@@ -136,7 +197,8 @@ class Cluster:
                 assert program is not None
                 self._running[name] = subprocess.Popen(
                     [program, *argv[name][1:]],
-                    env=self.env,
+                    # Where it listens is told to the database's own client alone.
+                    env={**self.env, "MYSQL_UNIX_PORT": str(self._database)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -144,14 +206,29 @@ class Cluster:
                 )
             if name == "munged":
                 wait_until(lambda: (munge / "socket").exists())
+            elif name == "mariadbd":
+                wait_until(self._database.exists)
+            elif name == "slurmdbd":
+                wait_until(lambda: self.call("sacctmgr", "-n", "show", "cluster").returncode == 0)
+                for what in (
+                    "cluster trial",
+                    f"account {ACCOUNT}",
+                    f"user root account={ACCOUNT}",
+                ):
+                    self.call("sacctmgr", "--immediate", "add", *what.split())
         if "slurmctld" in self._running:
             wait_until(lambda: self.call("scontrol", "ping").returncode == 0)
         if "slurmd" in self._running:
             wait_until(lambda: self.said("sinfo", "-h", "-o", "%t") in ("idle", "mix", "alloc"))
 
+    @property
+    def _database(self) -> Path:
+        """The socket of the database."""
+        return self.folder / "mariadbd.socket"
+
     def stop(self, *names: str) -> None:
         """Stop these daemons, by default all."""
-        for name in names or reversed(self._DAEMONS):
+        for name in names or reversed(self._daemons):
             if process := self._running.pop(name, None):
                 process.send_signal(signal.SIGTERM)
                 try:
@@ -163,7 +240,7 @@ class Cluster:
     @property
     def stopped(self) -> Sequence[str]:
         """The daemons that were stopped, and not started again."""
-        return [name for name in self._DAEMONS if name not in self._running]
+        return [name for name in self._daemons if name not in self._running]
 
     @contextmanager
     def without(self, setting: str) -> Iterator[None]:
@@ -180,6 +257,15 @@ class Cluster:
         self.stop("slurmd", "slurmctld")
         self.conf.write_text(conf)
         self.start("slurmctld", "slurmd")
+
+    def forget_jobs(self) -> None:
+        """Let the controller know of no job any more, as of those that ended some time ago."""
+        self.stop("slurmctld")
+        for state in (self.folder / "state").glob("job_state*"):
+            state.unlink()
+        self._first_job += 1000  # the accounts still know the old numbers
+        self.conf.write_text(f"{self.conf.read_text()}FirstJobId={self._first_job}\n")
+        self.start("slurmctld")
 
     def call(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Call one of SLURM's programs."""
@@ -202,9 +288,9 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
+def running_cluster(folder: Path, *, accounting: bool = False) -> Iterator[Cluster]:
     """A cluster, for as long as it is needed."""
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, accounting=accounting)
     try:
         cluster.start(*cluster.stopped)
         yield cluster

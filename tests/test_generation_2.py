@@ -175,6 +175,7 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
         (PARALLEL, {"meta_parallel": {" ": 1}}, [("FR111", "/meta_parallel/ ")]),
         (PARALLEL, {"meta_parallel": {"a": 1, "a ": 2}}, [("FR111", "/meta_parallel/a ")]),
         (PARALLEL, {"meta_parallel": {"mem": [1]}}, [("FR111", "/meta_parallel/mem")]),
+        (PARALLEL, {"meta_parallel": {"mem": True}}, [("FR111", "/meta_parallel/mem")]),
         (PARALLEL, {"meta_parallel": {"needs_gpu": 1}}, [("FR111", "/meta_parallel/needs_gpu")]),
         (PARALLEL, {"meta_parallel": {"needs_gpu": "True", "parallelization_level": None}}, []),
         (COMPOUND, {"args_schema_parallel": MISSING}, [("FR201", "/args_schema_parallel")]),

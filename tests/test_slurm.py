@@ -276,11 +276,7 @@ def test_a_job_that_vanishes_is_told_by_its_id(
     running = in_background(executor, tmp_path / "run", "touch here; sleep 600")
     wait_until((tmp_path / "run" / "here").exists)
     (job,) = cluster.queue
-    cluster.stop("slurmctld")
-    for state in (cluster.folder / "state").iterdir():
-        if state.is_file() and state.name.startswith("job_state"):
-            state.unlink()
-    cluster.start("slurmctld")
+    cluster.forget_jobs()
     with pytest.raises(HarnessError, match=rf"SLURM job {job.split()[0]}.* has vanished"):
         running.result(120)
 

@@ -7,6 +7,7 @@ They are those of `get_slurm_config`, `heuristics` and `to_sbatch_preamble` of f
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from pytest_fractal import BadInput
 from pytest_fractal.generations import VERSION_1, VERSION_2, Generation
+from pytest_fractal.generations.meta_keys import slurm_faults
 from pytest_fractal.generations.slurm_jobs import (
     NO_SETTINGS,
     ClusterSettings,
@@ -166,6 +168,19 @@ def test_of_which_meta_the_server_makes_no_job(
     assert all(fault.fix for fault in made.faults)
 
 
+@pytest.mark.parametrize(
+    ("generation", "refusing"),
+    [(VERSION_1, []), (VERSION_2, [">=2.11,<2.22.12"])],
+    ids=["1", "2"],
+)
+def test_true_is_a_megabyte_to_most_releases(generation: Generation, refusing: list[str]) -> None:
+    """Those between take none: `type(raw_mem) is int` says so there."""
+    faults = slurm_faults({"mem": True}, generation.slurm, is_parallel=True)
+    assert [fault.releases for fault in faults] == refusing
+    assert "--mem=1M" in lines(job(generation, {"mem": True}))
+    assert job(generation, {"mem": False}, parallel=True).faults
+
+
 def test_a_1_x_server_does_not_look_at_the_limits_of_a_command_that_runs_once(
     settings: ClusterSettings,
 ) -> None:
@@ -230,6 +245,13 @@ def test_without_slurm_there_is_no_such_executor(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="there is no sbatch here"):
+        Settings(executor="slurm")
+
+
+def test_settings_of_slurm_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("SLURM_CONF", "/nowhere/slurm.conf")
+    with pytest.raises(BadInput, match=r"SLURM_CONF=/nowhere/slurm\.conf: no such file"):
         Settings(executor="slurm")
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import slurm_cluster
-from conftest import Runner
+from conftest import OWN_TESTS, Runner, command_line, make_wheel
 from slurm_cluster import Cluster, cluster_fixture, wait_until  # noqa: F401
 from test_interrupted import endless_wheel  # noqa: F401
 from test_published import cell_of
 
 from pytest_fractal import check_package
+from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.published.digest import State
 from pytest_fractal.published.history import read_result
 from pytest_fractal.published.judging import Limits, judge, judge_all
@@ -42,6 +45,39 @@ def options(shared: Path) -> list[str]:
     return ["--fractal-executor=slurm", f"--fractal-folder={shared}"]
 
 
+def start_endless(runner: Runner, cluster: Cluster, wheel: Path, shared: Path) -> Endless:
+    """Start a run whose first task takes very long, and wait until that runs as a job."""
+    before = {name for name, _ in run_jobs(cluster)}
+    process = runner.start(*runner.argv(f"--fractal-package={wheel}", *options(shared)))
+
+    def names() -> list[str]:
+        # A start that takes as long as this is that of the task which takes long.
+        return [name for name, age in run_jobs(cluster) if age >= "0:04" and name not in before]
+
+    wait_until(names)
+    return Endless(process, names()[0])
+
+
+def run_jobs(cluster: Cluster) -> list[tuple[str, str]]:
+    """The name of each job of a run's that is at work, and since when."""
+    told = cluster.said("squeue", "-h", "-t", "R", "-o", "%j %M").splitlines()
+    return [
+        (name, age) for name, age in map(str.split, told) if name.startswith("pytest-fractal-")
+    ]
+
+
+@dataclass
+class Endless:
+    """A run that has a job which takes very long."""
+
+    process: subprocess.Popen[str]
+    name: str
+    """Of its folder, and of its jobs."""
+
+    def at_work(self, cluster: Cluster) -> bool:
+        return self.name in [name for name, _ in run_jobs(cluster)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda one: one.name)
 def test_a_run_that_is_ended_leaves_no_job(
     cluster: Cluster,
@@ -51,20 +87,61 @@ def test_a_run_that_is_ended_leaves_no_job(
     number: signal.Signals,
 ) -> None:
     other = cluster.foreign_job()
-    wheel = request.getfixturevalue("endless_wheel")
-    run = runner.start(*runner.argv(f"--fractal-package={wheel}", *options(shared)))
-    # A start that takes as long as this is that of the task which takes long.
-    wait_until(
-        lambda: any(
-            age >= "0:04"
-            for age in cluster.said("squeue", "-h", "-t", "R", "-o", "%M %j").split("\n")
-            if "pytest-fractal-" in age
-        )
-    )
-    os.kill(run.pid, number)
-    runner.finish(run)
+    run = start_endless(runner, cluster, request.getfixturevalue("endless_wheel"), shared)
+    os.kill(run.process.pid, number)
+    runner.finish(run.process)
     wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
     cluster.call("scancel", other)
+
+
+def test_the_next_run_cancels_the_jobs_of_one_that_was_killed_with_its_watcher(
+    cluster: Cluster,
+    runner: Runner,
+    shared: Path,
+    good_wheel: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    other = cluster.foreign_job()
+    run = start_endless(runner, cluster, request.getfixturevalue("endless_wheel"), shared)
+    (watcher,) = (pid for pid in descendants(run.process.pid) if "watcher.py" in command_line(pid))
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # at once: neither sees the other's end
+        os.kill(watcher, number)
+        os.kill(run.process.pid, number)
+    runner.finish(run.process)
+    assert run.at_work(cluster)
+    assert (shared / run.name).is_dir()
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}", "--fractal-select=FR903", *options(shared)
+    )
+    assert ran.status == 0, ran.text
+    wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
+    assert not (shared / run.name).exists()
+    cluster.call("scancel", other)
+
+
+def test_runs_at_the_same_time_leave_each_others_jobs_alone(
+    cluster: Cluster,
+    runner: Runner,
+    shared: Path,
+    good_wheel: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Those of one user, on one cluster and in one folder, however each of them ends."""
+    wheel = request.getfixturevalue("endless_wheel")
+    first = start_endless(runner, cluster, wheel, shared)
+    ran = runner.pytest(
+        f"--fractal-package={good_wheel}", "--fractal-select=FR301,FR903", *options(shared)
+    )
+    assert ran.status == 0, ran.text
+    assert first.at_work(cluster)
+    second = start_endless(runner, cluster, wheel, shared)
+    os.kill(second.process.pid, signal.SIGKILL)
+    runner.finish(second.process)
+    wait_until(lambda: not second.at_work(cluster) and not (shared / second.name).exists())
+    assert first.at_work(cluster)
+    assert (shared / first.name).is_dir()
+    os.kill(first.process.pid, signal.SIGINT)
+    runner.finish(first.process)
 
 
 def test_header_and_report_say_where_commands_run(
@@ -161,19 +238,27 @@ def test_published_packages_are_judged_as_jobs_and_once(shared: Path, good_wheel
     path.unlink()
 
 
+@pytest.fixture(scope="module")
+def waiting_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with a task that is not seen to start within minutes, so that it is waited for."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    waiting = f"import time\ntime.sleep(600)\n{script}"
+    return make_wheel(tmp_path_factory.mktemp("waiting"), changes={"make_wells.py": waiting})
+
+
 @pytest.mark.parametrize(
     ("options", "seconds", "why"),
     [
         (["--partition=nowhere"], 600, "invalid partition specified: nowhere"),
         (["--mem=1G"], 5, "it took longer than 5 s"),
+        (["--mem=20M"], 600, "exceeded memory limit"),
     ],
-    ids=["refused", "ended at its limit"],
+    ids=["refused", "ended at its limit", "killed for its memory"],
 )
 def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
-    request: pytest.FixtureRequest, shared: Path, options: list[str], seconds: float, why: str
+    waiting_wheel: Path, shared: Path, options: list[str], seconds: float, why: str
 ) -> None:
-    wheel = request.getfixturevalue("endless_wheel")
-    (said,) = judge_as_jobs(wheel, shared, *options, seconds=seconds)
+    (said,) = judge_as_jobs(waiting_wheel, shared, *options, seconds=seconds)
     assert why in said
     (path,) = shared.iterdir()
     assert read_result(path).state is State.GAVE_UP
@@ -181,12 +266,12 @@ def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
 
 
 def test_judging_that_is_stopped_leaves_no_job(
-    request: pytest.FixtureRequest, cluster: Cluster, shared: Path
+    waiting_wheel: Path, cluster: Cluster, shared: Path
 ) -> None:
-    wheel, stop = request.getfixturevalue("endless_wheel"), threading.Event()
+    stop = threading.Event()
     limits = Limits(select="FR1,FR3", slurm=())
     with ThreadPoolExecutor() as pool:
-        result = pool.submit(judge, cell_of(wheel), limits, shared, stop)
+        result = pool.submit(judge, cell_of(waiting_wheel), limits, shared, stop)
         wait_until(lambda: cluster.queue != [])
         stop.set()
         assert result.result().state is State.GAVE_UP

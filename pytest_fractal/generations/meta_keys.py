@@ -21,6 +21,7 @@ AT_A_TIME: Final = "parallel_tasks_per_job"
 ABOVE_ZERO: Final = "a whole number above 0"
 PER_JOB: Final = "tasks_per_job"
 _FAILS: Final = "jobs with it fail on SLURM"
+_AMOUNT: Final = "a whole number of MB above 0, or a text such as 500M, 4G or 1T"
 _MEMORY: Final = re.compile(r"(\d+)(M*|G*|T*)")
 _MEGABYTES: Final = {"": 1, "M": 1, "G": 10**3, "T": 10**6}
 _INTEGER: Final = TypeAdapter(int)
@@ -43,6 +44,8 @@ class SlurmReader:
     """Whether a time limit is left out where several units of work share a job."""
     nodes_since: str | None = None
     """The release that began to read `nodes`, as a whole number."""
+    refuse_boolean_memory: str | None = None
+    """The releases that take no `mem` that is true; to all others that is 1 MB."""
 
 
 def slurm_faults(
@@ -56,17 +59,20 @@ def slurm_faults(
         expected: str,
         why: str = _FAILS,
         kind: ModelFaultKind = ModelFaultKind.WRONG,
+        releases: str | None = None,
     ) -> ModelFault:
         found = f"{shown(meta[key])}: {why}"
-        return ModelFault((key,), expected, found, coerced=True, kind=kind)
+        return ModelFault((key,), expected, found, coerced=True, kind=kind, releases=releases)
 
     if "cpus_per_task" in meta and (whole_by_int(meta["cpus_per_task"]) or 0) < 1:
         yield fault("cpus_per_task", ABOVE_ZERO)
     if "mem" in meta:
-        memory = megabytes(meta["mem"], takes_booleans=reader.turns_into_text)
+        memory, releases = megabytes(meta["mem"]), reader.refuse_boolean_memory
         # For a command that runs once, 0 gets to `sbatch`, to which it is all of a node's.
         if memory is None or memory < 0 or (memory == 0 and batches):
-            yield fault("mem", "a whole number of MB above 0, or a text such as 500M, 4G or 1T")
+            yield fault("mem", _AMOUNT)
+        elif meta["mem"] is True and releases is not None:
+            yield fault("mem", _AMOUNT, f"{_FAILS}, or ask for 1 MB", releases=releases)
     for key in reader.texts:
         value = meta.get(key)
         is_number = reader.turns_into_text and (not value or isinstance(value, int | float))
@@ -136,16 +142,15 @@ def whole_by_model(value: Any) -> int | None:
         return None
 
 
-def megabytes(value: Any, *, takes_booleans: bool = False) -> int | None:
+def megabytes(value: Any) -> int | None:
     """What `mem` comes to; None where the server cannot read it.
 
-    A unit may stand there several times, for the server strips it as letters.
+    A unit may stand there several times, for the server strips it as letters; `true` is 1.
     """
     if isinstance(value, str):
         read = _MEMORY.fullmatch(value)
         return int(read[1]) * _MEGABYTES[read[2][:1]] if read else None
-    is_whole = isinstance(value, int) and (takes_booleans or not isinstance(value, bool))
-    return value if is_whole else None
+    return int(value) if isinstance(value, int) else None
 
 
 def _are_lines(value: Any, reader: SlurmReader) -> bool:

@@ -160,11 +160,11 @@ def make_slurm_job(
     `units` is for how many units of work at a time; None for as many as the server puts into
     one job. `cache` is the user's cache folder.
     """
-    # What the server drops does no harm.
+    # What the server drops does no harm, nor does here what only older ones refuse.
     faults = [
         fault
         for fault in slurm_faults(meta, reader, is_parallel=is_parallel)
-        if fault.keys != ("partition",)
+        if fault.keys != ("partition",) and fault.releases is None
     ]
     broken = {fault.keys[0] for fault in faults}
     wanted = {key: value for key, value in meta.items() if key not in broken}
@@ -176,7 +176,7 @@ def make_slurm_job(
     if "cpus_per_task" in wanted:
         values["cpus_per_task"] = int(wanted["cpus_per_task"])
     if "mem" in wanted:
-        values["mem"] = int(megabytes(wanted["mem"], takes_booleans=reader.turns_into_text) or 0)
+        values["mem"] = megabytes(wanted["mem"]) or 0
     for key in reader.texts:
         value = wanted.get(key)
         if value if reader.turns_into_text else value is not None:

@@ -86,6 +86,7 @@ _SLURM: Final = SlurmReader(
     checks_needs_gpu=True,
     drops_shared_time=False,
     nodes_since="2.19.1",
+    refuse_boolean_memory=">=2.11,<2.22.12",
 )
 
 

@@ -34,6 +34,7 @@ from pytest_fractal.processes.slurm_programs import (
     CALL_LIMIT,
     check_installed,
     cluster_setting,
+    is_unconfigured,
     job_script,
     memory_asked,
     run_program,
@@ -116,8 +117,10 @@ class _Element:
     number: int
     answer: Answer | None = None
     state: str = ""
-    node: str = ""
     reason: str = ""
+    node: str = ""
+    ran: str = ""
+    """For how long, as SLURM writes it."""
     ended: float | None = None
     """When it was first seen to have ended."""
     missed: int = 0
@@ -418,34 +421,35 @@ class SlurmExecutor:
                     element.missed += 1
                     if element.missed >= _VANISHED:
                         happened = True
-                        self._vanish(batch, element)
+                        self._vanish(batch, element, now)
                     continue
                 element.missed = 0
                 happened |= told[0] != element.state
-                element.state, element.reason, element.node = told
+                element.state, element.reason, element.node, element.ran = told
                 if element.state == "PENDING" and element.reason in _NEVER:
                     self._fail(batch, element, f"will never be started: {element.reason}")
                 elif element.state in _ENDED_STATES:
-                    element.ended = element.ended or now
-                    self._end(batch, element, now - element.ended)
+                    self._end(batch, element, now)
         self._forget_ended()
         return happened
 
-    def _states(self) -> dict[str, tuple[str, str, str]] | None:
+    def _states(self) -> dict[str, tuple[str, str, str, str]] | None:
         """What `squeue` says of all jobs of the run; None where it says nothing."""
         asked = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.geteuid()}"]
-        asked += [f"--name={self._folder.name}", "--format=%i|%T|%r|%N"]
+        asked += [f"--name={self._folder.name}", "--format=%i|%T|%r|%N|%M"]
         ended = self._ask(asked, meanwhile=self._take_answers)
         if ended.returncode:
             return None
         states = {}
         for line in ended.stdout.splitlines():
-            job, state, reason, node = (*line.strip().split("|"), "", "", "")[:4]
-            states[job] = (state, reason, node)
+            job, state, reason, node, ran = (*line.strip().split("|"), "", "", "", "")[:5]
+            states[job] = (state, reason, node, ran)
         return states
 
-    def _end(self, batch: _Batch, element: _Element, since: float) -> None:
+    def _end(self, batch: _Batch, element: _Element, now: float) -> None:
         """Judge a job that SLURM says has ended."""
+        element.ended = element.ended or now
+        since = now - element.ended
         if element.answer is None and _exists(batch.folder / f"{element.number}{ANSWER}"):
             self._read(batch, element)
             if element.number not in batch.open:
@@ -458,27 +462,28 @@ class SlurmExecutor:
         elif state in _NODE_STATES:
             self._fail(batch, element, f"was lost with its node ({element.reason})")
         elif state in ("CANCELLED", "PREEMPTED", "REVOKED"):
-            self._fail(batch, element, f"was {state.lower()} by somebody else")
+            after = f", after {element.ran}" if element.ran else ""
+            self._fail(batch, element, f"was {state.lower()} by somebody else{after}")
         elif element.answer is not None:
             self._settle(batch, element)
         elif since > (_REPORTING if state == "COMPLETED" else _REPORTING / 4):
             said = f": {last_lines(log, 1)}" if log.strip() else f" ({element.reason})"
             self._fail(batch, element, f"has ended as {state}, and left no answer{said}")
 
-    def _vanish(self, batch: _Batch, element: _Element) -> None:
-        """A job of which SLURM knows nothing any more, unless its accounting does."""
-        if element.answer is not None:
-            self._settle(batch, element)
-            return
-        if _OVER_MEMORY.search(self._log(batch, element)):
+    def _vanish(self, batch: _Batch, element: _Element, now: float) -> None:
+        """A job of which no controller knows any more, though the accounting may."""
+        asked = ["sacct", "--noheader", "--parsable2", "--allocations"]
+        asked += [f"--name={self._folder.name}", f"--jobs={batch.id_of(element)}"]
+        asked += ["--format=State,Elapsed,NodeList"]
+        state, ran, node = (*run_program(asked).stdout.strip().split("|"), "", "")[:3]
+        state = state.partition(" ")[0]  # of "CANCELLED by 0"
+        if state in _ENDED_STATES:
+            element.state, element.ran, element.node = state, ran, node
+            self._end(batch, element, now)
+        elif _OVER_MEMORY.search(self._log(batch, element)):
             self._settle(batch, element, Limit.MEMORY)
-            return
-        asked = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State"]
-        ended = run_program([*asked, f"--jobs={batch.id_of(element)}"])
-        words = ended.stdout.split() if ended.returncode == 0 else []
-        if words and words[0] in _ENDED_STATES and element.missed < 4 * _VANISHED:
-            element.state = words[0]
-            self._end(batch, element, 0.0)
+        elif element.answer is not None and not element.answer.told_to_end:
+            self._settle(batch, element)
         else:
             self._fail(batch, element, "has vanished: SLURM knows no such job any more")
 
@@ -522,6 +527,8 @@ class SlurmExecutor:
         ]
         said = asked[-1] if asked else f"no {limit} of its own, but the default of the partition"
         words += f", which asked for {said}"
+        if limit is Limit.TIME and element.ran:
+            words += f", and ran for {element.ran}"
         if limit is Limit.MEMORY and (used := self._memory(batch, element)):
             words += f", and was seen to have {used >> 20} MB"
         return words
@@ -573,7 +580,9 @@ class SlurmExecutor:
         failing_since: float | None = None
         while True:
             ended = run_program(argv, script, env)
-            if ended.returncode == 0 or run_program(["scontrol", "ping"]).returncode == 0:
+            if ended.returncode == 0 or is_unconfigured(ended.stderr):
+                return ended
+            if run_program(["scontrol", "ping"]).returncode == 0:
                 return ended
             failing_since = failing_since or time.monotonic()
             if time.monotonic() - failing_since > _OUTAGE:

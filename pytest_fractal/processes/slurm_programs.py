@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from pytest_fractal.errors import BadInput
@@ -21,6 +22,9 @@ _MEMORY: Final = re.compile(r"\s--mem[= ](\d+)([KMGT]?)\b")
 
 _WAITS: Final = re.compile(r"\s(?:--wait\b|-W\b)")
 """What would keep `sbatch` from returning before its job has ended."""
+
+
+_UNCONFIGURED: Final = re.compile(r"fatal: .*\bconfiguration (?:source|file)")
 
 
 def run_program(
@@ -43,6 +47,11 @@ def run_program(
         return subprocess.CompletedProcess(argv, 1, "", str(error))
 
 
+def is_unconfigured(said: str) -> bool:
+    """Whether a program of SLURM's knows of no cluster at all, and so will never get an answer."""
+    return _UNCONFIGURED.search(said) is not None
+
+
 def cluster_setting(name: str) -> str:
     """A setting of the cluster's; empty where it tells none."""
     config = run_program(["scontrol", "show", "config"]).stdout
@@ -51,12 +60,15 @@ def cluster_setting(name: str) -> str:
 
 
 def check_installed() -> None:
-    """Raise `BadInput` where SLURM's programs are not installed."""
+    """Raise `BadInput` where SLURM's programs are not installed, or look for no such file."""
     missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
     if missing:
         raise BadInput(
             f"--fractal-executor=slurm: there is no {missing[0]} here, by which jobs reach SLURM"
         )
+    conf = cluster_variables().get("SLURM_CONF")
+    if conf and not Path(conf).is_file():  # they would look for it for a minute
+        raise BadInput(f"--fractal-executor=slurm: SLURM_CONF={conf}: no such file")
 
 
 def job_script(job: JobOptions, commands: Sequence[str]) -> str:
@@ -89,6 +101,9 @@ def _lines(job: JobOptions) -> Iterator[str]:
 
 def said_by(said: str) -> str:
     """What a program of SLURM's said, in one line and without its own name."""
-    lines = (re.sub(r"^(?:sbatch|squeue): (?:error: )?", "", line) for line in said.splitlines())
+    lines = (
+        re.sub(r"^(?:sbatch|squeue): (?:(?:error|fatal): )?", "", line)
+        for line in said.splitlines()
+    )
     kept = [line.strip() for line in lines if line.strip() and not line.startswith("Try ")]
     return "; ".join(dict.fromkeys(kept))

@@ -12,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,18 +210,23 @@ def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.E
             over = f"it took more room than {size_words(limits.bytes)}"
     else:
         complaint = _end(process)
-    if limits.slurm is not None and process.returncode in _TIMED_OUT:
+    by_slurm = _ended_by_slurm(complaint)
+    # SLURM ends a job for its memory with the status of `timeout`, and says so.
+    if limits.slurm is not None and process.returncode in _TIMED_OUT and not by_slurm:
         over = f"it took longer than {limits.seconds:g} s"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
-    return over or " ".join(errors).removeprefix("ERROR: ") or _said_by_srun(complaint)
+    said = " ".join(errors).removeprefix("ERROR: ")
+    return over or said or by_slurm or _said_by("srun", complaint)
 
 
-def _said_by_srun(complaint: str) -> str:
-    """Why SLURM did not run the judge, or ended it; empty where it says nothing of that."""
-    lines = (
-        line for line in complaint.splitlines() if line.startswith(("srun: ", "slurmstepd: "))
-    )
-    return "; ".join(line.partition("error: ")[2] for line in lines if "error: " in line)
+def _ended_by_slurm(complaint: str) -> str:
+    """Why SLURM has ended the judge; empty where it says nothing of that."""
+    return _said_by(r"slurmstepd(?:-\S+)?", complaint)
+
+
+def _said_by(program: str, complaint: str) -> str:
+    lines = re.findall(rf"^{program}: (?:error: )+(.*)", complaint, re.M)
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _end(process: subprocess.Popen[str]) -> str:

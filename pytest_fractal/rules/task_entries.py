@@ -104,6 +104,7 @@ def meta(part: Part) -> Iterator[Finding]:
             found=fault.found,
             hint=written[0] if written else fault.fix,
             severity=Severity.WARNING if fault.coerced else None,
+            releases=fault.releases,
             edits=edits,
         )
 
