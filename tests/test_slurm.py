@@ -148,7 +148,7 @@ def test_too_long_is_told(executor: SlurmExecutor, tmp_path: Path) -> None:
 
 
 def ids_of(ends: Sequence[Finished]) -> set[str]:
-    return {one.stdout.split()[0] for one in ends}
+    return {end.stdout.split()[0] for end in ends}
 
 
 def run_units(executor: SlurmExecutor, folder: Path, units: int) -> list[Finished]:
@@ -164,8 +164,8 @@ def run_units(executor: SlurmExecutor, folder: Path, units: int) -> list[Finishe
 def overlap(ends: Sequence[Finished]) -> int:
     """How many ran at the same time."""
     return max(
-        sum(one.started <= other.started < one.started + one.seconds for one in ends)
-        for other in ends
+        sum(end.started <= begun.started < end.started + end.seconds for end in ends)
+        for begun in ends
     )
 
 
@@ -173,7 +173,7 @@ def test_units_become_one_array_of_which_so_many_run(
     executor: SlurmExecutor, tmp_path: Path
 ) -> None:
     ends = run_units(executor, tmp_path / "units", 6)
-    assert [one.returncode for one in ends] == [0] * 6
+    assert [end.returncode for end in ends] == [0] * 6
     assert len(ids_of(ends)) == 1
     assert overlap(ends) <= executor.width
 
@@ -181,7 +181,7 @@ def test_units_become_one_array_of_which_so_many_run(
 @pytest.mark.slow
 def test_500_units_become_one_array(executor: SlurmExecutor, tmp_path: Path) -> None:
     ends = run_units(executor, tmp_path / "units", 500)
-    assert [one.returncode for one in ends] == [0] * 500
+    assert [end.returncode for end in ends] == [0] * 500
     assert len(ids_of(ends)) == 1
     assert overlap(ends) <= executor.width
 
@@ -289,9 +289,9 @@ def test_closing_cancels_what_runs_and_what_waits_and_nothing_else(
     wait_until((tmp_path / "one" / "here").exists)
     waiting = [in_background(executor, tmp_path / f"w{n}", "sleep 600") for n in range(3)]
     executor.close()
-    for one in (running, *waiting):
+    for future in (running, *waiting):
         with pytest.raises(HarnessError, match="the run was stopped"):
-            one.result(60)
+            future.result(60)
     wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
     cluster.call("scancel", other)
 
@@ -360,7 +360,7 @@ def test_what_the_cluster_refuses_is_found_at_its_key(tmp_path: Path) -> None:
         (found,) = verdict.findings
         assert found.pointer == f"/task_list/{number}/meta/{key}"
         assert said in found.found
-    assert [one.outcome for one in verdicts[len(REFUSED) :]] == [Outcome.PASS] * len(taken)
+    assert [verdict.outcome for verdict in verdicts[len(REFUSED) :]] == [Outcome.PASS] * len(taken)
 
 
 def test_the_clusters_own_settings_count(tmp_path: Path) -> None:
@@ -400,7 +400,8 @@ def test_the_clusters_own_settings_count(tmp_path: Path) -> None:
 def test_a_refused_job_blocks_what_would_start_it(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, manifest=with_meta({"mem": "1T"}))
     by_code = {
-        one.code: one for one in cluster_verdicts(wheel, tmp_path, select=["FR903", "FR301"])
+        verdict.code: verdict
+        for verdict in cluster_verdicts(wheel, tmp_path, select=["FR903", "FR301"])
     }
     assert by_code["FR903"].outcome is Outcome.FAIL
     assert by_code["FR301"].outcome is Outcome.BLOCKED

@@ -159,7 +159,7 @@ def test_header_and_report_say_where_commands_run(
     assert "fractal: commands run as jobs of the SLURM cluster trial" in ran.out
     report = json.loads((ran.folder / "report.json").read_text())
     assert report["executor"] == "slurm"
-    codes = {one["code"] for one in report["candidates"][0]["verdicts"]}
+    codes = {verdict["code"] for verdict in report["candidates"][0]["verdicts"]}
     assert {"FR301", "FR903"} <= codes
 
 
@@ -200,21 +200,21 @@ def test_verdicts_and_outputs_are_those_of_this_machine(name: str, shared: Path)
 
     def told(report: CandidateReport) -> list[tuple[object, ...]]:
         return [
-            (one.code, one.task, one.sample, one.outcome, one.findings)
-            for one in report.verdicts
-            if one.code != "FR903"
+            (verdict.code, verdict.task, verdict.sample, verdict.outcome, verdict.findings)
+            for verdict in report.verdicts
+            if verdict.code != "FR903"
         ]
 
     def runs(report: CandidateReport) -> list[tuple[object, ...]]:
         return sorted(
-            (one.task, one.sample or "", one.returncode, one.timed_out) for one in report.runs
+            (run.task, run.sample or "", run.returncode, run.timed_out) for run in report.runs
         )
 
     (here,) = check_package(package).candidates
     (there,) = check_package(package, executor="slurm", folder=shared).candidates
     assert told(there) == told(here)
     assert runs(there) == runs(here)
-    assert all(one.outcome == "pass" for one in there.verdicts if one.code == "FR903")
+    assert all(verdict.outcome == "pass" for verdict in there.verdicts if verdict.code == "FR903")
 
 
 # The page of results
