@@ -153,7 +153,7 @@ def test_the_key_of_the_facts_is_in_no_argument_variable_or_file(
         "import pathlib\n"
         "def pytest_configure(config):\n"
         "    given = getattr(config, 'workerinput', {}).get('fractal_run')\n"
-        f"    given and pathlib.Path({str(tmp_path / 'key')!r}).write_text(given[1])\n"
+        f"    given and pathlib.Path({str(tmp_path / 'key')!r}).write_text(given[-1])\n"
     )
     (runner.folder / "test_one.py").write_text("def test_one(): pass\n")
     ran = runner.pytest(
