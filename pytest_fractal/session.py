@@ -254,6 +254,11 @@ class Session:
         take_down(self.sandbox)
         while self._locks:
             os.close(self._locks.pop())  # last: until then nobody else removes the folders
+        # On a network's file system a removed file lies in its folder until it is closed.
+        for folder in (self._far, None if self.settings.keep else self.folder):
+            if self._owner and folder is not None:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def remove_left_runs(base: Path | None = None) -> None:
