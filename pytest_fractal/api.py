@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import Environment
-from pytest_fractal.environments.installing import InstallerName
+from pytest_fractal.environments.installing import InstallerName, bracketed
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Part, Task
 from pytest_fractal.generations import Call, CallResult
@@ -71,7 +71,7 @@ def check_package(
 
     Raises `BadInput` when an argument is of no use, such as a folder that is not there.
     """
-    wanted = f"[{','.join(extras)}]" if extras else ""
+    wanted = bracketed(tuple(extras))
     settings = Settings(
         environment=None if environment is None else Path(environment).absolute(),
         python=python,

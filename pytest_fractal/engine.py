@@ -254,7 +254,7 @@ class Engine:
     def _causes(self, found: Iterable[Finding], check: Check) -> dict[str, Verdict]:
         """The failed verdicts that some of the findings only follow from, by their codes."""
         causes: dict[str, Verdict] = {}
-        for code in dict.fromkeys(verdict.follows for verdict in found if verdict.follows):
+        for code in dict.fromkeys(finding.follows for finding in found if finding.follows):
             if (rule := self._registry[code]) in self.rules:
                 sample = check.sample if rule.scope is Scope.SAMPLE else None
                 verdict = self._judged(Check(rule, check.task, sample))

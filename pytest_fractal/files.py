@@ -1,4 +1,4 @@
-"""Opening files that somebody else may have put there, or may be replacing.
+"""Opening files that somebody else may have put there, or may be replacing; and replacing them.
 
 A pipe, a device or a link in the place of a file must neither be waited for nor lead
 elsewhere, and a file of any size must not fill the memory.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,29 @@ def read_regular(path: Path, limit: int, *, follow: bool = True) -> bytes:
         if size > limit or len(content) > limit:
             raise TooLarge(path, max(size, len(content)), limit)
         return content
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which then takes the place of `path`: whole, or not at all.
+
+    It lies beside it, with a name that nobody can foresee.
+    """
+    partial = path.with_name(f"{path.stem}.{secrets.token_hex(8)}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def by_use(folder: Path, pattern: str) -> list[Path]:
+    """The files in a folder and below, the one that was used last at the end."""
+    found = []
+    for path in folder.rglob(pattern):
+        with contextlib.suppress(OSError):  # another run may remove it
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
 
 
 def cache_folder() -> Path:

@@ -245,20 +245,20 @@ class Session:
             engine.close()
         if self._owner and (self.folder / JOBS).exists():
             cancel_jobs(self.folder.name)  # also those of workers that were killed
-        if self._owner and self._far is not None:
-            remove_tree(self._far)
-        if self._owner and not self.settings.keep:
-            remove_tree(self.folder)
+        folders = [] if self._far is None else [self._far]
+        folders += [] if self.settings.keep else [self.folder]
+        folders = folders if self._owner else []
+        for folder in folders:
+            remove_tree(folder)
         if self._watch is not None:
             self._watch.close()
         take_down(self.sandbox)
         while self._locks:
             os.close(self._locks.pop())  # last: until then nobody else removes the folders
         # On a network's file system a removed file lies in its folder until it is closed.
-        for folder in (self._far, None if self.settings.keep else self.folder):
-            if self._owner and folder is not None:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def remove_left_runs(base: Path | None = None) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pytest_fractal.files import MEBIBYTE, cache_folder, read_regular
+from pytest_fractal.files import MEBIBYTE, by_use, cache_folder, read_regular, replacing
 
 _KEPT: Final = 500
 """Of how many candidates it is kept; some kilobytes each."""
@@ -43,12 +42,7 @@ class StartSeconds:
             return
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._file.with_suffix(f".{secrets.token_hex(8)}")
-            try:
+            with replacing(self._file) as partial:
                 partial.write_text(json.dumps({**self.read(), **longest}))
-                partial.replace(self._file)
-            finally:
-                partial.unlink(missing_ok=True)
-            files = sorted(self._file.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-            for path in files[:-_KEPT]:
+            for path in by_use(self._file.parent, "*")[:-_KEPT]:
                 path.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pytest_fractal.candidate.codec import Undecodable, decode, encode
 from pytest_fractal.errors import BadInput, HarnessError, describe_os_error
-from pytest_fractal.files import MEBIBYTE, read_regular
+from pytest_fractal.files import MEBIBYTE, read_regular, replacing
 from pytest_fractal.processes.processes import cancellable_sleep
 
 T = TypeVar("T")
@@ -211,14 +211,14 @@ class Store:
         payload = f"{head}\n{encode(entry.value, without)}".encode()
         file = _file(sharing, fact.name)
         # Never through what somebody may have put there; a name that nobody can foresee.
-        partial = file.with_suffix(f".{secrets.token_hex(8)}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(partial, flags, 0o600), "wb") as written:
+            with (
+                replacing(file) as partial,
+                os.fdopen(os.open(partial, flags, 0o600), "wb") as written,
+            ):
                 written.write(_code(sharing, fact.name, payload) + b"\n" + payload)
-            partial.replace(file)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise HarnessError(f"a fact cannot be kept: {describe_os_error(error)}") from None
 
     def _read(self, fact: Fact[T], given: Mapping[str, Any]) -> _Entry[T] | None:

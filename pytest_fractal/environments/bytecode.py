@@ -20,7 +20,6 @@ import csv
 import hashlib
 import os
 import re
-import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +30,14 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from pytest_fractal.environments.interpreters import Interpreter
-from pytest_fractal.files import MEBIBYTE, cache_folder, open_regular, read_regular
+from pytest_fractal.files import (
+    MEBIBYTE,
+    by_use,
+    cache_folder,
+    open_regular,
+    read_regular,
+    replacing,
+)
 from pytest_fractal.processes import processes
 from pytest_fractal.processes.variables import basic_variables
 
@@ -64,7 +70,7 @@ def bring_bytecode(python: Path, interpreter: Interpreter, site_packages: Path) 
         if not _unpack(kept, site_packages, _is_pips) and _compile(python, site_packages):
             made = sorted(site_packages.glob("pip/**/*.pyc"))
             _write(kept, ((_below(path, site_packages), path.read_bytes()) for path in made))
-            for path in _by_use(kept.parent)[:-_PIPS_KEPT]:
+            for path in by_use(kept.parent, "*.zip")[:-_PIPS_KEPT]:
                 path.unlink(missing_ok=True)
 
 
@@ -103,7 +109,7 @@ class DependencyBytecode:
             if not there.keys() <= _names(kept):
                 _write(kept, self._checked(there.items()))
         room = _ROOM
-        for path in reversed(_by_use(self._folder.parent)):
+        for path in reversed(by_use(self._folder.parent, "*.zip")):
             room -= path.stat().st_size
             if room < 0:
                 path.unlink(missing_ok=True)
@@ -249,20 +255,6 @@ def _leads_elsewhere(site_packages: Path, path: str) -> bool:
 def _write(kept: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write a file of bytecode, whole or not at all."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f"{kept.stem}.{secrets.token_hex(8)}")
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for name, content in files:
-                archive.writestr(name, content)
-        partial.replace(kept)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _by_use(folder: Path) -> list[Path]:
-    """The files of bytecode in a folder and below, the one that was used last at the end."""
-    found = []
-    for path in folder.rglob("*.zip"):
-        with contextlib.suppress(OSError):  # another run may remove it
-            found.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(found)]
+    with replacing(kept) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, content in files:
+            archive.writestr(name, content)

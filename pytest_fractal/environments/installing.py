@@ -144,8 +144,8 @@ def would_install(
     finished = uv_pip(environment, "install", "--dry-run", *python, *days, "--", wanted)
     if finished.returncode:
         return None
-    planned = (pin.partition("==") for pin in _PLANNED.findall(finished.stderr))
-    return {canonicalize_name(name): version for name, _, version in planned}
+    pins = (pin.partition("==") for pin in _PLANNED.findall(finished.stderr))
+    return {canonicalize_name(name): version for name, _, version in pins}
 
 
 def _uv() -> list[str]:

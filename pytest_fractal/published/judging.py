@@ -26,8 +26,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pytest_fractal.environments.installing import bracketed
 from pytest_fractal.errors import BadInput
-from pytest_fractal.files import FILE_LIMIT, MEBIBYTE, read_regular, size_words
+from pytest_fractal.files import FILE_LIMIT, MEBIBYTE, read_regular, replacing, size_words
 from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.published.digest import Result, State, digest
 from pytest_fractal.published.history import read_result, result_json
@@ -79,9 +80,8 @@ def judge_all(
         result = judge(cell, limits, folder, stop)
         if stop.is_set():
             return
-        new = path.with_suffix(".new")
-        new.write_bytes(result_json(result))
-        new.replace(path)
+        with replacing(path) as new:
+            new.write_bytes(result_json(result))
         starts = (
             f", {result.starting} of {result.tasks} tasks start" if result.starts_known else ""
         )
@@ -148,7 +148,7 @@ def _as_job(cell: Cell, limits: Limits) -> list[str]:
 
 
 def _command(cell: Cell, package: str, report: Path, limits: Limits) -> list[str]:
-    extras = f"[{','.join(cell.extras)}]" if cell.extras else ""
+    extras = bracketed(cell.extras)
     if cell.route == "index":
         name, equals, version = package.partition("==")
         whole = f"{name}{extras}{equals}{version}"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
+from pytest_fractal.environments.installing import bracketed
 from pytest_fractal.published.digest import LIGHTS, Cause, Light, Result, State
 from pytest_fractal.published.history import Results
 from pytest_fractal.published.packages import NEWEST, Cell, Package, PackageList
@@ -353,8 +354,7 @@ def _wheels(found: Sequence[Result]) -> list[Markup]:
 
 def _where(result: Result) -> str:
     cell = result.cell
-    extras = f"[{','.join(cell.extras)}]" if cell.extras else ""
-    return f"{result.version or cell.release}{extras} on Python {cell.python}"
+    return f"{result.version or cell.release}{bracketed(cell.extras)} on Python {cell.python}"
 
 
 def _rule(code: str) -> Markup:
