@@ -3,8 +3,9 @@
     python -m tests.agreement 1|2 [--folder=FOLDER] [--server=VERSIONS] [--fully=N] [--workers=N]
 
 What it makes lies in FOLDER, if one is given, and stays there, else in a temporary one: below it
-a folder for each VERSION. What a server was asked once in a folder, it is not asked again: a run
-that was interrupted goes on, and a rule that has changed is judged anew. Several VERSIONS have
+a folder for each VERSION. What a server was asked once in a folder, it is not asked again, and
+what the same code has judged is not judged again, be it for another VERSION: a run that was
+interrupted goes on. Several VERSIONS have
 commas between, and each has a column in the page. For others than those that the page is about
 (`document.RELEASES`), it is printed instead.
 """
@@ -39,6 +40,7 @@ from .suite import (
     cases_of_packages,
     judge_cases,
 )
+from .tool import KeptSaid
 
 NO_OTHER_WHEEL = ("FR001", "FR005", "FR006", "FR902")
 """The rules whose bad packages do not build, or break them with a wheel that is a good one, or
@@ -60,7 +62,7 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
 
     server = release.environment()
     tell(f"fractal-server {release.version} is installed")
-    judge = Judge(release, server, work, workers)
+    judge = Judge(release, server, work, workers, KeptSaid(work.parent / "said"))
     packages = list(packages_of(judge))
     built = bases(generation, good_of(generation), work / "bases")
     mutated = list(cases_of_mutants(mutants.chosen(built, 1), work / "mutants", server))

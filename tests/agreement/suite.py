@@ -12,8 +12,11 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -27,7 +30,7 @@ from .bases import Base, Job, build_bases, generation_of, requirements_folders, 
 from .mutant import Mutant
 from .server import Answer, Does, answer, ask_server
 from .shared_rules import rule_for
-from .tool import Judged, Written, judge_fully, judge_statically
+from .tool import Judged, KeptSaid, Said, Written, judge_fully, judge_statically
 
 _GOOD: Final = (Does.TAKES, Does.COLLECTS)
 
@@ -64,11 +67,15 @@ class Case:
     @property
     def id(self) -> str:
         """The same for the same candidate in the same folder: it is asked once."""
-        digest = hashlib.sha256(repr((self.path, self.packages, self.jobs, self.by_pip)).encode())
-        for name, content in self.files.items():
-            digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogatepass"))
-            digest.update(content)
-        return digest.hexdigest()[:24]
+        asked = (self.path, self.packages, self.jobs, self.by_pip)
+        return _digest(repr(asked).encode(), self.files)
+
+    @property
+    def content(self) -> str:
+        """The same for the same candidate in any folder: it is judged once."""
+        own = self.path.read_bytes() if self.path.suffix == ".json" else b""
+        said_of = (self.what, self.how, self.of, self.path.name, self.samples)
+        return _digest(repr(said_of).encode(errors="surrogatepass") + own, self.files)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -80,6 +87,14 @@ class Case:
             "by_pip": self.by_pip,
             "jobs": [job.asked for job in self.jobs],
         }
+
+
+def _digest(words: bytes, files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(words)
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogatepass"))
+        digest.update(content)
+    return digest.hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,9 @@ class Judge:
     environment: Environment
     work: Path
     workers: int = 1
-    """How many servers share the candidates."""
+    """How many servers share the candidates, and how many processes judge them here."""
+    kept: KeptSaid | None = None
+    """Where to keep what the tool says of each."""
 
     @property
     def generation(self) -> str:
@@ -178,6 +195,10 @@ class Judge:
         """What the server makes of these."""
         work = self.work / "server"
         return ask_server(self.environment, self.release, asked, work, self.workers)
+
+    def said(self, case: Case, rules: str, judge: Callable[[], Said]) -> Said:
+        """What the tool says of a candidate by these rules, now or before."""
+        return self.kept.get(f"{case.content}-{rules}", judge) if self.kept else judge()
 
 
 def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment) -> Iterator[Case]:
@@ -291,7 +312,8 @@ def judge_case(
     the wheel, all rules judge it; with `fully`, wherever they pass; with `statically`, never.
     """
     folder, release = _fresh(judge.work / case.id), judge.release.version
-    tool = judge_statically(case.path, folder / "static", release)
+    said = judge.said(case, "static", lambda: judge_statically(case.path, folder / "static"))
+    tool = said.for_release(release)
     row = Row(
         case.what,
         case.how,
@@ -303,9 +325,9 @@ def judge_case(
     )
     more = (fully or not row.is_taken) and not statically
     if more and not tool.fails and case.path.suffix == ".whl":
-        settings = {"samples": case.samples} if case.samples else {}
-        in_full = judge_fully(case.path, folder / "full", release, **settings)
-        row = replace(row, tool=replace(in_full, tasks=tool.tasks))
+        full = folder / "full"
+        said = judge.said(case, "full", lambda: judge_fully(case.path, full, case.samples))
+        row = replace(row, tool=replace(said.for_release(release), tasks=tool.tasks))
     shutil.rmtree(folder)
     return row
 
@@ -316,10 +338,13 @@ def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: int = 0) -> list[
     Of those that both take so far, every `fully`-th is judged by all rules; 0 for none.
     """
     answers = ask(cases, judge)
-    return [
-        judge_case(case, answer, judge, fully=bool(fully) and number % fully == 0)
-        for number, (case, answer) in enumerate(zip(cases, answers, strict=True))
-    ]
+    in_full = [bool(fully) and number % fully == 0 for number in range(len(cases))]
+    with ProcessPoolExecutor(judge.workers, get_context("spawn")) as pool:
+        return list(pool.map(_judge_case, cases, answers, repeat(judge), in_full))
+
+
+def _judge_case(case: Case, server: Answer, judge: Judge, fully: bool) -> Row:
+    return judge_case(case, server, judge, fully=fully)
 
 
 class OutputsCase:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from packaging.specifiers import SpecifierSet
 
+import pytest_fractal
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.facts import Command, GeneratedManifest, Installation, TreeBuild
+from pytest_fractal.files import replacing
 from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.rules import REGISTRY
@@ -52,20 +57,65 @@ class Judged:
     """The dataset after each sample or workflow that was run, by its name."""
 
 
-def judge_statically(path: Path, folder: Path, release: str) -> Judged:
+@dataclass(frozen=True)
+class Said:
+    """What the tool says of one candidate, for all releases of the server."""
+
+    verdicts: tuple[Verdict, ...]
+    tasks: tuple[tuple[str, str | None], ...]
+    left: Mapping[str, Any]
+
+    def for_release(self, release: str) -> Judged:
+        """What it comes to for one of them."""
+        judged = told(self.verdicts, release)
+        return replace(judged, tasks=self.tasks, left={} if judged.fails else self.left)
+
+
+def judge_statically(path: Path, folder: Path) -> Said:
     """Judge a wheel, or a file of custom tasks, by the rules that install and start nothing."""
     # Where no rule is selected that installs, FR117 works out what `pip show` would print.
     settings = Settings(select=parse_codes(",".join(STATIC)))
     if path.suffix == ".json":
         spec = parse_task(str(path), path.parent)
-        return _judged(CustomTasks(spec, settings, folder, LocalExecutor(1)), release)
+        return _said(CustomTasks(spec, settings, folder, LocalExecutor(1)))
     spec = parse_package(str(path), path.parent)
-    return _judged(Candidate(spec, settings, folder, LocalExecutor(1)), release)
+    return _said(Candidate(spec, settings, folder, LocalExecutor(1)))
 
 
-def judge_fully(path: Path, folder: Path, release: str, **settings: Any) -> Judged:
+def judge_fully(path: Path, folder: Path, samples: Path | None) -> Said:
     """Judge a wheel by all rules: it is installed, and its tasks run on their samples."""
-    return _judged(candidate_of(path, folder, **settings), release)
+    return _said(candidate_of(path, folder, **({"samples": samples} if samples else {})))
+
+
+@dataclass(frozen=True)
+class KeptSaid:
+    """What was said of candidates before, by the same code: by an interrupted run, or for
+    another release."""
+
+    folder: Path
+
+    def get(self, key: str, judge: Callable[[], Said]) -> Said:
+        """What was said of the candidate of this key; else what `judge` says now."""
+        file = self.folder / _digest_of_code() / key
+        if file.exists():
+            said: Said = pickle.loads(file.read_bytes())
+            return said
+        said = judge()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as new:
+            new.write_bytes(pickle.dumps(said))
+        return said
+
+
+@cache
+def _digest_of_code() -> str:
+    """Of the tool's files and of this folder's."""
+    digest = hashlib.sha256()
+    for folder in (Path(pytest_fractal.__file__).parent, Path(__file__).parent):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if file.suffix != ".pyc":
+                digest.update(f"{file}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class ToolError(Exception):
@@ -105,18 +155,18 @@ class Written:
         }
 
 
-def _judged(candidate: Candidate, release: str) -> Judged:
+def _said(candidate: Candidate) -> Said:
     engine = Engine(candidate)
-    verdicts = [engine.verdict(check) for check in engine.plan()]
+    verdicts = tuple(engine.verdict(check) for check in engine.plan())
     engine.close()
     _no_error(verdicts)
-    judged = told(verdicts, release)
     tasks: tuple[tuple[str, str | None], ...] = ()
     if candidate.has_wheel:
         tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
-    ran = any(verdict.code == "FR401" and verdict.outcome is Outcome.PASS for verdict in verdicts)
-    left = _left(candidate) if ran and not judged.fails else {}
-    return replace(judged, tasks=tasks, left=left)
+    runs = [verdict for verdict in verdicts if verdict.code.startswith("FR4")]
+    passed = any(run.code == "FR401" and run.outcome is Outcome.PASS for run in runs)
+    ran = passed and not _of(runs, Outcome.FAIL)
+    return Said(verdicts, tasks, _left(candidate) if ran else {})
 
 
 def told(verdicts: Sequence[Verdict], release: str) -> Judged:
