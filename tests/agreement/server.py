@@ -133,7 +133,7 @@ def answer(facts: Mapping[str, Any]) -> Answer:
     if facts["ended"] != "OK":
         return Answer(Does.FREEZES, f'"{facts["ended"]}" for ever: {collect["raised"]}')
     if facts["tasks"]["status"] != 200:
-        return Answer(Does.BREAKS, f"the list of tasks: {_detail(facts['tasks'])}")
+        return Answer(Does.BREAKS, f"asking for the tasks: {_detail(facts['tasks'])}")
     listed = tuple(facts["listed"])
     worst = next(filter(None, map(_of_job, facts["jobs"])), None)
     if worst:

@@ -163,16 +163,16 @@ class Server:
         if facts["tasks"]["status"] == 200:
             listed = sorted(facts["tasks"]["answer"], key=lambda task: int(task["id"]))
             facts["listed"] = [{"name": task["name"], "source": None} for task in listed]
+            for position, task in enumerate(listed):
+                if "type" not in task:  # newer releases list tasks in brief
+                    whole = await self.api.get(f"task/{task['id']}/")
+                    if whole["status"] != 200:
+                        facts["tasks"] = whole
+                        return facts
+                    listed[position] = whole["answer"]
             for job in case["jobs"]:
-                facts["jobs"].append(await self.run(job, await self.in_full(listed)))
+                facts["jobs"].append(await self.run(job, listed))
         return facts
-
-    async def in_full(self, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The tasks with all that is known of them: newer releases list them in brief."""
-        return [
-            task if "type" in task else (await self.api.get(f"task/{task['id']}/"))["answer"]
-            for task in listed
-        ]
 
     async def run(self, job: dict[str, Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
         """Run one job through a workflow of its own, as far as the server lets it."""
