@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheel_factory import good_manifest, make_wheel
+from wheel_factory import candidate_of, good_manifest, make_wheel
 
+from pytest_fractal.candidate.command_starts import prober
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
@@ -525,3 +526,20 @@ def test_a_verdict_travels_from_process_to_process_as_it_is() -> None:
         cause="because",
     )
     assert repr(verdict_from_text(verdict_to_text(verdict))) == repr(verdict)
+
+
+def test_what_starts_a_command_is_made_once_for_all_questions_about_it(tmp_path: Path) -> None:
+    """And is another one for each command, of a task with two of them too."""
+    manifest = {
+        "manifest_version": "2",
+        "task_list": [
+            {"name": "One", "executable_non_parallel": "a.py", "executable_parallel": "b.py"},
+            {"name": "Other", "executable_parallel": "b.py"},
+        ],
+    }
+    candidate = candidate_of(make_wheel(tmp_path, manifest=manifest))
+    parts = [part for task in candidate.tasks for part in task.run_parts]
+    assert len({id(prober(candidate, part)) for part in parts}) == 3
+    for task in candidate.tasks:
+        for part in task.run_parts:
+            assert prober(candidate, part) is prober(candidate, part)

@@ -44,7 +44,14 @@ def launch(candidate: Candidate, part: Part, arguments: Mapping[str, Any], folde
 
 
 def prober(candidate: Candidate, part: Part) -> Prober:
-    """What starts a command to know what it does with its arguments."""
+    """What starts a command to know what it does with its arguments; made once for each."""
+    key = part.task.id, part.keys.name
+    if key not in candidate.probers:
+        candidate.probers[key] = _prober(candidate, part)
+    return candidate.probers[key]
+
+
+def _prober(candidate: Candidate, part: Part) -> Prober:
     argv = candidate.argv(part)
     task, schema = part.task, part.schema
     runs = candidate.folder / "runs" / task.id

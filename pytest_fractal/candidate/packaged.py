@@ -76,7 +76,7 @@ from pytest_fractal.json_text import MOST_BYTES, MOST_LEVELS, read_json, too_lar
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.executors import Executor
-from pytest_fractal.processes.probing import OptionProbe, Probe, Refusals
+from pytest_fractal.processes.probing import OptionProbe, Probe, Prober, Refusals
 from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.tracebacks import Crash
 from pytest_fractal.processes.validation import argument_faults
@@ -129,6 +129,8 @@ class Candidate:
         """Whether a rule that is selected takes facts of these types; said by the engine."""
         self.plans: Plans = {}
         """What environments for builds were given; shared by the candidates of the run."""
+        self.probers: dict[tuple[str, str], Prober] = {}
+        """What starts each command to know it, by its task's id and its name in that."""
 
     @cached_property
     def providers(self) -> Mapping[type[Any], Callable[..., Any]]:
