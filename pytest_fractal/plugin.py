@@ -363,14 +363,14 @@ def _settings(config: pytest.Config) -> Settings:
 
 def _search_limit(config: pytest.Config) -> float | None:
     """The seconds for a search for pins; None where none is asked for."""
-    from pytest_fractal.pins.finding import DEFAULT_LIMIT
-
     told = config.option.fractal_find_pins
     if told is None:
         told = _ini(config, "find_pins")
         if told in (None, "", "false"):
             return None
     if told in ("", "true"):
+        from pytest_fractal.pins.finding import DEFAULT_LIMIT
+
         return DEFAULT_LIMIT
     try:
         return float(told)
