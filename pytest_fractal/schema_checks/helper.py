@@ -72,7 +72,7 @@ def _answer(schema: _Schema, operation: str, arguments: Sequence[Any]) -> dict[s
     try:
         return {"answer": _OPERATIONS[operation](schema, *arguments)}
     except MemoryError:
-        return {"memory": None}
+        return {"over": "takes too much memory"}
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}"}
 
