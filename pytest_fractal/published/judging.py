@@ -212,7 +212,8 @@ def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.E
         complaint = _end(process)
     by_slurm = _ended_by_slurm(complaint)
     # SLURM ends a job for its memory with the status of `timeout`, and says so.
-    if limits.slurm is not None and process.returncode in _TIMED_OUT and not by_slurm:
+    is_timed_out = limits.slurm is not None and process.returncode in _TIMED_OUT
+    if is_timed_out and not over and not by_slurm:
         over = f"it took longer than {limits.seconds:g} s"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
     said = " ".join(errors).removeprefix("ERROR: ")
