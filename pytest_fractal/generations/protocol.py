@@ -257,7 +257,7 @@ class Generation(Protocol):
     kinds_since: Mapping[str, str]
     """The kinds of tasks that not all servers know, and the first release that does."""
     cache_variable: str | None
-    """The variable by which a task is told of a folder for what it may use again."""
+    """The variable that names a task a folder for what it may use again."""
     marks_warnings_since: str | None
     """The first release that marks a run whose output says `warning`; None if none does."""
 

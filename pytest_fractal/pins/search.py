@@ -140,7 +140,7 @@ class Search:
                 return False
             then = self.laboratory.as_of(months)
             if then is None:
-                self.tell(f"what the index had {months} months ago cannot be told")
+                self.tell(f"what the index had {months} months ago cannot be found out")
                 return False
             if then and then != last and self._starts(task, then, f"as of {months} months ago, "):
                 self._take_fewest(task, then)

@@ -21,7 +21,7 @@ _LACKING: Final = re.compile(r"missing \d+ required (?:positional|keyword-only) 
 
 
 class FaultKind(Enum):
-    """What a model refuses, as far as a schema could have told it."""
+    """What a model refuses, as far as a schema could have said so."""
 
     EXTRA = "extra"
     """A field that it does not have."""

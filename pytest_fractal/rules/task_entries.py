@@ -255,8 +255,8 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
             edits=[JsonEdit(Action.SET, (generation.kind_key,), meant)] if meant else (),
         )
     for part in needless if not missing else ():
-        told = (part.executable, part.meta, part.args_schema)
-        keys = [key for key in told if key in task.entry]
+        own = (part.executable, part.meta, part.args_schema)
+        keys = [key for key in own if key in task.entry]
         yield task.finding(
             part.executable,
             expected=f"no {part.executable} for a task of the type {task.kind!r}",
