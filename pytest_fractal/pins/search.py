@@ -21,9 +21,9 @@ class Failure:
 
     headline: str
     suspects: tuple[str, ...] = ()
-    """The distributions that its traceback tells of, the likeliest first."""
+    """The distributions that its traceback names, the likeliest first."""
     may_have_drifted: bool = True
-    """False where its traceback tells of the package's own code alone."""
+    """False where its traceback is in the package's own code alone."""
 
 
 @dataclass(frozen=True)

@@ -375,7 +375,7 @@ def start(command: list[str], handed: Collection[int] = ()) -> int:
 
 
 def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
-    """Run a command to its end, tell of it, and end what it has left; never returns."""
+    """Run a command to its end, report it, and end what it has left; never returns."""
     try:
         # A group of its own: a command may signal its group, and must not meet us there.
         child = start(command, handed)

@@ -454,7 +454,7 @@ class Suite:
                 tell(f"the search was given up: {failure(error)}")
 
     def _judged(self) -> Iterator[CandidateReport]:
-        """The reports that a terminal tells of: none where nothing was to be judged."""
+        """The reports that a terminal shows: none where nothing was to be judged."""
         if self._prepared and not self._worker and not self.config.option.collectonly:
             yield from self._reports()
 

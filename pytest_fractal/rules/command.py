@@ -273,7 +273,7 @@ _MISTAKES: Final = frozenset(
         "UnboundLocalError",
     }
 )
-"""Exceptions that tell of code that does not fit together, not of data."""
+"""Exceptions that come from code that does not fit together, not of data."""
 _MACHINE: Final = re.compile(
     r"\b(cuda|gpus?|nvidia|driver|licen[cs]e|token|credentials?|network|connection|connect|"
     r"download|proxy|display|environment variable|timed out)\b",

@@ -159,7 +159,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
         yield part.schema_finding(
             expected=f"lists and objects in at most {part.task.generation.deepest} levels",
             found=f"{depth} levels",
-            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot tell of "
+            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot list "
             "its tasks with this one among them",
         )
         return

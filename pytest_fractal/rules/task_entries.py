@@ -92,7 +92,7 @@ def meta(part: Part) -> Iterator[Finding]:
             key,
             expected=f"lists and objects in at most {task.generation.deepest} levels",
             found=f"{depth} levels",
-            hint="nest less: the server cannot tell of its tasks with this one among them",
+            hint="nest less: the server cannot list its tasks with this one among them",
         )
     for fault in task.generation.meta_faults(value, part.keys):
         edits = tuple(_edits_for_meta(fault, key, value))
