@@ -24,6 +24,8 @@ import pytest_fractal.pytest_plugin.suite  # noqa: F401
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.report.model import Report
 
+pytest.register_assert_rewrite("command_kinds")
+
 # Some machines set it; each run in a process of its own would compile the whole plugin anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -67,14 +69,15 @@ PROCESSES = (
     *("bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides", "live"),
     *("rules_command", "files", "job_log", "interrupted", "samples", "acceptance", "environment"),
     *("install_weather", "agreement", "server", "custom_tasks", "action", "reports", "tampering"),
-    *("runs", "first_samples", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
+    *("runs", "first_samples", "shared_starts", "hanging_commands", "command_libraries"),
+    *("unseen_reads", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
     *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
 
 SPREAD = {
     *("fuzz", "files", "job_log", "interrupted", "install_weather", "server", "custom_tasks"),
-    *("tampering", "runs", "first_samples", "left", "real_packages", "corpora"),
+    *("tampering", "runs", "first_samples", "shared_starts", "left", "real_packages", "corpora"),
 }
 """Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
 
