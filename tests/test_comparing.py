@@ -10,9 +10,9 @@ from pytest_fractal.server.comparing import MISSING, differences, moved
 
 
 def test_differences_are_told_where_they_are() -> None:
-    one = {"a": [1, {"b": 2}], "c": 1, "same": [None]}
-    other = {"a": [1, {"b": 3}], "d": 1, "same": [None]}
-    assert [(each.pointer, each.one, each.other) for each in differences(one, other)] == [
+    here = {"a": [1, {"b": 2}], "c": 1, "same": [None]}
+    there = {"a": [1, {"b": 3}], "d": 1, "same": [None]}
+    assert [(each.pointer, each.here, each.there) for each in differences(here, there)] == [
         ("/a/1/b", 2, 3),
         ("/c", 1, MISSING),
         ("/d", MISSING, 1),
