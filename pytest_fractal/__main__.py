@@ -56,7 +56,7 @@ def main() -> int:
                 *others,
             ],
             # `-p` alone would warn of those that are imported already, to read the arguments. The
-            # workers of xdist are told of `-p` only.
+            # workers of xdist are given `-p` only.
             plugins=[sys.modules[name] for name in _plugins(others) if name in sys.modules],
         )
     )

@@ -60,7 +60,7 @@ AHEAD: Final[tuple[type[Any], ...]] = (
 _MOST_FINDINGS: Final = 50
 """How many findings of one check are listed: thousands have one cause."""
 _LONGEST_LINE: Final = 1000
-"""How many characters are told of a line that was found."""
+"""How many characters are shown of a line that was found."""
 
 
 @dataclass(frozen=True)

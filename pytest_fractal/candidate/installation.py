@@ -68,7 +68,7 @@ def pip_show(candidate: Candidate) -> PipShow:
         return expected_pip_show(wheel)
     try:
         installation = candidate.installation
-    except HarnessError:  # told by the rules that cannot do without
+    except HarnessError:  # reported by the rules that cannot do without
         return expected_pip_show(wheel)
     if installation.finished is None or installation.finished.returncode:
         return expected_pip_show(wheel)

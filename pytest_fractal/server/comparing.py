@@ -1,4 +1,4 @@
-"""Where two JSON values differ, and paths of one place told as paths of another."""
+"""Where two JSON values differ, and paths of one place written as those of another."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def read_signature(files: Mapping[str, bytes], package: str, executable: str) ->
     name; the one that is called with what the script read as JSON, as in `f(**args)`.
 
     Raises `Unreadable`, and nothing else, when the function or its parameters cannot
-    be told from the source alone.
+    be known from the source alone.
     """
     path = posixpath.normpath(f"{package}/{executable}")
     try:
