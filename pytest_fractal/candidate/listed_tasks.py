@@ -1,4 +1,4 @@
-"""The manifest of a wheel, and the tasks that a list of them tells of."""
+"""The manifest of a wheel, and the tasks that a list holds."""
 
 from __future__ import annotations
 

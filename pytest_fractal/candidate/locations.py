@@ -1,6 +1,6 @@
 """Where in the author's repository a finding belongs, for annotations there.
 
-A finding names the wheel, of a process or of an installation; what its reader
+A finding is about the wheel, a process or an installation; what its reader
 changes is a file of the source tree.
 """
 

@@ -99,11 +99,11 @@ class Job:
     array: JobArray
     answer: Answer | None = None
     """What it has left, where SLURM is still to say how it has ended."""
-    _told: JobState = field(default_factory=JobState, init=False)
+    _state: JobState = field(default_factory=JobState, init=False)
     _ended: float | None = field(default=None, init=False)
     """When it was first seen to have ended."""
     _missed: int = field(default=0, init=False)
-    """How many calls of `squeue` have not told of it."""
+    """How many calls of `squeue` in a row have not listed it."""
 
     @property
     def id(self) -> str:
@@ -125,23 +125,23 @@ class Job:
         if not _asks_why(self.answer):
             self._settle()
 
-    def hear(self, told: JobState | None, now: float) -> bool:
+    def update(self, state: JobState | None, now: float) -> bool:
         """Take in how SLURM says that it is, None where it knows no such job; whether that is new.
 
         Settles the command where that is its end.
         """
-        if told is None:
+        if state is None:
             self._missed += 1
             if self._missed < _VANISHED:
                 return False
             self._vanish(now)
             return True
         self._missed = 0
-        is_new = told.state != self._told.state
-        self._told = told
-        if told.never_starts:
-            self._fail(f"will never be started: {told.reason}")
-        elif told.has_ended:
+        is_new = state.code != self._state.code
+        self._state = state
+        if state.never_starts:
+            self._fail(f"will never be started: {state.reason}")
+        elif state.has_ended:
             self._end(now)
         return is_new
 
@@ -153,27 +153,27 @@ class Job:
             self.take_answer()
             if self.number not in self.array.open:
                 return
-        (state, reason, _, ran), log = self._told, self._log()
-        if state in MEMORY_STATES or _OVER_MEMORY.search(log):
+        (code, reason, _, ran), log = self._state, self._log()
+        if code in MEMORY_STATES or _OVER_MEMORY.search(log):
             self._settle(Limit.MEMORY)
-        elif state in TIME_STATES:
+        elif code in TIME_STATES:
             self._settle(Limit.TIME)
-        elif state in NODE_STATES:
+        elif code in NODE_STATES:
             self._fail(f"was lost with its node ({reason})")
-        elif state in CANCELLED_STATES:
+        elif code in CANCELLED_STATES:
             after = f", after {ran}" if ran else ""
-            self._fail(f"was {state.lower()} by somebody else{after}")
+            self._fail(f"was {code.lower()} by somebody else{after}")
         elif self.answer is not None:
             self._settle()
-        elif since > (_REPORTING if state == "COMPLETED" else _REPORTING / 4):
+        elif since > (_REPORTING if code == "COMPLETED" else _REPORTING / 4):
             said = f": {last_lines(log, 1)}" if log.strip() else f" ({reason})"
-            self._fail(f"has ended as {state}, and left no answer{said}")
+            self._fail(f"has ended as {code}, and left no answer{said}")
 
     def _vanish(self, now: float) -> None:
         """A job of which no controller knows any more, though the accounting may."""
-        told = accounted_state(self.array.name, self.id)
-        if told.has_ended:
-            self._told = told._replace(reason=self._told.reason)
+        state = accounted_state(self.array.name, self.id)
+        if state.has_ended:
+            self._state = state._replace(reason=self._state.reason)
             self._end(now)
         elif _OVER_MEMORY.search(self._log()):
             self._settle(Limit.MEMORY)
@@ -205,16 +205,15 @@ class Job:
         self.array.open.pop(self.number, None)
 
     def _fail(self, why: str) -> None:
-        """Tell that there is no end of the command's, which is the cluster's fault."""
-        if not self._told.has_ended:
+        """Say why nothing is known of the command's end, which is the cluster's fault."""
+        if not self._state.has_ended:
             run_program(["scancel", self.id])
         self.call.settle(None, f"{self._words()} {why}")
         self.array.open.pop(self.number, None)
 
     def _words(self, limit: Limit | None = None) -> str:
         """The job in words, with what it asked for and had of what it was ended for."""
-        told = self._told
-        node = (self.answer.node if self.answer else "") or told.node
+        node = (self.answer.node if self.answer else "") or self._state.node
         words = f"SLURM job {self.id}" + (f" on node {node}" if node else "")
         if limit is None:
             return words
@@ -223,19 +222,19 @@ class Job:
         ]
         said = asked[-1] if asked else f"no {limit} of its own, but the default of the partition"
         words += f", which asked for {said}"
-        if limit is Limit.TIME and told.ran:
-            words += f", and ran for {told.ran}"
+        if limit is Limit.TIME and self._state.ran:
+            words += f", and ran for {self._state.ran}"
         if limit is Limit.MEMORY and (used := self._memory()):
             words += f", and was seen to have {used >> 20} MB"
         return words
 
     def _memory(self) -> int:
         """The most bytes that it was seen to have; 0 where nobody has seen it."""
-        told = self.answer.memory if self.answer else 0
+        most = self.answer.memory if self.answer else 0
         with contextlib.suppress(OSError, ValueError):
             file = self.array.folder / f"{self.number}{SEEN}"
-            told = max(told, int(read_regular(file, 100, follow=False)))
-        return max(told, *map(int, _OVER_BYTES.findall(self._log())), 0)
+            most = max(most, int(read_regular(file, 100, follow=False)))
+        return max(most, *map(int, _OVER_BYTES.findall(self._log())), 0)
 
     def _log(self) -> str:
         """What it, and SLURM about it, have printed."""
@@ -246,7 +245,7 @@ class Job:
 
 
 def _asks_why(answer: Answer) -> bool:
-    """Whether a command may have been ended by SLURM, which then tells why."""
+    """Whether a command may have been ended by SLURM, which then says why."""
     finished = answer.finished
     killed = finished is not None and finished.returncode < 0 and not finished.timed_out
     return answer.told_to_end or killed

@@ -72,7 +72,7 @@ class JobQueue:
     # What follows runs in threads that wait for commands.
 
     def run(self, call: Call) -> Finished:
-        """Wait for a command's end. Raises `HarnessError` where the cluster cannot tell it."""
+        """Wait for a command's end. Raises `HarnessError` where the cluster knows of none."""
         with self._lock:
             if self._stopped:
                 raise HarnessError(self._why)
@@ -164,8 +164,8 @@ class JobQueue:
     @property
     def _array_limit(self) -> int:
         if self._most is None:
-            told = cluster_setting("MaxArraySize")
-            most = int(told) - 1 if told.isdigit() else LARGEST_ARRAY
+            size = cluster_setting("MaxArraySize")
+            most = int(size) - 1 if size.isdigit() else LARGEST_ARRAY
             self._most = min(most, LARGEST_ARRAY) or 1
         return self._most
 
@@ -208,8 +208,8 @@ class JobQueue:
                 more = 0 if self._waiting else min(self._free, len(array.open) - array.throttle)
             if more > 0:
                 array.throttle += more
-                told = f"ArrayTaskThrottle={array.throttle}"
-                run_program(["scontrol", "update", f"jobid={array.id}", told])
+                throttle = f"ArrayTaskThrottle={array.throttle}"
+                run_program(["scontrol", "update", f"jobid={array.id}", throttle])
 
     def _take_answers(self) -> bool:
         """Read the answers that are new."""
@@ -232,7 +232,7 @@ class JobQueue:
         now = time.monotonic()
         for array in self._arrays:
             for job in [*array.open.values()]:
-                happened |= job.hear(states.get(job.id), now)
+                happened |= job.update(states.get(job.id), now)
         self._forget_ended()
         return happened
 

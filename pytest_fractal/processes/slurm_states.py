@@ -32,7 +32,8 @@ _NEVER: Final = frozenset(
 class JobState(NamedTuple):
     """How a job is, in SLURM's own words; empty where it says nothing."""
 
-    state: str = ""
+    code: str = ""
+    """Such as `RUNNING`."""
     reason: str = ""
     node: str = ""
     ran: str = ""
@@ -41,12 +42,12 @@ class JobState(NamedTuple):
     @property
     def has_ended(self) -> bool:
         """Whether nothing of it will run any more."""
-        return self.state in _ENDED_STATES
+        return self.code in _ENDED_STATES
 
     @property
     def never_starts(self) -> bool:
         """Whether it waits for what will not come."""
-        return self.state == "PENDING" and self.reason in _NEVER
+        return self.code == "PENDING" and self.reason in _NEVER
 
 
 def known_states(name: str, wait: Callable[[], object]) -> Mapping[str, JobState] | None:
@@ -61,8 +62,8 @@ def known_states(name: str, wait: Callable[[], object]) -> Mapping[str, JobState
         return None
     states = {}
     for line in ended.stdout.splitlines():
-        job, state, reason, node, ran = (*line.strip().split("|"), "", "", "", "")[:5]
-        states[job] = JobState(state, reason, node, ran)
+        job, code, reason, node, ran = (*line.strip().split("|"), "", "", "", "")[:5]
+        states[job] = JobState(code, reason, node, ran)
     return states
 
 
@@ -70,5 +71,5 @@ def accounted_state(name: str, job: str) -> JobState:
     """How a job is by the accounting, which may know it when no controller does any more."""
     asked = ["sacct", "--noheader", "--parsable2", "--allocations"]
     asked += [f"--name={name}", f"--jobs={job}", "--format=State,Elapsed,NodeList"]
-    state, ran, node = (*run_program(asked).stdout.strip().split("|"), "", "")[:3]
-    return JobState(state.partition(" ")[0], "", node, ran)  # of "CANCELLED by 0"
+    code, ran, node = (*run_program(asked).stdout.strip().split("|"), "", "")[:3]
+    return JobState(code.partition(" ")[0], "", node, ran)  # of "CANCELLED by 0"
