@@ -168,8 +168,8 @@ class Row:
                 ours, theirs = _sorted(self.tool.left[job]), _sorted(left)
                 for found in differences(ours, theirs):
                     return (
-                        f"the dataset after {job!r} at {found.pointer!r}: {found.one!r} here, "
-                        f"{found.other!r} there"
+                        f"the dataset after {job!r} at {found.pointer!r}: {found.here!r} here, "
+                        f"{found.there!r} there"
                     )
         return ""
 

@@ -203,7 +203,8 @@ def _left(candidate: Candidate) -> dict[str, Any]:
     """What each sample leaves; a workflow, what its last step does."""
     return {
         sample.workflow: moved(
-            candidate.run(sample).dataset, {str(candidate.sample_runs.folder_of(sample)): "{tmp}"}
+            candidate.sample_runs.run(sample).dataset,
+            {str(candidate.sample_runs.folder_of(sample)): "{tmp}"},
         )
         for sample in candidate.sample_runs.usable
         if sample.expect == "success"
