@@ -177,7 +177,7 @@ class Job:
             self._end(now)
         elif _OVER_MEMORY.search(self._log()):
             self._settle(Limit.MEMORY)
-        elif self.answer is not None and not self.answer.told_to_end:
+        elif self.answer is not None and not self.answer.asked_to_end:
             self._settle()
         else:
             self._fail("has vanished: SLURM knows no such job any more")
@@ -248,7 +248,7 @@ def _asks_why(answer: Answer) -> bool:
     """Whether a command may have been ended by SLURM, which then says why."""
     finished = answer.finished
     killed = finished is not None and finished.returncode < 0 and not finished.timed_out
-    return answer.told_to_end or killed
+    return answer.asked_to_end or killed
 
 
 def _exists(path: Path) -> bool:

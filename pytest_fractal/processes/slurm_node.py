@@ -84,8 +84,8 @@ class Answer:
     """None where it could not be run."""
     failure: str = ""
     """Why not: a fault of the machine."""
-    told_to_end: bool = False
-    """Whether the scheduler has told the job to end."""
+    asked_to_end: bool = False
+    """Whether the scheduler has asked the job to end."""
     node: str = ""
     memory: int = 0
     """The most that the command's processes had at a time, in bytes; looked at now and then."""
