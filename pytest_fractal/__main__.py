@@ -63,7 +63,7 @@ def main() -> int:
                 *others,
             ],
             # `-p` alone would warn of those that are imported already; the workers of xdist are
-            # told of `-p` only.
+            # given `-p` only.
             plugins=[sys.modules[name] for name in plugins if name in sys.modules],
         )
     )

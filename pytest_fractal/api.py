@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_fractal.candidate.command_starts import launch
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.environments.building import BUILD_LIMIT
 from pytest_fractal.environments.environments import Environment
@@ -140,8 +141,8 @@ class Package:
     """
 
     def __init__(self, candidate: Candidate) -> None:
-        if (reason := candidate.no_wheel) is not None:
-            raise BadInput(f"{candidate.spec.text}: there is no wheel: {reason}")
+        if (failure := candidate.builds.failure) is not None:
+            raise BadInput(f"{candidate.spec.text}: there is no wheel: {failure.message}")
         self._candidate = candidate
 
     @property
@@ -260,7 +261,7 @@ class Package:
         if (walls := around(folder)) is not None:
             # What a test names it may have written to, such as a folder of its own.
             walls.share(paths_named(json.dumps([reserved, args]).encode()), write=True)
-        return self._candidate.launch(part, {**values, **reserved, **args}, folder / name)
+        return launch(self._candidate, part, {**values, **reserved, **args}, folder / name)
 
 
 def _task_run(start: Start, folder: Path) -> TaskRun:

@@ -60,7 +60,7 @@ AHEAD: Final[tuple[type[Any], ...]] = (
 _MOST_FINDINGS: Final = 50
 """How many findings of one check are listed: thousands have one cause."""
 _LONGEST_LINE: Final = 1000
-"""How many characters are told of a line that was found."""
+"""How many characters are shown of a line that was found."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Engine:
             width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
         )
         # The first one installs, the others wait for it.
-        for check in _first_of_each(list(checks), share, self.candidate.last_seconds):
+        for check in _first_of_each(list(checks), share, self.candidate.between_runs.last_seconds):
             self._pool.submit(self._judged, check)
 
     def drain(self) -> None:
@@ -324,7 +324,7 @@ class Engine:
         )
 
     def _completed(self, found: Finding, rule: Rule, task: Task | None) -> Finding:
-        file = self.candidate.located(found.file) if found.file else None
+        file = self.candidate.author_files.located(found.file) if found.file else None
         about = found.task or (task.slug if task else None)
         builds = Build in rule.subjects or TreeBuild in rule.subjects
         place = place_of(self.candidate, replace(found, task=about), builds)

@@ -137,7 +137,7 @@ class Task:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """Its commands that the entry tells of, in the order of their execution."""
+        """Its commands that the entry has, in the order of their execution."""
         return tuple(Part(self, keys) for keys in self.generation.parts(self.entry))
 
     @cached_property
@@ -193,7 +193,7 @@ class PackagedTask(Task):
 
 @dataclass(frozen=True)
 class Part:
-    """One command of a task, as the task's entry tells of it. Most tasks have one."""
+    """One command of a task, as the task's entry has it. Most tasks have one."""
 
     task: Task
     keys: PartKeys

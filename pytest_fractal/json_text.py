@@ -32,14 +32,12 @@ MOST_LEVELS: Final = 300
 Of one field of a task the servers themselves take fewer levels (`Generation.deepest`); no
 manifest that they take has as many as this around it.
 """
-MOST_BYTES: Final = 64 * 1024 * 1024
-"""How large a manifest or a sample may be: a thousand times the largest that is known."""
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""How large a manifest or a sample may be: sixty times the largest that is known."""
 
 _DECODER: Final = JSONDecoder()
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _MOST_FAULTS: Final = 100
-_LARGEST_REPAIRED: Final = 8 * 1024 * 1024
-"""Bytes of a file whose commas are repaired: it is read once for each of them."""
 _LONGEST_SHOWN: Final = 80
 
 
@@ -202,7 +200,7 @@ def repaired(content: bytes) -> str | None:
 
     None where that changes nothing, or does not make it JSON.
     """
-    if len(content) > _LARGEST_REPAIRED:
+    if len(content) > MOST_BYTES:
         return None
     try:
         text = before = content.decode("utf-8")

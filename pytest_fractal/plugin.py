@@ -363,19 +363,19 @@ def _settings(config: pytest.Config) -> Settings:
 
 def _search_limit(config: pytest.Config) -> float | None:
     """The seconds for a search for pins; None where none is asked for."""
-    told = config.option.fractal_find_pins
-    if told is None:
-        told = _ini(config, "find_pins")
-        if told in (None, "", "false"):
+    limit = config.option.fractal_find_pins
+    if limit is None:
+        limit = _ini(config, "find_pins")
+        if limit in (None, "", "false"):
             return None
-    if told in ("", "true"):
+    if limit in ("", "true"):
         from pytest_fractal.pins.finding import DEFAULT_LIMIT
 
         return DEFAULT_LIMIT
     try:
-        return float(told)
+        return float(limit)
     except ValueError:
-        raise BadInput(f"--fractal-find-pins={told}: give a number of seconds") from None
+        raise BadInput(f"--fractal-find-pins={limit}: give a number of seconds") from None
 
 
 def _names_no_tests(arguments: list[str]) -> bool:

@@ -125,7 +125,7 @@ class Session:
         candidates = [engine.candidate for engine in self.engines.values()]
         plans: Plans = {}
         for candidate in candidates:
-            candidate.plans = plans
+            candidate.builds.plans = plans
             candidate.siblings = [sibling for sibling in candidates if sibling is not candidate]
         if not self._owner:
             self.share_facts()
@@ -235,7 +235,7 @@ class Session:
     def keep_for_next_run(self) -> None:
         """Keep for later runs what saves them time, now that this one has judged everything."""
         for engine in self.engines.values():
-            engine.candidate.keep_for_next_run()
+            engine.candidate.between_runs.keep()
 
     def close(self) -> None:
         """End every process, and remove the folder unless it is to be kept."""

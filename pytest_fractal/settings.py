@@ -131,7 +131,7 @@ class Settings:
             )
         if self.executor == "slurm":
             check_installed()
-            _ = self.cluster  # bad input is told at once
+            _ = self.cluster  # bad input is reported at once
             return
         if self.slurm_config is not None:
             raise BadInput("--fractal-slurm-config is only of use with --fractal-executor=slurm")

@@ -109,7 +109,7 @@ class SourceLocation:
 
 @dataclass(frozen=True)
 class Finding:
-    """One breach of a rule, told so that its reader can fix it without other documents."""
+    """One breach of a rule, with all that its reader needs to fix it."""
 
     expected: str
     """What the rule wants, for this very place."""
@@ -134,7 +134,7 @@ class Finding:
     that read this version of the manifest. What older ones alone refuse is a warning."""
     follows: str | None = field(default=None, compare=False)
     """The code of a rule about the task whose breach, if it is broken, is the cause of this: then
-    that is told, and this is not."""
+    that is reported, and this is not."""
     place: SourceLocation | None = field(default=None, compare=False)
     """The file in the source tree that is to be changed, as well as that is known; None
     without a source tree. It differs from `file` where that is in the wheel only."""

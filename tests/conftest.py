@@ -24,6 +24,8 @@ import pytest_fractal.pytest_plugin.suite  # noqa: F401
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.report.model import Report
 
+pytest.register_assert_rewrite("command_kinds")
+
 # Some machines set it; each run in a process of its own would compile the whole plugin anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -63,18 +65,21 @@ MakeWheel = Callable[..., Path]
 PROCESSES = (
     *("interpreters", "web_form", "bytecode", "servers", "ome_zarr", "published", "model_match"),
     *("packaging_hints", "fixes", "building", "html_report", "wheel_urls", "fuzz", "limits"),
-    *("supervisor", "up_to_date", "generation_2", "building_runs", "hermetic", "fixtures"),
+    *("supervisor", "up_to_date", "generation_2_runs", "building_runs", "hermetic", "fixtures"),
     *("bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides", "live"),
     *("rules_command", "files", "job_log", "interrupted", "samples", "acceptance", "environment"),
-    *("install_weather", "agreement", "server", "custom_tasks", "action", "reports", "tampering"),
-    *("runs", "first_samples", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
+    *("install_weather", "agreement", "postgres", "server_process", "server_environment"),
+    *("server", "custom_tasks", "action", "reports", "tampering"),
+    *("runs", "first_samples", "shared_starts", "hanging_commands", "command_libraries"),
+    *("unseen_reads", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
     *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
 
 SPREAD = {
-    *("fuzz", "files", "job_log", "interrupted", "install_weather", "server", "custom_tasks"),
-    *("tampering", "runs", "first_samples", "left", "real_packages", "corpora"),
+    *("fuzz", "files", "job_log", "interrupted", "install_weather", "postgres"),
+    *("server_process", "server_environment", "server", "custom_tasks"),
+    *("tampering", "runs", "first_samples", "shared_starts", "left", "real_packages", "corpora"),
 }
 """Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
 
@@ -112,6 +117,12 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     except OSError:
         return ""
+
+
+def processes_below(folder: Path) -> list[str]:
+    """The processes that were started with a path below this folder."""
+    listed = subprocess.run(["ps", "-axww", "-o", "args="], capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if str(folder) in line]
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:

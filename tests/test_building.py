@@ -460,14 +460,14 @@ def test_the_processes_of_a_run_install_once_what_a_build_needs(tmp_path: Path) 
         first = Session(specs, Settings(), tmp_path)
         ending.callback(first.close)
         (candidate,) = (engine.candidate for engine in first.engines.values())
-        assert candidate.build.built.wheel is not None
+        assert candidate.builds.release.built.wheel is not None
         log = candidate.folder / "build-environment.log"
         installer_said = log.read_text().count("Using Python")
         assert installer_said
         second = Session(specs, Settings(), tmp_path, shared=first.share_facts())
         ending.callback(second.close)
         (candidate,) = (engine.candidate for engine in second.engines.values())
-        assert candidate.tree_build.tree_wheel is not None
+        assert candidate.builds.from_tree.tree_wheel is not None
         assert log.read_text().count("Using Python") == installer_said
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from wheel_factory import candidate_of, good_manifest, make_wheel
 
-from pytest_fractal.candidate.command_starts import prober
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Check, Engine
@@ -539,7 +538,6 @@ def test_what_starts_a_command_is_made_once_for_all_questions_about_it(tmp_path:
     }
     candidate = candidate_of(make_wheel(tmp_path, manifest=manifest))
     parts = [part for task in candidate.tasks for part in task.run_parts]
-    assert len({id(prober(candidate, part)) for part in parts}) == 3
-    for task in candidate.tasks:
-        for part in task.run_parts:
-            assert prober(candidate, part) is prober(candidate, part)
+    probers = [candidate.commands.prober(part) for part in parts]
+    assert len(set(map(id, probers))) == 3
+    assert [candidate.commands.prober(part) for part in parts] == probers

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_generation_2 import FILES, KINDS, OBEYS, manifest, task
+from generation_2 import FILES, KINDS, OBEYS, manifest, task
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from wheel_factory import good_manifest, make_wheel
 
-from pytest_fractal.candidate.packaged import BUILD, Candidate
+from pytest_fractal.candidate.builds import BUILD
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.engine import Engine
 from pytest_fractal.environments.building import Built
 from pytest_fractal.environments.wheels import MANIFEST_NAME

@@ -183,6 +183,15 @@ def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = F
         (ended(2, "error: unexpected argument '--x' found"), "does not take the call"),
         (
             ended(
+                2,
+                "error: Failed to inspect Python interpreter from provided path at `bin/python`\n"
+                "  cause: Failed to query Python interpreter at `bin/python`\n"
+                "  cause: Permission denied (os error 13)",
+            ),
+            "uv cannot start the interpreter of the new environment (Permission denied (os",
+        ),
+        (
+            ended(
                 1,
                 "cause: Because setuptools was not found in the cache and you require it\n\n"
                 "hint: Packages were unavailable because the network was disabled.",

@@ -115,6 +115,16 @@ def test_what_would_take_for_ever_is_not_checked(tmp_path: Path, argument: dict[
     assert (verdict.reason or "").startswith("applying the schema takes more than ")
 
 
+def test_what_took_too_long_is_not_tried_again() -> None:
+    slow = {"properties": {"b": {"pattern": ENDLESS}}}
+    said = []
+    for _ in range(3):
+        with pytest.raises(OverLimit) as caught:
+            refusal(slow, {"b": "a" * 100})
+        said.append(str(caught.value))
+    assert len(set(said)) == 1  # each try would have half the time of the one before
+
+
 def test_after_an_answer_that_took_too_long_others_come_as_before() -> None:
     slow = {"properties": {"a": {"pattern": ENDLESS}}}
     with pytest.raises(OverLimit):
@@ -208,7 +218,7 @@ def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, manifest=json.dumps(good_manifest()) + blanks)
     (verdict,) = verdicts(wheel, "FR104")
     (finding,) = verdict.findings
-    assert finding.found == "it is too large: 64 MB, and 64 are allowed"
+    assert finding.found == "it is too large: 8 MB, and 8 are allowed"
 
 
 def test_a_fault_of_ours_while_planning_is_one_sentence(

@@ -108,7 +108,7 @@ def test_where_no_suspect_helps_the_past_of_the_index_does() -> None:
 def test_an_index_without_dates_is_not_guessed_at() -> None:
     found, lines = search(World({"blur": {"numlib": 7}}))
     assert (found.pins, found.complete) == ({}, True)
-    assert lines == ["what the index had 1 months ago cannot be told"]
+    assert lines == ["what the index had 1 months ago cannot be found out"]
 
 
 @pytest.mark.parametrize("most", range(1, 9))

@@ -332,6 +332,16 @@ def test_a_misplaced_executable_is_named(tmp_path: Path) -> None:
     assert verdict.findings[0].hint == 'write "deep/tusk.py"'
 
 
+def test_a_misplaced_executable_is_named_beside_one_that_is_no_text(tmp_path: Path) -> None:
+    manifest = changed({"executable": "other/tusk.py"})
+    other = {"name": "other", "executable": ["task.py"]}
+    manifest["task_list"].append(manifest["task_list"][0] | other)
+    files = {"deep/tusk.py": TASK_SOURCE}
+    judged = verdicts(make_wheel(tmp_path, files=files, manifest=manifest), "FR110")
+    hints = [found.hint for verdict in judged for found in verdict.findings]
+    assert 'write "deep/tusk.py"' in hints
+
+
 def test_of_several_files_none_is_named_unless_one_alone_has_the_name(tmp_path: Path) -> None:
     manifest = changed({"executable": "other/tusk.py"})
     files = {"aaa/tusk.py": TASK_SOURCE, "other/tusks.py": TASK_SOURCE, "zzz.py": TASK_SOURCE}

@@ -18,7 +18,8 @@ from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 from pytest_fractal import BadInput, HarnessError, check_package
 from pytest_fractal.processes.executors import JobOptions, LocalExecutor
 from pytest_fractal.processes.processes import Finished, Limit
-from pytest_fractal.processes.slurm import JOBS, SlurmExecutor
+from pytest_fractal.processes.slurm import SlurmExecutor
+from pytest_fractal.processes.slurm_queue import JOBS
 from pytest_fractal.verdicts import Outcome, Verdict
 
 pytestmark = slurm_cluster.MARKS

@@ -39,9 +39,9 @@ def test_the_longest_task_of_the_last_run_begins_first(cache: Path, tmp_path: Pa
     (file,) = cache.glob("*.json")
     seconds = json.loads(file.read_text())
     assert seconds.keys() == {name.lower() for name in TASKS}
-    # Whoever judges meanwhile asks for the tasks in their order, so it may be second or third.
+    # Whoever judges meanwhile asks for the tasks in their order, by which it would be the last.
     file.write_text(json.dumps({**dict.fromkeys(seconds, 0.1), "fig": 99}))
-    assert "fig" in started(wheel)[:4]
+    assert "fig" in started(wheel)[:6]
     assert StartSeconds("another").read() == {}
 
 

@@ -164,7 +164,7 @@ def test_no_more_of_a_file_is_read_than_a_limit(tmp_path: Path) -> None:
     assert wheel.stat().st_size < MOST_BYTES // 100
     (verdict,) = verdicts(wheel, "FR104")
     (found,) = verdict.findings
-    assert found.found == "it is too large: 64 MB, and 64 are allowed"
+    assert found.found == "it is too large: 8 MB, and 8 are allowed"
     with pytest.raises(TooLarge):
         read_wheel(wheel).read(f"demo/{MANIFEST_NAME}", 100)
 

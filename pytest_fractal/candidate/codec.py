@@ -165,7 +165,7 @@ def _one_of(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
     classes = {_name(kind): kind for kind in kinds if _is_record(kind)}
     others = [kind for kind in kinds if kind not in _PLAIN and not _is_record(kind)]
     if len(others) > 1:
-        raise TypeError(f"{kinds}: cannot be told apart")
+        raise TypeError(f"{kinds}: cannot be distinguished")
 
     def read(data: Any) -> Any:
         if classes and isinstance(data, dict) and data.get(_TAG) in classes:

@@ -35,7 +35,7 @@ def launch(candidate: Candidate, part: Part, arguments: Mapping[str, Any], folde
     return _start(
         candidate,
         part,
-        candidate.argv(part),
+        candidate.commands.argv(part),
         (first, ARGUMENTS, second, OUTPUT),
         json.dumps(arguments, indent=2).encode(),
         part.task.generation.file_names(part.keys, arguments),
@@ -44,15 +44,8 @@ def launch(candidate: Candidate, part: Part, arguments: Mapping[str, Any], folde
 
 
 def prober(candidate: Candidate, part: Part) -> Prober:
-    """What starts a command to know what it does with its arguments; made once for each."""
-    key = part.task.id, part.keys.name
-    if key not in candidate.probers:
-        candidate.probers[key] = _prober(candidate, part)
-    return candidate.probers[key]
-
-
-def _prober(candidate: Candidate, part: Part) -> Prober:
-    argv = candidate.argv(part)
+    """What starts a command to know what it does with its arguments."""
+    argv = candidate.commands.argv(part)
     task, schema = part.task, part.schema
     runs = candidate.folder / "runs" / task.id
     made = make_arguments(schema)
@@ -73,8 +66,8 @@ def _prober(candidate: Candidate, part: Part) -> Prober:
         lambda content, options: starter(shlex.join(argv), content, options),
         starter,
         script=argv[-1],
-        package_folder=candidate.own_folder,
-        library_folder=candidate.library_folder,
+        package_folder=candidate.commands.own_folder,
+        library_folder=candidate.commands.library_folder,
         flags=task.generation.flags,
         wrong_invocations=task.generation.wrong_invocations,
         schema=schema,

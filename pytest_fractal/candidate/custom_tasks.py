@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_fractal.candidate.command_starts import START
+from pytest_fractal.candidate.author_files import AuthorFiles
+from pytest_fractal.candidate.command_starts import START, launch
+from pytest_fractal.candidate.commands import Commands
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.wheels import Wheel
@@ -59,12 +61,11 @@ class CustomTasks(Candidate):
         assert self.spec.path is not None
         return self.spec.path.parent
 
-    def own_file(self, file: str) -> str | None:
-        """The file of the tasks, or one beside it."""
-        if file == self.task_list.path:
-            assert self.spec.path is not None
-            return self.spec.path.name
-        return super().own_file(file)
+    @cached_property
+    def author_files(self) -> AuthorFiles:
+        """The file of the tasks, and what lies beside it."""
+        assert self.spec.path is not None
+        return AuthorFiles(self.home, {self.spec.text: self.spec.path.name})
 
     @cached_property
     def task_list(self) -> TaskList:
@@ -80,49 +81,35 @@ class CustomTasks(Candidate):
             )
         return CustomTaskList(self.spec.text, text, VERSION_1)
 
-    def argv(self, part: Part) -> tuple[str, ...]:
-        """The task's command, split as the server splits it."""
-        try:
-            return tuple(shlex.split(part.script))
-        except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
-            return (part.script,)
+    @cached_property
+    def commands(self) -> Commands:
+        """Those that the file names."""
+        return _CustomCommands(self)
 
-    def misplaced(self, part: Part) -> Mapping[str, str]:
-        """Files beside the JSON file, whose path is relative."""
-        assert self.home is not None
-        program, *others = self.argv(part) or ("",)
-        # A program without a slash is looked for in PATH.
-        words = [*([program] if "/" in program or not shutil.which(program) else []), *others]
-        return {
-            word: str(self.home / word)
-            for word in words
-            if not word.startswith(("-", "/")) and os.path.isfile(self.home / word)  # noqa: PTH113
-        }
-
-    def _probe(self, part: Part) -> Probe:
-        """One start is enough to see that a command misses the file that it names."""
-        if not self.misplaced(part):
-            return super()._probe(part)
-        folder = self.folder / "runs" / part.task.id / "relative"
-        first = self.store.once(
-            START.of("relative", part.task.id), lambda: self.launch(part, {UNKNOWN: 0}, folder)
-        )
-        if first.finished.returncode and not first.read:
-            return Probe(part.task.generation.flags, first, reads=False)
-        return super()._probe(part)
+    @property
+    def needed_installation(self) -> Installation | None:
+        """None: the commands are there already."""
+        return None
 
     @property
     def variables(self) -> Mapping[str, str]:
         """The usual ones; and a script may read what lies beside it."""
         if (walls := around(self.folder)) is not None:
             for task in self.tasks:
-                words = [Path(word) for part in task.parts for word in self.argv(part)]
+                words = [Path(word) for part in task.parts for word in self.commands.argv(part)]
                 walls.share(word.parent for word in words if word.is_absolute() and word.is_file())
         return super().variables
 
     def source_of(self, task: Task, python: str = "") -> str:  # noqa: ARG002
         """The task's own `source`."""
         return str(task.entry.get("source", ""))
+
+    def _task(self, **fields: Any) -> Task:
+        return Task(**fields)
+
+
+class _CustomCommands(Commands):
+    """Commands that are there already, each of one task."""
 
     @property
     def own_folder(self) -> str:
@@ -131,11 +118,39 @@ class CustomTasks(Candidate):
 
     library_folder = own_folder
 
-    def _task(self, **fields: Any) -> Task:
-        return Task(**fields)
+    def argv(self, part: Part) -> tuple[str, ...]:
+        """The task's command, split as the server splits it."""
+        try:
+            return tuple(shlex.split(part.script))
+        except ValueError:  # a quotation that does not end: FR106 tells, and nothing is started
+            return (part.script,)
 
-    def _installed(self) -> Installation | None:
-        return None
+    def _misplaced(self, part: Part) -> Mapping[str, str]:
+        """Files beside the JSON file, whose path is relative."""
+        home = self._candidate.home
+        assert home is not None
+        program, *others = self.argv(part) or ("",)
+        # A program without a slash is looked for in PATH.
+        words = [*([program] if "/" in program or not shutil.which(program) else []), *others]
+        return {
+            word: str(home / word)
+            for word in words
+            if not word.startswith(("-", "/")) and os.path.isfile(home / word)  # noqa: PTH113
+        }
+
+    def _probe(self, part: Part) -> Probe:
+        """One start is enough to see that a command misses the file that it names."""
+        if not self._misplaced(part):
+            return super()._probe(part)
+        candidate = self._candidate
+        folder = candidate.folder / "runs" / part.task.id / "relative"
+        first = candidate.store.once(
+            START.of("relative", part.task.id),
+            lambda: launch(candidate, part, {UNKNOWN: 0}, folder),
+        )
+        if first.finished.returncode and not first.read:
+            return Probe(part.task.generation.flags, first, reads=False)
+        return super()._probe(part)
 
 
 def _described(script: Path, name: str) -> str:

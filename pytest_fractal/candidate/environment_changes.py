@@ -56,10 +56,10 @@ class EnvironmentChanges:
         """
         candidate, task = self._candidate, sample.task
         script = next((part.script for part in task.run_parts), "")
-        executions = candidate.run(sample).executions
+        executions = candidate.sample_runs.run(sample).executions
         if candidate.is_wanted({Refusals}, task):
             for part in task.run_parts:
-                candidate.refusals(part)  # those starts count too
+                candidate.commands.refusals(part)  # those starts count too
         ended = max((_end(execution.start) for execution in executions), default=time.time())
         changes = self._changes(ended)
         if not changes:

@@ -43,7 +43,7 @@ def _completed(candidate: Candidate, home: Path, change: FileFix) -> FileFix:
         raise LookupError(change.file)
     if not change.json and change.digest is None:
         return change  # it is made
-    file = candidate.own_file(change.file)
+    file = candidate.author_files.own(change.file)
     if file is None or file.startswith("../"):
         raise LookupError(change.file)
     content = read_regular(home / file, _LARGEST)

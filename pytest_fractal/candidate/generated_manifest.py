@@ -7,8 +7,11 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from pytest_fractal.candidate.store import Fact
 from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.project_table import PYPROJECT
 from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.facts import GeneratedManifest
 from pytest_fractal.files import read_regular
@@ -18,8 +21,36 @@ from pytest_fractal.processes.processes import last_lines
 from pytest_fractal.processes.variables import task_variables
 from pytest_fractal.task_lists import Generator
 
+if TYPE_CHECKING:
+    from pytest_fractal.candidate.packaged import Candidate
 
-def generate_manifest(
+
+_GENERATED: Final = Fact[GeneratedManifest]("generated-manifest", GeneratedManifest)
+
+
+def generated_manifest(candidate: Candidate) -> GeneratedManifest:
+    """What the package's own generator makes of it, where it is installed."""
+    manifest, installation = candidate.manifest, candidate.installation
+    assert manifest is not None
+    assert manifest.generator is not None
+    generator, tree = manifest.generator, candidate.spec.tree
+    project = tree / PYPROJECT if tree is not None else None
+    return candidate.store.once(
+        _GENERATED,
+        lambda: _generate(
+            generator,
+            candidate.package_root,
+            installation.environment,
+            candidate.executor,
+            folder=candidate.folder / "generated-manifest",
+            project_file=project if project is not None and project.is_file() else None,
+            timeout=candidate.settings.timeout,
+            variables=candidate.variables,
+        ),
+    )
+
+
+def _generate(
     generator: Generator,
     package_root: Path,
     environment: Environment,

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pytest_fractal.candidate.packaged import ENVIRONMENT, INSTALLATION, Candidate
+from pytest_fractal.candidate.installation import ENVIRONMENT, INSTALLATION
+from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.candidate.wheel_source import NO_WHEEL, WheelSource
 from pytest_fractal.environments.environments import Environment
@@ -126,11 +127,6 @@ class InstalledPackage(Candidate):
                 f"{self._place} is not this run's own: others may change it meanwhile"
             )
         return super().lacking(fact)
-
-    @property
-    def _lacks_pixi(self) -> bool:
-        """False: whatever pixi brings has been installed."""
-        return False
 
     @property
     def _wanted(self) -> Requirement:

@@ -1,6 +1,6 @@
 """Where in the author's repository a finding belongs, for annotations there.
 
-A finding tells of the wheel, of a process or of an installation; what its reader
+A finding is about the wheel, a process or an installation; what its reader
 changes is a file of the source tree.
 """
 
@@ -34,7 +34,7 @@ def place_of(candidate: Candidate, found: Finding, builds: bool) -> SourceLocati
     home = candidate.home
     if home is None:
         return None
-    own = candidate.own_file(found.file) if found.file is not None else None
+    own = candidate.author_files.own(found.file) if found.file is not None else None
     if own is not None and (own not in PROJECT_FILES or found.line is not None):
         return SourceLocation(own, found.line, found.column)
     return _of_task(candidate, found.task) or _of_project(home, builds)
@@ -82,7 +82,7 @@ def _of_task(candidate: Candidate, slug: str | None) -> SourceLocation | None:
     for task in candidate.tasks:
         if listed is not None and slug in (task.slug, task.id):
             entry = task.finding(expected="", found="", hint="")
-            file = candidate.own_file(listed.path)
+            file = candidate.author_files.own(listed.path)
             return SourceLocation(file, entry.line, entry.column) if file else None
     return None
 

@@ -84,7 +84,7 @@ class OnServer:
         """What came of running a sample, or the workflow that ends with it, on the server."""
         candidate = self._candidate
         server, collected = self.server(version), self.collection(version).collected
-        here = candidate.run(sample)
+        here = candidate.sample_runs.run(sample)
         return candidate.store.once(
             _SERVER_RUN.of(sample.task.id, sample.name, version),
             lambda: _server_run(server, candidate, collected, here),
@@ -110,7 +110,7 @@ def _collection(server: Server, candidate: Candidate) -> Collection:
         ListedTask(
             task.name,
             {
-                part.keys.command: moved(" ".join(candidate.argv(part)), places)
+                part.keys.command: moved(" ".join(candidate.commands.argv(part)), places)
                 for part in task.parts
             },
             candidate.source_of(task, collected.python),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_fractal.candidate.command_starts import launch
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.errors import BadInput
 from pytest_fractal.facts import Task
@@ -144,7 +145,7 @@ class SampleRuns:
             files.problems,
             tuple(first),
             len(tasks),
-            self._candidate.located(str(folder)) if folder else None,
+            self._candidate.author_files.located(str(folder)) if folder else None,
         )
 
     def arguments(self, sample: Sample) -> ResolvedArguments:
@@ -157,17 +158,35 @@ class SampleRuns:
             ),
         )
 
-    def run(self, sample: Sample, previous: Run | None, folder: Path) -> Run:
-        """Run a sample after the step before it; `folder` is its `{tmp}`."""
-        self.place_data(sample, folder)
-        runs = folder.with_name(f"{folder.name}-runs") / sample.name
-        launch, callers = self._candidate.launch, self._candidate.executor.callers
-        return run_sample(sample, previous, folder, runs, launch, callers)
+    def run(self, sample: Sample) -> Run:
+        """What came of running a sample, after the steps before it in its workflow."""
+        candidate = self._candidate
+        previous = self.run(sample.previous) if sample.previous else None
+
+        for part in sample.task.run_parts if candidate.pixi.brings_more else ():
+            candidate.commands.started(part)  # it may need pixi to start at all
+
+        def gather() -> Run:
+            _ = candidate.needed_installation
+            return self._run_in(self.folder_of(sample), sample, previous)
+
+        # Every process has read the sample itself.
+        run = candidate.store.once(run_fact(sample), gather, {"sample": sample})
+        for execution in run.executions:
+            candidate.pixi.check("the task", execution.start)
+        return run
 
     def run_again(self, sample: Sample, folder: Path) -> Run:
         """Run a sample, and the steps before it, once more in a `folder` that is its `{tmp}`."""
         previous = self.run_again(sample.previous, folder) if sample.previous else None
-        return self.run(sample, previous, folder)
+        return self._run_in(folder, sample, previous)
+
+    def _run_in(self, folder: Path, sample: Sample, previous: Run | None) -> Run:
+        """Run a sample after the step before it; `folder` is its `{tmp}`."""
+        self.place_data(sample, folder)
+        runs = folder.with_name(f"{folder.name}-runs") / sample.name
+        start = partial(launch, self._candidate)
+        return run_sample(sample, previous, folder, runs, start, self._candidate.executor.callers)
 
     def place_data(self, sample: Sample, folder: Path) -> None:
         """Put the sample data that a sample names into the folder that is its `{tmp}`.

@@ -288,7 +288,7 @@ def _gathered(gather: Callable[[], T]) -> _Entry[T]:
         value = gather()
     except (BadInput, HarnessError) as caught:
         error = caught
-    except shutil.Error as caught:  # tells of many files; the first one is enough
+    except shutil.Error as caught:  # names many files; the first one is enough
         error = HarnessError(str(caught.args[0][0][2]))
     except OSError as caught:  # an unreadable file, a full disk
         error = HarnessError(describe_os_error(caught))

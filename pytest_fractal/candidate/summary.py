@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from pytest_fractal.candidate.installation import INSTALLATION
 from pytest_fractal.candidate.packaged import Candidate
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.report.model import CandidateReport, RunSummary, Stage, TaskSummary
@@ -29,7 +30,7 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
     try:
         python = candidate.interpreter.version
         commands = {
-            task.id: {part.keys.command: candidate.argv(part) for part in task.run_parts}
+            task.id: {part.keys.command: candidate.commands.argv(part) for part in task.run_parts}
             for task in candidate.tasks
         }
     except (BadInput, HarnessError):
@@ -77,9 +78,9 @@ def candidate_report(candidate: Candidate, verdicts: Iterable[Verdict]) -> Candi
         rerun_command=_command_line(candidate),
         program=candidate.settings.program,
         wheel_sha256=_sha256(candidate.wheel.path) if built and candidate.installs else None,
-        versions=candidate.installed_versions,
+        versions=_installed_versions(candidate),
         requires_python=str(candidate.wheel.requires_python) if built else "",
-        needs_pixi=built and candidate.needs_pixi,
+        needs_pixi=built and candidate.pixi.is_needed,
         home=candidate.home,
         folder=str(candidate.folder) if candidate.settings.keep else None,
     )
@@ -90,6 +91,15 @@ def _server_stages(candidate: Candidate) -> Mapping[str, str]:
         return {}
     try:
         return candidate.on_server.stages
+    except (BadInput, HarnessError):
+        return {}
+
+
+def _installed_versions(candidate: Candidate) -> Mapping[str, str]:
+    """What this run has installed, by normalised name; empty where that is nothing."""
+    try:
+        is_known = candidate.store.has(INSTALLATION)
+        return candidate.installation.versions if is_known else {}
     except (BadInput, HarnessError):
         return {}
 

@@ -34,10 +34,10 @@ def load(call: "dict[str, Any]") -> "Any":
     return backend
 
 
-def tell(path: str, told: object) -> None:
+def tell(path: str, value: object) -> None:
     """Write a file."""
     with open(path, "w") as output:
-        json.dump(told, output)
+        json.dump(value, output)
 
 
 def requires(call: "dict[str, Any]", backend: "Any", asked: str) -> "Any":
@@ -57,8 +57,8 @@ def requires(call: "dict[str, Any]", backend: "Any", asked: str) -> "Any":
         os.kill(os.getpid(), os.WTERMSIG(status))
     if status or not os.path.isfile(asked):
         sys.exit(os.WEXITSTATUS(status))
-    with open(asked) as told:
-        return json.load(told)
+    with open(asked) as file:
+        return json.load(file)
 
 
 def main() -> None:

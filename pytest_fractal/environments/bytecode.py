@@ -170,11 +170,11 @@ def _name(
 ) -> str:
     """The name of a file for the bytecode of a distribution, by all that it depends on.
 
-    Those are the lines of its RECORD about modules: others, those of scripts, tell where the
+    Those are the lines of its RECORD about modules: others, those of scripts, say where the
     environment is.
     """
-    told = "\n".join(f"{path} {digest}" for path, digest in modules.values())
-    subject = f"{interpreter.path}\n{interpreter.version}\n{distribution}\n{told}"
+    listed = "\n".join(f"{path} {digest}" for path, digest in modules.values())
+    subject = f"{interpreter.path}\n{interpreter.version}\n{distribution}\n{listed}"
     return f"{hashlib.sha256(subject.encode()).hexdigest()[:32]}.zip"
 
 

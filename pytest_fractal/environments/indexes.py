@@ -153,7 +153,7 @@ def _crossing(installer: Literal["uv", "pip"]) -> dict[str, str]:
         return crossing
     # pip runs in the candidate's environment, where it would not see the site's file;
     # and a file's `user` or `target` cannot be taken back by a variable. So what the
-    # files say comes as variables, and pip is told to read no file.
+    # files say comes as variables, and pip has to read no file.
     own = {_pip_variable(name): value for name, value in pip_options.items()}
     own = {name: value for name, value in own.items() if name not in TARGET_OVERRIDES}
     return _for_pip(uv.without(pip)) | own | {"PIP_CONFIG_FILE": os.devnull}
@@ -310,7 +310,7 @@ def _resolved(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _uv_index_strategy() -> bool:
-    """Whether the user has told uv how to choose between indexes."""
+    """Whether the user has set how uv chooses between indexes."""
     name = "index-strategy"
     return bool(_variable("UV_INDEX_STRATEGY")) or any(file.get(name) for file in _uv_files())
 

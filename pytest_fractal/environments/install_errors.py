@@ -90,13 +90,13 @@ def explain(finished: Finished, python: str) -> InstallFailure:
             return InstallFailure(FailureKind.BUILD, _unbuilt(built, said, finished, python))
     if content := _CONTENT.search(finished.stderr):
         return InstallFailure(FailureKind.CONTENT, content[0].strip().removeprefix("ERROR: "))
-    reason = _told(finished)
+    reason = _reason(finished)
     if "No solution found" in said or "ResolutionImpossible" in said or "No matching" in said:
         return InstallFailure(FailureKind.REQUIREMENTS, reason)
     return InstallFailure(FailureKind.OTHER, reason)
 
 
-def _told(finished: Finished) -> str:
+def _reason(finished: Finished) -> str:
     """The lines of an output that give a reason."""
     lines = (finished.stderr or finished.stdout).splitlines()
     if pip := [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]:

@@ -61,7 +61,7 @@ def find_interpreter(wanted: str | None) -> Interpreter:
 
 @cache  # it stays what it is while it runs
 def _running(executable: str) -> Interpreter:
-    return _told(about_python.about()) if executable else _named(executable)
+    return _interpreter(about_python.about()) if executable else _named(executable)
 
 
 def find_within(allowed: SpecifierSet) -> Interpreter:
@@ -199,12 +199,12 @@ def _probe(executable: Path) -> Interpreter | str:
         last = f", {textwrap.shorten(said[-1], 120)}" if said else ""
         return finished.ending + last
     try:
-        return _told(json.loads(finished.stdout))
+        return _interpreter(json.loads(finished.stdout))
     except (ValueError, TypeError, KeyError):
         return "it does not answer as Python does"
 
 
-def _told(facts: Mapping[str, Any]) -> Interpreter:
-    """An interpreter by what `about_python` tells of it."""
+def _interpreter(facts: Mapping[str, Any]) -> Interpreter:
+    """An interpreter by what `about_python` reports of it."""
     major, minor = map(int, facts["version"].split(".")[:2])
     return Interpreter(Path(facts["path"]), facts["version"], (major, minor), facts["setuptools"])

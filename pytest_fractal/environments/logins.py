@@ -55,11 +55,11 @@ _PLACES: Final = re.compile(
 """The variables that say it."""
 _PIP: Final = (
     "import json, runpy, sys, urllib.request; sys.path.pop(0); "
-    "told = json.load(open(sys.argv.pop(1))); "
+    "given = json.load(open(sys.argv.pop(1))); "
     "asks = sys.argv[1] in ('install', 'download', 'wheel', 'index'); "
-    "sys.argv[2:2] = told['options'] if asks else []; "
-    "given = urllib.request.getproxies(); "
-    "urllib.request.getproxies = lambda: given | told['proxies']; "
+    "sys.argv[2:2] = given['options'] if asks else []; "
+    "found = urllib.request.getproxies(); "
+    "urllib.request.getproxies = lambda: found | given['proxies']; "
     "runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 )
 
@@ -72,7 +72,7 @@ class InstallerStart:
     options: tuple[str, ...] = ()
     """Of uv: to be put before its command."""
     private: bytes = b""
-    """What only the installer is told."""
+    """What only the installer is given."""
     places: tuple[Path, ...] = ()
     """The folders and files of packages that this names."""
 

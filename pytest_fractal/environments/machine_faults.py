@@ -77,6 +77,11 @@ _IN_INSTALLERS: Final = tuple(
             "the package index answers {}: " + _INDEX,
         ),
         (
+            r"Failed to inspect Python interpreter(?:[^\n]*\n *cause: (?P<cause>[^\n]+))*",
+            "{installer} cannot start the interpreter of the new environment ({}): look at TMPDIR "
+            "and at the Python that it is made with",
+        ),
+        (
             r"^error: (?P<cause>(?:unexpected argument|unrecognized subcommand|invalid value"
             r"|the argument)[^\n]*)|^(?P<no>no such option: [^\n]*)",
             "{installer} does not take the call of pytest-fractal ({}): upgrade {installer}",

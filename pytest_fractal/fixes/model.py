@@ -26,7 +26,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class JsonEdit:
-    """One edit to a JSON file, told by the way to its place and not by lines."""
+    """One edit to a JSON file, given by the way to its place and not by lines."""
 
     action: Action
     keys: Keys

@@ -123,7 +123,7 @@ class Dataset:
             ),
         )
         if outputs and not updates and not removals:
-            # A task that tells of nothing has changed all images that it got.
+            # A task that lists nothing has changed all images that it got.
             updates = [((0,), Image(image.zarr_url)) for image in inputs]
         images = {image.zarr_url: image for image in self.images}
         for keys, update in updates:

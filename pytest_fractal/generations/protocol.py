@@ -72,7 +72,7 @@ class SampleFault:
 
 @dataclass(frozen=True)
 class PartKeys:
-    """A command that a task may have: which one, and the keys that tell of it."""
+    """A command that a task may have: which one, and the keys that belong to it."""
 
     name: str
     """As messages and samples name it where a task has two: `init`, `compute`."""
@@ -257,7 +257,7 @@ class Generation(Protocol):
     kinds_since: Mapping[str, str]
     """The kinds of tasks that not all servers know, and the first release that does."""
     cache_variable: str | None
-    """The variable by which a task is told of a folder for what it may use again."""
+    """The variable that names a task a folder for what it may use again."""
     marks_warnings_since: str | None
     """The first release that marks a run whose output says `warning`; None if none does."""
 
@@ -282,7 +282,7 @@ class Generation(Protocol):
         """The kind of a task: `parallel`, `non_parallel`, ..."""
 
     def parts(self, entry: Mapping[str, Any]) -> tuple[PartKeys, ...]:
-        """The commands that the entry of a task tells of, in the order of their execution."""
+        """The commands that the entry of a task has, in the order of their execution."""
 
     def runs(self, kind: str) -> tuple[PartKeys, ...]:
         """The commands that the server executes for a task of this kind, in their order."""
@@ -337,7 +337,7 @@ class Generation(Protocol):
     def images_for(self, kind: str, given: Mapping[str, Any], data: str) -> dict[str, Any]:
         """The image of the sample data for a sample that needs one and names none.
 
-        Empty where it needs none, names some, or its metadata would have to tell of them.
+        Empty where it needs none, names some, or its metadata would have to name them.
         """
 
     def play(

@@ -59,7 +59,7 @@ def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:
 
 
 def _forget(project: Project, manifest: PurePosixPath) -> None:
-    """Take a file out of what hatchling is told to include by its path, for it is moved."""
+    """Take a file out of what hatchling has to include by its path, for it is moved."""
     for target in (("targets", "wheel"), ("targets", "sdist"), ()):
         keys = ("tool", "hatch", "build", *target, "force-include")
         included = project.toml(*keys)

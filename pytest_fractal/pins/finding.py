@@ -1,4 +1,4 @@
-"""A search for pins from its beginning to what is told of it."""
+"""A search for pins from its beginning to its report."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ class Failure:
 
     headline: str
     suspects: tuple[str, ...] = ()
-    """The distributions that its traceback tells of, the likeliest first."""
+    """The distributions that its traceback names, the likeliest first."""
     may_have_drifted: bool = True
-    """False where its traceback tells of the package's own code alone."""
+    """False where its traceback is in the package's own code alone."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Search:
                 return False
             then = self.laboratory.as_of(months)
             if then is None:
-                self.tell(f"what the index had {months} months ago cannot be told")
+                self.tell(f"what the index had {months} months ago cannot be found out")
                 return False
             if then and then != last and self._starts(task, then, f"as of {months} months ago, "):
                 self._take_fewest(task, then)

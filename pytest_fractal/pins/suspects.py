@@ -34,7 +34,7 @@ def module_owners(environment: Environment) -> Mapping[str, str]:
 def suspects(
     crash: Crash, owners: Mapping[str, str], installed: Mapping[str, str], own: str
 ) -> tuple[str, ...]:
-    """The distributions that a failed import tells of, the likeliest first; none of `own`.
+    """The distributions that a failed import names, the likeliest first; none of `own`.
 
     That is what its message names, and then whose code was being imported, the innermost
     first. Where the message says who requires whom, the one that requires comes first: it

@@ -211,7 +211,7 @@ def _failures(
     for task in candidate.tasks:
         for part in task.run_parts if task.id in tasks else ():
             with contextlib.suppress(Skipped):
-                crash = candidate.command(part).probe.first.crash
+                crash = candidate.commands.started(part).probe.first.crash
                 if crash is not None and task.id not in found:
                     named = suspects(crash, owners, installation.versions, own)
                     headline = crash.headline.replace(place, "")

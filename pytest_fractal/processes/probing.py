@@ -7,7 +7,7 @@ as many rules as it can, and none is made for a rule that nobody asked for:
    they lack what Fractal supplies and hold one that nobody knows. That the file is read
    shows that the command starts, takes the options and reads the arguments (FR301-FR303);
    how it ends shows whether it refuses them (FR304). They also hold a value for everything
-   else that the schema tells of: what pydantic refuses of those, it lists beside the two
+   else that the schema has: what pydantic refuses of those, it lists beside the two
    (FR206). A command that hangs, or that a signal or a failed import ends before it reads,
    needs no more than this one.
 2. `Prober.refusals`: one start on a file that is not JSON (FR304). Tasks that leave the
@@ -19,14 +19,14 @@ as many rules as it can, and none is made for a rule that nobody asked for:
    on good arguments and an unknown one ends in an exception about something else, one
    more start, without the unknown argument, shows whether that had any part in it.
 4. Where all of these end in one and the same exception, two more, on no arguments and on
-   all that the schema tells of, show whether any arguments would change it (FR305).
+   all that the schema has, show whether any arguments would change it (FR305).
 5. `Prober.options`: where a command that reads its arguments may have refused the second
    option, it is started in other ways (`Invocation`) to find out (FR302): two, and one more
    and good arguments where it may have refused what they are to rule out.
 
 So a package whose tasks validate their arguments with pydantic, which tells all reasons
 at once, costs one start a task, and one more. A plain function called with `**arguments`
-costs another: Python tells of the unknown argument alone. A command whose arguments
+costs another: Python names the unknown argument alone. A command whose arguments
 file stays unread is started in up to ten other ways, to find out what it would take (FR302),
 and how it treats an option that cannot exist. Where the file system keeps no access times, a
 command that tells contents apart is seen to read, at one start more for each "does it
@@ -165,7 +165,7 @@ class OptionProbe(Probe):
     """The same, with all that it takes to tell whether the two options are taken."""
 
     whole: Start | None = None
-    """A start on good arguments, all that the schema tells of, where it was needed."""
+    """A start on good arguments, all that the schema has, where it was needed."""
 
     @property
     def refuses_output_option(self) -> bool:

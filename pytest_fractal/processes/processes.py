@@ -39,7 +39,7 @@ PRIVATE: Final = "{private}"
 """In a command: the file from which it reads what nobody else may know."""
 
 _PATIENCE: Final = 10.0
-"""Seconds in which a supervisor ends what it is told to end."""
+"""Seconds in which a supervisor ends what it is asked to end."""
 
 _GRACE: Final = 0.5
 """Seconds to wait for the output of processes that a command has left behind."""
@@ -58,7 +58,7 @@ class Finished:
 
     argv: tuple[str, ...]
     returncode: int
-    """As the operating system told: negative for a signal, 127 for a program that is not there."""
+    """The system's status: negative for a signal, 127 for a program that is not there."""
     stdout: str
     stderr: str
     seconds: float
@@ -188,7 +188,7 @@ def run(
 
     When it returns, no process of the command's group is alive. Whatever runs code of the
     candidate's is given a `room`: the folder of the run below which it is at home. Then no
-    process of the command's is alive at all, what it had left running is told, and where the
+    process of the command's is alive at all, what it had left running is reported, and where the
     run has walls, and it is not to be without them, it sees and writes nothing but what it
     needs (`sandbox`), such as what is `named` in its arguments. Of the candidate's own folder it
     sees and writes all, or nothing but what `writes` lists. What it prints is added to the
@@ -279,7 +279,7 @@ _WALLS: Final = re.compile(r"\Abwrap: (.+)")
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a supervisor has told; nothing when it was ended before the command."""
+    """What a supervisor has reported; nothing when it was ended before the command."""
 
     status: int | None = None
     ended: int | None = None
@@ -356,7 +356,7 @@ class _Supervision:
         self._ours.close()
 
     def wait(self) -> None:
-        """Wait until it has told how the command ended, or has ended itself."""
+        """Wait until it has reported how the command ended, or has ended itself."""
         with contextlib.suppress(OSError):
             while not self.has_reported and len(self._line) < KEPT_BYTES:
                 if not (chunk := self._ours.recv(65536)):
@@ -374,7 +374,7 @@ class _Supervision:
 
     @property
     def seen(self) -> _Seen:
-        """What it has told."""
+        """What it has reported."""
         try:
             return _SEEN.validate_json(self._line)
         except ValueError:

@@ -1,6 +1,6 @@
 """Whether a process has read a file: seen on the file, whatever language the process is of.
 
-On Linux inotify tells of every read of the file's content (`IN_ACCESS`), on any file system
+On Linux inotify reports every read of the file's content (`IN_ACCESS`), on any file system
 and whatever its mount options are, and of every opening, which reads nothing yet. What is
 mapped into memory is not read in that sense, but moves the access time. So does a read: the
 file gets an access time that is older than its modification time, and under `relatime`,
@@ -80,7 +80,7 @@ def keeps_access_times(folder: Path) -> bool:
 
 
 def _shows_access(folder: Path) -> bool:
-    """Whether inotify tells of reads in `folder`: not on every system that has it."""
+    """Whether inotify reports reads in `folder`: not on every system that has it."""
     with _trial(folder) as trial:
         queue = _watch(trial)
         if queue is None:
@@ -100,7 +100,7 @@ def _trial(folder: Path) -> Iterator[Path]:
 
 
 def _watch(path: Path) -> int | None:
-    """A descriptor of inotify's that tells of what is done with a file; None where there is none.
+    """A descriptor of inotify's that reports what is done with a file; None where there is none.
 
     The number of those that a user may have is limited, and others use them too.
     """

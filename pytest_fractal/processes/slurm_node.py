@@ -84,8 +84,8 @@ class Answer:
     """None where it could not be run."""
     failure: str = ""
     """Why not: a fault of the machine."""
-    told_to_end: bool = False
-    """Whether the scheduler has told the job to end."""
+    asked_to_end: bool = False
+    """Whether the scheduler has asked the job to end."""
     node: str = ""
     memory: int = 0
     """The most that the command's processes had at a time, in bytes; looked at now and then."""
@@ -134,9 +134,9 @@ def write_request(key: bytes, folder: Path, number: int, request: Request) -> No
 def _read_request(key: bytes, folder: Path, number: int) -> Request:
     name = f"{number}{REQUEST}"
     sealed = read_regular(folder / name, FILE_LIMIT, follow=False)
-    told = _unsealed(key, f"{folder.name}/{name}", sealed)
-    walls = told.pop("walls")
-    return Request(walls=Walls(**walls) if walls else None, **told)
+    fields = _unsealed(key, f"{folder.name}/{name}", sealed)
+    walls = fields.pop("walls")
+    return Request(walls=Walls(**walls) if walls else None, **fields)
 
 
 def main() -> None:
@@ -145,10 +145,10 @@ def main() -> None:
     key = bytes.fromhex(os.environ.pop(KEY))
     folder = Path(sys.argv[1])
     number = int(os.environ["SLURM_ARRAY_TASK_ID"])
-    stopper, told = Canceller(), threading.Event()
+    stopper, asked = Canceller(), threading.Event()
 
     def end(*_: object) -> None:
-        told.set()
+        asked.set()
         # Not here: what is interrupted may hold the lock that this takes.
         threading.Thread(target=stopper.stop).start()
 
@@ -165,7 +165,7 @@ def main() -> None:
     except (BadInput, HarnessError, OSError) as error:
         finished, failure = None, " ".join(str(error).split())
     node = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    answer = Answer(finished, failure, told.is_set(), node, memory.most)
+    answer = Answer(finished, failure, asked.is_set(), node, memory.most)
     sealed = seal(key, f"{folder.name}/{number}{ANSWER}", answer)
     new = folder / f"{number}{ANSWER}.new"
     new.write_bytes(sealed)
@@ -200,7 +200,7 @@ def _run(request: Request, stopper: Canceller) -> Finished:
 
 
 def _of_job() -> dict[str, str]:
-    """What a task is told of the job that it runs in."""
+    """What a task is given of the job that it runs in."""
     names = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
     return {
         name: value
@@ -234,13 +234,13 @@ class _Memory:
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:
-        told = 0
+        written = 0
         while self._file.parent.is_dir():
             self.most = max(self.most, sum(map(_memory_of, supervisor.descendants())))
-            if self.most > told * 1.05:
-                told = self.most
+            if self.most > written * 1.05:
+                written = self.most
                 with contextlib.suppress(OSError):
-                    self._file.write_text(str(told))
+                    self._file.write_text(str(written))
             time.sleep(_LOOK)
         self._stopper.stop()
 
@@ -254,9 +254,9 @@ def _memory_of(pid: int) -> int:
     with contextlib.suppress(OSError, ValueError):
         if supervisor.__file__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             return 0
-        told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        mapped = Path(f"/proc/{pid}/smaps_rollup").read_text()
         return (
-            sum(int(size) for size in re.findall(r"^Pss_(?:Anon|Shmem):\s*(\d+)", told, re.M))
+            sum(int(size) for size in re.findall(r"^Pss_(?:Anon|Shmem):\s*(\d+)", mapped, re.M))
             << 10
         )
     return 0

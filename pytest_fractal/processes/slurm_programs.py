@@ -5,25 +5,23 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pytest_fractal.errors import BadInput
+from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.processes.executors import JobOptions
 from pytest_fractal.processes.variables import cluster_variables
 
 CALL_LIMIT: Final = 60.0
 """Seconds for a call of one of SLURM's programs."""
-
+_OUTAGE: Final = 300.0
+"""Seconds for which a controller that does not answer is waited for."""
 
 _MEMORY: Final = re.compile(r"\s--mem[= ](\d+)([KMGT]?)\b")
-
-
 _WAITS: Final = re.compile(r"\s(?:--wait\b|-W\b)")
 """What would keep `sbatch` from returning before its job has ended."""
-
-
 _UNCONFIGURED: Final = re.compile(r"fatal: .*\bconfiguration (?:source|file)")
 
 
@@ -47,9 +45,32 @@ def run_program(
         return subprocess.CompletedProcess(argv, 1, "", str(error))
 
 
-def is_unconfigured(said: str) -> bool:
-    """Whether a program of SLURM's knows of no cluster at all, and so will never get an answer."""
-    return _UNCONFIGURED.search(said) is not None
+def ask_controller(
+    argv: Sequence[str],
+    wait: Callable[[], object],
+    script: str = "",
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that asks the controller, again and again while none answers.
+
+    `wait` is called in between, and may raise. Raises `HarnessError` where no controller answers
+    for minutes.
+    """
+    failing_since: float | None = None
+    while True:
+        ended = run_program(argv, script, env)
+        # One that knows of no cluster at all will never get an answer.
+        if ended.returncode == 0 or _UNCONFIGURED.search(ended.stderr):
+            return ended
+        if run_program(["scontrol", "ping"]).returncode == 0:
+            return ended
+        failing_since = failing_since or time.monotonic()
+        if time.monotonic() - failing_since > _OUTAGE:
+            raise HarnessError(
+                f"no controller of SLURM has answered for {_OUTAGE / 60:.0f} minutes: "
+                f"{said_by(ended.stderr)}"
+            )
+        wait()
 
 
 def cluster_setting(name: str) -> str:

@@ -58,8 +58,8 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 """Python's own helpers, which end by themselves when the process that they serve has ended."""
 HELPERS_SETTLING = 20.0
 """Seconds for those: on a busy machine it may take them long."""
-TOLD = 50
-"""How many of the processes that were left are told, each by so many letters times ten."""
+REPORTED = 50
+"""How many of the processes that were left are reported, each by so many letters times ten."""
 SWEEPING = 10.0
 """Seconds after which processes that start others faster than they can be ended are given up."""
 LOOKS = 10
@@ -375,7 +375,7 @@ def start(command: list[str], handed: Collection[int] = ()) -> int:
 
 
 def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
-    """Run a command to its end, tell of it, and end what it has left; never returns."""
+    """Run a command to its end, report it, and end what it has left; never returns."""
     try:
         # A group of its own: a command may signal its group, and must not meet us there.
         child = start(command, handed)
@@ -401,8 +401,8 @@ def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
             # Not from the beginning: it takes a process a moment to start.
             before = {pid: activity(pid) for pid in left}
     working = [pid for pid in left if is_working(pid, before.get(pid))]
-    told, at_work = (
-        sorted(command_line(pid)[: 10 * TOLD] for pid in list(process_ids)[:TOLD])
+    remaining, at_work = (
+        sorted(command_line(pid)[: 10 * REPORTED] for pid in list(process_ids)[:REPORTED])
         for process_ids in (left, working)
     )
     kill_all()
@@ -410,7 +410,7 @@ def supervise(channel: int, handed: list[int], command: list[str]) -> NoReturn:
         "status": status,
         "ended": ended,
         "lingered": lingered,
-        "left": told,
+        "left": remaining,
         "working": at_work,
     }
     tell(channel, seen)

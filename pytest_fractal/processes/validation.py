@@ -21,7 +21,7 @@ _LACKING: Final = re.compile(r"missing \d+ required (?:positional|keyword-only) 
 
 
 class FaultKind(Enum):
-    """What a model refuses, as far as a schema could have told it."""
+    """What a model refuses, as far as a schema could have said so."""
 
     EXTRA = "extra"
     """A field that it does not have."""
@@ -47,7 +47,7 @@ def argument_faults(start: Start, lacks: Sequence[str]) -> tuple[ValidationFault
     """What the task's models refuse of its arguments; empty where they did not judge them.
 
     `lacks` are required arguments that the start was not given. Only a refusal that also
-    tells of these, or of the argument that nobody knows, is one of the arguments: a task may
+    names these, or the argument that nobody knows, is one of the arguments: a task may
     read much else by models.
     """
     crash = start.crash

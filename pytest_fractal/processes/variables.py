@@ -103,10 +103,10 @@ def installer_variables(scratch: Path | None) -> dict[str, str]:
     The code of dependencies that come as source archives runs in it, so the home is
     `scratch` as well, unless there is none; caches stay where they are.
     """
-    told = _let_through(BASIC, BUILD, PROXY, CERTIFICATES, INSTALLER)
+    allowed = _let_through(BASIC, BUILD, PROXY, CERTIFICATES, INSTALLER)
     if scratch is None:
-        return told | {"HOME": str(_home())}
-    return _toolchains() | _places() | told | _own(scratch)
+        return allowed | {"HOME": str(_home())}
+    return _toolchains() | _places() | allowed | _own(scratch)
 
 
 def git_variables() -> dict[str, str]:

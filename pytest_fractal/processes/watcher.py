@@ -30,7 +30,7 @@ else:
 PATIENCE = 15.0
 """Seconds in which the supervisors end what they have started."""
 AT_LAST = ".last"
-"""The suffix of files that tell of a command to be run when all processes have ended."""
+"""The suffix of files that hold a command to be run when all processes have ended."""
 LIMIT = 30.0
 """Seconds for each of those."""
 JOBS = "jobs"

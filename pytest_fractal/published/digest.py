@@ -48,7 +48,7 @@ LIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 """The lights, and the codes of the rules behind each."""
 _STARTS: Final = "FR301"
 _SAMPLES: Final = frozenset({"FR208", "FR407"})
-"""What is said where samples are missing: published packages bring none, and nobody is told."""
+"""What is said where samples are missing: published packages bring none."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
 _INDEX: Final = re.compile(r"/task_list/\d+")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
@@ -175,7 +175,7 @@ def _light(verdicts: Sequence[Mapping[str, Any]], codes: tuple[str, ...]) -> Lig
 
 
 def _causes(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
-    """Each finding that fails or warns; one that several tasks share is told once."""
+    """Each finding that fails or warns; one that several tasks share comes once."""
     found: dict[tuple[str, bool, str, str], list[str]] = {}
     for verdict in verdicts:
         for finding in verdict["findings"] if verdict["outcome"] in ("fail", "warn") else ():

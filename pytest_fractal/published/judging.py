@@ -103,7 +103,7 @@ def judge(
     shared: Path | None = None,
     stop: threading.Event | None = None,
 ) -> Result:
-    """Judge one cell. Whatever goes wrong with that is told in its result.
+    """Judge one cell. Whatever goes wrong with that stands in its result.
 
     A job works below the folder `shared`, which its node must see. With `stop`, it ends early.
     """
@@ -116,8 +116,8 @@ def judge(
         package = _package(cell, folder)
         command = [*_as_job(cell, limits), *_command(cell, package, report, limits)]
         said = _run(command, folder, limits, stop or threading.Event())
-        told = json.loads(read_regular(report, FILE_LIMIT, follow=False))
-        result = digest(cell, day, time.monotonic() - started, told)
+        written = json.loads(read_regular(report, FILE_LIMIT, follow=False))
+        result = digest(cell, day, time.monotonic() - started, written)
         return replace(result, state=State.GAVE_UP, said=said) if said else result
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         seconds = round(time.monotonic() - started)
@@ -212,7 +212,8 @@ def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.E
         complaint = _end(process)
     by_slurm = _ended_by_slurm(complaint)
     # SLURM ends a job for its memory with the status of `timeout`, and says so.
-    if limits.slurm is not None and process.returncode in _TIMED_OUT and not by_slurm:
+    is_timed_out = limits.slurm is not None and process.returncode in _TIMED_OUT
+    if is_timed_out and not over and not by_slurm:
         over = f"it took longer than {limits.seconds:g} s"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
     said = " ".join(errors).removeprefix("ERROR: ")

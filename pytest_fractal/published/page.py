@@ -277,8 +277,8 @@ def _cell(cell: Cell, results: Results, version: str) -> Markup:
         )
         for name in LIGHTS
     ]
-    told = (f"{cause.code}: {cause.text}" for cause in result.causes if cause.fails)
-    fails = list(dict.fromkeys(told))
+    failures = (f"{cause.code}: {cause.text}" for cause in result.causes if cause.fails)
+    fails = list(dict.fromkeys(failures))
     more = len(fails) - _SHOWN_CAUSES
     return element(
         "td",

@@ -68,7 +68,7 @@ class CheckItem(pytest.Item):
     def setup(self) -> None:
         """Gather the evidence and judge it: what goes wrong here is not the candidate's fault."""
         self.verdict = self._engine.verdict(self.check)
-        # So that JUnit XML, which knows no warnings, tells of them: as properties.
+        # So that JUnit XML, which knows no warnings, has them: as properties.
         self.user_properties.append(("fractal-status", self.verdict.status.value))
         if self.verdict.outcome is Outcome.WARN:
             said = escape_control_chars(verdict_text(self.verdict))

@@ -209,7 +209,7 @@ class Suite:
             for release in candidate.on_server.releases
             if not release.is_known
         }
-        lines += [f"fractal: {told}" for told in sorted(unknown)]
+        lines += [f"fractal: {description}" for description in sorted(unknown)]
         lines.append(f"fractal: {self.session.sandbox.description}")
         if self.session.settings.executor != "local":
             lines.append(f"fractal: commands run {self.session.executor.description}")
@@ -442,8 +442,8 @@ class Suite:
             ]
             candidate = self.session.engines[anchor].candidate
             if not (failing and candidate.installs):
-                told = "there are no pins to find: no task was seen not to start"
-                tell(f"{anchor}: {told}")
+                said = "there are no pins to find: no task was seen not to start"
+                tell(f"{anchor}: {said}")
                 continue
             terminalreporter.section(f"fractal: pins for {escape_control_chars(anchor)}")
             try:
@@ -453,7 +453,7 @@ class Suite:
                 tell(f"the search was given up: {failure(error)}")
 
     def _judged(self) -> Iterator[CandidateReport]:
-        """The reports that a terminal tells of: none where nothing was to be judged."""
+        """The reports that a terminal shows: none where nothing was to be judged."""
         if self._prepared and not self._worker and not self.config.option.collectonly:
             yield from self._reports()
 

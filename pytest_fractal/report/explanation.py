@@ -15,7 +15,7 @@ _WIDEST: Final = 96
 """Columns: longer lines are hard to read."""
 _NARROWEST: Final = 40
 _STYLES: Final = {"title": "1", "error": "1;31", "warning": "1;33", "head": "1;36", "code": "32"}
-"""How a terminal is told to show the parts of an explanation."""
+"""The codes with which a terminal shows the parts of an explanation."""
 
 
 _SUBJECTS: Final = {

@@ -214,13 +214,13 @@ class _Page:
             yield element(
                 "ol",
                 (
-                    element("li", self._told(verdict, blocks[id(verdict)], place < _OPEN))
+                    element("li", self._problem(verdict, blocks[id(verdict)], place < _OPEN))
                     for place, verdict in enumerate(ordered)
                 ),
                 class_="to-fix",
             )
 
-    def _told(self, verdict: Verdict, blocks: int, unfolded: bool) -> Markup:
+    def _problem(self, verdict: Verdict, blocks: int, unfolded: bool) -> Markup:
         return element(
             "details",
             element("summary", *self._heading(verdict)),

@@ -49,7 +49,7 @@ def starts(command: Command) -> Iterator[Finding]:
     first, probe = command.probe.first, command.probe
     finished, crash = first.finished, first.crash
     if probe.reads:
-        # What it imports later than it reads; not what it told of before it went on.
+        # What it imports later than it reads; not what it reported before it went on.
         broken = crash is not None and crash.cannot_import and not _went_on(crash)
     else:
         broken = crash is not None and crash.raised_by_import
@@ -64,7 +64,7 @@ def starts(command: Command) -> Iterator[Finding]:
             "see that the interpreter is there, and that the file may be executed",
         )
     elif broken or (missing and probe.ends_before_options):
-        found = _told(command, crash.headline if crash else first.output_tail, crash)
+        found = _with_place(command, crash.headline if crash else first.output_tail, crash)
         advice = advice_for_import(command, crash, missing and missing[1])
         yield _finding(
             command, "a script that imports what it needs", found, advice.text, crash, advice.fix
@@ -79,7 +79,7 @@ def starts(command: Command) -> Iterator[Finding]:
         )
     elif probe.ends_before_options:
         found = (
-            _told(command, crash.headline, crash)
+            _with_place(command, crash.headline, crash)
             if crash
             else f"{finished.ending}: {_said(command)}"
         )
@@ -144,7 +144,7 @@ def accepts_arguments(command: Command, options: OptionProbe) -> Iterator[Findin
 def reads_arguments(command: Command) -> Iterator[Finding]:
     """The command reads the file that its first option names.
 
-    All that a task is told stands in that file. Seen on the file itself: a command
+    All that a task is given stands in that file. Seen on the file itself: a command
     that only asks whether the file exists does not pass.
     """
     probe, finished = command.probe, command.probe.first.finished
@@ -231,7 +231,7 @@ def depends_on_arguments(command: Command, refusals: Refusals) -> Iterator[Findi
     if not refusals.alike or crash is None:
         return
     cause = _influence(command, crash)
-    ending = _told(command, crash.headline, crash)
+    ending = _with_place(command, crash.headline, crash)
     blames_code = crash.type in _MISTAKES and not _names_arguments(command, crash)
     if cause is not Influence.NONE and not (cause is Influence.HANDED_ON and blames_code):
         yield Note(
@@ -273,7 +273,7 @@ _MISTAKES: Final = frozenset(
         "UnboundLocalError",
     }
 )
-"""Exceptions that tell of code that does not fit together, not of data."""
+"""Exceptions that come from code that does not fit together, not of data."""
 _MACHINE: Final = re.compile(
     r"\b(cuda|gpus?|nvidia|driver|licen[cs]e|token|credentials?|network|connection|connect|"
     r"download|proxy|display|environment variable|timed out)\b",
@@ -439,7 +439,7 @@ def _readable(command: Command, text: str) -> str:
     return text
 
 
-def _told(command: Command, found: str, crash: Crash | None) -> str:
+def _with_place(command: Command, found: str, crash: Crash | None) -> str:
     found = _readable(command, found)
     if crash is None or not crash.frames:
         return found

@@ -150,12 +150,12 @@ def _near_script(part: PackagedPart, text: str) -> str | None:
     Not one that another command runs.
     """
     wheel, task = part.wheel, part.task
-    taken = {
+    taken = [
         entry.get(key)
         for entry in task.listed.entries
         if isinstance(entry, dict)
         for key in task.generation.executable_keys
-    }
+    ]
     scripts = [
         script
         for file in wheel.contents

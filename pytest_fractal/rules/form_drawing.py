@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from pytest_fractal.pointers import Keys
@@ -148,6 +149,8 @@ class _Walk:
             elif reference not in reached:
                 target = self._target(reference) or ({}, ())
                 reached[reference] = {inner for _, inner in _references(target[0], ())}
+        if _is_acyclic(reached):
+            return
         for keys, reference in placed:
             seen: set[str] = set()
             waiting = {reference} & reached.keys()
@@ -451,6 +454,15 @@ def _references(value: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
             waiting += [(inner, (*way, key)) for key, inner in part.items()]
         elif isinstance(part, list):
             waiting += [(inner, (*way, index)) for index, inner in enumerate(part)]
+
+
+def _is_acyclic(reached: Mapping[str, set[str]]) -> bool:
+    """Whether nothing leads back to itself."""
+    try:
+        TopologicalSorter(reached).prepare()
+    except CycleError:
+        return False
+    return True
 
 
 def _types(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     """The wheel holds `__FRACTAL_MANIFEST__.json`.
 
     Without it the server refuses the package. Build backends leave files that are not
-    Python behind unless they are told otherwise, and an editable install hides it.
+    Python behind unless they are configured otherwise, and an editable install hides it.
     """
     wheel = bundle.wheel
     if any(PurePosixPath(path).name == MANIFEST_NAME for path in wheel.manifests):
@@ -129,7 +129,7 @@ def single_manifest(bundle: Bundle, manifest: Manifest) -> Iterator[Finding]:
     The server of generation 1 takes the first entry of the archive whose path contains
     the name, even `old__FRACTAL_MANIFEST__.json.bak`: which one that is depends on the
     build backend. That of generation 2 joins the paths of all of them, and refuses the
-    package, since no file has such a name. A manifest that is twice in the archive is told
+    package, since no file has such a name. A manifest that is twice in the archive is listed
     twice by `pip show` too, and which of the two is read depends on the reader.
     """
     wheel = bundle.wheel

@@ -34,7 +34,7 @@ def manifest_fields(tasks: TaskList) -> Iterator[Finding]:
 
     One missing, null or wrongly typed field makes the server refuse the whole package. In
     generation 1 it says no more than `'task_list'`: the author learns neither the task nor
-    the field. In generation 2 it stops at the first of two models, and tells of the second
+    the field. In generation 2 it stops at the first of two models, and reports the second
     when the first is content.
     """
     for fault in tasks.faults():

@@ -24,7 +24,7 @@ def compare_models(
 
     `invalid` are the arguments that the schema itself refuses: they prove nothing. Values
     that a constraint or the author's own validators refuse are passed over, since a schema
-    need not tell of those; and where the names of the function's parameters are told by its
+    need not have those; and where the names of the function's parameters are known from its
     source, so are arguments that it lacks or does not know.
     """
     seen: set[str] = set()
@@ -92,7 +92,7 @@ def _mismatch(part: PackagedPart, fault: ValidationFault) -> SchemaMismatch | No
 
 
 def _walk(schema: Mapping[str, Any], path: Sequence[str]) -> list[_Here]:
-    """The places that a path leads through, the schema itself first, as far as they are told."""
+    """The places that a path leads through, the schema itself first, as far as there are any."""
     way = [_Here((), schema, None)]
     for step in path:
         inner = _inner(schema, way[-1], step)

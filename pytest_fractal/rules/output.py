@@ -314,7 +314,7 @@ def done_when_it_exits(run: Run) -> Iterator[Finding]:
 def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[Finding | Note]:
     """A sample that expects failure is refused, by the schema or by the command.
 
-    Such a sample shows that a mistake is told before hours of computing.
+    Such a sample shows that a mistake is noticed before hours of computing.
     """
     by = []
     for part, arguments in resolved.parts:
@@ -350,9 +350,9 @@ def sample_fails_as_expected(run: Run, resolved: ResolvedArguments) -> Iterator[
 def output_model(run: Run) -> Iterator[Finding]:
     """What a task of generation 2 writes is what the server's models of outputs take.
 
-    They are strict: another key, a path that is not absolute, or an image that is told of
+    They are strict: another key, a path that is not absolute, or an image that is listed
     twice with different content make the job fail after the task has done its work, and
-    with it all that the task tells of is lost.
+    with it all that the task has listed is lost.
     """
     _succeeded(run)
     generation, kind = run.sample.task.generation, run.sample.task.kind

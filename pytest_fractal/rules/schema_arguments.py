@@ -131,7 +131,7 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
         part,
         validation,
         _refused_by(part, validation.arguments),
-        # What the source tells of the function's own parameters, it tells better.
+        # What the source says about the function's own parameters, it says better.
         names_are_known=not untold,
     )
     mismatches += [

@@ -112,7 +112,7 @@ def _hint_for_schema(
         parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
     skeleton = {
         "type": "object",
-        **_told_by_parameters(generation, parameters),
+        **_known_from_parameters(generation, parameters),
         "additionalProperties": False,
     }
     text = json.dumps(skeleton, indent=2, ensure_ascii=False)
@@ -123,15 +123,17 @@ def _hint_for_schema(
     )
 
 
-def _told_by_parameters(generation: Generation, parameters: Iterable[Parameter]) -> dict[str, Any]:
-    """The `properties` and `required` of a function, as far as its signature tells them."""
-    told = list(parameters)
+def _known_from_parameters(
+    generation: Generation, parameters: Iterable[Parameter]
+) -> dict[str, Any]:
+    """The `properties` and `required` of a function, as far as its signature has them."""
+    known = list(parameters)
     return {
         "properties": {
             parameter.name: generation.reserved_shapes.get(parameter.name, property_of(parameter))
-            for parameter in told
+            for parameter in known
         },
-        "required": [parameter.name for parameter in told if parameter.required],
+        "required": [parameter.name for parameter in known if parameter.required],
     }
 
 
@@ -156,7 +158,7 @@ def valid_schema(part: Part) -> Iterator[Finding]:
         yield part.schema_finding(
             expected=f"lists and objects in at most {part.task.generation.deepest} levels",
             found=f"{depth} levels",
-            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot tell of "
+            hint="nest less, and refer to parts in `$defs` by `$ref`: the server cannot list "
             "its tasks with this one among them",
         )
         return
@@ -297,7 +299,7 @@ def _edits_for_properties(part: Part) -> Iterator[JsonEdit]:
     signature = part.signature if isinstance(part, PackagedPart) else None
     if isinstance(signature, Signature) and not signature.doubt:
         parameters = [parameter for parameter in signature.parameters if not parameter.is_bound]
-        for key, value in _told_by_parameters(part.task.generation, parameters).items():
+        for key, value in _known_from_parameters(part.task.generation, parameters).items():
             yield JsonEdit(Action.SET, (key,), value)
 
 

@@ -115,8 +115,8 @@ def server_runs(run: Run, server_run: ServerRun) -> Iterator[Finding | Note]:
     for difference in differences(run.dataset, server_run.dataset):
         if difference.pointer not in server_run.varying:
             yield finding(
-                f"the metadata as it is here{_at(difference)}: {_short(difference.one)}",
-                f"on {server_run.server}: {_short(difference.other)}",
+                f"the metadata as it is here{_at(difference)}: {_short(difference.here)}",
+                f"on {server_run.server}: {_short(difference.there)}",
                 "let the task take from its arguments, and from what lies at its "
                 "paths, what it writes there",
             )

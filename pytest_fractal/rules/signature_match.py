@@ -31,7 +31,7 @@ def compare(
 ) -> Iterator[SchemaMismatch]:
     """Where `schema`, the JSON Schema of a task's arguments, disagrees with its function.
 
-    That a parameter in `told` is no property is reported elsewhere.
+    That a parameter in `reported` is no property is reported elsewhere.
     First in the order of the schema, then in that of the function. Parts of the schema
     that are malformed are passed over. A missing `default` is a disagreement where
     pydantic, in its version 1 or 2, would have written one: not for None (version 1

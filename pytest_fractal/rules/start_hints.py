@@ -47,7 +47,7 @@ class Advice(NamedTuple):
 
 
 def advice_for_import(command: Command, crash: Crash | None, module: str | None) -> Advice:
-    """What to do about a failed import: `module` is what is missing, where that is told."""
+    """What to do about a failed import: `module` is what is missing, where that is known."""
     installation = command.installation
     if crash is not None and crash.type in ("SyntaxError", "IndentationError", "TabError"):
         if installation is None:

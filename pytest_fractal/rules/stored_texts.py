@@ -96,7 +96,7 @@ def metadata_misleads_nobody(
     assert manifest.generation is not None
     if shown.failure is not None:
         yield Finding(
-            expected="`pip show` can tell of the package, for the server asks it",
+            expected="`pip show` can print the package's metadata, for the server asks it",
             found=f"it fails: {shown.failure}",
             hint="install the wheel into a fresh environment, and fix what "
             f"`pip show --files {wheel.distribution}` complains about there",

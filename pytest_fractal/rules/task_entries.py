@@ -92,7 +92,7 @@ def meta(part: Part) -> Iterator[Finding]:
             key,
             expected=f"lists and objects in at most {task.generation.deepest} levels",
             found=f"{depth} levels",
-            hint="nest less: the server cannot tell of its tasks with this one among them",
+            hint="nest less: the server cannot list its tasks with this one among them",
         )
     for fault in task.generation.meta_faults(value, part.keys):
         edits = tuple(_edits_for_meta(fault, key, value))
@@ -255,8 +255,8 @@ def type_matches_executables(task: PackagedTask) -> Iterator[Finding]:
             edits=[JsonEdit(Action.SET, (generation.kind_key,), meant)] if meant else (),
         )
     for part in needless if not missing else ():
-        told = (part.executable, part.meta, part.args_schema)
-        keys = [key for key in told if key in task.entry]
+        own = (part.executable, part.meta, part.args_schema)
+        keys = [key for key in own if key in task.entry]
         yield task.finding(
             part.executable,
             expected=f"no {part.executable} for a task of the type {task.kind!r}",

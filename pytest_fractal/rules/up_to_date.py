@@ -77,8 +77,8 @@ def _differences(manifest: Manifest, generated: Any) -> Iterator[Difference]:
 
 
 def _line(different: Difference) -> str:
-    here = "missing" if different.one is MISSING else shown(different.one)
-    there = "nothing" if different.other is MISSING else shown(different.other)
+    here = "missing" if different.here is MISSING else shown(different.here)
+    there = "nothing" if different.there is MISSING else shown(different.there)
     return f"{different.pointer}: {here}, generated: {there}"
 
 

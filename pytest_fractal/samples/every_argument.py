@@ -1,4 +1,4 @@
-"""Making a value for every argument that a JSON Schema tells of, models within models included."""
+"""Making a value for every argument that a JSON Schema has, models within models included."""
 
 from __future__ import annotations
 

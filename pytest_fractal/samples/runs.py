@@ -204,7 +204,7 @@ def _succeeded(start: Start) -> bool:
 
 
 def call_result(start: Start) -> CallResult:
-    """What a generation is told of a start."""
+    """What a generation has to know of a start."""
     if start.output is None:
         # Where something else stands in its place, the server cannot read it.
         return CallResult(_succeeded(start), None, readable=not start.obstacle, written=False)

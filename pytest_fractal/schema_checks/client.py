@@ -125,6 +125,16 @@ def _refusal(reply: Sequence[Any]) -> Refusal:
     return Refusal(tuple(keys), message, keyword, instance, allowed)
 
 
+def _read(answer: str) -> Any:
+    """What an answer of the helper's says."""
+    reply = json.loads(answer)
+    if "failed" in reply:
+        raise HarnessError(f"a JSON Schema could not be checked: {reply['failed']}")
+    if "over" in reply:
+        raise OverLimit(reply["over"])
+    return reply["answer"]
+
+
 class _Helper:
     """The process that answers, one question after the other."""
 
@@ -144,7 +154,7 @@ class _Helper:
             # Tasks that share a model, or a whole schema, ask the same.
             question = hashlib.sha256(f"{operation}\n{given}\n{text}".encode()).digest()
             if question in self._answers:
-                return json.loads(self._answers[question])["answer"]
+                return _read(self._answers[question])
             request = f'["{operation}", {limit}, {given}]\n{text}\n'
             try:
                 answer = self._exchange(request)
@@ -153,22 +163,20 @@ class _Helper:
                 raise
             if answer:
                 self._limit = min(_LONGEST, 2 * limit)
-                reply = json.loads(answer)
-                if "failed" in reply:
-                    raise HarnessError(f"a JSON Schema could not be checked: {reply['failed']}")
-                if "memory" in reply:
-                    raise OverLimit("takes too much memory")
-                self._kept += len(answer)
-                if self._kept > _REMEMBERED:
-                    self._answers.clear()
-                    self._kept = len(answer)
-                self._answers[question] = answer
-                return reply["answer"]
-            status = self._end()
-            if status == -signal.SIGPROF:
+            else:
+                status = self._end()
+                if status != -signal.SIGPROF:
+                    raise HarnessError(
+                        f"the process that checks JSON Schemas ended with status {status}"
+                    )
                 self._limit = max(_SHORTEST, limit / 2)
-                raise OverLimit(f"takes more than {limit:g} s")
-            raise HarnessError(f"the process that checks JSON Schemas ended with status {status}")
+                answer = json.dumps({"over": f"takes more than {limit:g} s"})
+            self._kept += len(answer)
+            if self._kept > _REMEMBERED:
+                self._answers.clear()
+                self._kept = len(answer)
+            self._answers[question] = answer
+            return _read(answer)
 
     def close(self) -> None:
         """End the process, if it was ever started."""

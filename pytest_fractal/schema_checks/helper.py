@@ -72,7 +72,7 @@ def _answer(schema: _Schema, operation: str, arguments: Sequence[Any]) -> dict[s
     try:
         return {"answer": _OPERATIONS[operation](schema, *arguments)}
     except MemoryError:
-        return {"memory": None}
+        return {"over": "takes too much memory"}
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}"}
 
@@ -86,7 +86,7 @@ class _Schema:
     @cached_property
     def _registered(self) -> tuple[str, Registry[Any]]:
         declared = self.schema.get("$schema")
-        # FR202 tells of a draft that there is not; the rest of the schema may be as good as any.
+        # FR202 reports a draft that does not exist; the rest of the schema may be as good as any.
         named = declared if isinstance(declared, str) else _LATEST
         specification = specification_with(named, default=DRAFT202012)
         root = specification.create_resource(self.schema)
@@ -277,7 +277,7 @@ _OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
 
 
 def _not_understood() -> contextlib.suppress:
-    """Passes over what other rules tell of a schema, or what only other languages' `re` reads."""
+    """Passes over what other rules say of a schema, or what only other languages' `re` reads."""
     return contextlib.suppress(
         Unresolvable,
         UnknownType,

@@ -1,6 +1,6 @@
 """Talking to a server's REST API: JSON there and back.
 
-urllib3 rather than the standard library: it takes no proxy unless it is told to, which
+urllib3 rather than the standard library: it takes no proxy unless it is asked to, which
 matters for a loopback address, and it knows multipart forms, which generation 2 needs. It
 has no dependencies of its own.
 """

@@ -1,4 +1,4 @@
-"""Where two JSON values differ, and paths of one place told as paths of another."""
+"""Where two JSON values differ, and paths of one place written as those of another."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ class Difference:
     """One place in which two values differ."""
 
     keys: Keys
-    one: Any
-    """`MISSING` where only the other has it."""
-    other: Any
+    here: Any
+    """What the first value has; `MISSING` where only the second has anything."""
+    there: Any
+    """What the second value has, in the same way."""
 
     @property
     def pointer(self) -> str:
@@ -27,16 +28,16 @@ class Difference:
 MISSING = object()
 
 
-def differences(one: Any, other: Any, *way: str | int) -> Iterator[Difference]:
-    """The innermost places in which they differ."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in [*one, *(key for key in other if key not in one)]:
-            yield from differences(one.get(key, MISSING), other.get(key, MISSING), *way, key)
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for index, (inner, counterpart) in enumerate(zip(one, other, strict=True)):
-            yield from differences(inner, counterpart, *way, index)
-    elif not _equal(one, other):
-        yield Difference(way, one, other)
+def differences(here: Any, there: Any, *way: str | int) -> Iterator[Difference]:
+    """The innermost places in which two values differ."""
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        for key in [*here, *(key for key in there if key not in here)]:
+            yield from differences(here.get(key, MISSING), there.get(key, MISSING), *way, key)
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        for index, (mine, theirs) in enumerate(zip(here, there, strict=True)):
+            yield from differences(mine, theirs, *way, index)
+    elif not _equal(here, there):
+        yield Difference(way, here, there)
 
 
 def _equal(one: Any, other: Any) -> bool:

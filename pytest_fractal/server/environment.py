@@ -133,12 +133,12 @@ def _requires_python(version: str) -> SpecifierSet:
         )
         try:
             (found,) = json.loads(finished.stdout)["install"]
-            told = str(found["metadata"].get("requires_python") or "")
-            SpecifierSet(told)
+            required = str(found["metadata"].get("requires_python") or "")
+            SpecifierSet(required)
         except (ValueError, LookupError, TypeError, InvalidSpecifier):
             raise BadInput(
                 f"--fractal-server={version}: the package index has no {_NAME} {version}"
             ) from None
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(told)
+        file.write_text(required)
     return SpecifierSet(file.read_text())

@@ -26,7 +26,7 @@ class ServerResponse:
     """Such as `fractal-server 1.4.10`."""
     outcome: Outcome
     status: str
-    """The last status that it told, such as `collecting`; of a request, `422`."""
+    """The last status that it gave, such as `collecting`; of a request, `422`."""
     said: str
     """Its own last words: the error, or the end of its log."""
     seconds: float

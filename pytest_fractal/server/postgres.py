@@ -47,14 +47,14 @@ class Database:
     @property
     def variables(self) -> dict[str, str]:
         """The settings by which fractal-server 2.x finds it."""
-        told = {
+        settings = {
             "POSTGRES_HOST": self.host,
             "POSTGRES_PORT": str(self.port),
             "POSTGRES_USER": self.user,
             "POSTGRES_PASSWORD": self.password,
             "POSTGRES_DB": self.name,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in settings.items() if value}
 
 
 def programs() -> Path | None:

@@ -152,7 +152,7 @@ _started: Final[dict[int, subprocess.Popen[bytes]]] = {}
 def address(serving: ServerProcess) -> str:
     """The URL at which a server that was just started answers, as it prints when it is up.
 
-    It was told to take any free port, so no two servers can meet. Raises `HarnessError`
+    It was asked to take any free port, so no two servers can meet. Raises `HarnessError`
     when it ends before, or is not up within `START_LIMIT` seconds.
     """
     started = time.monotonic()

@@ -60,7 +60,7 @@ class Span:
     administrator: Administrator
     upload: Upload
     has_activities: bool
-    """Whether it tells of a collection at `task-group/activity/`, else at `task/collect/`."""
+    """Whether it reports a collection at `task-group/activity/`, else at `task/collect/`."""
     pins: str
     """The key of the pinned versions."""
     images: str

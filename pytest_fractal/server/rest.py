@@ -132,18 +132,19 @@ class RestServer:
         more: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         words: Sequence[str] = ("log",),
     ) -> JobEnd:
-        """Wait for the end of what the answers to `ask` tell of.
+        """Wait for the end of what the answers to `ask` report.
 
         `over` are the statuses of what went well and of what failed, `words` the keys under
         which a failure is explained, the best first, and `more` reads an answer that is good.
         """
-        waited = wait(ask, lambda told: str(told["status"]), over, self.serving, limit)
-        told, status = waited.state, waited.state["status"]
+        waited = wait(ask, lambda state: str(state["status"]), over, self.serving, limit)
+        state = waited.state
+        status = state["status"]
         if waited.frozen:
-            return self.frozen(waited, status, since, told.get("log"))
+            return self.frozen(waited, status, since, state.get("log"))
         if status == over[1]:
-            return "failed", status, next(filter(None, map(told.get, words)), ""), {}
-        return "done", status, "", more(told)
+            return "failed", status, next(filter(None, map(state.get, words)), ""), {}
+        return "done", status, "", more(state)
 
     def frozen(self, waited: Waited, status: str, since: int, log: str | None) -> JobEnd:
         """How something ended that has not ended, and never will."""

@@ -56,7 +56,7 @@ class Server(Protocol):
 
         `pins` are versions by the names of distributions. `python` is a version (`3.11`)
         and the executable that it is to mean; without it, the server takes its own. Raises
-        `HarnessError` when the server does not answer; everything else is told.
+        `HarnessError` when the server does not answer; everything else is reported.
         """
 
     def step(self, task: ListedTask, args: Mapping[str, Any]) -> Step:

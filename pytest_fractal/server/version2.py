@@ -244,15 +244,15 @@ class Server2(RestServer):
             return self._by_activity(since, begun["id"], python)
         return self._by_state(since, begun["id"], python)
 
-    def _by_activity(self, since: int, activity: int, python: str) -> JobEnd:
-        """Wait for the end of a collection of which an activity tells."""
+    def _by_activity(self, since: int, number: int, python: str) -> JobEnd:
+        """Wait for the end of a collection that has an activity."""
 
-        def collected(told: Mapping[str, Any]) -> Mapping[str, Any]:
-            group = self.client.get(f"/api/v2/task-group/{told['taskgroupv2_id']}/")
+        def collected(activity: Mapping[str, Any]) -> Mapping[str, Any]:
+            group = self.client.get(f"/api/v2/task-group/{activity['taskgroupv2_id']}/")
             tasks = self._listed(group["task_list"])
             return {"tasks": tasks, "environment": group["venv_path"], "python": python}
 
-        path = f"/api/v2/task-group/activity/{activity}/"
+        path = f"/api/v2/task-group/activity/{number}/"
         return self._end(
             since, lambda: self.client.get(path), ("OK", "failed"), INSTALL_LIMIT, collected
         )

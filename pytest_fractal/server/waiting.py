@@ -26,7 +26,7 @@ class Waited:
     """How the waiting has ended."""
 
     state: Any
-    """The last that the server has told."""
+    """The last answer of the server."""
     frozen: bool
     quiet: float
     """For how long nothing had changed, in seconds."""
@@ -49,7 +49,7 @@ def wait(
     """
     began = changed = time.monotonic()
     since = serving.log_size()
-    told, said = "", ""
+    last, said = "", ""
     while True:
         state = ask()
         now = time.monotonic()
@@ -57,10 +57,10 @@ def wait(
         if seen in over:
             return Waited(state, False, now - changed)
         errors = _errors(serving.said(since, count=10_000))
-        if seen != told or errors != said or serving.is_at_work():
-            if seen != told:
+        if seen != last or errors != said or serving.is_at_work():
+            if seen != last:
                 began = now
-            changed, told, said = now, seen, errors
+            changed, last, said = now, seen, errors
         quiet = now - changed
         unseen = serving.is_at_work() is None
         patience = limit if unseen else FROZEN_AFTER_ERROR if errors else FROZEN_AFTER

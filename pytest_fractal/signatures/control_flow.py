@@ -1,4 +1,4 @@
-"""What the source of a program tells of the exception in its traceback, read and never run.
+"""What the source of a program says about the exception in its traceback, read and never run.
 
 Two questions: whether the exception was caught where it shows, and whether the program's
 input can have had a part in it. Both are answered on the safe side: a traceback is taken

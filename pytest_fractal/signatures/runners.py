@@ -31,7 +31,7 @@ class Handover:
     dropped: frozenset[str] = frozenset()
     """What it takes out."""
     doubt: str | None = None
-    """Why that is not all that can be told."""
+    """Why that is not all that can be known."""
 
     def __or__(self, other: Handover) -> Handover:
         return Handover(

@@ -68,7 +68,7 @@ class Signatures:
         in `f(**args)`.
 
         Raises `Unreadable`, and nothing else, when the function or its parameters cannot
-        be told from the source alone.
+        be known from the source alone.
         """
         path = posixpath.normpath(f"{self._package}/{executable}")
         with self._lock:

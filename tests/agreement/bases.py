@@ -234,7 +234,7 @@ def write_files(path: Path, files: Mapping[str, bytes], record: bytes | None = N
 
 def read_base(candidate: Candidate, name: str) -> Base:
     """The base that a candidate makes."""
-    wheel = candidate.build.built.wheel
+    wheel = candidate.builds.release.built.wheel
     assert wheel is not None, f"{name} does not build"
     content = candidate.wheel
     return Base(

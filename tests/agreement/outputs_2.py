@@ -30,7 +30,7 @@ if len(options) != 2 or set(options) != {{"--args-json", "--out-json"}}:
     sys.exit("usage: --args-json FILE --out-json FILE")
 with open(options["--args-json"]) as file:
     given = json.load(file)
-supplied = {supplied!r}
+supplied = {{{supplied}}}
 if not given.keys() <= {{*supplied, "hexed", "text", "ending"}} or not given.keys() >= supplied:
     sys.exit("unknown or missing arguments")
 out = options["--out-json"]
@@ -434,7 +434,8 @@ def make_package(folder: Path, all_of_them: Sequence[Output]) -> tuple[Path, Pat
         for name, supplied in zip(("init", "compute"), parts, strict=True):
             if supplied is not None:
                 files[f"fractal_outputs/{kind}_{name}.py"] = SCRIPT.format(
-                    signature=", ".join(supplied), supplied=set(supplied)
+                    signature=", ".join(supplied),
+                    supplied=", ".join(map(repr, sorted(supplied))),
                 )
     wheel = write_package(folder, files)
     samples = folder / "samples"

@@ -74,8 +74,12 @@ class Case:
     def content(self) -> str:
         """The same for the same candidate in any folder: it is judged once."""
         own = self.path.read_bytes() if self.path.suffix == ".json" else b""
-        said_of = (self.what, self.how, self.of, self.path.name, self.samples)
-        return _digest(repr(said_of).encode(errors="surrogatepass") + own, self.files)
+        said_of = (self.what, self.how, self.of, self.path.name)
+        files = dict(self.files)
+        if self.samples is not None:
+            samples = [path for path in sorted(self.samples.rglob("*")) if path.is_file()]
+            files |= {f"{path.relative_to(self.samples)}": path.read_bytes() for path in samples}
+        return _digest(repr(said_of).encode(errors="surrogatepass") + own, files)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -168,8 +172,8 @@ class Row:
                 ours, theirs = _sorted(self.tool.left[job]), _sorted(left)
                 for found in differences(ours, theirs):
                     return (
-                        f"the dataset after {job!r} at {found.pointer!r}: {found.one!r} here, "
-                        f"{found.other!r} there"
+                        f"the dataset after {job!r} at {found.pointer!r}: {found.here!r} here, "
+                        f"{found.there!r} there"
                     )
         return ""
 

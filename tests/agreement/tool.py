@@ -163,9 +163,8 @@ def _said(candidate: Candidate) -> Said:
     tasks: tuple[tuple[str, str | None], ...] = ()
     if candidate.has_wheel:
         tasks = tuple((task.name, candidate.source_of(task) or "") for task in candidate.tasks)
-    runs = [verdict for verdict in verdicts if verdict.code.startswith("FR4")]
-    passed = any(run.code == "FR401" and run.outcome is Outcome.PASS for run in runs)
-    ran = passed and not _of(runs, Outcome.FAIL)
+    ran = any(verdict.code == "FR401" for verdict in _of(verdicts, Outcome.PASS))
+    ran &= not _of(verdicts, Outcome.FAIL)  # after which a sample may not have been run
     return Said(verdicts, tasks, _left(candidate) if ran else {})
 
 
@@ -204,7 +203,8 @@ def _left(candidate: Candidate) -> dict[str, Any]:
     """What each sample leaves; a workflow, what its last step does."""
     return {
         sample.workflow: moved(
-            candidate.run(sample).dataset, {str(candidate.sample_runs.folder_of(sample)): "{tmp}"}
+            candidate.sample_runs.run(sample).dataset,
+            {str(candidate.sample_runs.folder_of(sample)): "{tmp}"},
         )
         for sample in candidate.sample_runs.usable
         if sample.expect == "success"
