@@ -7,6 +7,7 @@ plugins that happen to be installed have no say.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ def main() -> int:
     if _HANDED_OVER not in os.environ:
         _start_anew()
     given = _handed_over()
+    import importlib
+
     import pytest
 
     if given in (["-h"], ["--help"]):
@@ -42,6 +45,10 @@ def main() -> int:
         print(f"pytest-fractal {version('pytest-fractal')} (pytest {pytest.__version__})")
         return 0
     packages, others = _split(given)
+    plugins = _plugins(others)
+    for name in plugins:
+        with contextlib.suppress(ImportError):  # pytest tells
+            importlib.import_module(name)
     if not packages and not any(argument.startswith(_NEED_NO_PACKAGE) for argument in given):
         packages = ["."]
     return int(
@@ -51,13 +58,13 @@ def main() -> int:
                 f"--config-file={os.path.join(os.path.dirname(__file__), 'hermetic.ini')}",
                 f"--rootdir={os.getcwd()}",
                 "--noconftest",
-                *(f"-p{name}" for name in (*_plugins(others), "no:cacheprovider")),
+                *(f"-p{name}" for name in (*plugins, "no:cacheprovider")),
                 *(f"--fractal-package={package}" for package in packages),
                 *others,
             ],
-            # `-p` alone would warn of those that are imported already, to read the arguments. The
-            # workers of xdist are given `-p` only.
-            plugins=[sys.modules[name] for name in _plugins(others) if name in sys.modules],
+            # `-p` alone would warn of those that are imported already; the workers of xdist are
+            # given `-p` only.
+            plugins=[sys.modules[name] for name in plugins if name in sys.modules],
         )
     )
 
@@ -131,18 +138,19 @@ _NEED_NO_PACKAGE = (
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The packages, and the options with their values; pytest's parser says which those are."""
-    takes_value = _options_with_value(_plugins(arguments))
     packages: list[str] = []
     others: list[str] = []
     value_follows = False
-    for argument in arguments:
+    for number, argument in enumerate(arguments, 1):
         if value_follows or (argument.startswith("-") and argument != "-"):
             if argument in ("--fractal-server", "--fractal-find-pins") and not value_follows:
                 argument += "="  # else pytest would take the next one for its version
             if argument == "--fractal-fix" and not value_follows:
                 argument += "=apply"
             others.append(argument)
-            value_follows = not value_follows and _awaits_value(argument, takes_value)
+            # The parser takes its time, and where no word follows, it is not asked.
+            is_open = not value_follows and number < len(arguments)
+            value_follows = is_open and _awaits_value(argument, _plugins(arguments))
         elif "::" in argument:
             others.append(argument)
         else:
@@ -150,7 +158,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return packages, others
 
 
-def _options_with_value(plugins: Sequence[str]) -> frozenset[str]:
+@functools.cache
+def _options_with_value(plugins: tuple[str, ...]) -> frozenset[str]:
     """The options of pytest and of these plugins that take the next word."""
     from _pytest.config import get_config
 
@@ -162,10 +171,11 @@ def _options_with_value(plugins: Sequence[str]) -> frozenset[str]:
     return frozenset(name for name, action in actions.items() if action.nargs is None)
 
 
-def _awaits_value(argument: str, takes_value: frozenset[str]) -> bool:
+def _awaits_value(argument: str, plugins: tuple[str, ...]) -> bool:
     """Whether the next word belongs to this one: `--tb`, `-k`, or `-qk`, but not `-kx`."""
     if argument.startswith("--"):
-        return "=" not in argument and argument in takes_value
+        return "=" not in argument and argument in _options_with_value(plugins)
+    takes_value = _options_with_value(plugins)
     first = next(
         (n for n, letter in enumerate(argument[1:], 1) if f"-{letter}" in takes_value), None
     )

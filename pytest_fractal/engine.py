@@ -180,12 +180,13 @@ class Engine:
         return self._judged(check)
 
     def _judged(self, check: Check) -> Verdict:
-        if check.key not in self._verdicts:
+        key = check.key
+        if key not in self._verdicts:
             started = time.perf_counter()
             verdict = self._judge(check)
             seconds = time.perf_counter() - started
-            self._verdicts[check.key] = replace(verdict, seconds=round(seconds, 4))
-        return self._verdicts[check.key]
+            self._verdicts[key] = replace(verdict, seconds=round(seconds, 4))
+        return self._verdicts[key]
 
     def _judge(self, check: Check) -> Verdict:
         rule, task = check.rule, check.task
@@ -335,9 +336,10 @@ class Engine:
     def _skip(self, check: Check, *reasons: Skipped) -> Verdict:
         """The verdict where none of the parts is judged: not checked, if that is so of one."""
         kinds = [why.kind for why in reasons]
-        verdict = self._verdict(check, Outcome.SKIP, reason="; ".join(map(str, reasons)))
-        return replace(
-            verdict,
+        return self._verdict(
+            check,
+            Outcome.SKIP,
+            reason="; ".join(map(str, reasons)),
             skip=SkipKind.NOT_CHECKED if SkipKind.NOT_CHECKED in kinds else kinds[0],
             cause="; ".join(dict.fromkeys(why.reason for why in reasons)),
         )
@@ -356,10 +358,22 @@ class Engine:
         findings: tuple[Finding, ...] = (),
         reason: str | None = None,
         blockers: tuple[Verdict, ...] = (),
+        skip: SkipKind | None = None,
+        cause: str = "",
     ) -> Verdict:
         code, task, sample, server = check.key
         return Verdict(
-            code, check.rule.name, task, outcome, findings, reason, blockers, sample, server
+            code,
+            check.rule.name,
+            task,
+            outcome,
+            findings,
+            reason,
+            blockers,
+            sample,
+            server,
+            skip,
+            cause,
         )
 
 

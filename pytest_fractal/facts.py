@@ -20,7 +20,7 @@ from pytest_fractal.generations import Generation, ModelFault, PartKeys, Reserve
 from pytest_fractal.processes.probing import Probe
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.processes.validation import ValidationFault
-from pytest_fractal.signatures.task_function import Signature, Unreadable, read_signature
+from pytest_fractal.signatures.task_function import Signature, Unreadable
 from pytest_fractal.task_lists import Generator, TaskList
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -298,7 +298,7 @@ class PackagedPart(Part):
     def signature(self) -> Signature | Unreadable:
         """The signature of the function that the executable runs, or why it cannot be known."""
         try:
-            return read_signature(self.wheel.contents, self.wheel.package, self.executable)
+            return self.wheel.signatures.of(self.executable)
         except Unreadable as reason:
             return reason
 

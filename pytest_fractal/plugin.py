@@ -363,14 +363,14 @@ def _settings(config: pytest.Config) -> Settings:
 
 def _search_limit(config: pytest.Config) -> float | None:
     """The seconds for a search for pins; None where none is asked for."""
-    from pytest_fractal.pins.finding import DEFAULT_LIMIT
-
     limit = config.option.fractal_find_pins
     if limit is None:
         limit = _ini(config, "find_pins")
         if limit in (None, "", "false"):
             return None
     if limit in ("", "true"):
+        from pytest_fractal.pins.finding import DEFAULT_LIMIT
+
         return DEFAULT_LIMIT
     try:
         return float(limit)

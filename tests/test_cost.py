@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wheel_factory import make_wheel
+
 HEAVY = {
     "build",
     "configupdater",
@@ -62,3 +64,17 @@ def test_an_unused_plugin_loads_a_few_small_modules(tmp_path: Path) -> None:
         "pytest_fractal.report.formats",
     }
     assert len(added) < 10
+
+
+def test_rules_on_the_manifest_load_nothing_that_builds_installs_or_edits(tmp_path: Path) -> None:
+    """Nor what looks for pins, asks a server, or applies schemas: that has its own process."""
+    wheel = make_wheel(tmp_path)
+    modules = loaded(
+        tmp_path,
+        *("-p", "pytest_fractal.plugin"),
+        *(f"--fractal-package={wheel}", "--fractal-select=FR1,FR2"),
+    )
+    assert "pytest_fractal.engine" in modules
+    unused = HEAVY - {"packaging", "pydantic"} | {"urllib3"}
+    assert {name for name in modules if name.partition(".")[0] in unused} == set()
+    assert {name for name in modules if name.startswith("pytest_fractal.pins")} == set()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheel_factory import good_manifest, make_wheel
+from wheel_factory import candidate_of, good_manifest, make_wheel
 
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
@@ -18,8 +18,10 @@ from pytest_fractal.engine import Check, Engine
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.facts import Build, Part, Task, TreeBuild
+from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, LineEdit
 from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
+from pytest_fractal.pytest_plugin.suite import verdict_from_text, verdict_to_text
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.rules import Rule
@@ -489,3 +491,53 @@ def test_a_skip_keeps_its_reason_apart_from_its_details(
 
 def report_on(*verdicts: Verdict) -> CandidateReport:
     return CandidateReport("demo", "1", "demo", "1", None, None, (), verdicts, (), {})
+
+
+def test_a_verdict_travels_from_process_to_process_as_it_is() -> None:
+    """All of it: values of any kind that a fix may hold, and texts that are no Unicode."""
+    nested: Any = None
+    for _ in range(300):
+        nested = [nested]
+    edits = (JsonEdit(Action.SET, ("task_list", 0), {"a": 1.5, "b": nested}, 2),)
+    lines = (LineEdit(3, ("old",), ("new", "\ud800")),)
+    finding = Finding(
+        "expected",
+        "half a pair: \ud800",
+        "hint",
+        line=3,
+        severity=Severity.WARNING,
+        follows="FR206",
+        place=SourceLocation("file.py", 3),
+        fix=Fix((FileFix("file.py", edits, lines, "digest"),), ("numpy",)),
+        excerpt=((3, "line"),),
+    )
+    root = Verdict("FR101", "root", None, Outcome.FAIL, (finding,), seconds=1.5)
+    verdict = Verdict(
+        "FR401",
+        "rule",
+        "task",
+        Outcome.SKIP,
+        reason="why",
+        blockers=(root,),
+        sample="sample",
+        server="2.0",
+        skip=SkipKind.NOT_CHECKED,
+        cause="because",
+    )
+    assert repr(verdict_from_text(verdict_to_text(verdict))) == repr(verdict)
+
+
+def test_what_starts_a_command_is_made_once_for_all_questions_about_it(tmp_path: Path) -> None:
+    """And is another one for each command, of a task with two of them too."""
+    manifest = {
+        "manifest_version": "2",
+        "task_list": [
+            {"name": "One", "executable_non_parallel": "a.py", "executable_parallel": "b.py"},
+            {"name": "Other", "executable_parallel": "b.py"},
+        ],
+    }
+    candidate = candidate_of(make_wheel(tmp_path, manifest=manifest))
+    parts = [part for task in candidate.tasks for part in task.run_parts]
+    probers = [candidate.commands.prober(part) for part in parts]
+    assert len(set(map(id, probers))) == 3
+    assert [candidate.commands.prober(part) for part in parts] == probers

@@ -138,6 +138,8 @@ def test_usage_and_questions(runner: Runner) -> None:
         (["-n", "2", "a", "--tb", "no", "b"], ["a", "b"]),
         (["--fractal-select", "FR1", "dist/x.whl"], ["dist/x.whl"]),
         (["--fractal-server", "."], ["."]),
+        (["-q", ".", "-k"], ["."]),
+        (["--maxfail", "1", ".", "--fractal-keep"], ["."]),
         ([".", "x.whl::has-docs[blur]"], ["."]),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,10 +22,12 @@ from referencing.jsonschema import DRAFT202012
 from pytest_fractal.samples.ome_zarr import (
     CHANNELS,
     LABEL,
+    NAMES,
     PIXEL,
     SHAPE,
     WELLS,
     name_in_data,
+    named_data,
     unpack_ome_zarr,
 )
 
@@ -153,6 +156,40 @@ def test_a_copy_that_is_there_is_kept_as_it_is(tmp_path: Path) -> None:
     assert (copy / "image.zarr" / ".zattrs").read_text() == "{}"
 
 
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ([], set()),
+        (["{tmp}/image.zarr", "plate.zarr"], set()),
+        (["{ome_zarr}/image.zarr"], {"image.zarr"}),
+        (["{ome_zarr}/plate.zarr/B/03/0", "{ome_zarr}/plate.zarr/B/05/0"], {"plate.zarr"}),
+        (
+            ["{ome_zarr}/plate_v05.zarr/", "{ome_zarr}/image.zarr"],
+            {"plate_v05.zarr", "image.zarr"},
+        ),
+        (["{ome_zarr}/image.zarr", "{ome_zarr}"], NAMES),
+        (["{ome_zarr}/"], NAMES),
+        (["{ome_zarr}//image.zarr"], NAMES),
+        (["{ome_zarr}/new.zarr"], NAMES),
+        (["{ome_zarr}/*.zarr"], NAMES),
+        (["{ome_zarr}/image.zarr/../plate.zarr"], NAMES),
+        (["{ome_zarr}/image.zarr,{ome_zarr}/plate.zarr"], NAMES),
+    ],
+)
+def test_all_is_needed_where_not_only_images_and_plates_are_named(
+    texts: list[str], names: set[str]
+) -> None:
+    assert named_data(texts) == names
+
+
+def test_what_is_named_is_there_and_nothing_else(made: Path, tmp_path: Path) -> None:
+    copy = unpack_ome_zarr(tmp_path / "copy", {"plate.zarr", "image_v05.zarr"})
+    assert {path.name for path in made.iterdir()} == NAMES
+    assert {path.name for path in copy.iterdir()} == {"plate.zarr", "image_v05.zarr"}
+    for name in ("plate.zarr", "image_v05.zarr"):
+        assert files(copy / name) == files(made / name)
+
+
 FIXTURE = """
 def test_one(fractal_ome_zarr):
     assert (fractal_ome_zarr / "plate.zarr/B/03/0/.zattrs").is_file()
@@ -253,6 +290,28 @@ def test_each_sample_has_its_own_and_the_steps_of_a_workflow_share_theirs(runner
         assert f"sample-succeeds[take-{name}] PASSED" in ran.out
     assert "sample-fails-as-expected[take-twice.2] PASSED" in ran.out
     assert ran.left == []
+
+
+def test_what_any_step_of_a_workflow_names_is_there_from_the_first_on(runner: Runner) -> None:
+    """And what a step has removed does not come back when a later one names more."""
+
+    def step(name: str, component: str, **more: str) -> dict[str, Any]:
+        place = f"{{ome_zarr}}/{name}"
+        given = {"input_paths": [place], "output_path": place, "component": component}
+        return {"task": "Take", "args": {"image": f"{place}/.zattrs"}, **given, **more}
+
+    labels = step("image.zarr", "labels")
+    steps = [labels, step("plate.zarr", "B/03/0"), {**labels, "expect": "failure"}]
+    custom_task(runner.folder, {"taken": {"steps": steps}})
+    ran = runner.pytest(
+        "--fractal-task=task.json", "-v", "--fractal-select=FR401,FR406", "--fractal-keep"
+    )
+    assert ran.status == 0, ran.text
+    assert "sample-succeeds[take-taken.2] PASSED" in ran.out
+    assert "sample-fails-as-expected[take-taken.3] PASSED" in ran.out
+    (kept,) = re.findall(r"^kept: (.+)$", ran.out, re.MULTILINE)
+    (folder,) = Path(kept).rglob("ome_zarr")
+    assert {path.name for path in folder.iterdir()} == {"image.zarr", "plate.zarr"}
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from textwrap import dedent, indent
 import pytest
 
 from pytest_fractal.rules.signature_match import compare
-from pytest_fractal.signatures.task_function import Signature, read_signature
+from pytest_fractal.signatures.sources import Sources
+from pytest_fractal.signatures.task_function import Signature, Signatures
 
 HEAD = """\
 import argparse, json, logging
@@ -25,7 +26,7 @@ def signature(
     runner = f"{HEAD}def run({parameters}):\n" + indent(dedent(body), "    ")
     script = f"from pkg.runner import run\ndef demo(*, zarr_url, logger): pass\n{call}\n"
     files = {"pkg/demo.py": script.encode(), "pkg/runner.py": runner.encode()}
-    return read_signature(files, "pkg", "demo.py")
+    return Signatures(Sources(files), "pkg").of("demo.py")
 
 
 def pointers(found: Signature, *names: str) -> list[str]:
@@ -120,5 +121,5 @@ def test_the_function_may_be_handed_on_in_any_manner(call: str) -> None:
 )
 def test_runners_of_others_are_known_or_in_doubt(source: str, doubted: bool) -> None:
     script = f"{source}\ndef demo(*, zarr_url): pass\nrun_fractal_task(task_function=demo)\n"
-    found = read_signature({"pkg/demo.py": script.encode()}, "pkg", "demo.py")
+    found = Signatures(Sources({"pkg/demo.py": script.encode()}), "pkg").of("demo.py")
     assert bool(found.doubt) is doubted

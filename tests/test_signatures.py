@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-from pytest_fractal.signatures.task_function import (
-    Parameter,
-    Signature,
-    Unreadable,
-    read_signature,
-)
+from pytest_fractal.signatures.sources import Sources, Unreadable
+from pytest_fractal.signatures.task_function import Parameter, Signature, Signatures
 
 DEFINED = """
     def demo(*, sigma: float, level: int = 2):
@@ -27,7 +25,7 @@ def read(task: str | bytes, name: str = "tasks/demo.py", **others: str) -> Signa
         files[other.replace("__", "/").replace("/init/", "/__init__") + ".py"] = dedent(
             source
         ).encode()
-    return read_signature(files, "pkg", name)
+    return Signatures(Sources(files), "pkg").of(name)
 
 
 def names(signature: Signature) -> list[str]:
@@ -604,7 +602,58 @@ def test_an_executable_that_is_no_python_or_not_there() -> None:
     with pytest.raises(Unreadable, match="not a Python file"):
         read("#!/bin/sh\necho", "run.sh")
     with pytest.raises(Unreadable, match="not in the wheel"):
-        read_signature({}, "pkg", "../demo.py")
+        Signatures(Sources({}), "pkg").of("../demo.py")
+
+
+class Counted(dict[str, bytes]):
+    """Files that count how often each is read."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        super().__init__({path: dedent(text).encode() for path, text in files.items()})
+        self.reads: Counter[str] = Counter()
+
+    def __getitem__(self, path: str) -> bytes:
+        self.reads[path] += 1
+        return super().__getitem__(path)
+
+
+def test_a_file_is_read_once_however_many_tasks_share_it() -> None:
+    """Scripts that many tasks name, and a module that several scripts import."""
+    import_demo = "from pkg.shared import demo\nrun_fractal_task(task_function=demo)\n"
+    files = Counted(
+        {
+            "pkg/first.py": import_demo,
+            "pkg/second.py": import_demo,
+            "pkg/shared.py": "def demo(a, b=1): pass\nrun_fractal_task(task_function=demo)\n",
+            "pkg/broken.py": "def demo(",
+        }
+    )
+    signatures = Signatures(Sources(files), "pkg")
+    for _ in range(3):
+        for script in ("first.py", "second.py", "shared.py", "./first.py"):
+            assert names(signatures.of(script)) == ["a", "b"]
+        with pytest.raises(Unreadable, match=r"^pkg/broken.py:1 is not Python that can be read"):
+            signatures.of("broken.py")
+    assert files.reads == dict.fromkeys(files, 1)
+
+
+def test_a_script_that_is_imported_too_has_the_names_of_both() -> None:
+    """Below `if __name__ == "__main__"` it binds other names when it is started."""
+    files = {
+        "pkg/other.py": "from pkg.demo import demo\nrun_fractal_task(task_function=demo)\n",
+        "pkg/demo.py": """\
+            def demo(a): pass
+            if __name__ == "__main__":
+                def demo(b): pass
+                run_fractal_task(task_function=demo)
+            """,
+    }
+    for order in (["demo.py", "other.py"], ["other.py", "demo.py"]):
+        signatures = Signatures(
+            Sources({path: dedent(text).encode() for path, text in files.items()}), "pkg"
+        )
+        found = {script: names(signatures.of(script)) for script in order}
+        assert found == {"demo.py": ["b"], "other.py": ["a"]}
 
 
 def test_invalid_escapes_do_not_warn() -> None:

@@ -11,7 +11,7 @@ from pytest_fractal.candidate.sample_runs import run_fact
 from pytest_fractal.candidate.store import Fact
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import Command, PackagedPart, Part, Task, Validation
-from pytest_fractal.processes.probing import OptionProbe, Probe, Refusals
+from pytest_fractal.processes.probing import OptionProbe, Probe, Prober, Refusals
 from pytest_fractal.processes.validation import argument_faults
 from pytest_fractal.samples.files import Sample
 from pytest_fractal.verdicts import Skipped
@@ -25,6 +25,7 @@ class Commands:
 
     def __init__(self, candidate: Candidate) -> None:
         self._candidate = candidate
+        self._probers: dict[tuple[str, str], Prober] = {}
 
     def argv(self, part: Part) -> tuple[str, ...]:
         """A command, as the server would make it of its own environment."""
@@ -57,7 +58,7 @@ class Commands:
         probe = self.started(part).probe
         return self._candidate.store.once(
             of_part(OPTIONS, part),
-            lambda: prober(self._candidate, part).options(probe),
+            lambda: self.prober(part).options(probe),
             {"first": probe.first},
         )
 
@@ -65,8 +66,15 @@ class Commands:
         """What more starts show of arguments that it should refuse."""
         probe = self.started(part).probe
         return self._candidate.store.once(
-            of_part(REFUSALS, part), lambda: prober(self._candidate, part).refusals(probe)
+            of_part(REFUSALS, part), lambda: self.prober(part).refusals(probe)
         )
+
+    def prober(self, part: Part) -> Prober:
+        """What starts a command for all these questions."""
+        key = part.task.id, part.keys.name
+        if key not in self._probers:
+            self._probers[key] = prober(self._candidate, part)
+        return self._probers[key]
 
     def validation(self, part: Part) -> Validation:
         """What a task's models say of arguments made from its schema, where it is started.
@@ -92,7 +100,7 @@ class Commands:
         return {}
 
     def _probe(self, part: Part) -> Probe:
-        return prober(self._candidate, part).probe()
+        return self.prober(part).probe()
 
 
 _FROM_STARTS: Final[Mapping[type[Any], Fact[Any]]] = {

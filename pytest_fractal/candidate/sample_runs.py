@@ -189,9 +189,15 @@ class SampleRuns:
         return run_sample(sample, previous, folder, runs, start, self._candidate.executor.callers)
 
     def place_data(self, sample: Sample, folder: Path) -> None:
-        """Put the sample data into the folder that is a sample's `{tmp}`, if it names them."""
-        if sample.uses_ome_zarr:
-            unpack_ome_zarr(folder / OME_ZARR)
+        """Put the sample data that a sample names into the folder that is its `{tmp}`.
+
+        What later steps of its workflow name comes with it: by then a task may have put
+        something of its own there, or have removed what it was given.
+        """
+        if sample.named_data:
+            steps = [step for step in self.files.samples if step.file == sample.file] or [sample]
+            names = frozenset[str]().union(*(step.named_data for step in steps))
+            unpack_ome_zarr(folder / OME_ZARR, names)
 
     def folder_of(self, sample: Sample) -> Path:
         """The `{tmp}` of a sample."""

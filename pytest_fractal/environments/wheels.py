@@ -19,6 +19,8 @@ from packaging.utils import canonicalize_name
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.files import NotRegular, open_regular
+from pytest_fractal.signatures.sources import Sources
+from pytest_fractal.signatures.task_function import Signatures
 
 MANIFEST_NAME: Final = "__FRACTAL_MANIFEST__.json"
 
@@ -126,6 +128,16 @@ class Wheel:
             return self.read(path).decode(errors="replace") if path in self.entries else ""
         except TooLarge:
             return ""
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Its Python, parsed once for all who look into it."""
+        return Sources(self.contents)
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """The signatures of the functions that its executables run."""
+        return Signatures(self.sources, self.package)
 
     @cached_property
     def folders(self) -> frozenset[str]:

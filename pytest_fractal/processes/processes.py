@@ -108,9 +108,9 @@ class _Process(subprocess.Popen[bytes]):
 
     def end(self) -> None:
         """End it with everything that it has started."""
-        if self.walled:
+        if self.walled and self.poll() is None:
             # The kernel ends all that is within the walls when the first process there ends;
-            # the one around them ends after that.
+            # the one around them ends after that, and when it has, there is nothing to look for.
             within = [pid for pid, above in supervisor.living().items() if above == self.pid]
             supervisor.signal_each(within, os.kill, signal.SIGKILL)
         elif self.supervised:

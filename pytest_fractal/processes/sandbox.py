@@ -202,12 +202,17 @@ class _View:
         self._shown: dict[Path, bool] = {}
         self._covered: list[Path] = []
         self._links: dict[Path, str] = {}
+        self._asked: set[tuple[Path, bool]] = set()
         home = _home()
         self._never = frozenset((home, *home.parents))
 
     def show(self, path: Path, *, write: bool = False) -> None:
         """Let a file or folder be seen: where it is, and where a link to it is."""
-        if path.is_relative_to("/proc") or (path.is_relative_to("/dev") and not _in_memory(path)):
+        if (path, write) in self._asked:
+            return  # many words name the same
+        self._asked.add((path, write))
+        top = path.parts[1:2]
+        if top == ("proc",) or (top == ("dev",) and not _in_memory(path)):
             return  # the walls have their own
         real = self._follow(path)
         if real not in self._never and _exists(real):

@@ -38,6 +38,9 @@ JOBS = "jobs"
 OUTAGE = 120.0
 """Seconds in which a controller of the cluster that does not answer is asked again."""
 
+DEEP = 250
+"""Characters of a path below which folders are looked into where they are."""
+
 
 def main() -> None:
     """Wait for the end of the run, and see to it that nothing is left."""
@@ -103,37 +106,40 @@ def finish(hold: str) -> None:
 def remove_tree(folder: str | os.PathLike[str]) -> None:
     """Remove a folder with everything in it: read-only folders, and thousands in each other.
 
-    What cannot be removed stays. Each folder found is moved up to the top before it is looked
+    What cannot be removed stays. A folder deep below is moved up to the top before it is looked
     into, so that no path grows too long, and nothing recurses.
     """
     top = os.fspath(folder)
-    waiting = [top]
-    number = 0
+    waiting, found = [top], []
+    moved = 0
     while waiting:
         here = waiting.pop()
+        found.append(here)
         try:
-            os.chmod(here, 0o700)
-            names = os.listdir(here)
+            mode = os.lstat(here).st_mode
+            if not stat.S_ISDIR(mode):
+                continue
+            if mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(here, stat.S_IRWXU)
+            with os.scandir(here) as entries:
+                inside = list(entries)
         except OSError:
             continue
-        for name in names:
-            path = os.path.join(here, name)
+        for entry in inside:
+            path = entry.path
             with contextlib.suppress(OSError):
-                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                if not entry.is_dir(follow_symlinks=False):
                     os.unlink(path)
-                elif here == top:
-                    waiting.append(path)
-                else:
-                    os.chmod(path, 0o700)  # else it may not be moved
-                    number += 1
-                    moved = os.path.join(top, f".removing-{os.getpid()}-{number}")
-                    os.rename(path, moved)
-                    waiting.append(moved)
-        if here != top:
-            with contextlib.suppress(OSError):
-                os.rmdir(here)
-    with contextlib.suppress(OSError):
-        os.rmdir(top)
+                    continue
+                if len(path) > DEEP:
+                    os.chmod(path, stat.S_IRWXU)  # else it may not be moved
+                    moved += 1
+                    path = os.path.join(top, f".removing-{os.getpid()}-{moved}")
+                    os.rename(entry.path, path)
+                waiting.append(path)
+    for here in reversed(found):  # those inside others come after them
+        with contextlib.suppress(OSError):
+            os.rmdir(here)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,7 @@ from pytest_fractal.report.overview import escape_control_chars, to_fix
 from pytest_fractal.session import Session, SharedRun
 from pytest_fractal.settings import Settings
 from pytest_fractal.signatures.scopes import PARSING
-from pytest_fractal.verdicts import Key, Outcome, SkipKind, Verdict
+from pytest_fractal.verdicts import Key, Outcome, Status, Verdict
 
 _SUITE: Final = pytest.StashKey["Suite"]()
 _WORKER_KEY: Final = "fractal_run"
@@ -43,13 +43,11 @@ _VERDICT: Final = TypeAdapter(Verdict)
 
 _TestStatus = tuple[str, str, tuple[str, Mapping[str, bool]]]
 _LETTERS: Final[Mapping[str, _TestStatus]] = {
-    Outcome.WARN: ("warned", "w", ("WARNED", {"yellow": True})),
-    Outcome.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
-}
-_SKIPS: Final[Mapping[SkipKind, _TestStatus]] = {
-    SkipKind.NOT_APPLICABLE: ("", "-", ("DOES NOT APPLY", {})),
-    SkipKind.NOT_CHECKED: ("unchecked", "u", ("NOT CHECKED", {"yellow": True})),
-    SkipKind.IGNORED: ("ignored", "i", ("IGNORED", {"yellow": True})),
+    Status.WARN: ("warned", "w", ("WARNED", {"yellow": True})),
+    Status.BLOCKED: ("blocked", "b", ("BLOCKED", {"yellow": True})),
+    Status.NOT_APPLICABLE: ("", "-", ("DOES NOT APPLY", {})),
+    Status.NOT_CHECKED: ("unchecked", "u", ("NOT CHECKED", {"yellow": True})),
+    Status.IGNORED: ("ignored", "i", ("IGNORED", {"yellow": True})),
 }
 
 
@@ -298,7 +296,9 @@ class Suite:
             judged = call.when == "call" or (call.when == "setup" and not report.passed)
             if judged:
                 anchor = item.nodeid.partition("::")[0]
-                report.fractal = json.dumps([anchor, asdict(item.verdict)])  # type: ignore[attr-defined]
+                # Texts alone, which every plugin can send on.
+                sent = [anchor, item.verdict.status.value, verdict_to_text(item.verdict)]
+                report.fractal = sent  # type: ignore[attr-defined]
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -320,8 +320,8 @@ class Suite:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdict for the summary."""
         if (sent := getattr(report, "fractal", None)) is not None:
-            anchor, verdict = json.loads(sent)
-            judged = _VERDICT.validate_python(verdict)
+            anchor, _, verdict = sent
+            judged = verdict_from_text(verdict)
             self._verdicts[anchor][judged.key] = judged
 
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, Any] | None:
@@ -332,10 +332,7 @@ class Suite:
         sent = getattr(report, "fractal", None)
         if sent is None or report.failed:
             return None
-        verdict = json.loads(sent)[1]
-        if verdict["outcome"] == Outcome.SKIP:
-            return _SKIPS[SkipKind(verdict["skip"])]
-        return _LETTERS.get(verdict["outcome"])
+        return _LETTERS.get(sent[1])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -357,10 +354,12 @@ class Suite:
         if self.session.settings.fix is not None and complete:
             self._fix()
         settings = self.session.settings
+        if not settings.reports:
+            return
         report = Report(
             tuple(self._reports()), settings.strict, complete, executor=settings.executor
         )
-        for path in self.session.settings.reports:
+        for path in settings.reports:
             try:
                 formats.write(report, path)
             except OSError as error:
@@ -466,6 +465,17 @@ class Suite:
             report = self.session.report(anchor, list(verdicts.values()))
             fixed = anchor in self.plans and self.session.settings.fix == "apply"
             yield replace(report, fixed=fixed)
+
+
+def verdict_to_text(verdict: Verdict) -> str:
+    """A verdict as it travels from process to process."""
+    # pydantic's own JSON has no place for half of a surrogate pair, which commands may print.
+    return json.dumps(_VERDICT.dump_python(verdict, warnings=False))
+
+
+def verdict_from_text(text: str) -> Verdict:
+    """The verdict of which `verdict_to_text` has made this."""
+    return _VERDICT.validate_python(json.loads(text))
 
 
 def _shared_run(sent: Sequence[str]) -> SharedRun:

@@ -30,6 +30,8 @@ class Summary:
         self.command: Callable[[str], None] | None = None
         """Prints a command to the runner of a CI job, where there is one."""
         self._ours: dict[str, list[pytest.TestReport]] = {}
+        self._written: Sequence[CandidateReport] | None = None
+        """What the summary tells of; None until it is written."""
 
     def _reports(self) -> Sequence[CandidateReport]:
         return [report for report in self._ask() if report.verdicts]
@@ -53,7 +55,8 @@ class Summary:
             terminalreporter.stats[category] = [*terminalreporter.stats[category], *reports]
         writer = terminalreporter._tw
         width = min(writer.fullwidth, _WIDEST)
-        for report in self._reports():
+        self._written = self._reports()
+        for report in self._written:
             terminalreporter.section(f"fractal: {escape_control_chars(title(report))}")
             if terminalreporter.config.option.tbstyle != "no":
                 for line in text.problems_lines(report, self._strict, width):
@@ -79,6 +82,6 @@ class Summary:
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         finished = ended and self._is_complete()
         width = min(reporter._tw.fullwidth, _WIDEST)
-        for report in self._reports():
+        for report in self._reports() if self._written is None else self._written:
             for line in text.conclusion_lines(report, self._strict, finished, width):
                 reporter._tw.line(escape_control_chars(line.text), **line.markup)

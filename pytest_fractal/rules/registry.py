@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_fractal.errors import BadInput
@@ -72,7 +73,7 @@ class Rule:
         """The codes of the rules that must hold before this one can be judged."""
         return self.find_needs()
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
         """What there is one verdict for: the package, each task, or each sample of each task."""
         scopes = {SCOPES[subject] for subject in self.subjects}
@@ -98,7 +99,7 @@ class Rule:
         """
         return self.severity is Severity.ERROR and self.code.startswith(_DECIDE_COLLECTION)
 
-    @property
+    @cached_property
     def asks_server(self) -> bool:
         """Whether it judges what a real server does, which only runs where it is asked for."""
         return not OF_SERVERS.isdisjoint(self.subjects)

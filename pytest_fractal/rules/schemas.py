@@ -33,7 +33,6 @@ from pytest_fractal.signatures.task_function import (
     Parameter,
     Signature,
     Unreadable,
-    read_signature,
 )
 from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, Severity
@@ -105,7 +104,7 @@ def _hint_for_schema(
     """The schema that the function's signature tells; its types are for people to add."""
     by = f"{generation.schema_tool} makes it; " if generation.schema_tool else ""
     try:
-        signature = read_signature(wheel.contents, wheel.package, str(entry.get(part.executable)))
+        signature = wheel.signatures.of(str(entry.get(part.executable)))
     except Unreadable:
         names = generation.reserved(generation.kind(entry), part).names
         parameters = [Parameter(name, True, False) for name in names]

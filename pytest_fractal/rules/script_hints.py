@@ -11,10 +11,12 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
+from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Command
 from pytest_fractal.fixes.lines import line_edits
 from pytest_fractal.fixes.model import FileFix, Fix
 from pytest_fractal.signatures.scopes import PARSING, FunctionNode
+from pytest_fractal.signatures.sources import Unreadable
 
 _QUIET: Final = (
     ast.FunctionDef,
@@ -108,14 +110,14 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
     """
     if command.installation is None:
         return None
-    contents = command.installation.wheel.contents
+    wheel = command.installation.wheel
     changes: dict[str, dict[str, str]] = {}
     for option, name in names.items():
         declaring = [
             path
-            for path in contents
+            for path in wheel.contents
             if path.endswith(".py")
-            for call in _declarations(_parsed(contents[path]))
+            for call in _declarations(_tree(wheel, path))
             if option in _option_names(call)
         ]
         taken = [place.rpartition(":")[0] for place in declaring_places(command, name)]
@@ -131,12 +133,14 @@ def fix_for_options(command: Command, names: Mapping[str, str]) -> Fix | None:
 
 def declaring_places(command: Command, option: str) -> list[str]:
     """Where the wheel declares an option, as `file:line`."""
-    contents = command.installation.wheel.contents if command.installation else {}
+    if command.installation is None:
+        return []
+    wheel = command.installation.wheel
     return [
         f"{path}:{call.lineno}"
-        for path, content in contents.items()
+        for path, content in wheel.contents.items()
         if path.endswith(".py") and option.encode() in content
-        for call in _declarations(_parsed(content))
+        for call in _declarations(_tree(wheel, path))
         if option in _option_names(call)
     ]
 
@@ -223,8 +227,18 @@ def _fix(command: Command, changes: Mapping[str, Callable[[str], str]]) -> Fix |
 
 def _script(command: Command) -> ast.Module | None:
     installation, script = command.installation, command.part.script
-    content = installation.wheel.contents.get(script) if installation else None
-    return _parsed(content) if content is not None and script.endswith(".py") else None
+    if installation is None or not script.endswith(".py"):
+        return None
+    wheel = installation.wheel
+    return _tree(wheel, script) if script in wheel.contents else None
+
+
+def _tree(wheel: Wheel, path: str) -> ast.Module | None:
+    """What a file of a wheel parses to; None where it does not."""
+    try:
+        return wheel.sources.tree(path)
+    except Unreadable:
+        return None
 
 
 def _parsed(content: bytes) -> ast.Module | None:

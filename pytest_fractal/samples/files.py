@@ -29,7 +29,7 @@ from pytest_fractal.json_text import (
     texts_in,
 )
 from pytest_fractal.pointers import Keys, pointer
-from pytest_fractal.samples.ome_zarr import OME_ZARR
+from pytest_fractal.samples.ome_zarr import OME_ZARR, named_data
 
 Expectation = Literal["success", "failure"]
 
@@ -87,9 +87,9 @@ class Sample:
         }
 
     @property
-    def uses_ome_zarr(self) -> bool:
-        """Whether it names the folder with the sample data."""
-        return f"{{{OME_ZARR}}}" in json.dumps([self.args, self.reserved])
+    def named_data(self) -> frozenset[str]:
+        """What of the sample data it names: images, and plates."""
+        return named_data(text for _, text in texts_in([self.args, self.reserved]))
 
     def place(self, *keys: str | int) -> tuple[str | None, int | None]:
         """The JSON pointer to a part of it in its file, and the line of that part.

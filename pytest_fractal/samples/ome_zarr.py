@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,10 @@ OME_ZARR: Final = "ome_zarr"
 
 VERSIONS: Final = {"0.4": "", "0.5": "_v05"}
 """The versions of NGFF, and what they add to the names `image.zarr` and `plate.zarr`."""
+NAMES: Final = frozenset(
+    f"{kind}{suffix}.zarr" for kind in ("image", "plate") for suffix in VERSIONS.values()
+)
+"""The images and plates that there are."""
 WELLS: Final = ("B/03", "B/05")
 """The wells of the plate; each has one field, `0`."""
 SHAPE: Final = (2, 2, 64, 64)
@@ -50,8 +55,30 @@ def name_in_data(names: Sequence[str]) -> str | None:
     return LABEL if own & {"label", "labels"} else None
 
 
-def unpack_ome_zarr(folder: Path) -> Path:
-    """Put the sample data into `folder`, and return it; where it is, keep it.
+def named_data(texts: Iterable[str]) -> frozenset[str]:
+    """Those of the `NAMES` that texts with the placeholder need.
+
+    All of them where one means the folder itself, or anything in it but an image or a plate.
+    """
+    found = set()
+    for text in texts:
+        for path in text.split(f"{{{OME_ZARR}}}")[1:]:
+            start, *parts = path.split("/")
+            if start or not parts or parts[0] not in NAMES or ".." in parts:
+                return NAMES
+            found.add(parts[0])
+    return frozenset(found)
+
+
+@cache
+def _contents() -> Mapping[str, bytes]:
+    """The files in the archive, some 90 kB, of which each sample gets a copy."""
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        return {path: archive.read(path) for path in archive.namelist()}
+
+
+def unpack_ome_zarr(folder: Path, names: Set[str] = NAMES) -> Path:
+    """Put the sample data of these names into `folder`, and return it; where it is, keep it.
 
     `image.zarr` is one image, `plate.zarr` a plate whose images are at `B/03/0` and
     `B/05/0`, both in NGFF 0.4; `image_v05.zarr` and `plate_v05.zarr` are the same in 0.5.
@@ -59,6 +86,9 @@ def unpack_ome_zarr(folder: Path) -> Path:
     of the disks in the first.
     """
     if not folder.exists():
-        with zipfile.ZipFile(ARCHIVE) as archive:
-            archive.extractall(folder)
+        for path, content in _contents().items():
+            if path.partition("/")[0] in names:
+                place = folder / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
     return folder

@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import builtins
 import posixpath
-import warnings
-from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable
 from typing import Final
 
 from pytest_fractal.signatures.scopes import (
-    PARSING,
     Binding,
     FunctionNode,
     Import,
@@ -27,58 +24,28 @@ from pytest_fractal.signatures.scopes import (
     own_nodes,
     source_text,
 )
-
-
-class Unreadable(Exception):
-    """Something cannot be known from the source; the message is the reason, for a human."""
-
+from pytest_fractal.signatures.sources import Sources, Unreadable
 
 _MOST_STEPS: Final = 20_000
 """More names than that are not followed: branches on branches would take for ever."""
 
 
-def _parse(path: str, content: bytes) -> ast.Module:
-    try:
-        with PARSING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(content, path)
-    except SyntaxError as error:
-        place = f"{path}:{error.lineno}" if error.lineno else path
-        raise Unreadable(f"{place} is not Python that can be read: {error.msg}") from None
-    except (ValueError, LookupError) as error:
-        raise Unreadable(f"{path} is not Python that can be read: {error}") from None
-    except (RecursionError, MemoryError):
-        raise Unreadable(f"{path} is nested too deeply to be read") from None
-
-
 class WheelNames:
     """The names in the files of a wheel, as the script at `path` sees them.
 
-    `files` are the contents of the wheel by their path below site-packages. Every method
-    raises `Unreadable` where the names are too entangled to be followed.
+    Every method raises `Unreadable` where the names are too entangled to be followed.
     """
 
-    def __init__(self, files: Mapping[str, bytes], path: str) -> None:
-        self._files = files
+    def __init__(self, sources: Sources, path: str) -> None:
+        self._sources = sources
         self._path = path
         # Python puts the script's own folder in front of site-packages.
         self._roots = (posixpath.dirname(path), "")
-        self._folders = {
-            str(parent)
-            for name in files
-            if name.endswith(".py")
-            for parent in PurePosixPath(name).parents
-        }
-        self._modules: dict[str, Module] = {}
         self._steps = 0
 
     def load(self, path: str) -> Module:
         """The file at this path, with its names bound."""
-        if path not in self._modules:
-            tree = _parse(path, self._files[path])
-            module = self._modules[path] = Module(path, path == self._path, tree)
-            Scope(module.view, module.names).run(tree.body)
-        return self._modules[path]
+        return self._sources.module(path, is_script=path == self._path)
 
     def inside(self, node: FunctionNode, outer: View) -> View:
         """The names that the body of a function sees when it has run."""
@@ -109,13 +76,13 @@ class WheelNames:
         for root in self._roots:
             stem = posixpath.join(root, dotted.replace(".", "/"))
             for path in (f"{stem}/__init__.py", f"{stem}.py"):
-                if path in self._files:
+                if path in self._sources.files:
                     return path
         return None
 
     def _is_in_wheel(self, dotted: str) -> bool:
         folders = (posixpath.join(root, dotted.replace(".", "/")) for root in self._roots)
-        return self._find(dotted) is not None or any(f in self._folders for f in folders)
+        return self._find(dotted) is not None or any(f in self._sources.folders for f in folders)
 
     def lookup(
         self, view: View, name: str, trail: frozenset[tuple[str, str]] = frozenset()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pytest_fractal.signatures.names import Unreadable, WheelNames
+from pytest_fractal.signatures.names import WheelNames
 from pytest_fractal.signatures.scopes import (
     Class,
     Function,
@@ -25,6 +25,7 @@ from pytest_fractal.signatures.scopes import (
     returned,
     source_text,
 )
+from pytest_fractal.signatures.sources import Unreadable
 
 
 @dataclass(frozen=True)

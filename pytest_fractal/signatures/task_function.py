@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Final
 
-from pytest_fractal.signatures.names import Unreadable, WheelNames
+from pytest_fractal.signatures.names import WheelNames
 from pytest_fractal.signatures.parameters import (
     Parameter,
     Signature,
@@ -40,26 +41,52 @@ from pytest_fractal.signatures.scopes import (
     returned,
     source_text,
 )
+from pytest_fractal.signatures.sources import Sources, Unreadable
 
-__all__ = ["Parameter", "Signature", "Unreadable", "read_signature"]
+__all__ = ["Parameter", "Signature", "Signatures", "Unreadable"]
 
 
-def read_signature(files: Mapping[str, bytes], package: str, executable: str) -> Signature:
-    """The signature of the function that `executable` runs.
+class Signatures:
+    """The signatures of the functions that the executables of a package run.
 
-    `files` are the contents of the wheel by their path below site-packages, `package`
-    is its import folder and `executable` a path inside that folder. The function is,
-    in this order: the one handed to `run_fractal_task`; the one with the executable's
-    name; the one that is called with what the script read as JSON, as in `f(**args)`.
-
-    Raises `Unreadable`, and nothing else, when the function or its parameters cannot
-    be known from the source alone.
+    `package` is the import folder of the wheel that holds the sources. Each executable is read
+    once: tasks may share it.
     """
-    path = posixpath.normpath(f"{package}/{executable}")
-    try:
-        return _Script(files, path).signature()
-    except RecursionError:
-        raise Unreadable(f"{path} is nested too deeply to be read") from None
+
+    def __init__(self, sources: Sources, package: str) -> None:
+        self._sources = sources
+        self._package = package
+        self._known: dict[str, Signature | str] = {}
+        """By the paths of the executables; where one cannot be read, why."""
+        self._lock = threading.Lock()
+
+    def of(self, executable: str) -> Signature:
+        """The signature of the function that `executable`, a path inside the package, runs.
+
+        The function is, in this order: the one handed to `run_fractal_task`; the one with
+        the executable's name; the one that is called with what the script read as JSON, as
+        in `f(**args)`.
+
+        Raises `Unreadable`, and nothing else, when the function or its parameters cannot
+        be known from the source alone.
+        """
+        path = posixpath.normpath(f"{self._package}/{executable}")
+        with self._lock:
+            if path not in self._known:
+                self._known[path] = self._read(path)
+            known = self._known[path]
+        if isinstance(known, str):
+            raise Unreadable(known)
+        return known
+
+    def _read(self, path: str) -> Signature | str:
+        """The signature, or why it cannot be known."""
+        try:
+            return _Script(self._sources, path).signature()
+        except Unreadable as reason:
+            return str(reason)
+        except RecursionError:
+            return f"{path} is nested too deeply to be read"
 
 
 class _Origin(IntEnum):
@@ -99,10 +126,10 @@ _JSON_READERS: Final = frozenset(
 class _Script:
     """The executable of a task, and the function that it runs."""
 
-    def __init__(self, files: Mapping[str, bytes], path: str) -> None:
-        self._files = files
+    def __init__(self, sources: Sources, path: str) -> None:
+        self._files = sources.files
         self._path = path
-        self._names = WheelNames(files, path)
+        self._names = WheelNames(sources, path)
         self._signatures = SignatureReader(self._names)
         self._runners = RunnerReader(self._names, self._signatures, self._is_json)
 
@@ -110,9 +137,7 @@ class _Script:
         """The signature of the function that the executable runs."""
         if self._path not in self._files:
             raise Unreadable(f"{self._path} is not in the wheel")
-        content = self._files[self._path]
-        is_python = self._path.endswith(".py") or b"python" in content.split(b"\n", 1)[0]
-        if not is_python:
+        if not self._path.endswith(".py") and not self._names_python():
             raise Unreadable(f"{self._path} is not a Python file")
         script = self._names.load(self._path)
         calls = list(self._calls(script.tree, script.view, script.tree))
@@ -122,6 +147,9 @@ class _Script:
             or self._called_with_json(calls)
             or self._not_found(script)
         )
+
+    def _names_python(self) -> bool:
+        return b"python" in self._files[self._path].split(b"\n", 1)[0]
 
     def _not_found(self, script: Module) -> Signature:
         raise Unreadable(

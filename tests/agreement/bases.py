@@ -106,7 +106,7 @@ class Job2:
     def asked(self, manifest: object, folder: Path) -> dict[str, Any]:
         """See `Job`."""
         first = self.samples[0]
-        if any(sample.uses_ome_zarr for sample in self.samples):
+        if any(sample.named_data for sample in self.samples):
             unpack_ome_zarr(folder / OME_ZARR)
         given = placed(first.reserved, first.places(folder))
         try:
