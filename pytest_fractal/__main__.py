@@ -32,8 +32,6 @@ def main() -> int:
     if _HANDED_OVER not in os.environ:
         _start_anew()
     given = _handed_over()
-    import importlib
-
     import pytest
 
     if given in (["-h"], ["--help"]):
@@ -46,9 +44,6 @@ def main() -> int:
         return 0
     packages, others = _split(given)
     plugins = _plugins(others)
-    for name in plugins:
-        with contextlib.suppress(ImportError):  # pytest tells
-            importlib.import_module(name)
     if not packages and not any(argument.startswith(_NEED_NO_PACKAGE) for argument in given):
         packages = ["."]
     return int(

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
@@ -16,6 +15,7 @@ from build import ProjectBuilder
 from uv import find_uv_bin
 
 from pytest_fractal.environments.indexes import installer_environment
+from pytest_fractal.environments.sdists import unpack
 
 # Most of a build's time goes into starting Python and importing the backend: this does
 # it once, and forks for every hook that `build` calls.
@@ -91,9 +91,7 @@ class Backends:
         """The files of the sdist, and of the wheel that is built from it, as releases are."""
         shutil.copytree(tree, scratch / "tree")
         sdist = self._project(scratch / "tree").build("sdist", scratch / "sdist")
-        with tarfile.open(sdist) as archive:
-            archive.extractall(scratch / "unpacked", filter="data")
-        (unpacked,) = (scratch / "unpacked").iterdir()
+        unpacked = unpack(Path(sdist), scratch / "unpacked")
         files = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
         wheel = self._project(unpacked).build("wheel", scratch / "wheel")
         return files, set(ZipFile(wheel).namelist())

@@ -19,6 +19,7 @@ from conftest import OWN_TESTS, make_wheel
 
 from pytest_fractal import Outcome, check_package
 from pytest_fractal.environments import installing
+from pytest_fractal.environments.about_python import about
 from pytest_fractal.environments.machine_faults import fault_in_installer
 from pytest_fractal.processes.processes import Finished
 from pytest_fractal.report.model import CandidateReport
@@ -51,7 +52,8 @@ def broken_off_wheel(request: BaseHTTPRequestHandler) -> None:
     if name.endswith(".whl"):
         text, length = b"PK\x03\x04" + bytes(100), 5000
     else:
-        wheels = (f"{name.replace('-', '_')}-{v}-py3-none-any.whl" for v in ("65.5.0", "99.0"))
+        versions = (about()["setuptools"] or "65.5.0", "99.0")
+        wheels = (f"{name.replace('-', '_')}-{v}-py3-none-any.whl" for v in versions)
         text = "".join(f'<a href="/{wheel}">{wheel}</a>' for wheel in wheels).encode()
         length = len(text)
     request.send_response(200)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ import cellvoyager
 import pytest
 from cellvoyager import CHANNELS, FIELDS, PIXEL, PLANES, PLATE, SIZE, STEP, WELLS
 from conftest import Ran, Runner
+
+from pytest_fractal.environments.sdists import unpack
 
 NAME = "fractal-tasks-core"
 CORE = f"{NAME}==0.14.3"
@@ -316,9 +317,8 @@ def fetched(runner: Runner, requirement: str, *options: str) -> Path:
 
 def every_way(runner: Runner, requirement: str) -> dict[str, Sequence[str | Path]]:
     """The options by which the same package is judged in every way that there is."""
-    with tarfile.open(fetched(runner, requirement, "--no-binary", ":all:")) as archive:
-        archive.extractall(runner.folder / "unpacked", filter="data")
-    (tree,) = (runner.folder / "unpacked").iterdir()
+    sdist = fetched(runner, requirement, "--no-binary", ":all:")
+    tree = unpack(sdist, runner.folder / "unpacked")
     return {
         "requirement": [f"--fractal-package={requirement}"],
         "two workers": [f"--fractal-package={requirement}", "-n", "2"],

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import sys
+import sysconfig
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -190,7 +191,9 @@ def planted(tmp_path: Path) -> Iterator[Planted]:
             entry = tarfile.TarInfo(f"fractal_tiny-1.0/{name}")
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
-    for bundled in (Path(ensurepip.__file__).parent / "_bundled").glob("*.whl"):
+    own_wheels = Path(ensurepip.__file__).parent / "_bundled"
+    # Debian and Fedora keep them elsewhere.
+    for bundled in Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or own_wheels).glob("*.whl"):
         # What fresh environments are given, or are upgraded to.
         place = served.parent / bundled.name.partition("-")[0]
         place.mkdir()
