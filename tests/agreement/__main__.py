@@ -17,6 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 from pytest_fractal.server.servers import ServerRelease
@@ -45,8 +48,8 @@ from .tool import KeptSaid
 NO_OTHER_WHEEL = ("FR001", "FR005", "FR006", "FR902")
 """The rules whose bad packages do not build, or break them with a wheel that is a good one, or
 only where a server is asked."""
-NOT_INSTALLED = ("FR002", "FR004")
-"""The rules whose bad packages pip refuses, or passes over something odd."""
+OF_PIP = ("FR002", "FR004", "FR117")
+"""The rules whose bad packages pip refuses, passes over something odd, or shows oddly."""
 FAMILIES = {"1": outputs_1, "2": outputs_2}
 
 
@@ -58,7 +61,7 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
     generation, began = release.generation, time.monotonic()
 
     def tell(what: str) -> None:
-        print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
+        print(f"{release.version}: {time.monotonic() - began:6.0f} s  {what}", flush=True)
 
     server = release.environment()
     tell(f"fractal-server {release.version} is installed")
@@ -88,14 +91,8 @@ def good_of(generation: str) -> list[Path]:
 def packages_of(judge: Judge) -> Iterator[Case]:
     """All packages of a generation, as they are."""
     mine = [folder for folder in BAD if generation_of(folder) == judge.generation]
-    bad = [
-        folder for folder in mine if not folder.name.startswith((*NO_OTHER_WHEEL, *NOT_INSTALLED))
-    ]
-    odd = [
-        folder
-        for folder in mine
-        if folder.name.startswith(NOT_INSTALLED) and not has_options(folder)
-    ]
+    bad = [folder for folder in mine if not folder.name.startswith((*NO_OTHER_WHEEL, *OF_PIP))]
+    odd = [folder for folder in mine if folder.name.startswith(OF_PIP) and not has_options(folder)]
     good, work, server = good_of(judge.generation), judge.work, judge.environment
     yield from cases_of_packages("good package", good, work / "good", server)
     yield from cases_of_packages("bad package", bad, work / "bad", server)
@@ -124,12 +121,15 @@ def main(words: list[str]) -> int:
     given = parser.parse_args(words)
     about = document.RELEASES[given.generation]
     releases = ServerRelease.chosen(given.server or ",".join(about), given.generation)
-    with tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary:
-        work = given.folder or Path(temporary)
-        several = [
-            gather(release, (work / release.version).resolve(), given.fully, given.workers)
-            for release in releases
-        ]
+    with (
+        tempfile.TemporaryDirectory(prefix="pytest-fractal-agreement-") as temporary,
+        ProcessPoolExecutor(len(releases), get_context("spawn")) as pool,
+    ):
+        work = (given.folder or Path(temporary)).resolve()
+        places = [work / release.version for release in releases]
+        several = list(
+            pool.map(gather, releases, places, repeat(given.fully), repeat(given.workers))
+        )
     if tuple(release.version for release in releases) == about:
         document.write(several)
     else:

@@ -125,8 +125,8 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR110",
-        "an executable: with a line feed behind",
-        "harm: 2.18.5 takes it for it splits its script's output at blanks; 1.4.10 and a shell "
+        "an executable: with a (?:line feed|blank) behind",
+        "harm: 2.x takes it for it splits its script's output at blanks; 1.4.10 and a shell "
         "run another path.",
     ),
     AcceptedRejection(
@@ -154,6 +154,18 @@ ACCEPTED: Final = (
         "FR111",
         "parallel task's parallel_tasks_per_job: -1|bad package: FR111_nothing_at_a_time",
         'harm: the job of 1.4.10 ends "done", and nothing has run.',
+    ),
+    AcceptedRejection(
+        "FR111",
+        rf"{_TASK} mem: true",
+        "harm: the local runner of 2.18.5 does not look at it; its SLURM runner, and those of "
+        "2.11 to 2.22.11, refuse it, and the job fails.",
+    ),
+    AcceptedRejection(
+        "FR115",
+        rf"{_TASK} type: (?:converter_)?compound for its own",
+        "harm: for each unit the server runs the command None, which is not there; only an init "
+        "part that lists no unit ends well.",
     ),
     AcceptedRejection(
         "FR116",
@@ -196,15 +208,18 @@ ACCEPTED: Final = (
     AcceptedRejection(
         "FR205",
         rf"{_SCHEMA}/properties: an empty object|{_SCHEMA}/properties/(?:metadata|zarr_urls?): "
-        rf"dropped|{_TASK} default: (?:null )?for component|bad package: FR205_.*",
-        f"{_PAGE}, Task input parameters: these arguments are always among the input; "
+        rf"dropped|{_TASK} default: (?:null )?for (?:component|zarr_urls?|zarr_dir)"
+        "|bad package: FR205_.*",
+        f"{_PAGE}, Task input parameters: these arguments are always among the input, "
+        "and no others of Fractal's are; "
         "fractal-task-tools refuses to make such a schema.",
     ),
     AcceptedRejection(
         "FR206",
         rf"{_SCHEMA}/(?:properties: an empty object"
         "|required: (?:dropped|an empty list|a list of (?:texts|pairs|nulls))"
-        r"|properties/of_its_own: (?:an empty object|an object|an object with an empty key))"
+        r"|properties/of_its_own: (?:true|false|an empty object|an object"
+        "|an object with an empty key))"
         "|bad package: FR206_.*",
         f"{_SCHEMAS}, for the input parameters of each task: a form made from it "
         "asks for arguments "
@@ -219,7 +234,8 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR206",
-        rf"{_TASK} default: (?:(?:null )?for component|null for an argument"
+        rf"{_TASK} default: (?:(?:null )?for (?:component|zarr_urls?|zarr_dir|init_args)"
+        "|null for an argument"
         "|for a name that the function does not know"
         "|a list for an argument|an object for an argument|a member that the enum lost)",
         f"{_SCHEMAS}, for the input parameters of each task: the function has no such parameter, "
@@ -241,13 +257,15 @@ ACCEPTED: Final = (
     ),
     AcceptedRejection(
         "FR209",
-        "args_schema_version: fractal_schema_v1|bad package: FR209_.*",
+        rf"args_schema_version: fractal_schema_v1|{_SCHEMA}/definitions: an empty object"
+        rf"|{_SCHEMA}/properties/\w+: (?:{_NO_SCHEMA})"
+        rf"|{_TASK} default: a member that the enum lost|bad package: FR209_.*",
         "fractal-task-tools, which makes the schemas of that version, refuses to make this one "
         "(E01-E22).",
     ),
     AcceptedRejection(
         "FR303",
-        "bad package: FR303_.*|an executable's file: empty",
+        "bad package: FR303_.*|an executable's file: empty|an executable: __init__.py",
         f"{_PAGE}, Command-line interface: the command takes its arguments from this file; harm: "
         "the task ignores what its users fill in.",
     ),

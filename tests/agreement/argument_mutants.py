@@ -128,8 +128,9 @@ def _defaults(base: Base) -> Iterator[Mutant]:
             manifest = copy.deepcopy(base.manifest)
             manifest["task_list"][index][key] = new
             made = with_manifest(base, what, how, manifest, index)
-            # Null is no default there: what is required is to be given all the same.
-            is_asked_for = value.get("default") is None and name in schema.get("required", ())
+            # Generation 1 fills in what is left out, but for null; 2 nothing.
+            is_filled_in = base.generation.version == "1" and value.get("default") is not None
+            is_asked_for = name in schema.get("required", ()) and not is_filled_in
             return made if is_asked_for else replace(made, leaves_out=name)
 
         for name in reserved:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.indexes import installer_environment
 from pytest_fractal.server import version2
 from pytest_fractal.server.postgres import Database
 from pytest_fractal.server.process import Lease, server_variables
@@ -170,7 +171,8 @@ def _detail(asked: Mapping[str, Any]) -> str:
 def _plain_environment() -> dict[str, str]:
     """Nothing of the caller's that is a setting of a server or of Python.
 
-    A real pip gets no index: nothing that it is given requires anything.
+    A real pip has an index: the servers of generation 2 upgrade it before they use it, and
+    what it shows depends on its version.
     """
     there = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**there, "PIP_NO_INDEX": "1"}
+    return {**there, **installer_environment("pip")}
