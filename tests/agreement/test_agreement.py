@@ -19,9 +19,9 @@ from pytest_fractal.server.servers import ServerRelease
 from pytest_fractal.verdicts import Finding, Outcome, Severity, Verdict
 
 from . import document
-from .__main__ import FAMILIES, bases
 from .accepted_rejections import ACCEPTED
 from .bases import GOOD
+from .gathering import FAMILIES, bases
 from .mutants import mutants_of
 from .server import Answer, Does
 from .shared_rules import MUTANTS, OUTPUTS, TAKEN
