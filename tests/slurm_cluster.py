@@ -306,7 +306,7 @@ def cluster_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
         yield running
 
 
-def wait_until(holds: Callable[[], object], limit: float = 60.0) -> None:
+def wait_until(holds: Callable[[], object], limit: float = 180.0) -> None:
     """Wait until something holds. Raises `TimeoutError` where it does not."""
     began = time.monotonic()
     while not holds():

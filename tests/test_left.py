@@ -38,12 +38,17 @@ def of_folder(folder: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            command = (process / "cmdline").read_bytes()
+            known = (process / "environ").read_bytes() + command
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if str(folder).encode() in told and state not in "ZX" and process.name != str(os.getpid()):
-            found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        if (
+            str(folder).encode() in known
+            and state not in "ZX"
+            and process.name != str(os.getpid())
+        ):
+            found.append(command.replace(b"\0", b" ").decode())
     return found
 
 

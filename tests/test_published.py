@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT, Runner
 
 from pytest_fractal.errors import BadInput
+from pytest_fractal.published import judging
 from pytest_fractal.published.__main__ import main
 from pytest_fractal.published.digest import Cause, Light, Result, State, digest, root_cause
 from pytest_fractal.published.history import (
@@ -229,7 +230,10 @@ def test_a_cell_is_judged_once_by_a_process_of_its_own(good_wheel: Path, tmp_pat
     assert lines[2].startswith(f"{cell.key}: judged (")
 
 
-def test_time_and_room_are_limited(good_wheel: Path, tmp_path: Path) -> None:
+def test_time_and_room_are_limited(
+    good_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_LOOK", 0.1)  # a small wheel is judged within two seconds
     cell = cell_of(good_wheel)
     late = judge(cell, Limits(seconds=0.1))
     assert (late.state, late.said) == (State.GAVE_UP, "it took longer than 0.1 s")

@@ -18,7 +18,7 @@ class Source:
     OUTPUT: Final = f"specification page, Task output <{PAGE}#task-output>"
     PACKAGE: Final = f"specification page, Task package: Requirements <{PAGE}#requirements>"
     SERVER_1: Final = "fractal-server 1.4.10, as observed"
-    SERVER_2: Final = "fractal-server 2.18.5, as observed"
+    SERVER_2: Final = "fractal-server 2.18.5 and 2.24.2, as observed"
     TOOLS: Final = "fractal-task-tools 0.5.1"
     SBATCH: Final = "sbatch <https://slurm.schedmd.com/sbatch.html>"
     TASKS: Final = "tasks page <https://fractal-analytics-platform.github.io/tasks_spec/>"
