@@ -62,7 +62,8 @@ def gather(release: ServerRelease, work: Path, fully: int, workers: int) -> docu
     family = FAMILIES[generation]
     written = OutputsCase(family, list(family.outputs()), judge).rows()
     tell(f"{len(written)} outputs are judged")
-    asked = rest.ask(release, rest.chosen([*packages, *mutated], rows))
+    pairs = rest.chosen([*packages, *mutated], rows)
+    asked = rest.ask(release, pairs, work / "sockets")
     tell(f"{len(asked)} candidates have been asked of servers behind sockets")
     return document.Results(generation, release.version, [*rows, *written], asked)
 

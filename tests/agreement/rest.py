@@ -7,6 +7,7 @@ one package have one name and version, which a server collects once.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_fractal.files import replacing
 from pytest_fractal.samples.ome_zarr import OME_ZARR
 from pytest_fractal.server.facts import Job, ListedTask, Step
 from pytest_fractal.server.servers import Server, ServerRelease, running_server
@@ -68,16 +70,22 @@ def chosen(cases: Sequence[Case], rows: Sequence[Row]) -> list[tuple[Case, Row]]
     return list(found.values())
 
 
-def ask(release: ServerRelease, pairs: Sequence[tuple[Case, Row]]) -> list[Asked]:
-    """What servers make of these, two at a time."""
+def ask(release: ServerRelease, pairs: Sequence[tuple[Case, Row]], folder: Path) -> list[Asked]:
+    """What servers make of these, two at a time. What is kept in `folder` is not asked again."""
+    folder.mkdir(exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda pair: _ask(release, *pair), pairs))
+        return list(pool.map(lambda pair: _ask(release, *pair, folder=folder), pairs))
 
 
-def _ask(release: ServerRelease, case: Case, row: Row) -> Asked:
-    with running_server(release.generation, release.version) as server:
-        does, words = _ended(server, case)
-    return Asked(row, does, words)
+def _ask(release: ServerRelease, case: Case, row: Row, *, folder: Path) -> Asked:
+    kept = folder / f"{case.id}.json"
+    if not kept.exists():
+        with running_server(release.generation, release.version) as server:
+            ended = _ended(server, case)
+        with replacing(kept) as new:
+            new.write_text(json.dumps(ended))
+    does, words = json.loads(kept.read_text())
+    return Asked(row, Does(does), words)
 
 
 def _ended(server: Server, case: Case) -> tuple[Does, str]:
