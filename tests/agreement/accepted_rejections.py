@@ -276,6 +276,15 @@ ACCEPTED: Final = (
         "in the `source` of each task: seen `pip_local:close_calls:all`, "
         "`pip_local:name:fractal_stitch:1.2.0`.",
     ),
+    *(
+        AcceptedRejection(
+            code,
+            rf"{_TASK} type: \w+ for its own",
+            "the package's own sample gives arguments to a command that a task of that type does "
+            "not have: this tool reads that file, and cannot use it.",
+        )
+        for code in ("FR208", "FR401")
+    ),
     AcceptedRejection(
         "FR400",
         "bad package: FR400_.*",

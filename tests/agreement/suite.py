@@ -224,7 +224,7 @@ def cases_of_mutants(mutants: Iterable[Mutant], work: Path, server: Environment)
                 for job in base.job_of(mutant.task)
                 if max(job.tasks) < _listed(mutant.manifest)
             ),
-            _samples(base) if _kinds(mutant.manifest) == _kinds(base.manifest) else None,
+            _samples(base) if _names(mutant.manifest) == _names(base.manifest) else None,
             mutant.by_pip,
         )
 
@@ -264,11 +264,11 @@ def _listed(manifest: Any) -> float:
     return len(listed) if isinstance(listed, list) else math.inf
 
 
-def _kinds(manifest: Any) -> list[object]:
-    """Of the tasks, what their samples depend on: the name, and whose arguments there are."""
+def _names(manifest: Any) -> list[object]:
+    """Of the tasks, by which samples name them."""
     try:
-        return [(task["name"], task.get("type")) for task in manifest["task_list"]]
-    except (LookupError, TypeError, AttributeError):
+        return [task["name"] for task in manifest["task_list"]]
+    except (LookupError, TypeError):
         return []
 
 
