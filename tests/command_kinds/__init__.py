@@ -80,6 +80,22 @@ def argparse_with(parser: str, then: str = WORK, parse: str = "parser.parse_args
     return f"{FUNCTION}{dedent(parser)}\noptions = {parse}\n{dedent(then)}"
 
 
+REFUSING_OUTPUT = argparse_with(
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
+    """,
+    "main(**options.j)",
+)
+"""It reads its arguments while it parses its options, and refuses the second of those."""
+
+
+def trying(handler: str) -> str:
+    """The usual command, with what it does about an exception of the task's."""
+    call = "try:\n    main(**json.load(open(options.json)))\n"
+    return FUNCTION + PARSE + call + dedent(handler).lstrip("\n")
+
+
 def loop(body: str) -> str:
     return FUNCTION + "words = sys.argv[1:]\n" + dedent(body)
 

@@ -11,9 +11,10 @@ from command_kinds import (
     NOT_STARTING,
     NOT_TAKING,
     PARSE,
+    REFUSING_OUTPUT,
     USUAL,
     Kind,
-    argparse_with,
+    trying,
 )
 
 ENDING = [
@@ -21,14 +22,7 @@ ENDING = [
     Kind(
         "prints_50_mb_and_refuses",
         NOT_TAKING,
-        "for _ in range(800): print('spam ' * 13000)\n"
-        + argparse_with(
-            """
-        parser = argparse.ArgumentParser()
-        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """,
-            "main(**options.j)",
-        ),
+        "for _ in range(800): print('spam ' * 13000)\n" + REFUSING_OUTPUT,
         "refuses --metadata-out",
     ),
     Kind(
@@ -86,13 +80,7 @@ ENDING = [
         print(uuid.uuid4(), time.time_ns(), secrets.token_hex(), object(), file=sys.stderr)
         print({"some", "words", "in", "no", "order"}, file=sys.stderr)
         """)
-        + argparse_with(
-            """
-        parser = argparse.ArgumentParser()
-        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """,
-            "main(**options.j)",
-        ),
+        + REFUSING_OUTPUT,
         "refuses --metadata-out",
     ),
     Kind(
@@ -108,11 +96,7 @@ ENDING = [
     Kind(
         "wraps_every_exception",
         GOOD,
-        FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        trying("""
         except Exception:
             sys.exit("failed")
         """),
@@ -120,11 +104,7 @@ ENDING = [
     Kind(
         "wraps_without_a_word",
         GOOD,
-        FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        trying("""
         except Exception:
             sys.exit(1)
         """),
@@ -132,11 +112,7 @@ ENDING = [
     Kind(
         "exits_with_3",
         GOOD,
-        FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        trying("""
         except Exception as error:
             print(error)
             sys.exit(3)
@@ -145,11 +121,7 @@ ENDING = [
     Kind(
         "kills_itself_when_wrong",
         GOOD,
-        FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        trying("""
         except Exception:
             os.abort()
         """),

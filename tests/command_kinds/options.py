@@ -11,6 +11,7 @@ from command_kinds import (
     NOT_STARTING,
     NOT_TAKING,
     PARSE,
+    REFUSING_OUTPUT,
     USUAL,
     WORK,
     Kind,
@@ -72,13 +73,7 @@ OPTIONS = [
     Kind(
         "argparse_reads_while_parsing_and_refuses_output",
         NOT_TAKING,
-        argparse_with(
-            """
-        parser = argparse.ArgumentParser()
-        parser.add_argument("-j", required=True, type=lambda path: json.load(open(path)))
-        """,
-            "main(**options.j)",
-        ),
+        REFUSING_OUTPUT,
         "refuses --metadata-out",
     ),
     Kind(

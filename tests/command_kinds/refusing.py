@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-from command_kinds import ALL_ALIKE, FUNCTION, GOOD, LENIENT, NEVER_WELL, PARSE, Kind
+from command_kinds import ALL_ALIKE, FUNCTION, GOOD, LENIENT, NEVER_WELL, PARSE, Kind, trying
 
 REFUSING = [
     Kind(
@@ -86,11 +86,7 @@ REFUSING = [
     Kind(
         "succeeds_although_it_failed",
         LENIENT,
-        FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        trying("""
         except Exception as error:
             print(error, file=sys.stderr)
         """),

@@ -15,6 +15,7 @@ from command_kinds import (
     USUAL,
     WORK,
     Kind,
+    trying,
 )
 
 STARTING = [
@@ -198,11 +199,7 @@ STARTING = [
                 logging.exception("no GPU")
         gpu()
         """)
-        + FUNCTION
-        + PARSE
-        + dedent("""
-        try:
-            main(**json.load(open(options.json)))
+        + trying("""
         except Exception:
             sys.exit(1)
         """),
