@@ -5,9 +5,8 @@
 What it makes lies in FOLDER, if one is given, and stays there, else in a temporary one: below it
 a folder for each VERSION. What a server was asked once in a folder, it is not asked again, and
 what the same code has judged is not judged again, be it for another VERSION: a run that was
-interrupted goes on. Several VERSIONS have
-commas between, and each has a column in the page. For others than those that the page is about
-(`document.RELEASES`), it is printed instead.
+interrupted goes on. Several VERSIONS have commas between, and each has a column in the page. For
+others than those that the page is about (`document.RELEASES`), it is printed instead.
 """
 
 from __future__ import annotations

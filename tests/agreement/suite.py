@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -70,7 +71,7 @@ class Case:
         asked = (self.path, self.packages, self.jobs, self.by_pip)
         return _digest(repr(asked).encode(), self.files)
 
-    @property
+    @cached_property
     def content(self) -> str:
         """The same for the same candidate in any folder: it is judged once."""
         own = self.path.read_bytes() if self.path.suffix == ".json" else b""
@@ -308,7 +309,7 @@ def _answer(facts: Mapping[str, Any], folders: Iterable[Path]) -> Answer:
 
 
 def judge_case(
-    case: Case, server: Answer, judge: Judge, *, fully: bool = False, statically: bool = False
+    case: Case, server: Answer, judge: Judge, fully: bool = False, *, statically: bool = False
 ) -> Row:
     """The row of a candidate that the server has been asked about.
 
@@ -344,11 +345,7 @@ def judge_cases(cases: Sequence[Case], judge: Judge, *, fully: int = 0) -> list[
     answers = ask(cases, judge)
     in_full = [bool(fully) and number % fully == 0 for number in range(len(cases))]
     with ProcessPoolExecutor(judge.workers, get_context("spawn")) as pool:
-        return list(pool.map(_judge_case, cases, answers, repeat(judge), in_full))
-
-
-def _judge_case(case: Case, server: Answer, judge: Judge, fully: bool) -> Row:
-    return judge_case(case, server, judge, fully=fully)
+        return list(pool.map(judge_case, cases, answers, repeat(judge), in_full))
 
 
 class OutputsCase:

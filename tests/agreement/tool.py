@@ -84,7 +84,7 @@ def judge_statically(path: Path, folder: Path) -> Said:
 
 def judge_fully(path: Path, folder: Path, samples: Path | None) -> Said:
     """Judge a wheel by all rules: it is installed, and its tasks run on their samples."""
-    return _said(candidate_of(path, folder, **({"samples": samples} if samples else {})))
+    return _said(candidate_of(path, folder, samples=samples))
 
 
 @dataclass(frozen=True)
