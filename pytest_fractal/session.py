@@ -245,9 +245,8 @@ class Session:
             engine.close()
         if self._owner and (self.folder / JOBS).exists():
             cancel_jobs(self.folder.name)  # also those of workers that were killed
-        folders = [] if self._far is None else [self._far]
-        folders += [] if self.settings.keep else [self.folder]
-        folders = folders if self._owner else []
+        own = (self._far, None if self.settings.keep else self.folder) if self._owner else ()
+        folders = [folder for folder in own if folder is not None]
         for folder in folders:
             remove_tree(folder)
         if self._watch is not None:

@@ -188,7 +188,7 @@ class Job:
         if limit is None and answer is not None and answer.finished is None:
             self._fail(f"could not run the command: {answer.failure}")
             return
-        known = answer.finished if answer is not None and answer.finished is not None else None
+        known = answer.finished if answer is not None else None
         finished = known or Finished(
             self.call.request.argv,
             -signal.SIGKILL,

@@ -15,8 +15,8 @@ from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Command
 from pytest_fractal.fixes.lines import line_edits
 from pytest_fractal.fixes.model import FileFix, Fix
-from pytest_fractal.signatures.scopes import PARSING, FunctionNode
-from pytest_fractal.signatures.sources import Unreadable
+from pytest_fractal.signatures.scopes import FunctionNode
+from pytest_fractal.signatures.sources import Unreadable, parsed
 
 _QUIET: Final = (
     ast.FunctionDef,
@@ -149,7 +149,8 @@ def with_option_names(text: str, names: Mapping[str, str]) -> str:
     """A source with one more name for each of these options, behind those that it has."""
     lines = text.splitlines(keepends=True)
     places = []
-    for call in _declarations(_parsed(text.encode())):
+    tree = parsed(text.encode())
+    for call in _declarations(None if isinstance(tree, str) else tree):
         known = _option_names(call)
         for option in known.keys() & names.keys():
             last = list(known.values())[-1]
@@ -238,14 +239,6 @@ def _tree(wheel: Wheel, path: str) -> ast.Module | None:
     try:
         return wheel.sources.tree(path)
     except Unreadable:
-        return None
-
-
-def _parsed(content: bytes) -> ast.Module | None:
-    try:
-        with PARSING:
-            return ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 

@@ -15,7 +15,8 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final
 
-from pytest_fractal.signatures.scopes import CHANGING_METHODS, PARSING, FunctionNode
+from pytest_fractal.signatures.scopes import CHANGING_METHODS, FunctionNode
+from pytest_fractal.signatures.sources import parsed
 
 _ENDING: Final = frozenset({"exit", "_exit", "quit", "abort", "kill"})
 _INPUT: Final = frozenset(
@@ -207,11 +208,8 @@ class _Module:
 
 @lru_cache(8)  # one file has several lines of a traceback
 def _parsed(source: bytes) -> ast.Module | None:
-    try:
-        with PARSING:
-            return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    tree = parsed(source)
+    return None if isinstance(tree, str) else tree
 
 
 def _spans(body: Sequence[ast.stmt], line: int) -> bool:

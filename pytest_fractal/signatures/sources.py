@@ -43,7 +43,7 @@ class Sources:
         """What the file at this path parses to. Raises `Unreadable` where it does not."""
         with self._lock:
             if path not in self._trees:
-                self._trees[path] = _parsed(path, self.files[path])
+                self._trees[path] = parsed(self.files[path], path)
             tree = self._trees[path]
         if isinstance(tree, str):
             raise Unreadable(tree)
@@ -59,8 +59,8 @@ class Sources:
             return self._modules[path, is_script]
 
 
-def _parsed(path: str, content: bytes) -> ast.Module | str:
-    """The tree, or why there is none."""
+def parsed(content: bytes, path: str = "it") -> ast.Module | str:
+    """The tree of a file's content; where it is not Python, why, with the path as its name."""
     try:
         with PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")
