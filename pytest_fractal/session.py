@@ -30,7 +30,7 @@ from pytest_fractal.processes.executors import Executor, LocalExecutor
 from pytest_fractal.processes.processes import Watch
 from pytest_fractal.processes.sandbox import Sandbox, set_up, take_down
 from pytest_fractal.processes.slurm import SlurmExecutor
-from pytest_fractal.processes.watcher import JOBS, cancel_jobs, remove_tree
+from pytest_fractal.processes.watcher import JOBS, LOCK, cancel_jobs, remove_run
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.server.facts import Collection
 from pytest_fractal.settings import Settings
@@ -45,8 +45,6 @@ Progress = Callable[[Candidate, str], None]
 
 _PREFIX: Final = "pytest-fractal-"
 """How the names of runs' folders begin."""
-_LOCK: Final = "lock"
-"""The file in a run's folder that is locked for as long as the run lasts."""
 _KEPT: Final = "kept"
 """The file that marks a folder which outlives its run."""
 _FACTS: Final = "facts"
@@ -158,11 +156,11 @@ class Session:
     def _make_folder(self, base: Path | None) -> Path:
         """A fresh folder below `base`, locked for as long as the run lasts."""
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)).resolve()
-        new = folder / f"{_LOCK}.new"
+        new = folder / f"{LOCK}.new"
         lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._locks.append(lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        new.rename(folder / _LOCK)  # nobody sees it unlocked
+        new.rename(folder / LOCK)  # nobody sees it unlocked
         return folder
 
     def _make_executor(self) -> Executor:
@@ -248,7 +246,7 @@ class Session:
         own = (self._far, None if self.settings.keep else self.folder) if self._owner else ()
         folders = [folder for folder in own if folder is not None]
         for folder in folders:
-            remove_tree(folder)
+            remove_run(folder)
         if self._watch is not None:
             self._watch.close()
         take_down(self.sandbox)
@@ -271,7 +269,7 @@ def remove_left_runs(base: Path | None = None) -> None:
             if _is_left(folder):
                 if (folder / JOBS).is_dir():
                     cancel_jobs(folder.name)
-                remove_tree(folder)
+                remove_run(folder)
 
 
 def _is_left(folder: Path) -> bool:
@@ -281,7 +279,7 @@ def _is_left(folder: Path) -> bool:
         return False
     if os.path.lexists(folder / _KEPT):
         return False
-    with open_regular(folder / _LOCK, follow=False) as lock:
+    with open_regular(folder / LOCK, follow=False) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its run goes on
     return True
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from conftest import OWN_TESTS, Runner, command_line, make_wheel, workers_of
 
+from pytest_fractal.processes import watcher
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.session import Session, remove_left_runs
@@ -262,6 +264,24 @@ def test_a_lock_that_a_child_holds_too_counts(temporary: Path) -> None:
     assert folder.is_dir()
     child.kill()
     child.wait()
+    remove_left_runs()
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_the_next_run_removes_what_could_not_be_removed_at_once(temporary: Path) -> None:
+    """A file system is mounted in the folder, for the process that removes it alone."""
+    folder = run_folder(temporary)
+    (folder / "removable").touch()
+    removing = f"from {watcher.__name__} import remove_run; remove_run({str(folder)!r})"
+    subprocess.run(
+        [
+            *("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"'),
+            *(folder / "package-0", sys.executable, "-c", removing),
+        ],
+        check=True,
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "package-0"]
     remove_left_runs()
     assert not folder.exists()
 

@@ -37,8 +37,11 @@ def shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
     (folder := tmp_path / "shared").mkdir()
     yield folder
-    wait_until(lambda: cluster.queue == [])
-    wait_until(lambda: list(folder.iterdir()) == [])
+    try:
+        wait_until(lambda: cluster.queue == [])
+        wait_until(lambda: list(folder.iterdir()) == [])
+    finally:
+        cluster.call("scancel", f"--user={os.geteuid()}")  # the next test starts on an empty one
 
 
 def options(shared: Path) -> list[str]:

@@ -35,6 +35,8 @@ LIMIT = 30.0
 """Seconds for each of those."""
 JOBS = "jobs"
 """The folder in the run's that is there when it had jobs on a cluster, called as the folder is."""
+LOCK = "lock"
+"""The file in the run's folder that is locked for as long as the run lasts."""
 OUTAGE = 120.0
 """Seconds in which a controller of the cluster that does not answer is asked again."""
 
@@ -59,27 +61,39 @@ def main() -> None:
     supervisor.kill_marked(mark)
     finish(os.path.join(folder, "servers"))
     for path in scratch if keep == "1" else [folder, *scratch]:
-        remove_tree(path)
+        remove_run(path)
 
 
 def cancel_jobs(name: str, patience: float = 0.0) -> None:
-    """Cancel this user's jobs with this name; a controller has so many seconds to answer."""
-    began = time.monotonic()
-    while True:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            ended = subprocess.run(
-                ["scancel", f"--user={os.geteuid()}", f"--name={name}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=LIMIT,
-                check=False,
-            )
-            if ended.returncode == 0:
-                return
-        if time.monotonic() - began > patience:
+    """Cancel this user's jobs with this name, and wait for their end.
+
+    A controller has `patience` seconds to answer. Until its end, a job writes into the folder of
+    its run.
+    """
+    chosen = (f"--user={os.geteuid()}", f"--name={name}")
+    deadline = time.monotonic() + patience
+    while _output("scancel", *chosen) is None:
+        if time.monotonic() > deadline:
             return
         time.sleep(2)
+    deadline = time.monotonic() + PATIENCE
+    while _output("squeue", "--noheader", *chosen) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _output(*argv: str) -> str | None:
+    """What a program of SLURM's prints; None where it fails, or does not answer."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=LIMIT,
+            check=True,
+        ).stdout
+    return None
 
 
 def finish(hold: str) -> None:
@@ -103,13 +117,20 @@ def finish(hold: str) -> None:
                 )
 
 
-def remove_tree(folder: str | os.PathLike[str]) -> None:
+def remove_run(folder: str | os.PathLike[str]) -> None:
+    """Remove a run's folder. While something stays, so does its lock: the next run goes on."""
+    remove_tree(folder, last=LOCK)
+
+
+def remove_tree(folder: str | os.PathLike[str], *, last: str = "") -> None:
     """Remove a folder with everything in it: read-only folders, and thousands in each other.
 
-    What cannot be removed stays. A folder deep below is moved up to the top before it is looked
-    into, so that no path grows too long, and nothing recurses.
+    What cannot be removed stays, and so does the file called `last` in it then. A folder deep
+    below is moved up to the top before it is looked into, so that no path grows too long, and
+    nothing recurses.
     """
     top = os.fspath(folder)
+    kept = os.path.join(top, last)
     waiting, found = [top], []
     moved = 0
     while waiting:
@@ -129,7 +150,8 @@ def remove_tree(folder: str | os.PathLike[str]) -> None:
             path = entry.path
             with contextlib.suppress(OSError):
                 if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(path)
+                    if path != kept:
+                        os.unlink(path)
                     continue
                 if len(path) > DEEP:
                     os.chmod(path, stat.S_IRWXU)  # else it may not be moved
@@ -139,6 +161,8 @@ def remove_tree(folder: str | os.PathLike[str]) -> None:
                 waiting.append(path)
     for here in reversed(found):  # those inside others come after them
         with contextlib.suppress(OSError):
+            if here == top and os.listdir(top) == [last]:
+                os.unlink(kept)
             os.rmdir(here)
 
 
