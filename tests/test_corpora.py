@@ -6,7 +6,7 @@ To add a rule: one function in `pytest_fractal/rules/`, one folder in `bad_packa
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ def key_of(code: str, found: Finding) -> Broken:
     return code, found.task, found.pointer
 
 
-def broken(report: CandidateReport) -> list[Broken]:
-    keys = (key_of(code, found) for code, found in report.findings)
+def in_order(keys: Iterable[Broken]) -> list[Broken]:
     return sorted(keys, key=lambda key: tuple(part or "" for part in key))
 
 
@@ -49,10 +48,22 @@ def texts(found: Finding) -> dict[str, str]:
     return {"found": found.found, "fix": found.hint, "place": place}
 
 
+def assert_found(
+    listed: Sequence[Mapping[str, Any]], findings: Sequence[tuple[str, Finding]]
+) -> None:
+    """Just these findings, by entries of expected.toml, with all that an entry says of one."""
+    expected = [(entry["code"], entry.get("task"), entry.get("pointer")) for entry in listed]
+    assert in_order(key_of(code, found) for code, found in findings) == in_order(expected)
+    for entry, key in zip(listed, expected, strict=True):
+        wanted = {part: entry[part] for part in ("found", "fix", "place") if part in entry}
+        told = [texts(found) for code, found in findings if key == key_of(code, found)]
+        assert any(all(text in of[part] for part, text in wanted.items()) for of in told), told
+
+
 @pytest.mark.parametrize("folder", GOOD, ids=lambda folder: folder.name)
 def test_a_good_package_passes_every_rule(folder: Path) -> None:
     report = judged(folder)
-    assert broken(report) == []
+    assert [*report.findings] == []
     assert {verdict.outcome for verdict in report.verdicts} <= {Outcome.PASS, Outcome.SKIP}
     assert report.summary["pass"] > len(REGISTRY)
 
@@ -84,13 +95,8 @@ def test_a_bad_package_breaks_exactly_what_it_says(
     if said.get("executor") == "slurm":
         monkeypatch.setenv("SLURM_CONF", str(request.getfixturevalue("cluster").conf))
     listed = said.pop("finding")
-    expected = [(entry["code"], entry.get("task"), entry.get("pointer")) for entry in listed]
     report = judged(folder, **said)
-    assert broken(report) == sorted(expected, key=lambda key: tuple(part or "" for part in key))
-    for entry, key in zip(listed, expected, strict=True):
-        wanted = {part: entry[part] for part in ("found", "fix", "place") if part in entry}
-        told = [texts(found) for code, found in report.findings if key == key_of(code, found)]
-        assert any(all(text in of[part] for part, text in wanted.items()) for of in told), told
+    assert_found(listed, [*report.findings])
     assert report.summary["error"] == 0
     assert not kept_findings.stale(folder, report), (
         f"the page shows other words: python docs/kept_findings.py {folder.name[:5]}"

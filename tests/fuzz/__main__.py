@@ -3,8 +3,8 @@
     python -m tests.fuzz --count 100000 [--seed 0] [--start 0] [--seconds 5] [--keep FOLDER]
 
 A manifest that takes longer than `--seconds` of processor time, is
-told of like an internal error. Each is made of the seed and its number, so
-`--start NUMBER --count 1` judges one again; with `--keep` those that are told of are kept.
+reported like an internal error. Each is made of the seed and its number, so
+`--start NUMBER --count 1` judges one again; with `--keep` those that are reported are kept.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def main() -> int:
                 (options.keep / f"{options.seed}-{number}.json").write_bytes(content)
         done = number - options.start + 1
         if done % 1000 == 0:
-            print(f"{done} manifests, {broken} told of", flush=True)
+            print(f"{done} manifests, {broken} reported", flush=True)
     print(
-        f"{options.count} manifests in {time.monotonic() - began:.0f} s, {broken} told of; "
+        f"{options.count} manifests in {time.monotonic() - began:.0f} s, {broken} reported; "
         f"the slowest, number {slowest[1]}, took {slowest[0]:.1f} s; verdicts: {dict(total)}"
     )
     return 1 if broken else 0

@@ -1,0 +1,18 @@
+"""What static rules say of the bad packages, without a build: their wheels are packed by hand.
+
+`test_corpora.py` judges them whole, as they are built; this tells within seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_corpora import assert_found, expectation
+from test_fixes import judged
+from test_printed_fixes import PACKED
+
+
+@pytest.mark.parametrize("bad", PACKED, ids=lambda path: path.name)
+def test_static_rules_say_what_is_expected(bad: Path, tmp_path: Path) -> None:
+    assert_found(expectation(bad)["finding"], judged(bad, tmp_path))
