@@ -250,8 +250,7 @@ def _shadow(script: str, installation: Installation, crash: Crash) -> str | None
         is_foreign = name in sys.stdlib_module_names or _name(installation, name) in (
             installation.versions
         )
-        is_package = name == installation.wheel.package and "is not a package" in crash.message
-        if name in beside and (is_package or (is_foreign and (name in named or name in at))):
+        if name in beside and is_foreign and (name in named or name in at):
             return (
                 f"{beside[name]} takes the place of the module {name!r} that is imported, since "
                 "Python looks in the folder of the script first: rename that file"

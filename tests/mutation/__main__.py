@@ -42,6 +42,7 @@ TESTS = (
     "rules_package",
     "rules_schemas",
     "rules_output",
+    "command_findings",
     "generations",
     "generation_2_manifests",
     "generation_2_samples",
