@@ -70,8 +70,9 @@ def _differences(manifest: Manifest, generated: Any) -> Iterator[Difference]:
     for name, index in here.items():
         other = tasks[there[name]] if name in there else MISSING
         yield from differences(manifest.entries[index], other, *manifest.way(index))
-    for name in there.keys() - here.keys():
-        yield Difference(("task_list",), MISSING, f"a task {name!r}")
+    for name in there:
+        if name not in here:
+            yield Difference(("task_list",), MISSING, f"a task {name!r}")
     if here.keys() == there.keys() and list(here) != list(there):
         yield Difference(("task_list",), list(here), list(there))
 
