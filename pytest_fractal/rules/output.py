@@ -121,7 +121,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
             yield _finding(
                 run,
                 execution,
-                "no more memory than its job asks for",
+                "no more memory than its job requests",
                 f"{finished.excess}: where jobs are held to what they ask for, it is killed",
                 _ask_for_more(run, execution, "mem", "memory"),
             )

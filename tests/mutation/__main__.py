@@ -43,6 +43,7 @@ TESTS = (
     "rules_schemas",
     "rules_output",
     "command_findings",
+    "rules_server",
     "generations",
     "generation_2_manifests",
     "generation_2_samples",
