@@ -407,7 +407,7 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
             WHEEL_NAME,
         )
     ]
-    other = "demo/vendored/METADATA"
+    other = "demo/_vendor/other-9.dist-info/METADATA"
     assert told("FR004", judged(WHEEL_NAME, GOOD, other)) == [
         (
             f"{ABOUT} as the first METADATA in the wheel",
