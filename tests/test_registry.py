@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
+import pytest_fractal.generations
+import pytest_fractal.rules
+from pytest_fractal import engine, facts, verdicts
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.rules.registry import GROUPS, Rule, rule
 from pytest_fractal.rules.subjects import SCOPES
 from pytest_fractal.verdicts import Finding
+
+MODULES = [
+    engine,
+    facts,
+    verdicts,
+    *(
+        importlib.import_module(found.name)
+        for package in (pytest_fractal.rules, pytest_fractal.generations)
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    ),
+]
 
 RULES = pytest.mark.parametrize("rule", REGISTRY.values(), ids=REGISTRY.keys())
 
@@ -87,3 +105,12 @@ def test_a_rule_may_need_each_of_a_kind_also_those_that_are_declared_later() -> 
     assert REGISTRY["FR901"].needs == tuple(
         code for code, known in REGISTRY.items() if known.decides_collection
     )
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_what_rules_share_cannot_be_changed(module: ModuleType) -> None:
+    """Threads hand the same facts to many rules."""
+    declared = [kind for kind in vars(module).values() if isinstance(kind, type)]
+    for kind in declared:
+        if dataclasses.is_dataclass(kind):
+            assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]

@@ -4,9 +4,9 @@
 
 The faults are Cosmic Ray's, in a copy of the working tree. Which tests can notice one is known
 from a run of them under coverage: those that execute its line, the quickest first, and for a
-line that runs at import those that execute anything of its module. Its tests are run in a fork
-of a process that has imported all but the project, until the first fails. With `--folder`, what
-came of each is kept, and an interrupted run goes on.
+line that runs at import those that execute anything of its module, and those of what all modules
+declare. Its tests are run in a fork of a process that has imported all but the project, until
+the first fails. With `--folder`, what came of each is kept, and an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ TESTS = (
     "every_argument",
 )
 """The test files that judge within their own process, nearly all without installing anything."""
+DECLARED = "tests/test_registry.py::"
+"""The tests about what all modules declare, which a fault at import may break."""
 MOST_SECONDS = 10.0
 """How long the tests of one mutant may take, by what they took without it."""
 
@@ -183,6 +185,7 @@ class _Coverage:
         lines = self._contexts(mutant.module)
         if mutant.line in at_import:
             found = {test for tests in lines.values() for test in tests}
+            found |= {test for test in self._seconds if test.startswith(DECLARED)}
         else:
             found = set(lines.get(mutant.line, ()))
         chosen: list[str] = []
