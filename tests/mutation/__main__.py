@@ -63,6 +63,7 @@ TESTS = (
     "signatures",
     "signature_match",
     "web_form",
+    "form_words",
     "samples_making",
     "every_argument",
 )
