@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_samples import write_samples
 from wheel_factory import candidate_of, good_manifest, make_wheel
 
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.candidate.packaged import Candidate
-from pytest_fractal.engine import Check, Engine
+from pytest_fractal.engine import Check, Engine, _first_of_each
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import BadInput, HarnessError
-from pytest_fractal.facts import Build, Part, Task, TreeBuild
+from pytest_fractal.facts import Build, Command, Part, Task, TreeBuild
 from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, LineEdit
 from pytest_fractal.package_spec import parse_package, parse_task
 from pytest_fractal.processes.executors import LocalExecutor
@@ -26,7 +27,10 @@ from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.rules import Rule
 from pytest_fractal.rules.registry import rule
+from pytest_fractal.samples.files import Sample
+from pytest_fractal.samples.runs import Run
 from pytest_fractal.selection import parse_codes
+from pytest_fractal.server.facts import Collection
 from pytest_fractal.settings import Settings
 from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import (
@@ -36,6 +40,7 @@ from pytest_fractal.verdicts import (
     Outcome,
     Severity,
     SkipKind,
+    Skipped,
     SourceLocation,
     Verdict,
 )
@@ -60,6 +65,7 @@ def declare(rules: dict[str, Rule]) -> Declare:
         *needs: str,
         about: type[Any] = Wheel,
         severity: Severity = Severity.ERROR,
+        skip_reason: Callable[[Sample], Skipped | None] = lambda _: None,
     ) -> None:
         def judge(fact: Any) -> Iterator[Finding]:
             """A rule of the tests."""
@@ -76,6 +82,7 @@ def declare(rules: dict[str, Rule]) -> Declare:
             cite=("t",),
             fix="m",
             example="e",
+            skip_reason=skip_reason,
             registry=rules,
         )(judge)
 
@@ -541,3 +548,257 @@ def test_what_starts_a_command_is_made_once_for_all_questions_about_it(tmp_path:
     probers = [candidate.commands.prober(part) for part in parts]
     assert len(set(map(id, probers))) == 3
     assert [candidate.commands.prober(part) for part in parts] == probers
+
+
+# --- samples, servers and commands -------------------------------------------------------
+
+
+@pytest.fixture
+def engine_of(tmp_path: Path, rules: dict[str, Rule]) -> Callable[..., Engine]:
+    """An engine whose facts are what they are about, for a wheel with these samples."""
+
+    def engine_of(manifest: object = None, **samples: object) -> Engine:
+        place = write_samples(tmp_path, **samples)
+        wheel = make_wheel(tmp_path, manifest=manifest)
+        candidate = candidate_of(wheel, samples=place)
+        candidate.providers = {
+            Wheel: lambda: candidate.wheel,
+            Run: lambda sample: sample,
+            Command: lambda part: part,
+            Collection: lambda server: server,
+        }
+        return Engine(candidate, rules)
+
+    return engine_of
+
+
+def named(engine: Engine) -> dict[str, Verdict]:
+    return {check.name: engine.verdict(check) for check in engine.plan()}
+
+
+def first_step_only(sample: Any) -> list[Finding]:
+    return [] if sample.previous else [finding()]
+
+
+STEPS = {"steps": [{"task": "Demo task"}, {"task": "Demo task"}]}
+
+
+def test_a_step_waits_for_the_step_before_it(
+    declare: Declare, engine_of: Callable[..., Engine]
+) -> None:
+    """As a server goes no further; errors break a step, whatever its warnings say."""
+    error = [finding(severity=Severity.ERROR)]
+    declare("FR401", first_step_only, about=Run)
+    declare("FR402", [], about=Run)
+    declare(
+        "FR403",
+        lambda sample: error if not sample.previous else [],
+        about=Run,
+        severity=Severity.WARNING,
+    )
+    declare("FR404")
+    engine = engine_of(one=STEPS)
+    judged = named(engine)
+    assert {name: verdict.outcome.value for name, verdict in judged.items()} == {
+        "rule-FR401[demo_task-one.1]": "fail",
+        "rule-FR401[demo_task-one.2]": "blocked",
+        "rule-FR402[demo_task-one.1]": "pass",
+        "rule-FR402[demo_task-one.2]": "blocked",
+        "rule-FR403[demo_task-one.1]": "fail",
+        "rule-FR403[demo_task-one.2]": "blocked",
+        "rule-FR404": "pass",
+    }
+    blocked = judged["rule-FR402[demo_task-one.2]"]
+    assert blocked.blockers == (judged["rule-FR401[demo_task-one.1]"],)
+    assert (blocked.task, blocked.sample) == ("demo_task", "one.2")
+    assert [check.needs_process for check in engine.plan()] == [True] * 6 + [False]
+
+
+def test_a_sample_waits_for_what_is_about_its_own_run(
+    declare: Declare, engine_of: Callable[..., Engine]
+) -> None:
+    declare("FR401", lambda sample: [finding()] if sample.name == "one" else [], about=Run)
+    declare("FR402", [], "FR401", about=Run)
+    declare("FR403", [finding()], skip_reason=_skipped, about=Run)
+    judged = named(engine_of(one={"task": "Demo task"}, two={"task": "Demo task"}))
+    assert judged["rule-FR402[demo_task-one]"].outcome is Outcome.BLOCKED
+    assert judged["rule-FR402[demo_task-two]"].outcome is Outcome.PASS
+    assert judged["rule-FR403[demo_task-one]"].reason == "one is not judged"
+    assert judged["rule-FR403[demo_task-two]"].outcome is Outcome.FAIL
+
+
+def _skipped(sample: Sample) -> Skipped | None:
+    return NotChecked("one is not judged") if sample.name == "one" else None
+
+
+def test_a_sample_whose_file_is_wrong_is_blocked_by_the_rule_on_files(
+    declare: Declare, engine_of: Callable[..., Engine]
+) -> None:
+    declare("FR400", [finding()])
+    declare("FR401", about=Run)
+    judged = named(engine_of(good={"task": "Demo task"}, wrong={"task": "Demo task", "x": 1}))
+    assert judged["rule-FR401[demo_task-wrong]"].blockers == (judged["rule-FR400"],)
+    assert judged["rule-FR401[demo_task-good]"].outcome is Outcome.PASS
+
+
+def test_a_task_of_which_the_server_runs_nothing_has_no_command(
+    declare: Declare, engine_of: Callable[..., Engine]
+) -> None:
+    entry = {"name": "A", "type": "parallel", "executable_non_parallel": "task.py"}
+    declare("FR301", [finding()], about=Command)
+    engine = engine_of({"manifest_version": "2", "task_list": [entry]})
+    verdict = named(engine)["rule-FR301[a]"]
+    assert (verdict.skip, verdict.reason) == (
+        SkipKind.NOT_APPLICABLE,
+        "the server runs no command of the task, see FR115",
+    )
+
+
+@pytest.mark.parametrize(("ignored", "outcome"), [(None, "blocked"), ("FR101", "pass")])
+def test_each_server_is_asked_and_what_is_ignored_keeps_none_from_it(
+    declare: Declare,
+    engine_of: Callable[..., Engine],
+    rules: dict[str, Rule],
+    monkeypatch: pytest.MonkeyPatch,
+    ignored: str | None,
+    outcome: str,
+) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [], "FR101")
+    declare("FR901", [], "FR101", about=Collection)
+    declare("FR902", lambda server: [finding()] if server == "2.0" else [], about=Collection)
+    declare("FR903", [], "FR902", about=Collection)
+    monkeypatch.setattr(Candidate, "asked_servers", ("1.0", "2.0"))
+    engine = engine_of()
+    settings = Settings(ignore=parse_codes(ignored)) if ignored else Settings()
+    engine.candidate.settings = settings
+    judged = {name: verdict.outcome.value for name, verdict in named(engine).items()}
+    assert judged == {
+        "rule-FR101": "skip" if ignored else "fail",
+        "rule-FR102": "blocked",
+        "rule-FR901[1.0]": outcome,
+        "rule-FR901[2.0]": outcome,
+        "rule-FR902[1.0]": "pass",
+        "rule-FR902[2.0]": "fail",
+        "rule-FR903[1.0]": "pass",
+        "rule-FR903[2.0]": "blocked",
+    }
+    monkeypatch.setattr(Candidate, "asked_servers", ("1.0",))
+    one = Engine(engine.candidate, rules)
+    (check,) = [check for check in one.plan() if check.rule.code == "FR901"]
+    assert (check.name, check.server, one.verdict(check).server) == ("rule-FR901", "1.0", "1.0")
+
+
+def test_where_a_fact_cannot_be_gathered_the_rule_is_skipped(
+    declare: Declare, engine_with: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is broken."""
+    declare("FR101", [finding()])
+    declare("FR102", [finding()], "FR101", about=Task)
+    lacking = {Task: NotChecked("pixi installs it")}
+    monkeypatch.setattr(Candidate, "lacking", lambda self, fact: lacking.get(fact))
+    judged = judge_all(engine_with())
+    assert outcomes(judged) == {
+        ("FR101", None): "fail",
+        ("FR102", "first"): "skip",
+        ("FR102", "second"): "skip",
+    }
+    assert judged["FR102", "first"].cause == "pixi installs it"
+
+
+def test_of_very_many_findings_those_that_weigh_most_are_listed(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    notes = [finding(line=number, severity=Severity.NOTE) for number in range(30)]
+    warnings = [finding(line=number, severity=Severity.WARNING) for number in range(30)]
+    declare("FR101", [*notes, *warnings, finding(line=99)])
+    declare("FR102", [finding()] * 50)
+    declare("FR103", [finding()] * 51)
+    judged = judge_all(engine_with())
+    verdict = judged["FR101", None]
+    severities = [found.severity for found in verdict.findings]
+    assert severities == [None, *[Severity.WARNING] * 30, *[Severity.NOTE] * 19]
+    assert [found.line for found in verdict.findings[:3]] == [99, 0, 1]
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.FAIL,
+        "11 more findings are not listed",
+    )
+    assert len(judged["FR102", None].findings) == 50
+    assert judged["FR102", None].reason is None
+    assert judged["FR103", None].reason == "1 more findings are not listed"
+
+
+def test_what_only_older_servers_refuse_is_a_warning(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [finding(releases=">=2,<2.20")])
+    declare("FR102", [finding(releases=">=2.20")])
+    declare("FR103", [finding(releases=">=2,<2.20", severity=Severity.ERROR)])
+    declare("FR104", [finding(severity=Severity.NOTE)])
+    declare("FR105", [], "FR101", "FR104")
+    judged = outcomes(judge_all(engine_with()))
+    assert [*judged.values()] == ["warn", "fail", "fail", "pass", "pass"]
+
+
+def test_a_line_of_a_thousand_characters_is_whole(
+    declare: Declare, engine_with: Callable[..., Engine]
+) -> None:
+    declare("FR101", [Finding(expected="e", found="a" * 1000, hint="h")])
+    (verdict,) = judge_all(engine_with()).values()
+    assert verdict.findings[0].found == "a" * 1000
+
+
+@pytest.mark.parametrize(
+    ("share", "seconds", "expected"),
+    [
+        (0.0, {}, "abcd"),
+        (0.5, {}, "cdab"),
+        (0.99, {}, "dabc"),
+        (0.0, {"a": 1, "b": 3, "c": 2}, "dbca"),
+        (0.25, {"a": 1, "b": 3, "c": 2}, "bcad"),
+    ],
+)
+def test_what_takes_long_is_begun_first(
+    declare: Declare,
+    engine_of: Callable[..., Engine],
+    share: float,
+    seconds: dict[str, float],
+    expected: str,
+) -> None:
+    """What nobody knows takes longest; and workers begin at different tasks."""
+    manifest = good_manifest()
+    (entry,) = manifest["task_list"]
+    manifest["task_list"] = [{**entry, "name": name} for name in "abcd"]
+    declare("FR100")
+    declare("FR301", about=Command)
+    declare("FR302", about=Command)
+    declare("FR401", about=Run, skip_reason=_only_b)
+    engine = engine_of(manifest, one={"task": "a"}, two={"task": "b"})
+    first = _first_of_each(engine.plan(), share, seconds)
+    names = [f"rule-FR301[{name}]" for name in expected]
+    assert [check.name for check in first] == [*names, "rule-FR401[b-two]"]
+
+
+def _only_b(sample: Sample) -> Skipped | None:
+    return None if sample.task.slug == "b" else NotApplicable("not of b")
+
+
+def test_what_runs_ahead_is_judged_once_and_ends(
+    declare: Declare, engine_of: Callable[..., Engine]
+) -> None:
+    asked: list[str] = []
+
+    def judge(part: Part) -> list[Finding]:
+        asked.append(part.task.slug)
+        return []
+
+    declare("FR301", judge, about=Command)
+    declare("FR302", judge, about=Command)
+    engine = engine_of()
+    engine.drain()
+    engine.run_ahead(engine.plan(), 1)
+    engine.drain()
+    assert asked == ["demo_task"]
+    assert named(engine)["rule-FR301[demo_task]"].outcome is Outcome.PASS
+    assert asked == ["demo_task", "demo_task"], "what the first has begun serves both"
+    engine.close()
