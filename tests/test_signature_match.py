@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_signatures import DEFINED, read, run
 
-from pytest_fractal.rules.signature_match import compare
+from pytest_fractal.rules.signature_match import SchemaMismatch, compare
 
 
 def properties(**schemas: Any) -> dict[str, Any]:
@@ -161,3 +163,28 @@ def test_the_order_is_that_of_the_schema_then_that_of_the_function() -> None:
 
 def test_pointers_are_escaped() -> None:
     assert pointers("def demo(): pass", properties(**{"a/b~": {}})) == ["/properties/a~1b~0"]
+
+
+WORDS = Path(__file__).with_name("signature_words.txt").read_text("utf-8")
+"""Functions and schemas, a line each, and below them all that is said of the two."""
+
+
+@pytest.mark.parametrize("block", WORDS.strip().split("\n\n"))
+def test_all_that_is_said_of_a_function_and_a_schema(block: str) -> None:
+    source, schema, *said = block.splitlines()
+    value = json.loads(schema)
+    found = compare(read(source), value, value.pop("reported", ()))
+    assert [line for mismatch in found for line in lines_of(mismatch)] == said
+
+
+def lines_of(mismatch: SchemaMismatch) -> list[str]:
+    edits = [
+        " ".join([edit.action.value, *map(str, edit.keys), repr(edit.value), str(edit.position)])
+        for edit in mismatch.edits
+    ]
+    return [
+        f"{mismatch.pointer}: {mismatch.found}",
+        f"  expected: {mismatch.expected}",
+        f"  fix: {mismatch.hint}",
+        *(f"  edit: {edit}" for edit in edits),
+    ]

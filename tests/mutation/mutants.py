@@ -63,18 +63,28 @@ def outline(module: Path) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def _no_code(tree: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where each annotation begins and ends, and each list of parameters without defaults.
+    """Where each annotation begins and ends, and each list of parameters, but for its defaults.
 
     Lines are from 1, columns from 0.
     """
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and not (
-            node.args.defaults or any(node.args.kw_defaults)
-        ):
-            yield (node.lineno, node.col_offset), (node.body[0].lineno, 0)
+        if isinstance(node, ast.FunctionDef):
+            start = (node.lineno, node.col_offset)
+            for default in filter(None, (*node.args.defaults, *node.args.kw_defaults)):
+                yield start, _start(default)
+                start = _end(default)
+            yield start, (node.body[0].lineno, 0)
         found: list[Any] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         for part in found:
             if isinstance(part, ast.expr):
-                assert part.end_lineno is not None
-                assert part.end_col_offset is not None
-                yield (part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)
+                yield _start(part), _end(part)
+
+
+def _start(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return node.end_lineno, node.end_col_offset
