@@ -45,6 +45,8 @@ TESTS = (
     "command_findings",
     "rules_server",
     "generation_1_samples",
+    "manifest_words",
+    "output_words",
     "sample_advice",
     "explanation",
     "generations",
