@@ -32,6 +32,15 @@ EACH = {
     "docs_link": "https://example.org/demo",
 }
 
+OF_VERSION_2 = """
+from fractal_task_tools.task_wrapper import run_fractal_task
+
+def main(*, zarr_url: str, sigma: float): ...
+
+if __name__ == "__main__":
+    run_fractal_task(task_function=main)
+"""
+
 
 def manifest_of(change: dict[str, Any]) -> Any:
     """The good manifest of a version, with keys of it and of its task replaced; null drops one."""
@@ -56,6 +65,8 @@ def said(change: dict[str, Any], folder: Path) -> list[str]:
         "task.py": TASK_SOURCE,
         **dict.fromkeys(change.get("files", ()), ""),
     }
+    if change.get("version") == "2":
+        files["task.py"] = OF_VERSION_2
     if "source" in change:
         files["task.py"] = change["source"]
     wheel = make_wheel(folder, files=files, manifest=manifest_of(change))
@@ -70,7 +81,7 @@ def said(change: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _reason(verdict: Verdict) -> Iterator[str]:
-    if verdict.skip is not None and verdict.skip != "not-applicable":
+    if verdict.skip == "not-checked" and verdict.code != "FR208":
         yield f"{verdict.code} {verdict.skip}: {verdict.reason}"
 
 

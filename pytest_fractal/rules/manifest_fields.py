@@ -180,17 +180,16 @@ def unknown_fields(tasks: TaskList) -> Iterator[Finding]:
         as_command = _command_for(tasks, (*unknown.keys[:-1], "executable"))
         if unknown.keys in faulty or (as_command and key in ("command", "source")):
             continue  # FR106 says what to do with it
-        free = [name for name in known if name not in unknown.there]
         hint = f"remove {key!r}" + (": the server makes it" if key == "source" else "")
         edit = JsonEdit(Action.REMOVE, unknown.keys)
-        if close := difflib.get_close_matches(key, free, 1, 0.7):
-            if _takes_as(tasks, unknown.keys, close[0]):
+        if close := difflib.get_close_matches(key, known, 1, 0.7):
+            if close[0] in unknown.there:
+                hint = f"remove {key!r}: {close[0]!r} is there already"
+            elif _takes_as(tasks, unknown.keys, close[0]):
                 hint = f"rename it to {close[0]!r}"
                 edit = JsonEdit(Action.RENAME, unknown.keys, close[0])
             else:
                 hint = f"remove {key!r}; {close[0]!r} takes other values"
-        elif close := difflib.get_close_matches(key, known, 1, 0.7):
-            hint = f"remove {key!r}: {close[0]!r} is there already"
         yield tasks.finding(
             *unknown.keys,
             expected=f"one of the keys that the server reads: {', '.join(known)}",

@@ -224,8 +224,11 @@ def _keyword_finding(
         hint = f"write {json.dumps(keyword)}: {json.dumps(meant)}"
     elif is_type:
         hint = f"write {_TYPES}"
+    elif is_name:
+        hint = 'write a schema in its place, such as {"type": "string"}'
     else:
-        hint = f"correct {keyword!r}" if keys else "correct the schema"
+        named = next((key for key in reversed(keys) if isinstance(key, str)), None)
+        hint = f"correct {named!r}" if named is not None else "correct the schema"
     return part.schema_finding(
         *keys,
         expected=_TYPES if is_type else f"what {draft} allows here",
