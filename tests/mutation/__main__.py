@@ -30,7 +30,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 from tempfile import TemporaryDirectory
 
-from .mutants import Mutant, mutants_of, mutated, outline
+from .mutants import Mutant, changes_nothing, mutants_of, mutated, outline
 
 ROOT = Path(__file__).parents[2]
 MODULES = ("engine.py", "rules/*.py", "generations/*.py")
@@ -97,7 +97,7 @@ def main() -> int:
             for mutant in mutants_of(str(module.relative_to(tree)), module.read_text("utf-8"))
         ]
         random.Random(options.seed).shuffle(mutants)
-        chosen = [*islice((found for found in mutants if _compiles(found, tree)), options.count)]
+        chosen = [*islice((found for found in mutants if _is_fault(found, tree)), options.count)]
         print(f"{len(chosen)} of {len(mutants)} mutants are tried", flush=True)
         return _try(chosen, tree, folder / "outcomes.jsonl")
 
@@ -129,14 +129,19 @@ def _measure(tree: Path) -> None:
         )
 
 
-def _compiles(mutant: Mutant, tree: Path) -> bool:
-    """Operators are taken for those of a number where they unpack; that is no fault to notice."""
+def _is_fault(mutant: Mutant, tree: Path) -> bool:
+    """Whether it compiles, and changes anything.
+
+    Operators are taken for those of a number where they unpack; that is no fault to notice.
+    """
+    source = (tree / mutant.module).read_text("utf-8")
+    changed = mutated(mutant, source)
     try:
         warnings.simplefilter("ignore", SyntaxWarning)
-        compile(mutated(mutant, (tree / mutant.module).read_text("utf-8")), mutant.module, "exec")
+        compile(changed, mutant.module, "exec")
     except SyntaxError:
         return False
-    return True
+    return not changes_nothing(source, changed)
 
 
 def _try(mutants: Sequence[Mutant], tree: Path, outcomes: Path) -> int:

@@ -49,6 +49,46 @@ def mutated(mutant: Mutant, source: str) -> str:
     return code
 
 
+def changes_nothing(before: str, after: str) -> bool:
+    """Whether a comparison that was replaced comes to the same, whatever its operands are.
+
+    Members of an enumeration are the same object where they are equal, and so are the small
+    integers of CPython, to which a length is compared.
+    """
+    both = zip(ast.walk(ast.parse(before)), ast.walk(ast.parse(after)), strict=False)
+    for one, other in both:
+        if not (isinstance(one, ast.Compare) and isinstance(other, ast.Compare)):
+            continue
+        for old, new, right in zip(one.ops, other.ops, one.comparators, strict=True):
+            kinds = {type(old), type(new)}
+            if len(kinds) > 1:
+                is_identity = kinds in ({ast.Is, ast.Eq}, {ast.IsNot, ast.NotEq})
+                return is_identity and (_is_member(right) or _is_length(one.left, right))
+    return False
+
+
+def _is_member(node: ast.expr) -> bool:
+    """Whether it is written as a member of an enumeration is: `Severity.ERROR`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr.isupper()
+        and isinstance(node.value, ast.Name)
+        and node.value.id[0].isupper()
+    )
+
+
+def _is_length(left: ast.expr, right: ast.expr) -> bool:
+    """Whether a length is compared to a number below 257."""
+    return (
+        isinstance(left, ast.Call)
+        and isinstance(left.func, ast.Name)
+        and left.func.id == "len"
+        and isinstance(right, ast.Constant)
+        and type(right.value) is int
+        and 0 <= right.value < 257
+    )
+
+
 def outline(module: Path) -> tuple[frozenset[int], frozenset[int]]:
     """The lines of a module that run when it is imported, and those within functions."""
     within: set[int] = set()
