@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -262,3 +263,76 @@ def test_a_request_is_no_answer(tmp_path: Path) -> None:
     (tmp_path / "0.request").rename(tmp_path / "0.answer")
     with pytest.raises(Forged):
         read_answer(b"key", tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("meta", "units"),
+    [
+        ({}, 2),
+        ({"mem": "1000M"}, 2),
+        ({"mem": 1001}, 1),
+        ({"cpus_per_task": 1}, 2),
+        ({"cpus_per_task": 1, "mem": 500}, 4),
+        ({"cpus_per_task": 8, "mem": 2000}, 1),
+        ({"tasks_per_job": 3, "parallel_tasks_per_job": 9, "cpus_per_task": 1}, 3),
+        ({"tasks_per_job": 9, "parallel_tasks_per_job": 1}, 1),
+    ],
+)
+def test_how_many_units_are_in_a_job_at_a_time(
+    settings: ClusterSettings, meta: dict[str, Any], units: int
+) -> None:
+    made = lines(job(VERSION_2, meta, settings, parallel=True))
+    assert f"--ntasks={units}" in made
+    without_memory = replace(settings, default={"cpus_per_task": 1})
+    assert "--ntasks=1" in lines(job(VERSION_2, {}, without_memory, parallel=True))
+    assert "--ntasks=1" in lines(job(VERSION_2, {"mem": 5}, NO_SETTINGS, parallel=True))
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        (
+            {"cpus_per_task": 9},
+            (
+                ("cpus_per_task",),
+                "at most 8 in a job, the max_cpus_per_job of the cluster's settings",
+                "9: the server makes no job of it",
+                "ask for at most 8",
+            ),
+        ),
+        (
+            {"mem": "4G"},
+            (
+                ("mem",),
+                "at most 3000 MB in a job, the max_mem_per_job of the cluster's settings",
+                "4000 MB: the server makes no job of it",
+                "ask for at most 3000 MB",
+            ),
+        ),
+        (
+            {"tasks_per_job": 5, "parallel_tasks_per_job": 5, "cpus_per_task": 1},
+            (
+                ("parallel_tasks_per_job",),
+                "at most 3000 MB in a job, the max_mem_per_job of the cluster's settings",
+                "5 times 700 MB: the server makes no job of it",
+                "let fewer run at a time",
+            ),
+        ),
+        ({"cpus_per_task": 8, "mem": "3G"}, None),
+    ],
+)
+def test_what_is_said_of_more_than_a_job_may_have(
+    settings: ClusterSettings, meta: dict[str, Any], expected: tuple[Any, ...] | None
+) -> None:
+    faults = job(VERSION_2, meta, settings, parallel=True).faults
+    said = [(fault.keys, fault.expected, fault.found, fault.hint) for fault in faults]
+    assert said == ([] if expected is None else [expected])
+
+
+def test_memory_of_units_and_of_processors(settings: ClusterSettings) -> None:
+    per_cpu = replace(settings, default={"cpus_per_task": 3, "mem": 1000, "use_mem_per_cpu": True})
+    made = lines(job(VERSION_2, {}, per_cpu, parallel=True, units=2))
+    assert {"--ntasks=2", "--mem-per-cpu=333M"} <= set(made)
+    assert lines(job(VERSION_1, {"time": "1"}, settings, parallel=True, units=1))[-4:-3] == [
+        "--time=1"
+    ]
