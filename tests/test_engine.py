@@ -796,7 +796,7 @@ def test_what_runs_ahead_is_judged_once_and_ends(
     declare("FR302", judge, about=Command)
     engine = engine_of()
     engine.drain()
-    engine.run_ahead(engine.plan(), 1)
+    engine.run_ahead(engine.plan(), 2)
     engine.drain()
     assert asked == ["demo_task"]
     assert named(engine)["rule-FR301[demo_task]"].outcome is Outcome.PASS

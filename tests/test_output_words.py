@@ -47,7 +47,8 @@ def said(kind: str, value: Any) -> list[str]:
         there = [f"  image: {json.dumps(image.value)}" for image in after.images]
     else:
         faults = VERSION_2.sample_faults(kind, {"zarr_dir": "/d", **value})
-    return there + [line for fault in faults for line in _lines(fault)]
+    lines = there + [line for fault in faults for line in _lines(fault)]
+    return [line.encode(errors="backslashreplace").decode() for line in lines]
 
 
 def _lines(fault: Any) -> Iterator[str]:

@@ -230,11 +230,11 @@ def test_a_run_that_no_server_could_start_is_told(outputs: Outputs) -> None:
             [(None, "still there, idle: a"), (None, "written afterwards: x.zarr")],
         ),
         (
-            ("a", "b", "c", "d"),
+            ("a", "b", "c", "d", "e"),
             {"left": ("1", "2", "3", "4", "5")},
             [
                 (None, "still there, idle: 1; 2; 3 and 2 more"),
-                (None, "written afterwards: a, b, c and 1 more"),
+                (None, "written afterwards: a, b, c and 2 more"),
             ],
         ),
         (("a", "b", "c"), {}, [(None, "written afterwards: a, b, c")]),
