@@ -43,7 +43,7 @@ TESTS = (
     "rules_schemas",
     "rules_output",
     "command_findings",
-    "rules_server",
+    "given_facts",
     "generation_1_samples",
     "manifest_words",
     "output_words",

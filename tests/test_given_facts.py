@@ -1,4 +1,4 @@
-"""FR9, FR210 and FR409: what is said of facts that are given, where gathering them takes long."""
+"""FR117, FR210, FR401, FR409, FR9: what is said of facts that take long to gather."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from test_rules_output import Outputs, findings, said
 from test_rules_output import listed as manifest_with_tasks
 from test_samples import write_samples
-from wheel_factory import candidate_of, good_manifest, make_wheel
+from wheel_factory import candidate_of, good_manifest, make_wheel, write_archive
 
+from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.environments.snapshots import Change, ChangeKind
 from pytest_fractal.facts import ClusterAnswer, ClusterRefusal, EnvironmentUse, GeneratedManifest
 from pytest_fractal.generations import ModelFault, RunBlocked
@@ -470,3 +471,85 @@ def test_a_run_that_is_stopped_without_an_error_is_a_warning(outputs: Outputs) -
         (found,) = findings("FR401", blocked)
         assert (found.expected, found.found, found.hint) == ("an image", "none", "add one")
         assert found.severity is severity
+
+
+# --- FR117 ------------------------------------------------------------------------------
+
+ANEW = "write it otherwise in the [project] table"
+LISTS = "build the wheel anew with a current build backend, which lists each file once in RECORD"
+PRINTS = "something prints this whenever Python starts: leave the `.pth` file that does it out of"
+BLANK = "build the wheel with a current build backend, which writes a blank there"
+LOCATED = f"Location: {LOCATION}"
+FILE = "demo/__FRACTAL_MANIFEST__.json"
+
+
+@pytest.mark.parametrize(
+    ("version", "about", "files", "strange", "found", "file", "hint"),
+    [
+        (
+            "2",
+            ("Name: demo", "Summary: Name: x", LOCATED),
+            (FILE,),
+            (),
+            "Summary: Name: x",
+            "METADATA",
+            ANEW,
+        ),
+        ("2", ("Name: demo", LOCATED), (FILE, "x/" + FILE), (), "x/" + FILE, "RECORD", LISTS),
+        (
+            "2",
+            ("Name: demo", "Name: y", LOCATED),
+            (FILE,),
+            ("Name: y",),
+            "Name: y",
+            "METADATA",
+            PRINTS,
+        ),
+        (
+            "2",
+            ("Name: demo", f"A{'x' * 130}Name: y", LOCATED),
+            (FILE,),
+            (),
+            f"A{'x' * 119}",
+            "METADATA",
+            ANEW,
+        ),
+        ("2", ("Name:x", "Name: demo", LOCATED), (FILE,), (), "Name:x", "METADATA", BLANK),
+        ("1", ("Location: x", LOCATED), (), (), "Location: x", "METADATA", ANEW),
+    ],
+)
+def test_lines_by_which_a_server_is_misled(
+    tmp_path: Path,
+    version: str,
+    about: tuple[str, ...],
+    files: tuple[str, ...],
+    strange: tuple[str, ...],
+    found: str,
+    file: str,
+    hint: str,
+) -> None:
+    candidate = candidate_of(make_wheel(tmp_path, manifest=manifest_with_tasks(version)))
+    shown = PipShow(about, files, strange)
+    (told,) = findings("FR117", candidate.wheel, candidate.manifest, shown)
+    assert (told.found, told.file) == (found, f"demo-1.0.dist-info/{file}")
+    assert told.hint.startswith(hint)
+
+
+def test_a_pth_file_is_named_and_a_pip_show_that_fails(tmp_path: Path) -> None:
+    candidate = candidate_of(make_wheel(tmp_path, manifest=manifest_with_tasks("2")))
+    content = dict.fromkeys(("demo/__init__.py", "demo.pth", "z.pth"), "")
+    content["demo-1.0.dist-info/METADATA"] = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+    wheel = candidate_of(
+        write_archive(tmp_path / "w" / "demo-1.0-py3-none-any.whl", content)
+    ).wheel
+    shown = PipShow(("Name: demo", "Name: y", LOCATED), (FILE,), ("Name: y",))
+    (told,) = findings("FR117", wheel, candidate.manifest, shown)
+    assert told.file == "demo.pth"
+    (told,) = findings("FR117", wheel, candidate.manifest, PipShow((), (), failure="no such file"))
+    assert (told.expected, told.found, told.hint, told.file) == (
+        "`pip show` can print the package's metadata, for the server asks it",
+        "it fails: no such file",
+        "install the wheel into a fresh environment, and fix what `pip show --files demo` "
+        "complains about there",
+        "demo-1.0.dist-info/METADATA",
+    )
