@@ -120,6 +120,7 @@ def test_a_field_that_a_model_requires(
     [
         (("window", "start"), "/$defs/Window/properties/start", WINDOW),
         (("window", "in", "x"), "/$defs/Inner/properties/x", INNER),
+        (("window", "in"), "/$defs/Window/properties/in", WINDOW),
         (("mode",), "/properties/mode", MAIN),
         (("options", "a"), "/properties/options/additionalProperties", MAIN),
     ],
@@ -141,6 +142,7 @@ def test_a_field_that_a_model_does_not_know(
         (("window", "start"), "/$defs/Window/properties/start", WINDOW, "window.start"),
         (("window", "start", "deep"), "/$defs/Window/properties/start", WINDOW, "window.start"),
         (("sizes", "3", "start"), "/$defs/Window/properties/start", WINDOW, "sizes.3.start"),
+        (("window", "in"), "/$defs/Window/properties/in", WINDOW, "window.in"),
         (("mode",), "/properties/mode", MAIN, "mode"),
         (("mode", "str"), "/properties/mode", MAIN, "mode"),
         (("free", "a"), "/properties/free", MAIN, "free"),

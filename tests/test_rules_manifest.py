@@ -6,8 +6,8 @@ What a real server makes of them was compared by hand with fractal-server 1.4.10
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -22,7 +22,9 @@ from wheel_factory import (
 )
 
 from pytest_fractal.environments.wheels import MANIFEST_NAME
+from pytest_fractal.facts import Bundle
 from pytest_fractal.fixes.model import Action
+from pytest_fractal.packaging_hints.backends import packaging_hint
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Finding, Severity
 
@@ -363,12 +365,13 @@ def test_a_command_becomes_the_executable_and_its_source_goes(
     (found,) = REGISTRY["FR106"].judge(tasks)
     assert isinstance(found, Finding)
     assert found.fix is not None
-    edits = [(edit.action, edit.keys[-1], edit.value) for edit in found.fix.files[0].json]
+    edits = [(edit.action, edit.keys, edit.value) for edit in found.fix.files[0].json]
+    way = ("task_list", 0)
     assert edits[:2] == [
-        (Action.SET, "command", "task.py"),
-        (Action.RENAME, "command", "executable"),
+        (Action.SET, (*way, "command"), "task.py"),
+        (Action.RENAME, (*way, "command"), "executable"),
     ]
-    assert [key for _, key, _ in edits[2:]] == ([] if source is MISSING else ["source"])
+    assert [keys for _, keys, _ in edits[2:]] == ([] if source is MISSING else [(*way, "source")])
     assert ("remove 'source'" in found.hint) is (source is not MISSING)
 
 
@@ -656,3 +659,70 @@ def test_the_file_that_a_server_of_generation_1_reads_is_the_first_in_the_archiv
     instead = ", which the server reads instead" if is_first else ""
     assert found.found == f"also demo/old_{MANIFEST_NAME}{instead}"
     assert found.file == f"demo/old_{MANIFEST_NAME}"
+
+
+# --- beside a source tree ---------------------------------------------------------------
+
+
+def bundle_of(folder: Path, entries: Sequence[str], sources: Sequence[str]) -> Bundle:
+    """A wheel with empty files, and the manifests in the tree that it was made from."""
+    about = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+    content = {**dict.fromkeys(entries, "{}"), "demo-1.0.dist-info/METADATA": about}
+    wheel = write_archive(folder / "demo-1.0-py3-none-any.whl", content)
+    project = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    (folder / "pyproject.toml").write_text(f'{project}[project]\nname = "demo"\n')
+    for source in sources:
+        (folder / source).parent.mkdir(parents=True, exist_ok=True)
+        (folder / source).write_text("{}")
+    return Bundle(candidate_of(wheel).wheel, folder, tuple(map(PurePosixPath, sources)))
+
+
+@pytest.mark.parametrize(
+    ("sources", "lies_so"),
+    [
+        (["demo/tasks/{}"], 0),
+        (["other/{}", "src/demo/tasks/{}", "demo/tasks/{}"], 1),
+        (["tasks/{}"], 0),
+        (["demo/{}"], None),
+        (["x/tasks/{}"], None),
+        ([], None),
+    ],
+)
+def test_a_manifest_in_the_wrong_folder_is_moved_where_it_comes_from(
+    tmp_path: Path, sources: list[str], lies_so: int | None
+) -> None:
+    named = [source.format(MANIFEST_NAME) for source in sources]
+    there = f"demo/tasks/{MANIFEST_NAME}"
+    bundle = bundle_of(tmp_path, ["demo/__init__.py", there], named)
+    (found,) = REGISTRY["FR102"].judge(bundle)
+    assert isinstance(found, Finding)
+    assert (found.expected, found.found, found.file) == (f"demo/{MANIFEST_NAME}", there, there)
+    if lies_so is None:
+        assert found.hint == (
+            f"move it to demo/{MANIFEST_NAME}; executables are looked for from that folder"
+        )
+    else:
+        hint = packaging_hint(tmp_path, PurePosixPath(named[lies_so])).text
+        assert found.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("sources", "named"),
+    [
+        (["share/{}", "demo/{}"], "share/{}"),
+        (["data/share/{}", "share/{}"], "demo-1.0.data/data/share/{}"),
+        (["demo/{}"], "demo-1.0.data/data/share/{}"),
+    ],
+)
+def test_a_second_manifest_is_named_by_where_it_comes_from(
+    tmp_path: Path, sources: list[str], named: str
+) -> None:
+    own, copy = f"demo/{MANIFEST_NAME}", f"demo-1.0.data/data/share/{MANIFEST_NAME}"
+    in_tree = [source.format(MANIFEST_NAME) for source in sources]
+    bundle = bundle_of(tmp_path, ["demo/__init__.py", own, copy], in_tree)
+    manifest = candidate_of(make_wheel(tmp_path / "good")).manifest
+    (found,) = REGISTRY["FR103"].judge(bundle, manifest)
+    assert isinstance(found, Finding)
+    assert (found.expected, found.file) == (f"{own} alone", copy)
+    place = named.format(MANIFEST_NAME)
+    assert found.hint == f"rename or delete {place}, or exclude it from the wheel"

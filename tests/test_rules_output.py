@@ -392,3 +392,19 @@ def test_what_two_outputs_contradict_each_other_in_is_told_of_the_later_one(
     (found,) = findings("FR408", run)
     assert "for the compute part, {tmp}/plate.zarr/c" in found.expected
     assert found.found == "{tmp}/plate.zarr/new, which is updated before with other content"
+
+
+def test_what_two_units_of_a_parallel_task_contradict_each_other_in(
+    outputs: Outputs, tmp_path: Path
+) -> None:
+    """It is told of the second execution, that of the second image."""
+    images = [{"zarr_url": f"{{tmp}}/plate.zarr/{name}"} for name in "ab"]
+
+    def update(well: str) -> str:
+        image = {"zarr_url": f"{tmp_path}/tmp/plate.zarr/n", "attributes": {"well": well}}
+        return json.dumps({"image_list_updates": [image]})
+
+    run = outputs.run("2", "Each", update("A"), update("B"), keys={"images": images})
+    assert [number for number, _ in run.faults] == [1]
+    (found,) = findings("FR408", run)
+    assert "for the image {tmp}/plate.zarr/b" in found.expected
