@@ -726,3 +726,21 @@ def test_a_second_manifest_is_named_by_where_it_comes_from(
     assert (found.expected, found.file) == (f"{own} alone", copy)
     place = named.format(MANIFEST_NAME)
     assert found.hint == f"rename or delete {place}, or exclude it from the wheel"
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        ("run a.py --fast", "a.py"),
+        ("run_task demo/a", "a"),
+        ("demo/sub/b.py", "sub/b.py"),
+    ],
+)
+def test_the_script_of_a_command_is_the_executable(
+    tmp_path: Path, command: str, script: str
+) -> None:
+    manifest = changed({"executable": MISSING, "command": command})
+    tasks = candidate_of(make_wheel(tmp_path, manifest=manifest)).task_list
+    (found,) = REGISTRY["FR106"].judge(tasks)
+    assert isinstance(found, Finding)
+    assert found.hint == f'write "executable": {json.dumps(script)} in its place'

@@ -407,4 +407,5 @@ def test_what_two_units_of_a_parallel_task_contradict_each_other_in(
     run = outputs.run("2", "Each", update("A"), update("B"), keys={"images": images})
     assert [number for number, _ in run.faults] == [1]
     (found,) = findings("FR408", run)
+    assert "at /image_list_updates/0/zarr_url of the output" in found.expected
     assert "for the image {tmp}/plate.zarr/b" in found.expected

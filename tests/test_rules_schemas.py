@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheel_factory import broken, good_manifest, make_wheel, verdicts
+from wheel_factory import broken, candidate_of, good_manifest, make_wheel, verdicts
 
-from pytest_fractal.verdicts import Outcome, Severity
+from pytest_fractal.rules import REGISTRY
+from pytest_fractal.verdicts import Finding, Outcome, Severity
 
 RESERVED: dict[str, Any] = {
     "input_paths": {"type": "array", "items": {"type": "string"}},
@@ -524,3 +525,14 @@ def test_a_schema_that_no_validator_can_follow_breaks_the_rule(tmp_path: Path) -
         schema({"a": deep}, _schema="https://json-schema.org/draft/2020-12/schema"),
         "FR202",
     ) == [("FR202", "")]
+
+
+def test_the_version_of_the_schemas_is_added_behind_that_of_the_manifest(tmp_path: Path) -> None:
+    manifest = good_manifest()
+    del manifest["args_schema_version"]
+    candidate = candidate_of(make_wheel(tmp_path, manifest=manifest))
+    (found,) = REGISTRY["FR201"].judge(candidate.manifest, candidate.wheel)
+    assert isinstance(found, Finding)
+    assert found.fix is not None
+    (edit,) = found.fix.files[0].json
+    assert (edit.keys, edit.value, edit.position) == (("args_schema_version",), "pydantic_v1", 2)

@@ -154,8 +154,9 @@ def _command_for(tasks: TaskList, keys: Keys) -> tuple[Mapping[str, Any], str] |
     command = entry.get("command") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or "executable" in entry or not isinstance(command, str):
         return None
-    words = command.split()
-    script = next((word for word in words if word.endswith(".py")), words[-1] if words else "")
+    if not (words := command.split()):
+        return None
+    script = next((word for word in words if word.endswith(".py")), words[-1])
     folder = PurePosixPath(tasks.path).parent.name
     return entry, script.removeprefix("./").removeprefix("src/").removeprefix(f"{folder}/")
 
