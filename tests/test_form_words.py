@@ -785,6 +785,7 @@ LIMITS: list[tuple[Any, list[tuple[Words, str, str]]]] = [
     ),
     ({"type": "number", "name": "sigma"}, []),
     ({"type": "number", "name": 1}, []),
+    ({"anyOf": [{"type": "string", "enum": ["a"]}]}, []),
     ({"enum": [], "type": "string"}, []),
     (
         {"type": "object", "additionalProperties": FLAG, "default": {"a": " "}},

@@ -13,6 +13,7 @@ from pytest_fractal.environments.pip_show import LOCATION, PipShow
 from pytest_fractal.generations import VERSION_1, VERSION_2, Generation
 from pytest_fractal.generations.faults import faults_of
 from pytest_fractal.generations.images import Dataset, Image, output_faults
+from pytest_fractal.generations.links_v1 import problem_of_link
 from pytest_fractal.generations.protocol import ModelFault, ModelFaultKind
 from pytest_fractal.rules.dialects import DRAFT_7, DRAFT_2020, implied_dialect, named_dialect
 
@@ -337,3 +338,21 @@ def test_names_and_slugs_of_generation_2() -> None:
     assert VERSION_2.twin_releases("T", "T") is None
     assert VERSION_2.twin_releases("T ", "T") == ">=2.23.3"
     assert VERSION_2.identities(" T ") == {"name": "T"}
+
+
+@pytest.mark.parametrize(
+    ("link", "problem"),
+    [
+        ("", "which is empty"),
+        (" \n", "which is empty"),
+        ("x", "which does not begin with http:// or https://"),
+        ("HTTP://a.org", ""),
+        (f"http://a.org/{'x' * 2070}", ""),
+        (f"http://a.org/{'x' * 2071}", "which is longer than 2083 characters"),
+        ("http://a.org/ b", "which has a blank"),
+        ("http://a.org:65535", ""),
+        ("http://a.org:65536", "whose port 65536 is above 65535"),
+    ],
+)
+def test_links_that_a_1_x_server_takes(link: str, problem: str) -> None:
+    assert problem_of_link(link) == problem

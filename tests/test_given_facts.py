@@ -314,6 +314,9 @@ def test_what_a_generator_makes_otherwise(generated: Manifest) -> None:
     assert differing(generated, lambda value: value.update(authors="Ada")) == [
         ("/authors", None, '/authors: missing, generated: "Ada"')
     ]
+    assert differing(generated, lambda value: value.update(zebra=1)) == [
+        ("/zebra", None, "/zebra: missing, generated: 1")
+    ]
     assert differing(generated, lambda value: value["task_list"][0].pop("docs_info")) == [
         (
             f"{task}/docs_info",

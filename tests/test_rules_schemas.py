@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from wheel_factory import broken, candidate_of, good_manifest, make_wheel, verdicts
 
+from pytest_fractal.fixes.model import Action
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Finding, Outcome, Severity
 
@@ -536,3 +537,26 @@ def test_the_version_of_the_schemas_is_added_behind_that_of_the_manifest(tmp_pat
     assert found.fix is not None
     (edit,) = found.fix.files[0].json
     assert (edit.keys, edit.value, edit.position) == (("args_schema_version",), "pydantic_v1", 2)
+
+
+@pytest.mark.parametrize(
+    ("tuple_", "edits"),
+    [
+        (
+            {"items": [{"type": "number"}]},
+            [(Action.RENAME, ("args_schema", "properties", "a", "items"), "prefixItems")],
+        ),
+        ({"items": [{"type": "number"}], "prefixItems": [{}]}, []),
+    ],
+)
+def test_a_tuple_of_draft_7_is_renamed_where_the_new_name_is_free(
+    tmp_path: Path, tuple_: dict[str, Any], edits: list[Any]
+) -> None:
+    manifest = good_manifest() | {"args_schema_version": "pydantic_v2"}
+    manifest["task_list"][0]["args_schema"]["properties"]["a"] = {"type": "array", **tuple_}
+    (task,) = candidate_of(make_wheel(tmp_path, manifest=manifest)).tasks
+    (found,) = REGISTRY["FR202"].judge(task.parts[0])
+    assert isinstance(found, Finding)
+    files = found.fix.files if found.fix else ()
+    said = [(edit.action, edit.keys[2:], edit.value) for file in files for edit in file.json]
+    assert said == edits

@@ -273,6 +273,7 @@ def test_a_request_is_no_answer(tmp_path: Path) -> None:
         ({"mem": 1001}, 1),
         ({"cpus_per_task": 1}, 2),
         ({"cpus_per_task": 1, "mem": 500}, 4),
+        ({"cpus_per_task": 2, "mem": 100}, 2),
         ({"cpus_per_task": 8, "mem": 2000}, 1),
         ({"tasks_per_job": 3, "parallel_tasks_per_job": 9, "cpus_per_task": 1}, 3),
         ({"tasks_per_job": 9, "parallel_tasks_per_job": 1}, 1),
