@@ -105,7 +105,7 @@ def test_what_a_job_has_is_known_to_the_command(executor: SlurmExecutor, tmp_pat
     assert "PYTEST_FRACTAL_KEY" not in start(executor, tmp_path / "env", "env").stdout
 
 
-def test_too_much_memory_is_told(executor: SlurmExecutor, tmp_path: Path) -> None:
+def test_too_much_memory_is_reported(executor: SlurmExecutor, tmp_path: Path) -> None:
     job = JobOptions(("#SBATCH --mem=150M",))
     hungry = f"{sys.executable} -c 'import time; b = bytearray(500 * 2**20); time.sleep(600)'"
     ended = start(executor, tmp_path / "run", hungry, job=job)
@@ -140,7 +140,7 @@ def test_more_memory_than_asked_for_is_told_where_nobody_kills_for_it(
 
 
 @pytest.mark.slow
-def test_too_long_is_told(executor: SlurmExecutor, tmp_path: Path) -> None:
+def test_too_long_is_reported(executor: SlurmExecutor, tmp_path: Path) -> None:
     """A minute is the least that SLURM counts."""
     job = JobOptions((*SMALL.lines, "#SBATCH --time=00:01:00"))
     ended = start(executor, tmp_path / "run", "sleep 600", job=job)
