@@ -806,3 +806,16 @@ def test_what_runs_ahead_is_judged_once_and_ends(
     assert named(engine)["rule-FR301[demo_task]"].outcome is Outcome.PASS
     assert asked == ["demo_task", "demo_task"], "what the first has begun serves both"
     engine.close()
+
+
+def test_of_several_causes_only_those_that_are_ignored_keep_no_server_from_being_asked(
+    declare: Declare, engine_of: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare("FR101", [finding()])
+    declare("FR102", [finding()])
+    declare("FR103", [], "FR101", "FR102")
+    declare("FR901", [], "FR103", about=Collection)
+    monkeypatch.setattr(Candidate, "asked_servers", ("2.0",))
+    engine = engine_of()
+    engine.candidate.settings = Settings(ignore=parse_codes("FR101"))
+    assert named(engine)["rule-FR901"].reason == "blocked by FR102"

@@ -744,3 +744,9 @@ def test_the_script_of_a_command_is_the_executable(
     (found,) = REGISTRY["FR106"].judge(tasks)
     assert isinstance(found, Finding)
     assert found.hint == f'write "executable": {json.dumps(script)} in its place'
+
+
+def test_a_root_that_is_no_object_is_at_the_first_place_of_the_file(tmp_path: Path) -> None:
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest="\n[]"), "FR104")
+    (found,) = verdict.findings
+    assert (found.found, found.line, found.column) == ("a list", 1, 1)
