@@ -114,3 +114,10 @@ def test_what_rules_share_cannot_be_changed(module: ModuleType) -> None:
     for kind in declared:
         if dataclasses.is_dataclass(kind):
             assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
+
+
+def test_what_decides_about_the_collection_are_errors_on_package_manifest_and_schemas() -> None:
+    """Not warnings (FR005, FR006), nor what only a form or a job minds (FR113, FR202, FR301)."""
+    deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
+    assert {"FR001", "FR002", "FR004", "FR101", "FR104", "FR106", "FR109", "FR201"} <= deciding
+    assert deciding.isdisjoint({"FR005", "FR006", "FR113", "FR202", "FR301", "FR401", "FR901"})

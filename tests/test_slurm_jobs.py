@@ -337,3 +337,19 @@ def test_memory_of_units_and_of_processors(settings: ClusterSettings) -> None:
     assert lines(job(VERSION_1, {"time": "1"}, settings, parallel=True, units=1))[-4:-3] == [
         "--time=1"
     ]
+
+
+@pytest.mark.parametrize(
+    ("generation", "value", "is_on_gpus"),
+    [
+        *((VERSION_1, value, True) for value in (True, "true", 1, "yes")),
+        *((VERSION_1, value, False) for value in (False, "", 0)),
+        *((VERSION_2, value, True) for value in (True, "true", "True")),
+        *((VERSION_2, value, False) for value in (False, "false")),
+    ],
+)
+def test_what_needs_a_gpu(
+    settings: ClusterSettings, generation: Generation, value: object, is_on_gpus: bool
+) -> None:
+    made = job(generation, {"needs_gpu": value}, settings).options.lines
+    assert ("#SBATCH --gres=gpu:1" in made) is is_on_gpus
