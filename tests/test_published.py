@@ -6,12 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import html5lib
 import pytest
-from conftest import ROOT, Runner
+from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+from dated_index import dated_index, release
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.published import judging
@@ -137,6 +139,8 @@ def test_a_misfit_is_told_by_the_two_releases() -> None:
     assert root_cause("ImportError: pyarrow requires", hint) == MISFIT.text
     pointer = "/task_list/3/args_schema/title: a, generated: b"
     assert root_cause(pointer, "") == "/task_list/*/args_schema/title: a, generated: b"
+    hint = "the extra [gpu] brings cellpose: ask for it, or move cellpose to the dependencies"
+    assert root_cause("ModuleNotFoundError: ...", hint) == "without the extra [gpu]"
     found = "ImportError: no name 'a' (zarr/storage.py, line 3)\nmore"
     assert root_cause(found, "add it") == "ImportError: no name 'a'"
 
@@ -244,6 +248,36 @@ def test_time_and_room_are_limited(
     assert gone.said.endswith("gone.whl: no such file")
 
 
+def test_a_cell_is_judged_with_what_the_index_had_on_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tmp_path / "links"
+    release(links, "driftlib", "1.0", "OLD_NAME = 1\n")
+    release(links, "driftlib", "2.0", "")
+    script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
+    wheel = make_wheel(
+        tmp_path / "dist",
+        changes={"invert_well.py": f"from driftlib import OLD_NAME\n{script}"},
+        extra_metadata="Requires-Dist: driftlib\n",
+    )
+    dates = {"driftlib-1.0": "2026-03-01T00:00:00Z", "driftlib-2.0": "2026-05-31T23:00:00Z"}
+    with dated_index(links, dates) as index:
+        monkeypatch.setenv("UV_INDEX", index)
+        limits = Limits(select="FR301")
+        on = {
+            day: judge(cell_of(wheel), replace(limits, as_of=date.fromisoformat(day)))
+            for day in ("2026-05-30", "2026-05-31")
+        }
+    assert {day: (found.day, found.starting) for day, found in on.items()} == {
+        "2026-05-30": ("2026-05-30", 2),
+        "2026-05-31": ("2026-05-31", 1),
+    }
+    keys = [cell_of(wheel).key]
+    later = merged(merged(Results(), [on["2026-05-30"]], keys), [on["2026-05-31"]], keys)
+    assert later.cells[keys[0]].changed["driftlib"] == ("1.0", "2.0")
+    assert later.cells[keys[0]].since == "2026-05-31"
+
+
 def test_the_command_makes_the_page(
     runner: Runner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,3 +299,5 @@ def test_the_command_makes_the_page(
     assert main([*start, "names"]) == 0
     assert capsys.readouterr().out.endswith('["blobs"]\n')
     assert main(["--packages", str(tmp_path / "none.toml"), "names"]) == 4
+    assert main([*start, "judge", str(results), "--as-of", "yesterday"]) == 4
+    assert "--as-of=yesterday: this is no day such as 2026-05-31" in capsys.readouterr().err

@@ -51,6 +51,7 @@ _SAMPLES: Final = frozenset({"FR208", "FR407"})
 """What is said where samples are missing: published packages bring none."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
 _INDEX: Final = re.compile(r"/task_list/\d+")
+_EXTRA: Final = re.compile(r"^the (extra \[[^\]]+\]) brings ")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
 
 
@@ -71,7 +72,7 @@ class Result:
 
     cell: Cell
     day: str
-    """When it was judged, as ISO writes it."""
+    """When it was judged, or the day whose index was asked, as ISO writes it."""
     state: State
     said: str = ""
     """Why it was given up."""
@@ -193,6 +194,8 @@ def root_cause(found: str, hint: str) -> str:
     """A finding in a few words, alike for all packages in which it is the same."""
     if misfit := _MISFIT.match(hint):
         return f"{misfit[1]} against {misfit[2]}"
+    if extra := _EXTRA.match(hint):
+        return f"without the {extra[1]}"
     first = _INDEX.sub("/task_list/*", found.partition("\n")[0])
     return _PLACE.sub("", first)[:200]
 
