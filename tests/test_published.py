@@ -139,10 +139,15 @@ def test_a_misfit_is_told_by_the_two_releases() -> None:
     assert root_cause("ImportError: pyarrow requires", hint) == MISFIT.text
     pointer = "/task_list/3/args_schema/title: a, generated: b"
     assert root_cause(pointer, "") == "/task_list/*/args_schema/title: a, generated: b"
+    hint = "zarr 3.1.6 is installed and has no module 'zarr.n5': limit its version"
+    assert root_cause("ModuleNotFoundError: ...", hint) == (
+        "zarr 3.1.6 lacks modules that are imported"
+    )
     hint = "the extra [gpu] brings cellpose: ask for it, or move cellpose to the dependencies"
     assert root_cause("ModuleNotFoundError: ...", hint) == "without the extra [gpu]"
     found = "ImportError: no name 'a' (zarr/storage.py, line 3)\nmore"
     assert root_cause(found, "add it") == "ImportError: no name 'a'"
+    assert root_cause("x" * 300, "") == "x" * 197 + "..."
 
 
 def test_a_run_is_told_beside_the_one_before() -> None:
@@ -182,6 +187,18 @@ def test_the_page_says_what_starts_since_when_and_why_not() -> None:
     assert "(1.0 is the newest for this Python)" in text
     shared = html[html.index("Causes that several packages share") :]
     assert shared.index(MISFIT.text) < shared.index('href="#blobs"') < shared.index('id="blobs"')
+
+
+def test_the_page_begins_with_the_newest_releases_on_each_python() -> None:
+    html = page(broken(BLOBS), result(AT_312, state=State.NEEDS_PIXI), result(OTHERS[0]))
+    table = html[html.index('<table id="all"') : html.index("<section")]
+    text = [*filter(str.strip, html5lib.parseFragment(table, "div").itertext())]
+    assert text == [
+        *("Newest release", "3.11", "3.12"),
+        *("blobs", "1 of 3", "needs pixi"),
+        *("wells", "–", "–"),
+    ]
+    assert '<td class="red">1 of 3</td>' in table
 
 
 def test_the_page_says_which_servers_take_a_release() -> None:

@@ -84,9 +84,8 @@ def judge_all(
             return
         with replacing(path) as new:
             new.write_bytes(result_json(result))
-        starts = (
-            f", {result.starting} of {result.tasks} tasks start" if result.starts_known else ""
-        )
+        is_known = result.starts_known and result.state is State.JUDGED
+        starts = f", {result.starting} of {result.tasks} tasks start" if is_known else ""
         tell(f"{cell.key}: {result.said or result.state.value}{starts} ({result.seconds} s)")
 
     with ThreadPoolExecutor(limits.jobs) as pool:

@@ -32,7 +32,7 @@ td { border-left: .35rem solid var(--grey); }
 td.red { border-left-color: var(--red); } td.green { border-left-color: var(--green); }
 td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--grey); }
 .lights { display: block; font-size: .85rem; }
-.lights span { display: inline-block; margin-right: .7em; }
+.lights span { display: inline-block; margin-right: .7em; white-space: nowrap; }
 .light.red { color: var(--red); } .light.green { color: var(--green); }
 .light.yellow { color: var(--yellow); } .light.grey { color: var(--grey); }
 .since { display: block; font-size: .85rem; }
@@ -43,6 +43,8 @@ td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--g
 section > h2 { margin: 2rem 0 .2rem; } details { margin: .3rem 0; }
 #all { width: auto; } #all th, #all td { padding: .2rem .5rem; font-weight: normal; }
 #all thead th, #all td.red { font-weight: bold; }
+@media (max-width: 32rem) { body { font-size: 14px; padding: .6rem; }
+  #all th, #all td { padding: .2rem .3rem; } }
 """
 _SIGNS: Final = {Light.GREEN: "✓", Light.YELLOW: "!", Light.RED: "✗", Light.GREY: "–"}
 _MEANT: Final = {
