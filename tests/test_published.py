@@ -263,6 +263,8 @@ def test_time_and_room_are_limited(
     gone = judge(replace(cell, source=str(tmp_path / "gone.whl")), Limits())
     assert gone.state is State.GAVE_UP
     assert gone.said.endswith("gone.whl: no such file")
+    nowhere = replace(cell, route="repository", source=str(tmp_path / "nowhere"))
+    assert "cannot be cloned: fatal: " in judge(nowhere, Limits()).said
 
 
 def test_a_cell_is_judged_with_what_the_index_had_on_a_day(

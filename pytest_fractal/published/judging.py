@@ -178,8 +178,9 @@ def _package(cell: Cell, folder: Path) -> str:
         timeout=600,
     )
     if cloned.returncode:
-        said = cloned.stderr.strip().rpartition("\n")[2]
-        raise OSError(f"{cell.source} cannot be cloned: {said}")
+        said = cloned.stderr.strip().splitlines() or [f"git ended with {cloned.returncode}"]
+        why = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise OSError(f"{cell.source} cannot be cloned: {why}")
     return str(folder / cell.package)
 
 
