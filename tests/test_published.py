@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -210,6 +211,15 @@ def test_the_page_says_which_servers_take_a_release() -> None:
     assert '1.x: no, manifest_version "2" (Python 3.12)' in text
     both = page(result(BLOBS, servers=takes), result(AT_312, servers=takes))
     assert "2.x: yes<" in both
+
+
+@pytest.mark.parametrize("workflow", ["docs", "published"])
+def test_the_page_takes_the_place_of_no_page_of_the_docs(workflow: str) -> None:
+    """These are `site/NAME/index.html`, for each `docs/NAME.md`."""
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text("utf-8")
+    (folder,) = re.findall(r"published page \S+ site/(\S+) --before", text)
+    assert f"pytest-fractal/{folder}/" in (ROOT / "docs" / "published.md").read_text("utf-8")
+    assert not (ROOT / "docs" / f"{folder}.md").exists()
 
 
 def test_nothing_of_a_package_becomes_markup() -> None:
