@@ -36,7 +36,8 @@ td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--g
 .light.red { color: var(--red); } .light.green { color: var(--green); }
 .light.yellow { color: var(--yellow); } .light.grey { color: var(--grey); }
 .since { display: block; font-size: .85rem; }
-.server { display: block; white-space: nowrap; }
+.server { display: block; padding-left: 1em; text-indent: -1em; }
+section td { min-width: 8.5rem; }
 .cause { display: block; color: var(--red); overflow-wrap: anywhere; }
 .cause.warns { color: var(--yellow); }
 .scroll { overflow-x: auto; } code { overflow-wrap: anywhere; }
@@ -133,7 +134,7 @@ def _counted(listed: PackageList, results: Results) -> str:
         judged += bool(found)
         whole += any(result.tasks and result.starting == result.tasks for result in found)
     return (
-        f"Of {pluralize(len(listed.package), 'package')}, {judged} were started in their newest "
+        f"Of {pluralize(len(listed.package), 'package')}, {judged} were judged in their newest "
         f"release, and {whole} of these start all their tasks on some Python."
     )
 
