@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
 from dated_index import dated_index, release
+from generation_2 import COMPOUND, OBEYS, manifest
+from generation_2 import task as task_of
+from wheel_factory import candidate_of
+from wheel_factory import make_wheel as wheel_of
 
 from pytest_fractal.environments.environments import create_bare
 from pytest_fractal.environments.installing import would_install
@@ -19,6 +23,7 @@ from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.pins.search import Failure, Pins, Search, Trial
 from pytest_fractal.pins.suspects import suspects
+from pytest_fractal.pins.trials import Trials
 from pytest_fractal.processes.tracebacks import read_crash
 
 RELEASES = ("9.0", "8.0", "7.0", "6.0", "5.0", "4.0", "3.0", "2.0", "1.0")
@@ -137,6 +142,11 @@ def test_a_search_ends_in_time_with_nothing_but_what_was_seen(most: int) -> None
             ("numpy", "scikit-image"),
         ),
         (["tasks/blur.py"], "ValueError: no such thing", ()),
+        (
+            ["tasks/blur.py", "skimage/wrapper.py", "tasks/lazy.py"],
+            "ModuleNotFoundError: No module named 'pyshtools'",
+            (),
+        ),
     ],
 )
 def test_who_may_have_drifted_is_read_from_the_traceback(
@@ -148,6 +158,20 @@ def test_who_may_have_drifted_is_read_from_the_traceback(
     installed = dict.fromkeys(("pyarrow", "numpy", "numcodecs", "zarr", "scikit-image"), "1")
     owners = {**{name: name for name in installed}, "skimage": "scikit-image", "tasks": "my-tasks"}
     assert suspects(crash, owners, {**installed, "my-tasks": "1"}, "my-tasks") == expected
+
+
+def test_of_two_commands_the_one_that_does_not_start_tells_why(tmp_path: Path) -> None:
+    """The first starts, and ends with an exception of its own."""
+    files = {
+        "__init__.py": "",
+        "init.py": OBEYS.replace("out = main(", "raise ValueError('no image')\nmain("),
+        "compute.py": f"import not_there\n{OBEYS}",
+    }
+    candidate = candidate_of(
+        wheel_of(tmp_path, files=files, manifest=manifest(task_of(COMPOUND, name="Both"))), "FR301"
+    )
+    (failure,) = Trials(candidate, 60).failures(["both"]).values()
+    assert failure == Failure("ModuleNotFoundError: No module named 'not_there'", (), False)
 
 
 @pytest.mark.parametrize("tells", [True, False])

@@ -33,6 +33,7 @@ from pytest_fractal.files import FILE_LIMIT, cache_folder, read_regular
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.pins.search import Failure, Pins, Trial
 from pytest_fractal.pins.suspects import module_owners, suspects
+from pytest_fractal.rules.command import starts
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.session import Session
 from pytest_fractal.verdicts import Outcome, Skipped
@@ -211,8 +212,10 @@ def _failures(
     for task in candidate.tasks:
         for part in task.run_parts if task.id in tasks else ():
             with contextlib.suppress(Skipped):
-                crash = candidate.commands.started(part).probe.first.crash
-                if crash is not None and task.id not in found:
+                command = candidate.commands.started(part)
+                crash = command.probe.first.crash
+                # The other command of a task may end with an exception once it has started.
+                if crash is not None and task.id not in found and any(starts(command)):
                     named = suspects(crash, owners, installation.versions, own)
                     headline = crash.headline.replace(place, "")
                     found[task.id] = Failure(headline, named, bool(named))
