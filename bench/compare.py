@@ -2,12 +2,12 @@
 
 Usage: python bench/compare.py [CASE ...] [--runs N] [--folder FOLDER]
 
-A CASE is `tiny` (two tasks), a release such as `fractal-tasks-core==0.14.3`, whose sdist is
-fetched, the folder of a source tree, or `items` (1,000 tasks by static rules). Everything lies
-below FOLDER, caches too: one in memory leaves the disk out. All ways take their turn, one after
-the other, once more than N times; the first turn fills the caches of pip and uv, and is not
-counted. Ratios are those of each turn, then their median: what else the machine does slows
-neighbours alike.
+A CASE is `tiny` (two tasks), `fifty` (50 tasks without samples), a release such as
+`fractal-tasks-core==0.14.3`, whose sdist is fetched, the folder of a source tree, or `items`
+(1,000 tasks by static rules). Everything lies below FOLDER, caches too: one in memory leaves the
+disk out. All ways take their turn, one after the other, once more than N times; the first turn
+fills the caches of pip and uv, and is not counted. Ratios are those of each turn, then their
+median: what else the machine does slows neighbours alike.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
+GOOD: Final = ROOT / "good_packages"
+KNOWN: Final = {"tiny": "hatchling_src_typer", "fifty": "hatchling_src_fractal_task_tools"}
 UV: Final = (sys.executable, "-m", "uv")
 Way = Callable[[Path, Path], None]
 """Takes a source tree and an empty folder to work in."""
@@ -174,9 +176,26 @@ def source_tree(case: str, folder: Path) -> Path:
         call([sys.executable, "-m", "pip", "download", *options, case], check=False)
         shutil.unpack_archive(next(place.glob("*.tar.gz")), place)
         return next(path for path in place.iterdir() if path.is_dir())
-    known = {"tiny": ROOT / "good_packages" / "hatchling_src_typer"}
-    shutil.copytree(known.get(case, Path(case)), place)
+    shutil.copytree(GOOD / KNOWN[case] if case in KNOWN else Path(case), place)
+    if case == "fifty":
+        shutil.rmtree(place / "fractal_samples")
+        (path,) = place.rglob("__FRACTAL_MANIFEST__.json")
+        shutil.rmtree(path.parent / "dev")  # its list of tasks would be another
+        manifest = json.loads(path.read_text())
+        (task,) = (task for task in manifest["task_list"] if task["type"] == "parallel")
+        manifest["task_list"] = list(copies_of_a_task(task, path.parent))
+        path.write_text(json.dumps(manifest))
     return place
+
+
+def copies_of_a_task(task: Mapping[str, Any], package: Path) -> Iterator[Mapping[str, Any]]:
+    """The same task 50 times, each with a script and a name of its own."""
+    script = package / task["executable_parallel"]
+    for number in range(50):
+        copy = script.with_name(f"{script.stem}_{number}.py")
+        shutil.copy(script, copy)
+        executable = str(copy.relative_to(package))
+        yield {**task, "name": f"{task['name']} {number}", "executable_parallel": executable}
 
 
 def items(runs: int, folder: Path) -> Iterator[str]:

@@ -128,7 +128,7 @@ def read_json(content: bytes, most_levels: int | None = None) -> JsonText:
     try:
         value, is_strict = _loaded(text)
     except json.JSONDecodeError as error:
-        kind, said, at = _told(text, error)
+        kind, said, at = _locate_fault(text, error)
         return unread(kind, f"it is not JSON: {said}", _Places(text).position(at))
     except RecursionError:
         return unread(FaultKind.TOO_DEEP, "it is nested too deeply")
@@ -177,7 +177,7 @@ def texts_in(value: object, *keys: str | int) -> Iterator[tuple[Keys, str]]:
             waiting += [((*here, index), part[index]) for index in reversed(range(len(part)))]
 
 
-def _told(text: str, error: json.JSONDecodeError) -> tuple[FaultKind, str, int]:
+def _locate_fault(text: str, error: json.JSONDecodeError) -> tuple[FaultKind, str, int]:
     """What is wrong with a text, and where: at a comma, not at what comes after it.
 
     The parser sees a comma too much, or too few, only at the next thing that is no blank, which
@@ -211,7 +211,7 @@ def repaired(content: bytes) -> str | None:
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
-            kind, _said, at = _told(text, error)
+            kind, _said, at = _locate_fault(text, error)
             if kind is FaultKind.EXTRA_COMMA:
                 text = text[:at] + text[at + 1 :]
             elif kind is FaultKind.MISSING_COMMA:

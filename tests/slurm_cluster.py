@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+PATIENCE = 180.0
+"""Seconds in which what is waited for comes about, also on a busy machine."""
 MEMORY = 16000
 """MB of the node,"""
 CPUS = 2
@@ -306,7 +308,7 @@ def cluster_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
         yield running
 
 
-def wait_until(holds: Callable[[], object], limit: float = 180.0) -> None:
+def wait_until(holds: Callable[[], object], limit: float = PATIENCE) -> None:
     """Wait until something holds. Raises `TimeoutError` where it does not."""
     began = time.monotonic()
     while not holds():

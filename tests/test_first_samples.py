@@ -207,6 +207,16 @@ def test_a_note_never_fails(tmp_path: Path) -> None:
     assert to_fix(report.candidates[0], strict=True) == ()
 
 
+def test_of_many_tasks_without_a_sample_some_are_named(tmp_path: Path) -> None:
+    listed = good_manifest()
+    (blur,) = listed["task_list"]
+    listed["task_list"] = [blur | {"name": f"Blur {number}"} for number in range(7)]
+    wheel = make_wheel(tmp_path, manifest=listed)
+    found = note(judged(wheel, select=["FR407"]))
+    assert found is not None
+    assert found[0] == "none for 7 of 7: blur_0, blur_1, blur_2, blur_3, blur_4 and 2 more"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_samples_are_written_for_each_kind_and_run(tmp_path: Path, kind: str) -> None:
     """Also for compound tasks and converters, each in a file of its own."""

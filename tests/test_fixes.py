@@ -194,7 +194,7 @@ def test_an_edit_to_what_is_not_there_is_refused(edit: JsonEdit) -> None:
         apply_edits(json.dumps(WHOLE), [edit])
 
 
-def test_edits_that_exclude_each_other_are_told() -> None:
+def test_edits_that_exclude_each_other_are_reported() -> None:
     remove = JsonEdit(Action.REMOVE, ("b",))
     assert conflict(remove, JsonEdit(Action.SET, ("b", "x"), 1))
     assert conflict(remove, JsonEdit(Action.RENAME, ("b",), "c"))

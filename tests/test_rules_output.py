@@ -211,7 +211,7 @@ def test_an_error_is_told_with_its_status_and_what_the_task_says(outputs: Output
     assert findings("FR401", outputs.run("1", "Once", "{}")) == []
 
 
-def test_a_run_that_no_server_could_start_is_told(outputs: Outputs) -> None:
+def test_a_run_that_no_server_could_start_is_reported(outputs: Outputs) -> None:
     run = outputs.run("1", "Each", "{}", keys={"metadata": {}})
     (found,) = findings("FR401", run)
     assert found.severity is None

@@ -364,7 +364,7 @@ def test_other_ways_to_refer_to_the_schema_itself_resolve(
         ),
     ],
 )
-def test_references_that_lead_out_or_nowhere_are_told(
+def test_references_that_lead_out_or_nowhere_are_reported(
     tmp_path: Path, bad: dict[str, Any], pointers: list[str]
 ) -> None:
     assert sorted(found(tmp_path, bad, "FR204")) == [("FR204", at) for at in pointers]

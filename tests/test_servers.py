@@ -47,7 +47,7 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
 
 
 @pytest.mark.parametrize(
-    ("told_of", "line"),
+    ("candidate", "line"),
     [
         (
             report(),
@@ -106,8 +106,10 @@ def asked(code: str, server: str, outcome: Outcome) -> Verdict:
         (report(asked("FR110", "", Outcome.BLOCKED)), ""),
     ],
 )
-def test_the_releases_that_take_a_package_are_told(told_of: CandidateReport, line: str) -> None:
-    assert sentence(server_ranges(told_of)) == line
+def test_the_releases_that_take_a_package_are_reported(
+    candidate: CandidateReport, line: str
+) -> None:
+    assert sentence(server_ranges(candidate)) == line
 
 
 def test_what_a_note_says_of_releases_refuses_nothing() -> None:

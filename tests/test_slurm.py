@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from slurm_cluster import MEMORY, Cluster, cluster_fixture, wait_until  # noqa: F401
+from slurm_cluster import MEMORY, PATIENCE, Cluster, cluster_fixture, wait_until  # noqa: F401
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import BadInput, HarnessError, check_package
@@ -105,7 +105,7 @@ def test_what_a_job_has_is_known_to_the_command(executor: SlurmExecutor, tmp_pat
     assert "PYTEST_FRACTAL_KEY" not in start(executor, tmp_path / "env", "env").stdout
 
 
-def test_too_much_memory_is_told(executor: SlurmExecutor, tmp_path: Path) -> None:
+def test_too_much_memory_is_reported(executor: SlurmExecutor, tmp_path: Path) -> None:
     job = JobOptions(("#SBATCH --mem=150M",))
     hungry = f"{sys.executable} -c 'import time; b = bytearray(500 * 2**20); time.sleep(600)'"
     ended = start(executor, tmp_path / "run", hungry, job=job)
@@ -140,7 +140,7 @@ def test_more_memory_than_asked_for_is_told_where_nobody_kills_for_it(
 
 
 @pytest.mark.slow
-def test_too_long_is_told(executor: SlurmExecutor, tmp_path: Path) -> None:
+def test_too_long_is_reported(executor: SlurmExecutor, tmp_path: Path) -> None:
     """A minute is the least that SLURM counts."""
     job = JobOptions((*SMALL.lines, "#SBATCH --time=00:01:00"))
     ended = start(executor, tmp_path / "run", "sleep 600", job=job)
@@ -202,10 +202,10 @@ def test_a_controller_that_is_down_is_waited_for(
     cluster.stop("slurmctld")
     (tmp_path / "one" / "go").touch()
     waiting = in_background(executor, tmp_path / "two", "echo done")
-    assert running.result(60).stdout == "done\n"
+    assert running.result(PATIENCE).stdout == "done\n"
     assert not waiting.done()
     cluster.start("slurmctld")
-    assert waiting.result(60).stdout == "done\n"
+    assert waiting.result(PATIENCE).stdout == "done\n"
 
 
 def test_a_job_that_somebody_cancels_is_no_fault_of_the_command(
@@ -217,7 +217,7 @@ def test_a_job_that_somebody_cancels_is_no_fault_of_the_command(
     number = job.split()[0]
     cluster.call("scancel", number)
     with pytest.raises(HarnessError, match=rf"SLURM job {number} on node .* was cancelled by"):
-        running.result(90)
+        running.result(PATIENCE)
 
 
 def test_a_node_that_fails_is_no_fault_of_the_command(
@@ -231,7 +231,7 @@ def test_a_node_that_fails_is_no_fault_of_the_command(
         with pytest.raises(
             HarnessError, match=r"SLURM job \S+ on node \S+ was lost with its node"
         ):
-            running.result(90)
+            running.result(PATIENCE)
     finally:
         cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
 
@@ -246,7 +246,7 @@ def test_a_daemon_that_is_started_anew_disturbs_no_job(
     cluster.stop("slurmd")
     cluster.start("slurmd")
     (tmp_path / "run" / "go").touch()
-    assert running.result(60).stdout == "done\n"
+    assert running.result(PATIENCE).stdout == "done\n"
 
 
 def test_what_a_package_writes_for_sbatch_changes_no_run(
@@ -279,7 +279,7 @@ def test_a_job_that_vanishes_is_told_by_its_id(
     (job,) = cluster.queue
     cluster.forget_jobs()
     with pytest.raises(HarnessError, match=rf"SLURM job {job.split()[0]}.* has vanished"):
-        running.result(120)
+        running.result(PATIENCE)
 
 
 def test_closing_cancels_what_runs_and_what_waits_and_nothing_else(
@@ -292,7 +292,7 @@ def test_closing_cancels_what_runs_and_what_waits_and_nothing_else(
     executor.close()
     for future in (running, *waiting):
         with pytest.raises(HarnessError, match="the run was stopped"):
-            future.result(60)
+            future.result(PATIENCE)
     wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
     cluster.call("scancel", other)
 
@@ -306,7 +306,7 @@ def test_an_answer_that_no_job_has_written_is_refused(
     forged = {"finished": {"argv": [], "returncode": 0, "stdout": "", "stderr": "", "seconds": 0}}
     (folder / "0.answer").write_text("0" * 64 + "\n" + json.dumps(forged))
     with pytest.raises(HarnessError, match="an answer that it has not written itself"):
-        running.result(60)
+        running.result(PATIENCE)
     executor.close()
 
 
@@ -450,10 +450,10 @@ def test_an_array_that_began_narrow_gets_what_others_leave(
         ends = [threads.submit(start, executor, unit, script, job=job) for unit in units]
         wait_until(lambda: at_work() == 1)
         (tmp_path / "first" / "go").touch()
-        assert first.result(60).returncode == 0
+        assert first.result(PATIENCE).returncode == 0
         wait_until(lambda: at_work() == 2)
         (tmp_path / "units" / "go").touch()
-        assert [end.result(60).returncode for end in ends] == [0] * 4
+        assert [end.result(PATIENCE).returncode for end in ends] == [0] * 4
 
 
 def test_a_run_that_is_stopped_while_the_controller_is_down_ends(
@@ -464,4 +464,4 @@ def test_a_run_that_is_stopped_while_the_controller_is_down_ends(
     wait_until((tmp_path / JOBS).exists)
     executor.close()
     with pytest.raises(HarnessError, match="the run was stopped"):
-        waiting.result(60)
+        waiting.result(PATIENCE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from slurm_cluster import ACCOUNT, Cluster, running_cluster, wait_until
+from slurm_cluster import ACCOUNT, PATIENCE, Cluster, running_cluster, wait_until
 from test_slurm import cluster_verdicts, in_background, start, with_meta
 from wheel_factory import make_wheel
 
@@ -101,7 +101,7 @@ def test_what_became_of_a_job_that_squeue_has_forgotten_is_in_the_accounts(
     cluster.forget_jobs()
     deaf.unlink()
     with pytest.raises(HarnessError, match=rf"SLURM job {number} on node \S+ {said}"):
-        running.result(120)
+        running.result(PATIENCE)
 
 
 @pytest.mark.slow
@@ -116,10 +116,10 @@ def test_a_limit_that_squeue_has_forgotten_is_in_the_accounts(
         wait_until((tmp_path / "run" / "here").exists)
         number = cluster.queue[0].split()[0]
         deaf.touch()
-        wait_until(lambda: state_in_accounts(cluster, number) == "TIMEOUT", 180)
+        wait_until(lambda: state_in_accounts(cluster, number) == "TIMEOUT")
         cluster.forget_jobs()
         deaf.unlink()
-        ended = running.result(120)
+        ended = running.result(PATIENCE)
     assert ended.limit is Limit.TIME
     assert re.search(r"which asked for --time=1, and ran for 00:0\d:\d\d\)", ended.ending)
 

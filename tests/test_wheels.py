@@ -191,7 +191,7 @@ def test_a_path_that_leads_out_is_no_folder_below_site_packages(
     assert read_wheel(path).folders == {"demo"}
 
 
-def test_a_manifest_that_is_twice_in_the_archive_is_told(tmp_path: Path) -> None:
+def test_a_manifest_that_is_twice_in_the_archive_is_reported(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path)
     with (
         pytest.warns(UserWarning, match="Duplicate name"),

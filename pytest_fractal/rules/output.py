@@ -56,8 +56,8 @@ def _executions(run: Run, *, parallel: bool) -> Iterator[Execution]:
     return (execution for execution in run.executions if execution.part.is_parallel is parallel)
 
 
-def _told_by(run: Run, execution: Execution) -> str | None:
-    """The rule that tells why the task does not know an argument, or misses one.
+def _reporting_rule(run: Run, execution: Execution) -> str | None:
+    """The rule that reports why the task does not know an argument, or misses one.
 
     FR207 where the server drops what the sample gives; FR206 where a property is in the schema
     alone, or an argument in the function alone; else FR208, which says it of the sample.
@@ -116,7 +116,7 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
                 f"{finished.ending}: {said}",
                 _way_out(run, execution),
             )
-            yield replace(found, follows=_told_by(run, execution))
+            yield replace(found, follows=_reporting_rule(run, execution))
         elif finished.excess:
             yield _finding(
                 run,

@@ -11,6 +11,8 @@ from pytest_fractal.rules.registry import DOCUMENTATION, rule
 from pytest_fractal.samples.runs import PackageSamples
 from pytest_fractal.verdicts import Finding, NotChecked, Severity
 
+_MOST_NAMES: Final = 5
+"""Tasks without a sample that are listed by name."""
 _LONGEST_EXAMPLE: Final = 2000
 
 
@@ -64,7 +66,9 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
     if not samples.untried:
         return
     first = samples.untried[0]
-    names = ", ".join(first_sample.task.slug for first_sample in samples.untried)
+    slugs = [first_sample.task.slug for first_sample in samples.untried]
+    rest = len(slugs) - _MOST_NAMES
+    names = ", ".join(slugs[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
     where = samples.folder or "DIR"
     option = "" if samples.folder else ", and give --fractal-samples=DIR"
     example = json.dumps(first.value)

@@ -118,21 +118,21 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
     """
     schema, signature = schema_of(part), part.signature
     mismatches: list[SchemaMismatch] = []
-    untold = ""
+    unknown = ""
     # FR205 has said which of Fractal's arguments are missing in the schema.
     unlisted = [name for name in part.reserved.names if name not in schema["properties"]]
     if isinstance(signature, Unreadable):
-        untold = str(signature)
+        unknown = str(signature)
     else:
         mismatches = list(compare(signature, schema, unlisted))
         if signature.doubt and mismatches:
-            mismatches, untold = [], signature.doubt
+            mismatches, unknown = [], signature.doubt
     by_models = compare_models(
         part,
         validation,
         _refused_by(part, validation.arguments),
         # What the source says about the function's own parameters, it says better.
-        names_are_known=not untold,
+        names_are_known=not unknown,
     )
     mismatches += [
         by_model for by_model in by_models if by_model.pointer not in map(_property, unlisted)
@@ -148,8 +148,8 @@ def schema_matches_function(part: PackagedPart, validation: Validation) -> Itera
             hint=mismatch.hint,
             edits=mismatch.edits,
         )
-    if untold and not mismatches:
-        raise NotChecked("the function's signature cannot be known", str(untold))
+    if unknown and not mismatches:
+        raise NotChecked("the function's signature cannot be known", str(unknown))
 
 
 def _property(name: str) -> str:

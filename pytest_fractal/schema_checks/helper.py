@@ -247,7 +247,7 @@ def _defaults(schema: _Schema, draft: str | None = None) -> list[list[Any]]:
             with _not_understood():
                 errors = schema.validator(keys, draft).iter_errors(inner["default"])
                 if (error := next(iter(errors), None)) is not None:
-                    found.append([list(keys), _told(error)])
+                    found.append([list(keys), _plain_error(error)])
     return found
 
 
@@ -255,7 +255,7 @@ def _refusal(schema: _Schema, arguments: Any, draft: str | None = None) -> list[
     """The best reason why the schema refuses these arguments; None when it does not."""
     with _not_understood():
         error = best_match(schema.validator((), draft).iter_errors(arguments))
-        return None if error is None else _told(error)
+        return None if error is None else _plain_error(error)
     return None
 
 
@@ -291,7 +291,8 @@ def _not_understood() -> contextlib.suppress:
     )
 
 
-def _told(error: ValidationError) -> list[Any]:
+def _plain_error(error: ValidationError) -> list[Any]:
+    """Of an error, what crosses the pipe: where, the message, cut, the keyword and its value."""
     path = list(error.absolute_path)
     return [path, error.message[:200], error.validator, error.instance, error.validator_value]
 

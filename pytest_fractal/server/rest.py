@@ -70,13 +70,13 @@ class RestServer:
     ) -> Collected:
         """See `Server`."""
         version = self._offer(*python) if python else ""
-        return self._told(
+        return self._outcome_of(
             Collected, lambda since: self._collect(since, wheel, extras, pins or {}, version)
         )
 
     def run(self, job: Job, collected: Collected, limit: float) -> ServerRun:
         """See `Server`."""
-        return self._told(ServerRun, lambda since: self._run(since, job, collected, limit))
+        return self._outcome_of(ServerRun, lambda since: self._run(since, job, collected, limit))
 
     def _collect(
         self,
@@ -93,7 +93,8 @@ class RestServer:
         """Let it run a job; `since` is where its log ended before."""
         raise NotImplementedError
 
-    def _told(self, kind: type[A], ask: Callable[[int], JobEnd]) -> A:
+    def _outcome_of(self, kind: type[A], ask: Callable[[int], JobEnd]) -> A:
+        """What came of a request; `ask` is called with where the server's log ended before."""
         started, since = time.monotonic(), self.serving.log_size()
         more: Mapping[str, Any] = {}
         outcome: Outcome

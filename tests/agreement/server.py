@@ -69,7 +69,7 @@ def ask_server(
     """
     script = Path(__file__).parent / "inside" / f"server_{release.generation}.py"
     work.mkdir(parents=True, exist_ok=True)
-    known = _told(work)
+    known = _kept_answer(work)
     asked = list({case["id"]: case for case in cases if case["id"] not in known}.values())
     before = len(list(work.glob("facts-*.jsonl")))
     with ExitStack() as stack:
@@ -94,10 +94,10 @@ def ask_server(
         for process, name in started:
             status = process.wait()
             assert status == 0, Path(name).read_text()[-3000:]
-    return _told(work)
+    return _kept_answer(work)
 
 
-def _told(work: Path) -> dict[str, Mapping[str, Any]]:
+def _kept_answer(work: Path) -> dict[str, Mapping[str, Any]]:
     """All facts in a folder; a line that an interruption has cut is none."""
     lines = (
         line
