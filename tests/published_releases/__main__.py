@@ -14,7 +14,7 @@ from pytest_fractal.published.history import read_result
 from pytest_fractal.published.judging import judge_all
 from pytest_fractal.published.packages import read_packages
 
-from . import RELEASES, AS_OF, TABLE, Row
+from . import AS_OF, RELEASES, TABLE, Row
 
 folder = Path(sys.argv[1])
 cells = read_packages(RELEASES).cells()

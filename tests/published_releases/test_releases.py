@@ -10,7 +10,7 @@ from pytest_fractal.published.digest import State
 from pytest_fractal.published.judging import judge
 from pytest_fractal.published.packages import Cell, read_packages
 
-from . import RELEASES, AS_OF, TABLE, Row
+from . import AS_OF, RELEASES, TABLE, Row
 
 LISTED = read_packages(RELEASES)
 ROWS = json.loads(TABLE.read_text("utf-8"))
