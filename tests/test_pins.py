@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
@@ -172,6 +173,19 @@ def test_of_two_commands_the_one_that_does_not_start_tells_why(tmp_path: Path) -
     )
     (failure,) = Trials(candidate, 60).failures(["both"]).values()
     assert failure == Failure("ModuleNotFoundError: No module named 'not_there'", (), False)
+
+
+def test_a_wheel_that_is_built_anew_goes_on_with_the_same_search(tmp_path: Path) -> None:
+    kept = []
+    for year in (2025, 2026):
+        built = make_wheel(tmp_path / "built")
+        wheel = tmp_path / str(year) / built.name
+        wheel.parent.mkdir()
+        with ZipFile(built) as old, ZipFile(wheel, "w") as new:
+            for name in old.namelist():
+                new.writestr(ZipInfo(name, (year, 1, 1, 0, 0, 0)), old.read(name))
+        kept.append(Trials(candidate_of(wheel, "FR301"), 60).file)
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize("tells", [True, False])

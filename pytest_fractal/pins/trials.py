@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from zipfile import ZipFile
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -59,9 +60,8 @@ class Trials:
         self._made: set[str] = set()
         """The trials that were made now."""
         self._older: dict[str, Sequence[str]] = {}
-        wheel = candidate.wheel.path
         known = [
-            hashlib.sha256(wheel.read_bytes()).hexdigest(),
+            _content(candidate.wheel.path),
             candidate.interpreter.version,
             candidate.settings.installer,
             [*candidate.spec.extras],
@@ -168,6 +168,12 @@ class Trials:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_TRIED.dump_json(self._tried))
             Path(name).replace(self.file)
+
+
+def _content(wheel: Path) -> list[tuple[str, int, int]]:
+    """What a wheel holds. A wheel that is built anew differs in the times of its files."""
+    with ZipFile(wheel) as archive:
+        return sorted((file.filename, file.file_size, file.CRC) for file in archive.infolist())
 
 
 def _key(pins: Pins, tasks: Collection[str]) -> str:
