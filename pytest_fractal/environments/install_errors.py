@@ -108,8 +108,8 @@ def explain(finished: Finished, python: str) -> InstallFailure:
 def _wrong_python(said: str, python: str) -> str | None:
     """Which release that must be installed is for other versions of Python, as pip has it."""
     unmet, ignored = _UNMET.search(said), _IGNORED.search(said)
-    for one in ignored["versions"].split("; ") if unmet and ignored else ():
-        version, _, wants = one.partition(" Requires-Python ")
+    for release in ignored["versions"].split("; ") if unmet and ignored else ():
+        version, _, wants = release.partition(" Requires-Python ")
         if unmet and version == unmet["version"]:
             return (
                 f"{unmet['name']} {version}, which {unmet['by']} requires, requires Python "
