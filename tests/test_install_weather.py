@@ -200,6 +200,22 @@ def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = F
             ),
             "uv works offline and has no setuptools: add it to what uv finds there",
         ),
+        (
+            ended(1, "fatal: unable to access 'https://h.org/a/': Could not resolve host: h.org"),
+            "h.org, where a requirement lies, cannot be reached: look at the network",
+        ),
+        (
+            ended(
+                1,
+                "fatal: unable to access 'https://h.org/a/': Failed to connect to h.org port 443",
+            ),
+            "h.org, where a requirement lies, cannot be reached",
+        ),
+        (
+            ended(1, "ssh: Could not resolve hostname h.org: Name or service not known"),
+            "h.org, where a requirement lies, cannot be reached",
+        ),
+        (ended(1, "fatal: repository 'https://h.org/a/' not found"), None),
     ],
 )
 def test_what_an_installer_says_of_the_machine(finished: Finished, sentence: str | None) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import sys
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 from conftest import OWN_TESTS, Ran, Runner, make_wheel
+from dated_index import dated_index, release
+from generation_2 import COMPOUND, OBEYS, manifest
+from generation_2 import task as task_of
+from wheel_factory import candidate_of
+from wheel_factory import make_wheel as wheel_of
 
 from pytest_fractal.environments.environments import create_bare
 from pytest_fractal.environments.installing import would_install
@@ -23,6 +24,7 @@ from pytest_fractal.environments.interpreters import find_interpreter
 from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.pins.search import Failure, Pins, Search, Trial
 from pytest_fractal.pins.suspects import suspects
+from pytest_fractal.pins.trials import Trials
 from pytest_fractal.processes.tracebacks import read_crash
 
 RELEASES = ("9.0", "8.0", "7.0", "6.0", "5.0", "4.0", "3.0", "2.0", "1.0")
@@ -141,6 +143,11 @@ def test_a_search_ends_in_time_with_nothing_but_what_was_seen(most: int) -> None
             ("numpy", "scikit-image"),
         ),
         (["tasks/blur.py"], "ValueError: no such thing", ()),
+        (
+            ["tasks/blur.py", "skimage/wrapper.py", "tasks/lazy.py"],
+            "ModuleNotFoundError: No module named 'pyshtools'",
+            (),
+        ),
     ],
 )
 def test_who_may_have_drifted_is_read_from_the_traceback(
@@ -154,53 +161,31 @@ def test_who_may_have_drifted_is_read_from_the_traceback(
     assert suspects(crash, owners, {**installed, "my-tasks": "1"}, "my-tasks") == expected
 
 
-def release(folder: Path, version: str, source: str) -> None:
-    """A release of the dependency `driftlib` in a folder of wheels."""
-    info = f"driftlib-{version}.dist-info"
-    with ZipFile(folder / f"driftlib-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("driftlib/__init__.py", source)
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: driftlib\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        record = f"driftlib/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
-        wheel.writestr(f"{info}/RECORD", record)
+def test_of_two_commands_the_one_that_does_not_start_tells_why(tmp_path: Path) -> None:
+    """The first starts, and ends with an exception of its own."""
+    files = {
+        "__init__.py": "",
+        "init.py": OBEYS.replace("out = main(", "raise ValueError('no image')\nmain("),
+        "compute.py": f"import not_there\n{OBEYS}",
+    }
+    candidate = candidate_of(
+        wheel_of(tmp_path, files=files, manifest=manifest(task_of(COMPOUND, name="Both"))), "FR301"
+    )
+    (failure,) = Trials(candidate, 60).failures(["both"]).values()
+    assert failure == Failure("ModuleNotFoundError: No module named 'not_there'", (), False)
 
 
-class Index(BaseHTTPRequestHandler):
-    """An index of `driftlib`, by the simple JSON API, which tells when files came or does not."""
-
-    folder: Path
-    dates: Mapping[str, str]
-
-    def do_GET(self) -> None:
-        name = self.path.strip("/").rpartition("/")[2]
-        if name.endswith(".whl"):
-            self._answer((self.folder / name).read_bytes(), "binary/octet-stream")
-            return
-        files = []
-        for path in self.folder.iterdir() if name == "driftlib" else ():
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            file = {"filename": path.name, "url": path.name, "hashes": {"sha256": digest}}
-            version = path.name.split("-")[1]
-            files.append(file | ({"upload-time": self.dates[version]} if self.dates else {}))
-        told = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
-        self._answer(json.dumps(told).encode(), "application/vnd.pypi.simple.v1+json")
-
-    def _answer(self, body: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+def test_a_wheel_that_is_built_anew_goes_on_with_the_same_search(tmp_path: Path) -> None:
+    kept = []
+    for year in (2025, 2026):
+        built = make_wheel(tmp_path / "built")
+        wheel = tmp_path / str(year) / built.name
+        wheel.parent.mkdir()
+        with ZipFile(built) as old, ZipFile(wheel, "w") as new:
+            for name in old.namelist():
+                new.writestr(ZipInfo(name, (year, 1, 1, 0, 0, 0)), old.read(name))
+        kept.append(Trials(candidate_of(wheel, "FR301"), 60).file)
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -208,14 +193,11 @@ def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
     tells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     links = tmp_path / "links"
-    links.mkdir()
-    release(links, "1.0", "")
-    release(links, "2.0", "")
-    dates = {"1.0": "2024-01-01T00:00:00Z", "2.0": "2025-01-01T00:00:00Z"} if tells else {}
-    handler = type("Told", (Index,), {"folder": links, "dates": dates})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
+    release(links, "driftlib", "1.0", "")
+    release(links, "driftlib", "2.0", "")
+    dates = {"driftlib-1.0": "2024-01-01T00:00:00Z", "driftlib-2.0": "2025-01-01T00:00:00Z"}
+    with dated_index(links, dates if tells else {}) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index)
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
         wheel = read_wheel(
             make_wheel(tmp_path / "dist", extra_metadata="Requires-Dist: driftlib\n")
@@ -223,7 +205,6 @@ def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
         environment = create_bare(tmp_path / "environment", find_interpreter(None), pip=True)
         then = would_install(environment, wheel, (), date(2024, 6, 1))
         before_all = would_install(environment, wheel, (), date(2023, 6, 1))
-        server.shutdown()
     assert then == ({"driftlib": "1.0"} if tells else None)
     assert before_all is None
 
@@ -231,11 +212,10 @@ def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
 def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: Path) -> None:
     """A second search makes but the last trial anew, that of which it tells: the rest is kept."""
     links = tmp_path / "links"
-    links.mkdir()
     for version in ("1.0", "1.1", "1.2"):
-        release(links, version, "OLD_NAME = 1\n")
+        release(links, "driftlib", version, "OLD_NAME = 1\n")
     for version in ("2.0", "2.1"):
-        release(links, version, "NEW_NAME = 1\n")
+        release(links, "driftlib", version, "NEW_NAME = 1\n")
     script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
     wheel = make_wheel(
         tmp_path / "dist",
@@ -272,3 +252,34 @@ def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: P
     pinned = judged("--fractal-pin=driftlib==1.2", *options)
     assert pinned.status == 0, pinned.text
     assert "there are no pins to find: no task was seen not to start" in pinned.out
+
+
+def test_the_past_of_the_index_has_the_pins_where_no_traceback_names_what_moved(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """`driftlib` has one release; it fails by what `hiddenlib` is, of which it says nothing."""
+    links = tmp_path / "links"
+    sees = "from importlib.metadata import version\n\nassert version('hiddenlib') < '2'\n"
+    release(links, "driftlib", "1.0", sees)
+    days = {"1.0": 900, "1.1": 400, "1.2": 45, "2.0": 10}
+    for version in days:
+        release(links, "hiddenlib", version, "")
+    came = {f"hiddenlib-{version}": days[version] for version in days} | {"driftlib-1.0": 900}
+    now = datetime.now(UTC)
+    dates = {name: (now - timedelta(days=ago)).isoformat() for name, ago in came.items()}
+    script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
+    wheel = make_wheel(
+        tmp_path / "dist",
+        changes={"invert_well.py": f"import driftlib\n{script}"},
+        extra_metadata="Requires-Dist: driftlib\nRequires-Dist: hiddenlib\n",
+    )
+    with dated_index(links, dates) as index:
+        ran = runner.hermetic(
+            *(wheel, "--fractal-select=FR301", "--fractal-find-pins"),
+            UV_INDEX=index,
+            XDG_CACHE_HOME=str(tmp_path / "cache"),
+        )
+    assert ran.status == 1
+    assert "as of 1 months ago, hiddenlib==1.2: invert_well starts" in ran.out, ran.text
+    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in ran.out
+    assert "  --fractal-pin=hiddenlib==1.2\n" in ran.out

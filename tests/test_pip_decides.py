@@ -285,6 +285,24 @@ def test_what_is_printed_whenever_python_starts_misleads_both(tmp_path: Path) ->
             FailureKind.PYTHON,
             "a requires Python <3.12, and this is 3.13.0",
         ),
+        (
+            "ERROR: Ignored the following versions that require a different python version: 0.9 "
+            "Requires-Python <3.12; 1.5.6 Requires-Python <3.13,>=3.11\n"
+            "ERROR: Could not find a version that satisfies the requirement core==1.5.6 (from a) "
+            "(from versions: 0.1, 2.0)\n"
+            "ERROR: No matching distribution found for core==1.5.6",
+            FailureKind.PYTHON,
+            "core 1.5.6, which a requires, requires Python <3.13,>=3.11, and this is 3.13.0",
+        ),
+        (
+            "ERROR: Ignored the following versions that require a different python version: 0.9 "
+            "Requires-Python <3.12\n"
+            "ERROR: Could not find a version that satisfies the requirement core==1.5.6 (from a) "
+            "(from versions: 0.1, 2.0)\n"
+            "ERROR: No matching distribution found for core==1.5.6",
+            FailureKind.REQUIREMENTS,
+            "No matching distribution found for core==1.5.6",
+        ),
     ],
 )
 def test_a_failure_is_told_by_the_line_that_matters(

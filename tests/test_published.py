@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import html5lib
 import pytest
-from conftest import ROOT, Runner
+from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+from dated_index import dated_index, release
 
 from pytest_fractal.errors import BadInput
 from pytest_fractal.published import judging
@@ -137,8 +140,15 @@ def test_a_misfit_is_told_by_the_two_releases() -> None:
     assert root_cause("ImportError: pyarrow requires", hint) == MISFIT.text
     pointer = "/task_list/3/args_schema/title: a, generated: b"
     assert root_cause(pointer, "") == "/task_list/*/args_schema/title: a, generated: b"
+    hint = "zarr 3.1.6 is installed and has no module 'zarr.n5': limit its version"
+    assert root_cause("ModuleNotFoundError: ...", hint) == (
+        "zarr 3.1.6 lacks modules that are imported"
+    )
+    hint = "the extra [gpu] brings cellpose: ask for it, or move cellpose to the dependencies"
+    assert root_cause("ModuleNotFoundError: ...", hint) == "without the extra [gpu]"
     found = "ImportError: no name 'a' (zarr/storage.py, line 3)\nmore"
     assert root_cause(found, "add it") == "ImportError: no name 'a'"
+    assert root_cause("x" * 300, "") == "x" * 197 + "..."
 
 
 def test_a_run_is_told_beside_the_one_before() -> None:
@@ -180,6 +190,18 @@ def test_the_page_says_what_starts_since_when_and_why_not() -> None:
     assert shared.index(MISFIT.text) < shared.index('href="#blobs"') < shared.index('id="blobs"')
 
 
+def test_the_page_begins_with_the_newest_releases_on_each_python() -> None:
+    html = page(broken(BLOBS), result(AT_312, state=State.NEEDS_PIXI), result(OTHERS[0]))
+    table = html[html.index('<table id="all"') : html.index("<section")]
+    text = [*filter(str.strip, html5lib.parseFragment(table, "div").itertext())]
+    assert text == [
+        *("Newest release", "3.11", "3.12"),
+        *("blobs", "1 of 3", "needs pixi"),
+        *("wells", "–", "–"),
+    ]
+    assert '<td class="red">1 of 3</td>' in table
+
+
 def test_the_page_says_which_servers_take_a_release() -> None:
     refused = ServerRange("1.x", False, 'manifest_version "2"')
     takes = (ServerRange("2.x", True), refused)
@@ -189,6 +211,15 @@ def test_the_page_says_which_servers_take_a_release() -> None:
     assert '1.x: no, manifest_version "2" (Python 3.12)' in text
     both = page(result(BLOBS, servers=takes), result(AT_312, servers=takes))
     assert "2.x: yes<" in both
+
+
+@pytest.mark.parametrize("workflow", ["docs", "published"])
+def test_the_page_takes_the_place_of_no_page_of_the_docs(workflow: str) -> None:
+    """These are `site/NAME/index.html`, for each `docs/NAME.md`."""
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text("utf-8")
+    (folder,) = re.findall(r"published page \S+ site/(\S+) --before", text)
+    assert f"pytest-fractal/{folder}/" in (ROOT / "docs" / "published.md").read_text("utf-8")
+    assert not (ROOT / "docs" / f"{folder}.md").exists()
 
 
 def test_nothing_of_a_package_becomes_markup() -> None:
@@ -242,6 +273,38 @@ def test_time_and_room_are_limited(
     gone = judge(replace(cell, source=str(tmp_path / "gone.whl")), Limits())
     assert gone.state is State.GAVE_UP
     assert gone.said.endswith("gone.whl: no such file")
+    nowhere = replace(cell, route="repository", source=str(tmp_path / "nowhere"))
+    assert "cannot be cloned: fatal: " in judge(nowhere, Limits()).said
+
+
+def test_a_cell_is_judged_with_what_the_index_had_on_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = tmp_path / "links"
+    release(links, "driftlib", "1.0", "OLD_NAME = 1\n")
+    release(links, "driftlib", "2.0", "")
+    script = (OWN_TESTS / "tested_tasks" / "invert_well.py").read_text()
+    wheel = make_wheel(
+        tmp_path / "dist",
+        changes={"invert_well.py": f"from driftlib import OLD_NAME\n{script}"},
+        extra_metadata="Requires-Dist: driftlib\n",
+    )
+    dates = {"driftlib-1.0": "2026-03-01T00:00:00Z", "driftlib-2.0": "2026-05-31T23:00:00Z"}
+    with dated_index(links, dates) as index:
+        monkeypatch.setenv("UV_INDEX", index)
+        limits = Limits(select="FR301")
+        on = {
+            day: judge(cell_of(wheel), replace(limits, as_of=date.fromisoformat(day)))
+            for day in ("2026-05-30", "2026-05-31")
+        }
+    assert {day: (found.day, found.starting) for day, found in on.items()} == {
+        "2026-05-30": ("2026-05-30", 2),
+        "2026-05-31": ("2026-05-31", 1),
+    }
+    keys = [cell_of(wheel).key]
+    later = merged(merged(Results(), [on["2026-05-30"]], keys), [on["2026-05-31"]], keys)
+    assert later.cells[keys[0]].changed["driftlib"] == ("1.0", "2.0")
+    assert later.cells[keys[0]].since == "2026-05-31"
 
 
 def test_the_command_makes_the_page(
@@ -265,3 +328,5 @@ def test_the_command_makes_the_page(
     assert main([*start, "names"]) == 0
     assert capsys.readouterr().out.endswith('["blobs"]\n')
     assert main(["--packages", str(tmp_path / "none.toml"), "names"]) == 4
+    assert main([*start, "judge", str(results), "--as-of", "yesterday"]) == 4
+    assert "--as-of=yesterday: this is no day such as 2026-05-31" in capsys.readouterr().err

@@ -44,6 +44,13 @@ class InstallFailure:
 _PYTHON: Final = re.compile(
     r"Package '(?P<name>[^']+)' requires a different Python: (?P<is>\S+) not in '(?P<wants>[^']+)'"
 )
+_UNMET: Final = re.compile(
+    r"Could not find a version that satisfies the requirement (?P<name>[\w.-]+)=="
+    r"(?P<version>[\w.+!]+) \(from (?!versions:)(?P<by>[^)]+)\)"
+)
+_IGNORED: Final = re.compile(
+    r"Ignored the following versions that require a different python version: (?P<versions>.*)"
+)
 _BUILD: Final = (
     re.compile(r"Failed to build `(?P<name>[^`=@ ]+)(?:==(?P<version>[^`]+))?[^`]*`"),
     re.compile(r"Failed to build '(?P<name>[^'=]+)'"),
@@ -76,6 +83,8 @@ def explain(finished: Finished, python: str) -> InstallFailure:
             FailureKind.PYTHON,
             f"{wrong['name']} requires Python {wrong['wants']}, and this is {wrong['is']}",
         )
+    if wrong_python := _wrong_python(said, python):
+        return InstallFailure(FailureKind.PYTHON, wrong_python)
     if metadata := _METADATA.search(said):
         why = " ".join(metadata["why"].split())
         return InstallFailure(
@@ -94,6 +103,19 @@ def explain(finished: Finished, python: str) -> InstallFailure:
     if "No solution found" in said or "ResolutionImpossible" in said or "No matching" in said:
         return InstallFailure(FailureKind.REQUIREMENTS, reason)
     return InstallFailure(FailureKind.OTHER, reason)
+
+
+def _wrong_python(said: str, python: str) -> str | None:
+    """Which release that must be installed is for other versions of Python, as pip has it."""
+    unmet, ignored = _UNMET.search(said), _IGNORED.search(said)
+    for release in ignored["versions"].split("; ") if unmet and ignored else ():
+        version, _, wants = release.partition(" Requires-Python ")
+        if unmet and version == unmet["version"]:
+            return (
+                f"{unmet['name']} {version}, which {unmet['by']} requires, requires Python "
+                f"{wants}, and this is {python}"
+            )
+    return None
 
 
 def _reason(finished: Finished) -> str:

@@ -25,11 +25,16 @@ _NETWORK: Final = (
     r"|connection reset by peer|network connectivity is disabled|network was disabled"
     r"|certificate verify failed|invalid peer certificate"
 )
+_NO_HOST: Final = (
+    r"could(?:n't| not) resolve (?:host(?:name)?|proxy):? (?P<host>[\w.-]+)"
+    r"|failed to connect to (?P<unreached>[\w.-]+) port|connect to host (?P<ssh>[\w.-]+) port"
+)
+"""What git says, of its own or by curl and ssh."""
 _IN_BUILDS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), fault)
     for pattern, fault in (
         (rf"{_DISK}|\[Errno (?:28|122)\]", "the disk is full"),
-        (rf"{_NETWORK}|HTTP Error (?:429|50[0234])", "the network cannot be reached"),
+        (rf"{_NETWORK}|{_NO_HOST}|HTTP Error (?:429|50[0234])", "the network cannot be reached"),
     )
 )
 _INDEX: Final = "look at the network, the proxy and the index settings of pip and uv"
@@ -49,6 +54,10 @@ _IN_INSTALLERS: Final = tuple(
             r"Because (?P<cause>\S+) was not found in the cache[\s\S]*"
             r"network (?:connectivity is|was) disabled",
             "{installer} works offline and has no {}: add it to what {installer} finds there",
+        ),
+        (
+            _NO_HOST,
+            "{}, where a requirement lies, cannot be reached: look at the network and the proxy",
         ),
         (
             _NETWORK,

@@ -37,15 +37,16 @@ def suspects(
     """The distributions that a failed import names, the likeliest first; none of `own`.
 
     That is what its message names, and then whose code was being imported, the innermost
-    first. Where the message says who requires whom, the one that requires comes first: it
-    is the newer one, for it was not held back.
+    first; who calls the package's own code has no part in what that imports. Where the
+    message says who requires whom, the one that requires comes first: it is the newer one,
+    for it was not held back.
     """
-    found = dict.fromkeys(filter(None, _named(crash, owners, installed)))
+    found = dict.fromkeys(filter(None, _named(crash, owners, installed, own)))
     return tuple(name for name in found if name in installed and name != own)[:MOST_SUSPECTS]
 
 
 def _named(
-    crash: Crash, owners: Mapping[str, str], installed: Mapping[str, str]
+    crash: Crash, owners: Mapping[str, str], installed: Mapping[str, str], own: str
 ) -> Iterator[str | None]:
     if says := _REQUIRES.match(crash.message):
         names = [canonicalize_name(name) for name in says.groups()]
@@ -57,5 +58,7 @@ def _named(
     for frame in reversed(crash.frames):
         _, there, path = frame.file.rpartition("site-packages/")
         top = path.partition("/")[0].partition(".")[0]
-        if there and top not in sys.stdlib_module_names:
-            yield owners.get(top)
+        owner = owners.get(top) if there and top not in sys.stdlib_module_names else None
+        if owner == own:
+            return
+        yield owner

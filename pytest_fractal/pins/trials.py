@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from zipfile import ZipFile
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -33,6 +34,7 @@ from pytest_fractal.files import FILE_LIMIT, cache_folder, read_regular
 from pytest_fractal.package_spec import PackageSpec
 from pytest_fractal.pins.search import Failure, Pins, Trial
 from pytest_fractal.pins.suspects import module_owners, suspects
+from pytest_fractal.rules.command import starts
 from pytest_fractal.selection import parse_codes
 from pytest_fractal.session import Session
 from pytest_fractal.verdicts import Outcome, Skipped
@@ -58,9 +60,8 @@ class Trials:
         self._made: set[str] = set()
         """The trials that were made now."""
         self._older: dict[str, Sequence[str]] = {}
-        wheel = candidate.wheel.path
         known = [
-            hashlib.sha256(wheel.read_bytes()).hexdigest(),
+            _content(candidate.wheel.path),
             candidate.interpreter.version,
             candidate.settings.installer,
             [*candidate.spec.extras],
@@ -169,6 +170,12 @@ class Trials:
             Path(name).replace(self.file)
 
 
+def _content(wheel: Path) -> list[tuple[str, int, int]]:
+    """What a wheel holds. A wheel that is built anew differs in the times of its files."""
+    with ZipFile(wheel) as archive:
+        return sorted((file.filename, file.file_size, file.CRC) for file in archive.infolist())
+
+
 def _key(pins: Pins, tasks: Collection[str]) -> str:
     return json.dumps([sorted(pins.items()), sorted(tasks)])
 
@@ -211,8 +218,10 @@ def _failures(
     for task in candidate.tasks:
         for part in task.run_parts if task.id in tasks else ():
             with contextlib.suppress(Skipped):
-                crash = candidate.commands.started(part).probe.first.crash
-                if crash is not None and task.id not in found:
+                command = candidate.commands.started(part)
+                crash = command.probe.first.crash
+                # The other command of a task may end with an exception once it has started.
+                if crash is not None and task.id not in found and any(starts(command)):
                     named = suspects(crash, owners, installation.versions, own)
                     headline = crash.headline.replace(place, "")
                     found[task.id] = Failure(headline, named, bool(named))

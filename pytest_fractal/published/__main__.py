@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from pytest_fractal.errors import BadInput
@@ -77,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         help="judge each as a job of the SLURM cluster, with these options of srun; "
         "its nodes must see FOLDER",
     )
+    judge.add_argument(
+        "--as-of",
+        default="",
+        metavar="DAY",
+        help="judge with what the index had on this day (2026-05-31), if it tells when files came",
+    )
     page = commands.add_parser("page", help="make the page of what FOLDER has")
     page.add_argument("folder", type=Path)
     page.add_argument("out", type=Path, help="where the page is written")
@@ -100,10 +107,18 @@ def _judge(listed: PackageList, parsed: argparse.Namespace) -> None:
         parsed.select,
         parsed.server,
         None if parsed.slurm is None else tuple(shlex.split(parsed.slurm)),
+        _day(parsed.as_of) if parsed.as_of else None,
     )
     if limits.slurm is not None and shutil.which("srun") is None:
         raise BadInput("--slurm: there is no srun here, by which jobs reach SLURM")
     judge_all(cells, parsed.folder, limits, lambda line: print(line, flush=True))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"--as-of={text}: this is no day such as 2026-05-31") from None
 
 
 def _is_older(listed: PackageList, name: str, release: str) -> bool:

@@ -49,8 +49,12 @@ LIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 _STARTS: Final = "FR301"
 _SAMPLES: Final = frozenset({"FR208", "FR407"})
 """What is said where samples are missing: published packages bring none."""
+_LONGEST: Final = 200
+"""Characters of a cause on the page."""
 _PLACE: Final = re.compile(r" \(\S+, line \d+\)$")
 _INDEX: Final = re.compile(r"/task_list/\d+")
+_EXTRA: Final = re.compile(r"^the (extra \[[^\]]+\]) brings ")
+_LACKS: Final = re.compile(r"^(\S+ \d\S*) is installed and has no module ")
 _MISFIT: Final = re.compile(r"^(\S+ \d\S*) does not fit to (\S+ \d[^\s(:,]*)")
 
 
@@ -71,7 +75,7 @@ class Result:
 
     cell: Cell
     day: str
-    """When it was judged, as ISO writes it."""
+    """When it was judged, or the day whose index was asked, as ISO writes it."""
     state: State
     said: str = ""
     """Why it was given up."""
@@ -193,8 +197,12 @@ def root_cause(found: str, hint: str) -> str:
     """A finding in a few words, alike for all packages in which it is the same."""
     if misfit := _MISFIT.match(hint):
         return f"{misfit[1]} against {misfit[2]}"
-    first = _INDEX.sub("/task_list/*", found.partition("\n")[0])
-    return _PLACE.sub("", first)[:200]
+    if lacks := _LACKS.match(hint):
+        return f"{lacks[1]} lacks modules that are imported"
+    if extra := _EXTRA.match(hint):
+        return f"without the {extra[1]}"
+    first = _PLACE.sub("", _INDEX.sub("/task_list/*", found.partition("\n")[0]))
+    return first if len(first) <= _LONGEST else f"{first[: _LONGEST - 3]}..."
 
 
 def _table(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,8 @@ class Limits:
     "" for the newest that reads the package's manifest, None for none."""
     slurm: tuple[str, ...] | None = None
     """The options of `srun` with which each is judged as a job; None to judge here."""
+    as_of: date | None = None
+    """The day whose index is asked, where this tells when its files came; None for today's."""
 
 
 def judge_all(
@@ -82,9 +84,8 @@ def judge_all(
             return
         with replacing(path) as new:
             new.write_bytes(result_json(result))
-        starts = (
-            f", {result.starting} of {result.tasks} tasks start" if result.starts_known else ""
-        )
+        is_known = result.starts_known and result.state is State.JUDGED
+        starts = f", {result.starting} of {result.tasks} tasks start" if is_known else ""
         tell(f"{cell.key}: {result.said or result.state.value}{starts} ({result.seconds} s)")
 
     with ThreadPoolExecutor(limits.jobs) as pool:
@@ -107,7 +108,8 @@ def judge(
 
     A job works below the folder `shared`, which its node must see. With `stop`, it ends early.
     """
-    day, started = datetime.now(UTC).date().isoformat(), time.monotonic()
+    today, started = datetime.now(UTC).date(), time.monotonic()
+    day = (limits.as_of or today).isoformat()
     place = shared if limits.slurm is not None else None
     folder = Path(tempfile.mkdtemp(prefix="pub-", dir=place))
     report = folder / "report.json"
@@ -176,8 +178,9 @@ def _package(cell: Cell, folder: Path) -> str:
         timeout=600,
     )
     if cloned.returncode:
-        said = cloned.stderr.strip().rpartition("\n")[2]
-        raise OSError(f"{cell.source} cannot be cloned: {said}")
+        said = cloned.stderr.strip().splitlines() or [f"git ended with {cloned.returncode}"]
+        why = next((line for line in said if line.startswith("fatal: ")), said[-1])
+        raise OSError(f"{cell.source} cannot be cloned: {why}")
     return str(folder / cell.package)
 
 
@@ -188,7 +191,7 @@ def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.E
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, **_index_as_of(limits.as_of), "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -218,6 +221,14 @@ def _run(command: Sequence[str], folder: Path, limits: Limits, stop: threading.E
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR: ")]
     said = " ".join(errors).removeprefix("ERROR: ")
     return over or said or by_slurm or _said_by("srun", complaint)
+
+
+def _index_as_of(day: date | None) -> dict[str, str]:
+    """The settings with which uv and pip leave out what was uploaded after a day."""
+    if day is None:
+        return {}
+    end = f"{day + timedelta(days=1)}T00:00:00Z"
+    return {"UV_EXCLUDE_NEWER": end, "PIP_UPLOADED_PRIOR_TO": end}
 
 
 def _ended_by_slurm(complaint: str) -> str:

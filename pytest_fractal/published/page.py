@@ -31,16 +31,21 @@ thead th { background: #8881; }
 td { border-left: .35rem solid var(--grey); }
 td.red { border-left-color: var(--red); } td.green { border-left-color: var(--green); }
 td.yellow { border-left-color: var(--yellow); } td.grey, .since { color: var(--grey); }
-.lights { display: block; font-size: .85rem; } .lights span { margin-right: .7em; }
+.lights { display: block; font-size: .85rem; }
+.lights span { display: inline-block; margin-right: .7em; white-space: nowrap; }
 .light.red { color: var(--red); } .light.green { color: var(--green); }
 .light.yellow { color: var(--yellow); } .light.grey { color: var(--grey); }
 .since { display: block; font-size: .85rem; }
-.server { display: block; white-space: nowrap; }
+.server { display: block; padding-left: 1em; text-indent: -1em; }
+section td { min-width: 8.5rem; }
 .cause { display: block; color: var(--red); overflow-wrap: anywhere; }
 .cause.warns { color: var(--yellow); }
 .scroll { overflow-x: auto; } code { overflow-wrap: anywhere; }
 section > h2 { margin: 2rem 0 .2rem; } details { margin: .3rem 0; }
-nav a { margin-right: .8em; white-space: nowrap; }
+#all { width: auto; } #all th, #all td { padding: .2rem .5rem; font-weight: normal; }
+#all thead th, #all td.red { font-weight: bold; }
+@media (max-width: 32rem) { body { font-size: 14px; padding: .6rem; }
+  #all th, #all td { padding: .2rem .3rem; } }
 """
 _SIGNS: Final = {Light.GREEN: "✓", Light.YELLOW: "!", Light.RED: "✗", Light.GREY: "–"}
 _MEANT: Final = {
@@ -78,9 +83,7 @@ def render_page(listed: PackageList, results: Results) -> str:
                 for light in Light
             ),
         ),
-        element(
-            "nav", [[_link(f"#{package.name}", package.name), " "] for package in listed.package]
-        ),
+        _overview(listed, results),
         _shared(listed, results),
         [_package(package, listed, results) for package in listed.package],
     )
@@ -125,14 +128,40 @@ def _newest(package: Package, listed: PackageList, results: Results) -> list[Res
 
 
 def _counted(listed: PackageList, results: Results) -> str:
-    whole = 0
+    judged = whole = 0
     for package in listed.package:
-        judged = [result for result in _newest(package, listed, results) if result.starts_known]
-        whole += any(result.tasks and result.starting == result.tasks for result in judged)
+        found = [result for result in _newest(package, listed, results) if result.starts_known]
+        judged += bool(found)
+        whole += any(result.tasks and result.starting == result.tasks for result in found)
     return (
-        f"Of {pluralize(len(listed.package), 'package')}, {whole} start all their tasks in their "
-        "newest release on some Python."
+        f"Of {pluralize(len(listed.package), 'package')}, {judged} were judged in their newest "
+        f"release, and {whole} of these start all their tasks on some Python."
     )
+
+
+def _overview(listed: PackageList, results: Results) -> Markup:
+    """The newest release of each package on each Python, with a link to the rest."""
+    pythons = sorted({cell.python for cell in listed.cells()}, key=_order)
+    rows = []
+    for package in listed.package:
+        found = {result.cell.python: result for result in _newest(package, listed, results)}
+        cells = [_short(found.get(python)) for python in pythons]
+        name = element("th", _link(f"#{package.name}", package.name))
+        rows.append(element("tr", name, cells))
+    head = [element("th", text) for text in ("Newest release", *pythons)]
+    table = element(
+        "table", element("thead", element("tr", head)), element("tbody", rows), id="all"
+    )
+    return element("div", table, class_="scroll")
+
+
+def _short(result: Result | None) -> Markup:
+    if result is None:
+        return element("td", "–", class_="grey", title="not judged")
+    if result.state is not State.JUDGED:
+        return element("td", _STATES[result.state], class_="grey")
+    known = f"{result.starting} of {result.tasks}" if result.starts_known else "not started"
+    return element("td", known, class_=_worst(result))
 
 
 def _shared(listed: PackageList, results: Results) -> Markup | None:
@@ -171,8 +200,9 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
         rows.setdefault((cell.release, cell.extras), {})[cell.python] = cell
     head = element(
         "tr",
-        [element("th", text) for text in ("Release", "fractal-server")],
+        element("th", "Release"),
         [element("th", f"Python {python}") for python in pythons],
+        element("th", "fractal-server"),
     )
     found = [results.cells[cell.key] for cell in cells if cell.key in results.cells]
     return element(
@@ -196,12 +226,12 @@ def _package(package: Package, listed: PackageList, results: Results) -> Markup:
                         element(
                             "tr",
                             element("th", _release(row, _version(row, results))),
-                            _servers(row, results),
                             [
                                 _cell(row[python], results, _version(row, results))
                                 for python in pythons
                                 if python in row
                             ],
+                            _servers(row, results),
                         )
                         for row in rows.values()
                     ],

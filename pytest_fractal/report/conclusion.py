@@ -84,6 +84,7 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
         return f"{server} will {does} ({_codes(refused)})", "bad"
     if not complete or not report.verdicts:
         return f"the run was interrupted: not known whether {server} takes it", "unsure"
+    unknown = [verdict for verdict in report.verdicts if verdict.status is Status.ERROR]
     deciding = {rule.code for rule in REGISTRY.values() if rule.decides_collection}
     unjudged = [
         verdict for verdict in report.verdicts if _decides(verdict) and verdict.status in _UNJUDGED
@@ -93,6 +94,8 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
     if not deciding <= {verdict.code for verdict in report.verdicts}:
         if failed:
             return f"of the selected rules, {_broken(failed)}", "bad"
+        if unknown:
+            return f"of the selected rules, {_codes(unknown)} could not be judged", "unsure"
         return "the selected rules hold, the others were not judged", "good"
     known = GENERATIONS.get(report.generation or "")
     refuses = ""
@@ -102,6 +105,9 @@ def _server_verdict(report: CandidateReport, complete: bool) -> tuple[str, Mood]
         tasks = dict.fromkeys(verdict.task for verdict in failed if verdict.task)
         which = f" in {len(tasks)} of {pluralize(len(report.tasks), 'task')}" if tasks else ""
         return f"{server} will collect it, but {_broken(failed)}{which}{refuses}", "bad"
+    if unknown:
+        missing = f"but {_codes(unknown)} could not be judged"
+        return f"{server} will collect it, {missing}{refuses}", "unsure"
     return f"{server} will collect it{refuses}", "good"
 
 

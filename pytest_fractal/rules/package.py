@@ -106,7 +106,8 @@ def installs(installation: Installation) -> Iterator[Finding]:
         if canonicalize_name(extra) not in known:
             yield Finding(
                 expected=f"an extra {extra!r}, as it was asked for",
-                found="the wheel has " + (", ".join(installation.wheel.extras) or "no extras"),
+                found=f"no extra {extra!r}; the wheel has "
+                + (", ".join(installation.wheel.extras) or "none"),
                 hint=f"declare {extra!r} in [project.optional-dependencies], or ask for another",
                 file=installation.wheel.metadata_path,
             )

@@ -14,11 +14,11 @@ from pytest_fractal.published.history import read_result
 from pytest_fractal.published.judging import judge_all
 from pytest_fractal.published.packages import read_packages
 
-from . import RELEASES, STATIC, TABLE, Row
+from . import AS_OF, RELEASES, TABLE, Row
 
 folder = Path(sys.argv[1])
 cells = read_packages(RELEASES).cells()
-judge_all(cells, folder, STATIC, print)
+judge_all(cells, folder, AS_OF, print)
 results = [read_result(folder / f"{cell.key}.json") for cell in cells]
 rows = {result.cell.key: Row.of(result) for result in results if result.state is not State.GAVE_UP}
 TABLE.write_text(json.dumps(rows, indent=1) + "\n")

@@ -10,7 +10,7 @@ from pytest_fractal.published.digest import State
 from pytest_fractal.published.judging import judge
 from pytest_fractal.published.packages import Cell, read_packages
 
-from . import RELEASES, STATIC, TABLE, Row
+from . import AS_OF, RELEASES, TABLE, Row
 
 LISTED = read_packages(RELEASES)
 ROWS = json.loads(TABLE.read_text("utf-8"))
@@ -27,6 +27,6 @@ def test_the_table_is_of_enough_releases_by_enough_authors_and_of_both_generatio
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", KEPT, ids=lambda cell: str(cell.key))
 def test_the_verdicts_on_a_release_are_those_of_the_table(cell: Cell) -> None:
-    result = judge(cell, STATIC)
+    result = judge(cell, AS_OF)
     assert result.state is not State.GAVE_UP, result.said
     assert Row.of(result) == ROWS[cell.key]
