@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -201,3 +202,9 @@ class Verdict:
         if self.outcome is Outcome.SKIP:
             return Status(self.skip or SkipKind.NOT_APPLICABLE)
         return Status(self.outcome)
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """So many of these names, and how many more there are: `a, b and 3 more`."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -24,6 +24,7 @@ from wheel_factory import TASK_SOURCE
 from pytest_fractal.candidate.custom_tasks import CustomTasks
 from pytest_fractal.facts import Command
 from pytest_fractal.fixes.lines import apply_lines
+from pytest_fractal.fixes.model import FileFix
 from pytest_fractal.package_spec import parse_task
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start
 from pytest_fractal.processes.executors import LocalExecutor
@@ -44,6 +45,14 @@ def findings(code: str, *facts: object) -> list[Finding]:
 
 def notes(code: str, *facts: object) -> list[str]:
     return [str(found) for found in REGISTRY[code].judge(*facts) if isinstance(found, Note)]
+
+
+def edited(found: Finding, path: str) -> FileFix:
+    """What a fix changes, which is this one file."""
+    assert found.fix is not None
+    (file,) = found.fix.files
+    assert file.file == path
+    return file
 
 
 def no_module(name: str, *frames: tuple[str, int, str]) -> str:
@@ -500,9 +509,7 @@ def test_a_script_with_relative_imports_gets_the_packages_name(tmp_path: Path) -
         "Fractal runs the file as a script: name the package in its imports, such as "
         "`from demo.module import ...` for `from .module import ...`"
     )
-    assert found.fix is not None
-    (file,) = found.fix.files
-    assert file.file == "demo/tasks/task.py"
+    file = edited(found, "demo/tasks/task.py")
     assert [(edit.removed, edit.added) for edit in file.lines] == [
         (
             ("from . import a", "from .b.c import ("),
@@ -570,9 +577,7 @@ def test_another_way_that_is_taken_is_told_with_the_names_to_add(tmp_path: Path)
         "give the option --args-json the name -j and --out-json the name --metadata-out too "
         "(demo/task.py:14, demo/task.py:15)"
     )
-    assert found.fix is not None
-    (file,) = found.fix.files
-    assert file.file == "demo/task.py"
+    file = edited(found, "demo/task.py")
     assert [edit.added for edit in file.lines] == [
         (
             '    parser.add_argument("--args-json", "-j", dest="json", required=True)',
@@ -708,9 +713,7 @@ def test_a_script_that_only_defines_gets_the_lines_that_run_its_task(tmp_path: P
     ]
     indented = [f"    {line}" if line else "" for line in block]
     assert found.hint == RUNS_NOTHING + "\n".join(indented) + "\n"
-    assert found.fix is not None
-    (file,) = found.fix.files
-    assert file.file == "demo/task.py"
+    file = edited(found, "demo/task.py")
     source = DEFINES + FUNCTION
     assert apply_lines(source, file.lines) == source + "\n\n" + "\n".join(block) + "\n"
 

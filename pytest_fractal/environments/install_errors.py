@@ -108,9 +108,11 @@ def explain(finished: Finished, python: str) -> InstallFailure:
 def _wrong_python(said: str, python: str) -> str | None:
     """Which release that must be installed is for other versions of Python, as pip has it."""
     unmet, ignored = _UNMET.search(said), _IGNORED.search(said)
-    for release in ignored["versions"].split("; ") if unmet and ignored else ():
+    if unmet is None or ignored is None:
+        return None
+    for release in ignored["versions"].split("; "):
         version, _, wants = release.partition(" Requires-Python ")
-        if unmet and version == unmet["version"]:
+        if version == unmet["version"]:
             return (
                 f"{unmet['name']} {version}, which {unmet['by']} requires, requires Python "
                 f"{wants}, and this is {python}"

@@ -24,7 +24,7 @@ from pytest_fractal.report.overview import (
 )
 from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY
-from pytest_fractal.verdicts import Status
+from pytest_fractal.verdicts import Status, first_names
 
 SIGNS: Final = {
     Status.PASS: "✅",
@@ -111,10 +111,8 @@ def _problem(candidate: CandidateReport, problem: Problem) -> str:
     subjects = problem.subjects
     about = []
     if subjects:
-        listed = ", ".join(map(_code, subjects[:_SUBJECTS]))
-        rest = len(subjects) - _SUBJECTS
-        more = f" and {rest} more" if rest > 0 else ""
-        about.append(f"{'task' if len(subjects) == 1 else 'tasks'} {listed}{more}")
+        listed = first_names([*map(_code, subjects)], _SUBJECTS)
+        about.append(f"{'task' if len(subjects) == 1 else 'tasks'} {listed}")
     about += map(_code, problem.places[:_PLACES])
     if len(problem.places) > _PLACES:
         about.append(f"{len(problem.places) - _PLACES} more places")

@@ -15,7 +15,7 @@ from pytest_fractal.report.model import CandidateReport
 from pytest_fractal.report.overview import pluralize, title
 from pytest_fractal.report.problems import Problem, problems
 from pytest_fractal.rules import REGISTRY, Rule
-from pytest_fractal.verdicts import Finding, Outcome, Status, Verdict
+from pytest_fractal.verdicts import Finding, Outcome, Status, Verdict, first_names
 
 WIDTH: Final = 96
 _SUBJECTS: Final = 8
@@ -112,9 +112,7 @@ def problem_lines(
     if (more := len(problem.places) - _PLACES) > 0:
         yield Line(f"  --> and {more} more")
     if subjects := problem.subjects:
-        listed = ", ".join(subjects[:_SUBJECTS])
-        rest = len(subjects) - _SUBJECTS
-        listed += f" and {rest} more" if rest > 0 else ""
+        listed = first_names(subjects, _SUBJECTS)
         yield from _labelled("task" if len(subjects) == 1 else "tasks", listed, width)
     if found.releases:
         yield from _labelled("servers", f"fractal-server {found.releases}", width)

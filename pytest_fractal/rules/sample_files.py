@@ -9,7 +9,7 @@ from typing import Final
 from pytest_fractal.rules.cite import Source
 from pytest_fractal.rules.registry import DOCUMENTATION, rule
 from pytest_fractal.samples.runs import PackageSamples
-from pytest_fractal.verdicts import Finding, NotChecked, Severity
+from pytest_fractal.verdicts import Finding, NotChecked, Severity, first_names
 
 _MOST_NAMES: Final = 5
 """Tasks without a sample that are listed by name."""
@@ -67,8 +67,7 @@ def has_sample(samples: PackageSamples) -> Iterator[Finding]:
         return
     first = samples.untried[0]
     slugs = [first_sample.task.slug for first_sample in samples.untried]
-    rest = len(slugs) - _MOST_NAMES
-    names = ", ".join(slugs[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    names = first_names(slugs, _MOST_NAMES)
     where = samples.folder or "DIR"
     option = "" if samples.folder else ", and give --fractal-samples=DIR"
     example = json.dumps(first.value)
