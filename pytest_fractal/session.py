@@ -22,6 +22,7 @@ from pytest_fractal.candidate.store import Sharing
 from pytest_fractal.candidate.summary import candidate_report
 from pytest_fractal.engine import Engine
 from pytest_fractal.environments.building import Plans
+from pytest_fractal.environments.repositories import object_folders
 from pytest_fractal.errors import BadInput, HarnessError
 from pytest_fractal.files import open_regular
 from pytest_fractal.generations.slurm_jobs import cluster_defaults
@@ -301,4 +302,6 @@ def _readable(specs: Sequence[PackageSpec], settings: Settings) -> Iterator[Path
             if spec.tree is not None:
                 # A build may look at the repository around the project.
                 above = (spec.tree, *spec.tree.parents)
-                yield from [place for place in above if (place / ".git").exists()][:1]
+                for top in [place for place in above if (place / ".git").exists()][:1]:
+                    yield top
+                    yield from object_folders(top)

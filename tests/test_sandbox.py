@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -12,10 +13,14 @@ from typing import Any
 
 import pytest
 from conftest import Runner
+from projects import git, project, repository, version
 
+from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes import processes, sandbox
 from pytest_fractal.processes.sandbox import Sandbox, paths_named, set_up, take_down
 from pytest_fractal.processes.variables import task_variables
+from pytest_fractal.session import Session
+from pytest_fractal.settings import Settings
 
 needs_walls = pytest.mark.skipif(
     bool(sandbox._obstacle()), reason=f"no walls: {sandbox._obstacle()}"
@@ -160,3 +165,27 @@ def test_the_header_says_which_walls_stand(runner: Runner, good_wheel: Path) -> 
         assert f"but all files ({sandbox._obstacle()})" in told
     else:
         assert "home, other processes and all other files are hidden from the package" in told
+
+
+@needs_walls
+@pytest.mark.parametrize("kind", ["worktree", "submodule", "clone by reference"])
+def test_a_build_sees_the_objects_of_a_repository_that_lie_elsewhere(
+    tmp_path: Path, kind: str
+) -> None:
+    origin = repository(project(tmp_path / "origin"), "7.8")
+    source = tmp_path / "top" / "source"
+    source.parent.mkdir()
+    match kind:
+        case "worktree":
+            git(origin, "worktree", "add", "-q", str(source))
+        case "submodule":
+            git(source.parent, "init", "-q")
+            add = ("submodule", "add", "-q", str(origin), "source")
+            git(source.parent, "-c", "protocol.file.allow=always", *add)
+            git(source, "fetch", "-q", "--tags")
+        case _:
+            git(source.parent, "clone", "-q", "--shared", str(origin), "source")
+    session = Session([parse_package(str(source), tmp_path)], Settings(), tmp_path)
+    with contextlib.closing(session):
+        (candidate,) = (engine.candidate for engine in session.engines.values())
+        assert version(candidate.builds.release.built) == "7.8"

@@ -54,6 +54,25 @@ def has_repository(folder: Path) -> bool:
     return _folders(folder) is not None
 
 
+def object_folders(folder: Path) -> list[Path]:
+    """Where the objects lie of the repository in this very folder, with those that it borrows.
+
+    A worktree, a submodule and a clone by reference have them in a repository elsewhere.
+    """
+    folders = _folders(folder)
+    found: list[Path] = []
+    pending = [] if folders is None else [folders[1] / "objects"]
+    while pending:
+        objects = pending.pop().resolve()
+        if objects in found:
+            continue
+        found.append(objects)
+        with suppress(OSError, ValueError):
+            lines = _text(objects / "info" / "alternates").splitlines()
+            pending += [objects / line for line in lines if line and not line.startswith("#")]
+    return found
+
+
 def copy_repository(source: Path, copy: Path) -> bool:
     """Give the folder `copy` a repository like that of `source`; False where that has none.
 
