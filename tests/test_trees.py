@@ -311,3 +311,37 @@ def test_a_tree_that_cannot_be_copied_is_told_in_a_sentence(tmp_path: Path) -> N
         os.chdir(here)
     with pytest.raises(HarnessError, match=r"source cannot be copied: its folders lie too deep"):
         copy_tree(source, tmp_path / "copy")
+
+
+def test_a_folder_beside_the_project_is_copied_where_a_link_leads_to_it(tmp_path: Path) -> None:
+    source = project(tmp_path / ".work" / "source")
+    shared = tmp_path / ".work" / "shared"
+    (shared / "deep").mkdir(parents=True)
+    for name in ("one.py", "deep/two.py", ".env"):
+        (shared / name).write_text("x")
+    (source / "demo" / "shared").symlink_to("../../shared")
+    before = everything(tmp_path)
+    copy = copy_tree(source, tmp_path / "copies" / "copy")
+    assert {"demo/shared/one.py", "demo/shared/deep/two.py"} == {
+        path for path in files(copy) if "shared" in path
+    }
+    (copy / "demo" / "shared" / "one.py").write_text("changed")
+    after = everything(tmp_path)
+    assert {path: after[path] for path in before} == before
+
+
+def test_a_link_brings_nothing_hidden_and_nothing_of_the_system_into_the_copy(
+    tmp_path: Path,
+) -> None:
+    """What a stranger's tree may want to have copied past the walls."""
+    source = project(tmp_path / "home" / "source")
+    key = tmp_path / "home" / ".ssh" / "key"
+    key.parent.mkdir()
+    key.write_text("x")
+    for name, target in (("key", "../.ssh/key"), ("keys", "../.ssh"), ("all", "../..")):
+        (source / name).symlink_to(target)
+    (source / "users").symlink_to(os.path.relpath("/etc/passwd", source))
+    copy = copy_tree(source, tmp_path / "copies" / "copy")
+    leads = {name: (copy / name).readlink() for name in ("key", "keys", "users")}
+    assert leads == {"key": key, "keys": key.parent, "users": Path("/etc/passwd")}
+    assert (copy / "all").readlink() == tmp_path

@@ -36,6 +36,7 @@ from pytest_fractal.environments.repositories import (
 )
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.files import read_regular
+from pytest_fractal.processes.sandbox import may_be_named
 
 _LEFT_OUT: Final = frozenset(
     {
@@ -59,6 +60,9 @@ _WAYS_OUT: Final = re.compile(
 )
 """How a file of the build names a folder beside the project's own."""
 _READ_BY_BUILDS: Final = frozenset({".py", ".toml", ".cfg", ".in", ".txt", ".build", ".json"})
+
+_MUCH: Final = 50_000_000
+"""More bytes than the sources hold that a project shares with its neighbours by a link."""
 
 _TAKES_IGNORED: Final = re.compile(r"artifacts|force-include|ignore-vcs|hooks")
 """Settings of hatchling's that bring in files which .gitignore leaves out."""
@@ -199,11 +203,33 @@ class _Copy:
                 self._changed.add(path)
         elif not text.is_absolute():
             link.unlink()
-            if there.is_file():
+            if there.is_file() and self._may_be_seen(there):
                 shutil.copy2(there, link)
-            else:
+            elif self._may_be_copied(there):
+                _copy_plain(there, link)
+            else:  # what of it is seen, the walls decide
                 link.symlink_to(there)
             self._changed.add(path)
+
+    def _may_be_seen(self, there: Path) -> bool:
+        """Whether a link of the tree, which a stranger may have written, may show what is there.
+
+        As what arguments name: nothing hidden, such as keys in `.ssh`, and nothing of the system's.
+        """
+        shared = Path(os.path.commonpath((there, self._top)))
+        if any(part.startswith(".") for part in there.relative_to(shared).parts):
+            return False
+        return shared != Path(shared.anchor) or may_be_named(there)
+
+    def _may_be_copied(self, there: Path) -> bool:
+        """Whether a folder out of the tree that a link leads to is sources beside the project.
+
+        Not data, of which there may be too much; nor anything farther away, which a stranger's
+        tree has no business with.
+        """
+        if self._top.parent not in there.parents or not self._may_be_seen(there):
+            return False
+        return sum(file.stat().st_size for file in files_below(there)) < _MUCH
 
     def _ignored_by_backend(self, project: Path) -> Callable[[str], bool]:
         """Which folders the backend surely takes nothing from, since .gitignore names them.
@@ -249,6 +275,15 @@ class _Copy:
             if not os.path.lexists(target + path) and os.path.lexists(top + path)
         }
         assume_unchanged(self._target, sorted(missing | (self._changed & self._tracked)))
+
+
+def _copy_plain(source: Path, target: Path) -> None:
+    """Copy the files below a folder, but nothing hidden and no links."""
+    for file in files_below(source):
+        inner = file.relative_to(source)
+        if not file.is_symlink() and not any(part.startswith(".") for part in inner.parts):
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target / inner)
 
 
 def _folders_of(paths: Iterable[str]) -> set[str]:

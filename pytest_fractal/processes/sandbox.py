@@ -192,7 +192,7 @@ def paths_named(content: bytes) -> list[Path]:
             path = Path(os.path.normpath(value))
             places = (path, path.parent)
             found |= dict.fromkeys([place for place in places if _exists(place)][:1])
-    return list(filter(_may_be_named, found))
+    return list(filter(may_be_named, found))
 
 
 class _View:
@@ -286,8 +286,8 @@ def _paths_in(argv: Sequence[str], env: Mapping[str, str]) -> Iterator[Path]:
                 yield folder.parent
 
 
-def _may_be_named(path: Path) -> bool:
-    """Whether an argument that names a path lets it be seen: no setting, and nothing hidden."""
+def may_be_named(path: Path) -> bool:
+    """Whether what names a path lets it be seen: no setting of the system's, nothing hidden."""
     real = path.resolve()
     hidden = any(part.startswith(".") for part in real.parts)
     barred = any(str(place) in _NEVER for place in (real, *real.parents))
