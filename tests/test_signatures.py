@@ -676,3 +676,88 @@ def test_modules_that_import_all_of_each_other_end() -> None:
 
 def test_nothing_of_the_candidate_is_run() -> None:
     assert names(read("raise SystemExit\ndef demo(a=exit()): pass")) == ["a"]
+
+
+MADE = """
+    import json
+    from dataclasses import KW_ONLY, dataclass, field
+    from typing import ClassVar, Optional
+    from pydantic import BaseModel, ConfigDict, Field
+    {arguments}
+    with open("args.json") as file:
+        {use}
+    """
+
+
+@pytest.mark.parametrize("use", ["Args(**json.load(file)).run()", "run(Args(**json.load(file)))"])
+@pytest.mark.parametrize(
+    ("arguments", "takes_any"),
+    [
+        ("@dataclass\n    class Args:\n        zarr_url: str\n        sigma: int = 3", False),
+        (
+            "@dataclass(frozen=True)\n    class Base:\n        zarr_url: str\n"
+            "    @dataclass(kw_only=True)\n    class Args(Base):\n        K: ClassVar[int] = 1\n"
+            "        _: KW_ONLY\n        sigma: int = field(default=3)",
+            False,
+        ),
+        (
+            "class Args(BaseModel):\n        zarr_url: str\n        sigma: int = Field(3, gt=0)",
+            True,
+        ),
+        (
+            "class Args(BaseModel, extra='forbid'):\n        _own: int = 1\n"
+            "        zarr_url: str\n        sigma: int = 3",
+            False,
+        ),
+        (
+            "class Strict(BaseModel):\n        model_config = ConfigDict(extra='forbid')\n"
+            "        zarr_url: str\n    class Args(Strict):\n        sigma: int = 3",
+            False,
+        ),
+        ("class Args:\n        def __init__(self, zarr_url, sigma=3): pass", False),
+    ],
+)
+def test_a_class_that_is_made_of_the_arguments(arguments: str, takes_any: bool, use: str) -> None:
+    signature = read(MADE.format(arguments=arguments, use=use))
+    assert (signature.function, signature.takes_any_keyword) == ("Args", takes_any)
+    assert [(p.name, p.required, p.default) for p in signature.parameters] == [
+        ("zarr_url", True, None),
+        ("sigma", False, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    "use", ["Args.model_validate(json.load(file))", "Args.model_validate_json(file.read())"]
+)
+def test_a_model_that_validates_the_arguments(use: str) -> None:
+    arguments = "class Args(BaseModel):\n        zarr_url: str"
+    signature = read(MADE.format(arguments=arguments, use=use))
+    assert names(signature) == ["zarr_url"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "from lib import Base\n    class Args(Base):\n        zarr_url: str",
+        "@dataclass(init=False)\n    class Args:\n        zarr_url: str",
+        "@dataclass\n    class Args:\n        zarr_url: str\n        x: int = field(init=False)",
+        "class Args(BaseModel):\n        zarr_url: str = Field(alias='url')",
+        "class Args(BaseModel):\n        zarr_url: str\n        x: Optional[int]",
+        "class Args(BaseModel):\n        model_config = ConfigDict(alias_generator=camel)\n"
+        "        zarr_url: str",
+        "class Args(BaseModel):\n        model_config = CONFIG\n        zarr_url: str",
+        "class Args(BaseModel):\n        zarr_url: str\n"
+        "        @model_validator(mode='before')\n        def first(cls, values): pass",
+        "class Args(BaseModel):\n        zarr_url: str\n        def __init__(self, **k): pass",
+        "class Settings(BaseModel):\n        colour: str\n    Args = Settings",
+    ],
+)
+def test_a_class_that_may_take_something_else(arguments: str) -> None:
+    with pytest.raises(Unreadable):
+        read(MADE.format(arguments=arguments, use="Args(**json.load(file))"))
+
+
+def test_a_function_goes_before_a_class_that_checks_its_arguments() -> None:
+    arguments = "class Args(BaseModel):\n        zarr_url: str\n    def f(zarr_url, more): pass"
+    use = "args = json.load(file); Args(**args); f(**args)"
+    assert names(read(MADE.format(arguments=arguments, use=use))) == ["zarr_url", "more"]

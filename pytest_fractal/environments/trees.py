@@ -214,7 +214,7 @@ class _Copy:
     def _may_be_seen(self, there: Path) -> bool:
         """Whether a link of the tree, which a stranger may have written, may show what is there.
 
-        As what arguments name: nothing hidden, such as keys in `.ssh`, and nothing of the system's.
+        As of what arguments name: nothing hidden, as keys in `.ssh` are, nor the system's own.
         """
         shared = Path(os.path.commonpath((there, self._top)))
         if any(part.startswith(".") for part in there.relative_to(shared).parts):

@@ -102,7 +102,7 @@ class SignatureReader:
         name = source_text(node)
         match target:
             case Function():
-                return self._read_function(target)
+                return self.read_function(target)
             case Value(node=ast.Call() as call, view=view):
                 return self._signature_of_call(call, view)
             case Outside(dotted=dotted):
@@ -159,7 +159,8 @@ class SignatureReader:
             positional_only=tuple(n for n in signature.positional_only if n not in gone),
         )
 
-    def _read_function(self, function: Function) -> Signature:
+    def read_function(self, function: Function) -> Signature:
+        """The signature of this very function, or raises `Unreadable`."""
         node, view = function.node, function.view
         for decorator in reversed(node.decorator_list):
             if not self.preserves_signature(decorator, view):
@@ -180,7 +181,7 @@ class SignatureReader:
             line=node.lineno,
             parameters=tuple(
                 replace(
-                    self._parameter(argument.arg, default, self._fields(argument, view), view),
+                    self.parameter(argument, default, view),
                     is_keyword_only=argument in arguments.kwonlyargs,
                 )
                 for argument, default in pairs[len(arguments.posonlyargs) :]
@@ -290,6 +291,10 @@ class SignatureReader:
             view,
             lambda dotted: dotted.startswith("pydantic.") and dotted.endswith(".Field"),
         )
+
+    def parameter(self, argument: ast.arg, default: ast.expr | None, view: View) -> Parameter:
+        """One parameter of a function or field of a class, or raises `Unreadable`."""
+        return self._parameter(argument.arg, default, self._fields(argument, view), view)
 
     def _parameter(
         self,

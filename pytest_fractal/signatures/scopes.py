@@ -45,6 +45,7 @@ class Class:
 
     node: ast.ClassDef
     view: View
+    """What it sees when it is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +176,7 @@ class Scope:
                 seen = self._view(names, *statement.decorator_list, statement.args)
                 self._bind(names, statement.name, Function(statement, seen, self._home))
             case ast.ClassDef():
-                seen = self._view(names, *statement.decorator_list)
-                self._bind(names, statement.name, Class(statement, seen))
+                self._bind(names, statement.name, Class(statement, self._view(names, statement)))
             case ast.Import():
                 for alias in statement.names:
                     whole = alias.name if alias.asname else alias.name.partition(".")[0]

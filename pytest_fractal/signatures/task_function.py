@@ -17,6 +17,7 @@ from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Final
 
+from pytest_fractal.signatures.constructors import ConstructorReader
 from pytest_fractal.signatures.names import WheelNames
 from pytest_fractal.signatures.parameters import (
     Parameter,
@@ -65,7 +66,7 @@ class Signatures:
 
         The function is, in this order: the one handed to `run_fractal_task`; the one with
         the executable's name; the one that is called with what the script read as JSON, as
-        in `f(**args)`.
+        in `f(**args)`; the class that is made of it, if it takes what Fractal supplies.
 
         Raises `Unreadable`, and nothing else, when the function or its parameters cannot
         be known from the source alone.
@@ -123,6 +124,12 @@ _JSON_READERS: Final = frozenset(
 )
 
 
+_SUPPLIED: Final = frozenset(
+    {"input_paths", "output_path", "metadata", "zarr_url", "zarr_urls", "zarr_dir"}
+)
+"""Some of what Fractal gives each task."""
+
+
 class _Script:
     """The executable of a task, and the function that it runs."""
 
@@ -145,6 +152,7 @@ class _Script:
             self._handed_to_runner(script, calls)
             or self._called_as_the_file(script, calls)
             or self._called_with_json(calls)
+            or self._made_of_json(calls)
             or self._not_found(script)
         )
 
@@ -222,7 +230,7 @@ class _Script:
         doubt = self._doubt(name.id, calls)
         if doubt is not None:
             # A helper may be called like the file; the task is then another function.
-            if (other := self._called_with_json(calls)) is not None:
+            if other := self._called_with_json(calls) or self._made_of_json(calls):
                 return other
             raise Unreadable(doubt)
         signature = self._signatures.read(name, script.view)
@@ -295,6 +303,34 @@ class _Script:
         if outside is not None and not found:
             raise outside
         return only_one(found, f"{self._path} calls different functions with its arguments")
+
+    def _made_of_json(self, calls: Sequence[_Call]) -> Signature | None:
+        """What a class takes that is made of the arguments, as in `Arguments(**args)`."""
+        constructors = ConstructorReader(self._names, self._signatures)
+        found = []
+        for call in calls:
+            made, value, is_text = call.node.func, call.unpacked, False
+            match call.node:
+                case ast.Call(func=ast.Attribute(value=model, attr=by), args=[given], keywords=[]):
+                    if by in ("model_validate", "parse_obj"):
+                        made, value = model, given
+                    elif by in ("model_validate_json", "parse_raw"):
+                        made, value, is_text = model, given, True
+            if value is None:
+                continue
+            if not is_text and self._origin(value, call, calls) is not _Origin.JSON:
+                continue
+            match self._names.targets(made, call.view):
+                case [Class() as target]:
+                    if (change := _change(value, call.inside)) is not None:
+                        raise Unreadable(
+                            f"{call.view.module.path}:{change} changes the arguments for "
+                            f"`{source_text(made)}()`"
+                        )
+                    found.append(constructors.read(target))
+        # Settings may be read as JSON as well.
+        found = [s for s in found if any(p.name in _SUPPLIED for p in s.parameters)]
+        return only_one(found, f"{self._path} makes different classes of its arguments")
 
     @staticmethod
     def _is_no_function(target: Target) -> bool:
