@@ -790,8 +790,8 @@ HINTS = {
     "not-json": "do not catch the error of json.load, or end with sys.exit(1)",
     "lacking": "read required arguments as args[name], not args.get(name), or call the function "
     "with **args",
-    "unknown": "call the function with **args, or validate them with pydantic: unknown names are "
-    "then refused",
+    "unknown": "call with **args a function that names all its parameters, without a **kwargs, or "
+    'validate them by a model with extra="forbid": unknown names are then refused',
 }
 GIVEN = {
     "not-json": "a file that is not JSON",
@@ -947,3 +947,53 @@ def test_commands_that_do_not_always_end_alike_are_fine(tmp_path: Path) -> None:
 def test_installations_are_given_as_they_are(tmp_path: Path) -> None:
     known = installation_of(tmp_path, versions={"numpy": "2.0"})
     assert known.versions == {"demo": "1.0", "numpy": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("exception", "fix"),
+    [
+        (
+            "AttributeError: module 'logging' has no attribute 'getLogger'",
+            "demo/tasks/logging.py takes the place of the module 'logging' that is imported, "
+            "since Python looks in the folder of the script first: rename that file",
+        ),
+        (
+            f"FileNotFoundError: [Errno 2] No such file or directory: '{SITE}/demo/cfg/m.yaml'",
+            "the wheel does not hold demo/cfg/m.yaml: let the build pack it, as it packs the "
+            "manifest",
+        ),
+        (
+            f"FileNotFoundError: [Errno 2] No such file or directory: '{SITE}/demo/__init__.py'",
+            WHATEVER,
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/data/demo/x'", WHATEVER),
+    ],
+)
+def test_what_ends_a_script_before_its_arguments(tmp_path: Path, exception: str, fix: str) -> None:
+    files = {"__init__.py": "", "tasks/logging.py": "", "tasks/task.py": TASK_SOURCE}
+    frame = (f"{SITE}/demo/tasks/task.py", 2, "<module>")
+    first = start(1, crashed(exception, frame))
+    judged, _ = command(tmp_path, first, always(first), files=files, executable="tasks/task.py")
+    (found,) = findings("FR301", judged)
+    assert (found.expected, found.hint) == (GETS_FAR, fix)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fix"),
+    [
+        (
+            "demo_tasks",
+            "the project is called 'demo': ask importlib.metadata for that name, not 'demo_tasks'",
+        ),
+        (
+            "other",
+            "no distribution 'other' is installed: add it to the dependencies, or ask for the "
+            "project's own name, 'demo'",
+        ),
+    ],
+)
+def test_metadata_of_a_distribution_that_is_not_there(
+    tmp_path: Path, asked: str, fix: str
+) -> None:
+    said = f"PackageNotFoundError: No package metadata was found for {asked}"
+    assert advice(tmp_path, said, NUMPY) == fix

@@ -556,3 +556,21 @@ def test_a_pth_file_is_named_and_a_pip_show_that_fails(tmp_path: Path) -> None:
         "complains about there",
         "demo-1.0.dist-info/METADATA",
     )
+
+
+def test_a_relative_path_to_a_file_beside_the_sample(outputs: Outputs) -> None:
+    said_so = "FileNotFoundError: [Errno 2] No such file or directory: "
+    run = outputs.run("1", "Once", "{}", returncode=1, stderr=f"{said_so}'data/table.csv'\n")
+    (found,) = findings("FR401", run)
+    assert found.hint.startswith("fix the task, or the sample's arguments")
+    there = run.sample.file.parent / "data" / "table.csv"
+    there.parent.mkdir(parents=True)
+    there.write_text("")
+    (found,) = findings("FR401", run)
+    assert found.hint == (
+        "the file lies beside the sample, and a task runs in another folder: write "
+        '"{samples}/data/table.csv"'
+    )
+    run = outputs.run("1", "Once", "{}", returncode=1, stderr=f"{said_so}'{'x' * 900}'\n")
+    (found,) = findings("FR401", run)
+    assert found.hint.startswith("fix the task, or the sample's arguments")

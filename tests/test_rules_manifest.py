@@ -780,3 +780,33 @@ def test_a_comma_too_many_is_removed_and_other_faults_are_left_to_people(
     assert isinstance(found, Finding)
     files = found.fix.files if found.fix is not None else ()
     assert [len(file.lines) for file in files] == lines
+
+
+def test_paths_with_backslashes_are_told_from_a_misspelt_manifest(tmp_path: Path) -> None:
+    files = {f"demo\\{MANIFEST_NAME}": "{}", **ABOUT}
+    wheel = write_archive(tmp_path / "demo-1.0-py3-none-any.whl", files)
+    (verdict,) = verdicts(wheel, "FR101")
+    assert [found.hint for found in verdict.findings] == [
+        "build the wheel anew with a current build backend: in an archive the separator is /, and "
+        "only Windows reads a \\ as one"
+    ]
+
+
+def test_a_folder_without_init_is_named_where_setuptools_leaves_the_script_out(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "source"
+    for path in ("demo/__init__.py", "demo/tasks/task.py"):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text("")
+    (source / "setup.py").write_text("")
+    candidate = candidate_of(
+        make_wheel(tmp_path, files={}, manifest=changed({"executable": "tasks/task.py"}))
+    )
+    (part,) = candidate.tasks[0].parts
+    (found,) = REGISTRY["FR110"].judge(part, Bundle(candidate.wheel, source, ()))
+    assert isinstance(found, Finding)
+    assert found.hint.startswith(
+        "demo/tasks/task.py lies in the source tree, but the build leaves it out: demo/tasks has "
+        "no __init__.py"
+    )

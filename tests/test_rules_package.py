@@ -445,3 +445,77 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
     )
     installed = replace(judged(WHEEL_NAME, GOOD), path=Path("demo-1.0.dist-info"))
     assert told("FR004", installed) == []
+
+
+NO_FILE = "FileNotFoundError: [Errno 2] No such file or directory: "
+
+
+@pytest.mark.parametrize(
+    ("stage", "said", "fix"),
+    [
+        (
+            "wheel",
+            f"{NO_FILE}'requirements.txt'",
+            "the wheel is built from the sdist, and that lacks requirements.txt: add the line\n"
+            "    include requirements.txt\nto MANIFEST.in",
+        ),
+        (
+            "wheel",
+            "ModuleNotFoundError: No module named 'own_backend'",
+            "the wheel is built from the sdist, and that lacks tools/own_backend.py: add the "
+            "line\n    include tools/own_backend.py\nto MANIFEST.in",
+        ),
+        (
+            "sdist",
+            "OSError: Readme file does not exist: README.md",
+            "add README.md to the folder, or take it out of pyproject.toml or setup.py",
+        ),
+        (
+            "sdist",
+            "ModuleNotFoundError: No module named 'six'",
+            "add the distribution that brings the module 'six' to the `requires` of "
+            "[build-system]",
+        ),
+        (
+            "sdist",
+            "ModuleNotFoundError: No module named 'six'\n    return _expand.read_attr(...)",
+            "add the distribution that brings the module 'six' to the `requires` of "
+            "[build-system], or write the version in pyproject.toml instead of reading it from "
+            "the package",
+        ),
+        (
+            "sdist",
+            "x-1.0.tar.gz cannot be unpacked: the link 'x-1.0/a' leads out of its folder",
+            "put the file itself in the place of the link, or leave the link out of the sdist; "
+            "`python -m build` refuses it too",
+        ),
+        (
+            "sdist",
+            f"{NO_FILE}'requirements.txt'",
+            "run `python -m build --sdist` and fix what it complains about",
+        ),
+        (
+            "wheel",
+            f"{NO_FILE}'{'x' * 900}'",
+            f"add {'x' * 900} to the folder, or take it out of pyproject.toml or setup.py",
+        ),
+    ],
+)
+def test_a_build_that_lacks_something(tmp_path: Path, stage: Any, said: str, fix: str) -> None:
+    (tmp_path / "setup.py").write_text("")
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "own_backend.py").write_text("")
+    build = Build("source", ".", Built(None, BuildFailure(stage, said)), tmp_path)
+    (found,) = REGISTRY["FR001"].judge(build)
+    assert isinstance(found, Finding)
+    assert (found.hint, found.file) == (fix, "setup.py")
+
+
+def test_a_wheel_for_another_platform(tmp_path: Path) -> None:
+    said = f"{WHEEL_NAME} is not a supported wheel on this platform."
+    ((_, found, hint, file),) = told(
+        "FR002", installation_of(tmp_path, finished=ended(f"ERROR: {said}"))
+    )
+    assert (found, file) == (said, WHEEL_NAME)
+    assert hint.startswith("its file name says for which Python and platform it is: ")

@@ -562,3 +562,18 @@ def test_the_example_of_generation_1_is_all_green(runner: Runner) -> None:
         if (verdict["code"], verdict["sample"]) == ("FR406", "too_few_lines")
     ]
     assert told == "refused by the command (exit status 1)"
+
+
+def test_hidden_files_are_no_samples(tmp_path: Path, wheel: Path) -> None:
+    """What macOS leaves beside a file on a foreign disk, and editors while they write."""
+    folder = write_samples(
+        tmp_path, **{"small": {"task": "First task"}, "._small": "\0\5\x16", ".backup": "{"}
+    )
+    assert problems(wheel, folder) == []
+
+
+def test_a_byte_order_mark_is_fixed_by_saving_the_file_anew(tmp_path: Path, wheel: Path) -> None:
+    folder = write_samples(tmp_path, small='\ufeff{"task": "First task"}')
+    ((line, expected, _, hint, _),) = problems(wheel, folder)
+    assert (line, expected) == (1, NO_JSON)
+    assert hint == "save the file as UTF-8 without a byte order mark"

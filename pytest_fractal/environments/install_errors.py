@@ -20,6 +20,8 @@ class FailureKind(Enum):
 
     PYTHON = auto()
     """A package is not for this version of Python."""
+    PLATFORM = auto()
+    """The wheel is for another platform, or for another version of Python by its file name."""
     BUILD = auto()
     """There is no wheel of a package, and building one failed."""
     METADATA = auto()
@@ -97,6 +99,8 @@ def explain(finished: Finished, python: str) -> InstallFailure:
     for pattern in _BUILD:
         if built := pattern.search(said):
             return InstallFailure(FailureKind.BUILD, _unbuilt(built, said, finished, python))
+    if "is not a supported wheel on this platform" in said:
+        return InstallFailure(FailureKind.PLATFORM, _reason(finished))
     if content := _CONTENT.search(finished.stderr):
         return InstallFailure(FailureKind.CONTENT, content[0].strip().removeprefix("ERROR: "))
     reason = _reason(finished)

@@ -87,7 +87,7 @@ def starts(command: Command) -> Iterator[Finding]:
             command,
             "a script that gets as far as its arguments",
             found,
-            hint_for_end(crash),
+            hint_for_end(command, crash),
             crash,
         )
 
@@ -187,8 +187,9 @@ def refuses_bad_arguments(command: Command, refusals: Refusals) -> Iterator[Find
         "not-json": "do not catch the error of json.load, or end with sys.exit(1)",
         "lacking": "read required arguments as args[name], not args.get(name), or call the "
         "function with **args",
-        "unknown": "call the function with **args, or validate them with pydantic: "
-        "unknown names are then refused",
+        "unknown": "call with **args a function that names all its parameters, without a "
+        '**kwargs, or validate them by a model with extra="forbid": unknown names are then '
+        "refused",
     }
     is_reported = False
     for case in refusals.cases:

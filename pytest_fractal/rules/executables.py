@@ -139,6 +139,18 @@ def _hint_to_pack(bundle: Bundle, inside: str) -> Hint | None:
             hint = packaging_hint_for_module(bundle.source, PurePosixPath(place))
             lost = f"{place} lies in the source tree, but the build leaves it out"
             if hint is None:
+                bare = [
+                    folder
+                    for folder in reversed(PurePosixPath(place).parents)
+                    if folder.is_relative_to(place.removesuffix(inside) + bundle.wheel.package)
+                    and not (bundle.source / folder / "__init__.py").exists()
+                ]
+                if bare:
+                    return Hint(
+                        f"{lost}: {bare[0]} has no __init__.py, without which it may be taken for "
+                        "no package; add an empty one, and name the package where the build has "
+                        "a list of them"
+                    )
                 return Hint(f"{lost}: see which packages it takes along")
             return replace(hint, text=f"{lost}. {hint.text}")
     return None

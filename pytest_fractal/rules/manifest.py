@@ -61,7 +61,10 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     yield Finding(
         expected=f"{root} in the wheel",
         found=f"there is none{alike}",
-        hint=f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
+        hint="build the wheel anew with a current build backend: in an archive the separator is "
+        "/, and only Windows reads a \\ as one"
+        if any("\\" in path for path in similar)
+        else f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar
         else f"generate the manifest:{bundle.generator.commands}"
         if bundle.source is not None and bundle.generator is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -129,10 +131,20 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         yield from _marked(run, since)
 
 
+_NO_FILE: Final = re.compile(r"No such file or directory: '([^'/\n][^'\n]{0,1000})'")
+"""As Python says it of a path that is relative."""
+
+
 def _way_out(run: Run, execution: Execution) -> str:
     """How to fix what did not succeed."""
     limit = execution.start.finished.limit
     if limit is None:
+        lacking = _NO_FILE.search(execution.start.output_tail)
+        if lacking is not None and os.path.lexists(run.sample.file.parent / lacking[1]):
+            path = json.dumps(f"{{samples}}/{lacking[1]}", ensure_ascii=False)
+            return (
+                f"the file lies beside the sample, and a task runs in another folder: write {path}"
+            )
         return f"fix the task, or the sample's arguments; {_AGAIN}"
     if limit is Limit.MEMORY:
         return _ask_for_more(run, execution, "mem", "memory")

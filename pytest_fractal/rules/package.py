@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from pytest_fractal.environments.install_errors import FailureKind, InstallFailure, explain
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.facts import Build, Bundle, Installation, TreeBuild
+from pytest_fractal.packaging_hints.failed_builds import build_hint
 from pytest_fractal.packaging_hints.names import flat_layout_hint, naming_hint
 from pytest_fractal.packaging_hints.versions import version_hint
 from pytest_fractal.rules.cite import Source
@@ -75,10 +76,19 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
         found=f"the build ended at its {failure.stage}: {failure.message}",
         hint=packing.text
         if packing is not None
-        else version_hint(failure.message) or hints[failure.stage],
-        file="pyproject.toml",
+        else version_hint(failure.message)
+        or (build.source and build_hint(build.source, failure.stage, failure.message))
+        or hints[failure.stage],
+        file=_file_of_build(build.source),
         fix=packing.fix if packing is not None else None,
     )
+
+
+def _file_of_build(source: Path | None) -> str:
+    """The file that says how a project is built."""
+    names = ("pyproject.toml", "setup.py")
+    there = [name for name in names if source is not None and (source / name).exists()]
+    return (there or ["pyproject.toml"])[0]
 
 
 @rule(
@@ -137,6 +147,8 @@ def _file_at_fault(failure: InstallFailure, wheel: Wheel) -> str | None:
     """The path in the archive that an installer complains about; METADATA for requirements."""
     if failure.kind is FailureKind.PIP:
         return next((path for path in wheel.entries if path.startswith("pip/")), None)
+    if failure.kind is FailureKind.PLATFORM:
+        return wheel.path.name
     if failure.kind is not FailureKind.CONTENT:
         return wheel.metadata_path
     said = failure.message
@@ -171,6 +183,9 @@ def _as_in_the_wheel(message: str, installation: Installation) -> str:
 _INSTALL_FIXES: Final = {
     FailureKind.PYTHON: "change `requires-python`, or choose another interpreter by "
     "--fractal-python",
+    FailureKind.PLATFORM: "its file name says for which Python and platform it is: choose that "
+    "interpreter by --fractal-python, or build a wheel for this one; one without compiled code is "
+    "py3-none-any",
     FailureKind.BUILD: "require a release that has a wheel for this Python, or choose another "
     "interpreter by --fractal-python",
     FailureKind.METADATA: "require a newer release of what pip names, whose METADATA follows the "

@@ -26,8 +26,22 @@ def reads_environment(crash: Crash) -> bool:
     )
 
 
-def hint_for_end(crash: Crash | None) -> str:
+_NO_FILE: Final = re.compile(r"No such file or directory: '[^'\n]*site-packages/([^'\n]+)'")
+
+
+def hint_for_end(command: Command, crash: Crash | None) -> str:
     """What to do about a command that ends before it looks at its options."""
+    installation = command.installation
+    if crash is not None and installation is not None:
+        if (shadow := _shadow(command.part.script, installation, crash)) is not None:
+            return shadow
+        wheel = installation.wheel
+        lacking = _NO_FILE.search(crash.message)
+        path = lacking[1] if lacking is not None else ""
+        if path.startswith(f"{wheel.package}/") and path not in wheel.contents:
+            return (
+                f"the wheel does not hold {path}: let the build pack it, as it packs the manifest"
+            )
     if crash is not None and reads_environment(crash):
         return (
             f"the environment variable {crash.message} need not be set where Fractal runs the "
@@ -61,12 +75,16 @@ def advice_for_import(command: Command, crash: Crash | None, module: str | None)
         if installation is None:
             return Advice(f"install the module {module!r} for the interpreter of the command")
         return _advice_for_module(installation, module.partition(".")[0], module)
-    circle = re.search(r"partially initialized module '([\w.]+)'", crash.message if crash else "")
+    said = crash.message if crash else ""
+    circle = re.search(r"partially initialized module '([\w.]+)'", said)
     if circle is not None:
         return Advice(
             f"{circle[1]!r} is imported while it is being imported: is one of your files named "
             "like a module that it needs? Else the imports go in a circle"
         )
+    unnamed = re.match(r"No package metadata was found for ([\w.-]+)", said)
+    if installation is not None and unnamed is not None:
+        return Advice(_for_distribution(installation, unnamed[1]))
     drifted = _drifted(installation, crash) if installation and crash else None
     if drifted is not None:
         return Advice(drifted)
@@ -143,6 +161,19 @@ def _advice_for_module(installation: Installation, module: str, whole: str) -> A
         )
     return Advice(
         f"add the distribution that brings the module {module!r} to the dependencies{where}{maybe}"
+    )
+
+
+def _for_distribution(installation: Installation, name: str) -> str:
+    """What to do where `importlib.metadata` finds no distribution of this name."""
+    own = installation.wheel.distribution
+    if canonicalize_name(name).replace("-", "") in canonicalize_name(own).replace("-", "") or (
+        canonicalize_name(own).replace("-", "") in canonicalize_name(name).replace("-", "")
+    ):
+        return f"the project is called {own!r}: ask importlib.metadata for that name, not {name!r}"
+    return (
+        f"no distribution {name!r} is installed: add it to the dependencies"
+        f"{_listed_at(installation)}, or ask for the project's own name, {own!r}"
     )
 
 

@@ -22,6 +22,7 @@ from pytest_fractal.fixes.model import Action, FileFix, Fix, JsonEdit, json_fix
 from pytest_fractal.json_text import (
     MOST_BYTES,
     MOST_LEVELS,
+    FaultKind,
     JsonText,
     read_json,
     repaired,
@@ -142,7 +143,7 @@ def read_samples(
     """
     samples: dict[str, Sample] = {}
     problems: list[SampleProblem] = []
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(folder.glob("[!.]*.json")):  # none that macOS or an editor hides there
         read = _Reader(file, tasks, elsewhere)
         own = read.samples()
         for sample in own:
@@ -275,7 +276,9 @@ class _Reader:
                     self._file,
                     "strict JSON, in UTF-8",
                     fault.message,
-                    "correct it here; no comments, no comma behind the last element",
+                    "save the file as UTF-8 without a byte order mark"
+                    if fault.kind is FaultKind.ENCODING
+                    else "correct it here; no comments, no comma behind the last element",
                     fault.pointer,
                     fault.place.line if fault.place else None,
                     column=fault.place.column if fault.place else None,
