@@ -11,6 +11,7 @@ import pytest
 from test_signatures import DEFINED, read, run
 
 from pytest_fractal.rules.signature_match import SchemaMismatch, compare
+from pytest_fractal.signatures.task_function import Signature
 
 
 def properties(**schemas: Any) -> dict[str, Any]:
@@ -188,3 +189,41 @@ def lines_of(mismatch: SchemaMismatch) -> list[str]:
         f"  fix: {mismatch.hint}",
         *(f"  edit: {edit}" for edit in edits),
     ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "stated", "differs"),
+    [
+        ('Literal["a", "b"]', {"enum": ["b", "a"]}, False),
+        ('Literal["a", "b"]', {"enum": ["a", "b", "c"]}, True),
+        ('Literal["a", "b"]', {"enum": ["a"]}, True),
+        ("Modes", {"enum": ["a"]}, True),
+        ("typing.Literal[1]", {"enum": [True]}, True),
+        ('Literal["a", "b"]', {"type": "string"}, False),
+        ('Literal["a", "b"]', {"enum": "a"}, False),
+        ('Literal["a", OTHER]', {"enum": ["a"]}, False),
+        ('Optional[Literal["a"]]', {"enum": ["b"]}, False),
+        ('own.Mode["a"]', {"enum": ["b"]}, False),
+    ],
+)
+def test_the_values_of_a_literal(
+    annotation: str, stated: Mapping[str, Any], differs: bool
+) -> None:
+    source = f"""
+        import typing
+        from typing import Literal, Optional
+        Modes = Literal["a", "b"]
+        def demo(mode: {annotation}): pass
+        """
+    schema = properties(mode=stated) | {"required": ["mode"]}
+    found = list(compare(read(source), schema))
+    assert [mismatch.pointer for mismatch in found] == ["/properties/mode/enum"] * differs
+    for mismatch in found:
+        (edit,) = mismatch.edits
+        assert compare_after(read(source), schema, edit.value) == []
+
+
+def compare_after(signature: Signature, schema: Mapping[str, Any], enum: Any) -> list[str]:
+    """The pointers of what is left once the values are those of the fix."""
+    inner = {"mode": {**schema["properties"]["mode"], "enum": enum}}
+    return [found.pointer for found in compare(signature, {**schema, "properties": inner})]

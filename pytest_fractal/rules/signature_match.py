@@ -59,6 +59,7 @@ def compare(
             yield from _compare_default(
                 signature, parameters[name], pointer, subschema, schema, name
             )
+            yield from _compare_choices(signature, parameters[name], pointer, subschema, name)
         elif name in renamed:
             yield SchemaMismatch(
                 pointer,
@@ -295,6 +296,27 @@ def _compare_default(
     elif not stated and value is not None and not parameter.default_is_made:
         hint = f'add `"default": {_shown(value)}`'
         yield SchemaMismatch(pointer, expected, "no default", hint, edits)
+
+
+def _compare_choices(
+    signature: Signature, parameter: Parameter, pointer: str, subschema: Any, name: str
+) -> Iterator[SchemaMismatch]:
+    """Where the values that the schema offers are not those of the parameter's `Literal`."""
+    if not isinstance(subschema, Mapping) or not parameter.choices:
+        return
+    stated = subschema.get("enum")
+    if not isinstance(stated, list):
+        return
+    taken = list(parameter.choices)
+    if {json.dumps(value) for value in stated} != {json.dumps(value) for value in taken}:
+        yield SchemaMismatch(
+            f"{pointer}/enum",
+            f"the values {_shown(taken)} of `{parameter.name}` in `{signature.function}()` "
+            f"({signature.file}:{signature.line})",
+            f"the values {_shown(stated)}",
+            f'write `"enum": {_shown(taken)}`, or change the `Literal` of the parameter',
+            (JsonEdit(Action.SET, ("properties", name, "enum"), taken),),
+        )
 
 
 def _defaults(subschema: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Any]:

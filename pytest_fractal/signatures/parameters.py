@@ -44,6 +44,8 @@ class Parameter:
     is_bound: bool = False
     """A `partial` or a runner gives it: the schema need not have it."""
     is_keyword_only: bool = field(default=False, compare=False, repr=False)
+    choices: tuple[str | int | None, ...] = field(default=(), compare=False, repr=False)
+    """The values of a `Literal[...]` that annotates it; empty for any other annotation."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,21 @@ class SignatureReader:
 
     def parameter(self, argument: ast.arg, default: ast.expr | None, view: View) -> Parameter:
         """One parameter of a function or field of a class, or raises `Unreadable`."""
-        return self._parameter(argument.arg, default, self._fields(argument, view), view)
+        parameter = self._parameter(argument.arg, default, self._fields(argument, view), view)
+        return replace(parameter, choices=self._choices(argument, view))
+
+    def _choices(self, argument: ast.arg, view: View) -> tuple[str | int | None, ...]:
+        if argument.annotation is None:
+            return ()
+        match self._names.targets(argument.annotation, view):
+            case [Value(node=ast.Subscript(value=kind, slice=inner), view=seen)] if (
+                self._names.is_outside(kind, seen, lambda dotted: dotted.endswith(".Literal"))
+            ):
+                elements = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                values = [e.value for e in elements if isinstance(e, ast.Constant)]
+                plain = [v for v in values if v is None or isinstance(v, str | int)]
+                return tuple(plain) if len(plain) == len(elements) else ()
+        return ()
 
     def _parameter(
         self,
