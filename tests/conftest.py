@@ -178,6 +178,13 @@ def any_environment(environments: KeptEnvironments) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def any_venv(environments: KeptEnvironments) -> Iterator[None]:
+    """The same of what `python -m venv` makes alone; what an index hands out is their own."""
+    with environments.venvs_handed_out():
+        yield
+
+
 @pytest.fixture(scope="session")
 def good_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of two tasks that breaks no rule."""
