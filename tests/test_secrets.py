@@ -203,7 +203,7 @@ def planted(tmp_path: Path) -> Iterator[Planted]:
     login = base64.b64encode(f"me:{word}".encode()).decode()
     handler = partial(type("Own", (Index,), {"login": login}), directory=served.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         index = f"http://me:{word}@127.0.0.1:{server.server_port}/"
         yield Planted(word, package, index, home)
