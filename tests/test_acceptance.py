@@ -117,6 +117,12 @@ def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], work
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_where_nobody_looks_no_line_moves(runs: dict[int, Ran], workers: int) -> None:
+    """In a log file, control characters would only be in the way."""
+    assert not {letter for letter in runs[workers].text if ord(letter) < 32} - {"\n"}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_leaves_nothing_behind(runs: dict[int, Ran], workers: int) -> None:
     """Also after a failure."""
     assert runs[workers].left == []
@@ -276,12 +282,6 @@ def test_items_are_chosen(suite: Pytest, arguments: Sequence[str], expected: lis
     result = suite(*arguments, "--collect-only", "-q")
     assert collected(result) == expected
     assert result.ret == (0 if expected else 5)
-
-
-@pytest.mark.usefixtures("suite")
-def test_a_pasted_node_id_runs_with_workers(runner: Runner, pytester: pytest.Pytester) -> None:
-    ran = runner.pytest(f"--fractal-package={WHEEL}", TYPES, "-n2", cwd=pytester.path)
-    assert outcomes(ran) == {"failed": 1}
 
 
 @pytest.mark.parametrize("path", ["below/" + WHEEL, WHEEL, "./" + WHEEL])
@@ -458,13 +458,14 @@ def test_a_package_in_the_ini_file_is_judged_beside_the_tests(
     pytester.runpytest_inprocess().assert_outcomes(passed=2)
 
 
-def test_workers_judge_a_package_in_the_ini_file(runner: Runner) -> None:
-    make_wheel(runner.folder)
-    (runner.folder / "pytest.ini").write_text(
-        f"[pytest]\nfractal_package = {WHEEL}\nfractal_select = FR101\n"
-    )
-    (runner.folder / "test_own.py").write_text("def test_of_the_author(): pass\n")
-    assert outcomes(runner.pytest("-n2")) == {"passed": 2}
+@pytest.mark.usefixtures("suite")
+def test_workers_take_a_package_from_the_ini_file_and_a_pasted_node_id(
+    runner: Runner, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini(f"[pytest]\nfractal_package = {WHEEL}\n")
+    pytester.makepyfile(test_own="def test_of_the_author(): pass")
+    ran = runner.pytest("test_own.py", TYPES, "-n2", cwd=pytester.path)
+    assert outcomes(ran) == {"passed": 1, "failed": 1}
 
 
 def test_a_path_on_the_command_line_runs_that_alone(pytester: pytest.Pytester) -> None:

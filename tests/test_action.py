@@ -274,9 +274,7 @@ def test_a_hostile_input_is_refused_in_a_sentence(
     assert not [*job.workspace.rglob(EVIL), *job.temporary.rglob(EVIL)]
 
 
-@pytest.mark.parametrize(
-    "value", [SHELL, QUOTED, FORGED, "--fractal-ignore=FR1", "-p no:fractal", "--help", ODD]
-)
+@pytest.mark.parametrize("value", [SHELL, QUOTED, FORGED, "-p no:fractal", "--help", ODD])
 def test_hostile_arguments_run_nothing_and_do_not_pass(run_action: RunAction, value: str) -> None:
     """What is allowed here are arguments, but nothing judged is nothing passed."""
     job = run_action(good, package="nothing-here/", extra_args=value)

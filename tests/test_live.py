@@ -113,12 +113,6 @@ def test_no_line_moves_where_it_is_not_wanted(
     assert "\x1bD" not in sent
 
 
-def test_a_log_file_holds_no_control_characters(runner: Runner, good_wheel: Path) -> None:
-    ran = runner.pytest(f"--fractal-package={good_wheel}", "--fractal-select=FR1,FR301")
-    assert ran.status == 0
-    assert not {letter for letter in ran.text if ord(letter) < 32} - {"\n"}
-
-
 @pytest.fixture
 def terminal() -> Iterator[tuple[LiveLine, pyte.Screen, pyte.Stream, int]]:
     reading, writing = os.pipe()
