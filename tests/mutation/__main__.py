@@ -42,6 +42,7 @@ TESTS = (
     "rules_package",
     "rules_schemas",
     "rules_output",
+    "start_findings",
     "command_findings",
     "given_facts",
     "generation_1_samples",
