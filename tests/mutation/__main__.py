@@ -66,6 +66,7 @@ TESTS = (
     "signature_match",
     "web_form",
     "form_words",
+    "form_limit_words",
     "samples_making",
     "every_argument",
 )
