@@ -20,7 +20,12 @@ from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.installers import INSTALLERS, UvInstaller
 from pytest_fractal.environments.installing import InstallerName
 from pytest_fractal.environments.interpreters import find_interpreter
-from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
+from pytest_fractal.environments.pip_show import (
+    PipShow,
+    expected_pip_show,
+    is_predictable,
+    run_pip_show,
+)
 from pytest_fractal.environments.wheels import read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
@@ -102,18 +107,20 @@ TAKEN = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment in which one wheel is installed after the other."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, set[Path]]:
+    """An environment in which one wheel is installed after the other, and what it begins with."""
     folder = tmp_path_factory.mktemp("pip") / "environment"
-    return UvInstaller(["pip"]).create(folder, find_interpreter(None))
+    environment = UvInstaller(["pip"]).create(folder, find_interpreter(None))
+    return environment, {*environment.site_packages.iterdir()}
 
 
 @pytest.fixture
-def empty(shared: Environment) -> Environment:
+def empty(shared: tuple[Environment, set[Path]]) -> Environment:
     """The same, without what the last test has installed."""
-    for path in shared.site_packages.glob(f"{NAME}*"):  # pip takes a second for it
-        shutil.rmtree(path)
-    return shared
+    environment, own = shared
+    for path in {*environment.site_packages.iterdir()} - own:  # pip takes a second for it
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return environment
 
 
 def refused(environment: Environment, odd: Odd, folder: Path) -> FailureKind:
@@ -193,6 +200,17 @@ MISLEADING = {
     "a summary": Odd("Summary: Surname: x, Version: 3, Files:\n"),
 }
 
+ASKED = {
+    "a continued licence": MISLEADING["a continued licence"],
+    "an address without a label": MISLEADING["an address without a label"],
+    "a line break in a name": TAKEN["a line break in a name"],
+    "a blank after a name": Odd(entries=[(f"{NAME}/x.txt ", "x")]),
+    "a line at each start": Odd(entries=[("noise.pth", "import sys; print('x')\n")]),
+    "a module at each start": Odd(entries=[("sitecustomize.py", "print('x')\n")]),
+    "a package at each start": Odd(entries=[("usercustomize/__init__.py", "print('x')\n")]),
+}
+"""What pip prints of these is not taken as known."""
+
 
 @pytest.mark.parametrize("way", MISLEADING)
 def test_what_pip_shows_is_known_beforehand(tmp_path: Path, empty: Environment, way: str) -> None:
@@ -206,6 +224,21 @@ def test_what_pip_shows_is_known_beforehand(tmp_path: Path, empty: Environment, 
     assert [path for path in real.files if MANIFEST in path] == [
         path for path in expected.files if MANIFEST in path
     ]
+
+
+@pytest.mark.parametrize("way", [*TAKEN, *MISLEADING, *ASKED])
+def test_pip_is_asked_where_something_else_may_be_printed(
+    tmp_path: Path, empty: Environment, way: str
+) -> None:
+    """Elsewhere, what is expected is what it prints."""
+    wheel = read_wheel((TAKEN | MISLEADING | ASKED)[way].write(tmp_path))
+    assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
+    assert is_predictable(empty, wheel) is (way not in ASKED)
+    if way in ASKED:
+        return
+    real, expected = run_pip_show(empty, wheel), expected_pip_show(wheel)
+    assert [line for line in real.about if not line.startswith("Require")] == [*expected.about]
+    assert {*expected.files} <= {*real.files}  # and what pip itself has written
 
 
 def misread(generation: str, odd: Odd, folder: Path, shown: PipShow | None = None) -> list[str]:
