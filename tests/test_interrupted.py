@@ -24,15 +24,23 @@ from pytest_fractal.session import Session, remove_left_runs
 from pytest_fractal.settings import Settings
 
 LIMIT = 90.0
-STARTS = "--fractal-select=FR101,FR301[make_wells]"
-"""One check that is soon made, and one of the endless wheel that is not."""
 
 
 @pytest.fixture(scope="module")
-def endless_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel whose first task takes very long whenever it is started."""
-    slow = "import time\ntime.sleep(600)\n"
-    return make_wheel(tmp_path_factory.mktemp("endless"), changes={"make_wells.py": slow})
+def endless(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """To judge a task that takes very long: one check is soon made, and one is not.
+
+    It belongs to no package, so that it is started at once.
+    """
+    folder = tmp_path_factory.mktemp("endless")
+    script = folder / "endless.py"
+    script.write_text("import time\ntime.sleep(600)\n")
+    task = {
+        **{"name": "Endless", "command": f"python3 {script}", "source": "endless"},
+        **{"input_type": "Any", "output_type": "Any", "meta": {}},
+    }
+    (folder / "task.json").write_text(json.dumps(task))
+    return f"--fractal-task={folder / 'task.json'}", "--fractal-select=FR106,FR301"
 
 
 def until(seen: Callable[[], object]) -> Any:
@@ -47,7 +55,7 @@ def until(seen: Callable[[], object]) -> Any:
 def sleeps(process: subprocess.Popen[str]) -> bool:
     """Whether a task has begun to take long."""
     lines = [command_line(pid) for pid in descendants(process.pid)]
-    return any("make_wells.py" in line and "supervisor.py" not in line for line in lines)
+    return any("endless.py" in line and "supervisor.py" not in line for line in lines)
 
 
 def reports(folder: Path) -> list[Path]:
@@ -79,12 +87,10 @@ def says_no_more_than_was_judged(folder: Path) -> None:
     ],
 )
 def test_a_second_interrupt(
-    runner: Runner, endless_wheel: Path, workers: int, pause: float
+    runner: Runner, endless: tuple[str, str], workers: int, pause: float
 ) -> None:
     asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
-    process = runner.start(
-        *runner.argv(f"--fractal-package={endless_wheel}", STARTS, f"-n{workers}", *asked)
-    )
+    process = runner.start(*runner.argv(*endless, f"-n{workers}", *asked))
     until(lambda: sleeps(process))
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
@@ -94,13 +100,12 @@ def test_a_second_interrupt(
     says_no_more_than_was_judged(runner.folder)
 
 
-def test_a_worker_that_is_killed(runner: Runner, endless_wheel: Path) -> None:
+def test_a_worker_that_is_killed(runner: Runner, endless: tuple[str, str]) -> None:
     """The check that it was making has no verdict, also where another worker makes the rest."""
     asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
     process = runner.start(
         *runner.argv(
-            f"--fractal-package={endless_wheel}",
-            STARTS,
+            *endless,
             "-n1",
             "--fractal-timeout=3",
             "--max-worker-restart=0",
@@ -172,9 +177,9 @@ def test_a_report_that_cannot_be_written_is_one_sentence(
 
 
 def test_what_a_killed_run_has_left_is_removed_by_the_next(
-    runner: Runner, endless_wheel: Path, good_wheel: Path
+    runner: Runner, endless: tuple[str, str], good_wheel: Path
 ) -> None:
-    process = runner.start(*runner.argv(f"--fractal-package={endless_wheel}", STARTS))
+    process = runner.start(*runner.argv(*endless))
     until(lambda: sleeps(process))
     inside = list(descendants(process.pid))
     process.kill()
