@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import random
 import signal
@@ -209,7 +210,13 @@ def assert_nothing_is_left_when_killed(runner: Runner, workers: int, walls: str)
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
 def test_a_second_signal_leaves_nothing_either(runner: Runner, name: str) -> None:
-    process = begin(runner, 0)
+    (runner.folder / "task.py").write_text(LEAVES)
+    task = {
+        **{"name": "Task", "command": f"python3 {runner.folder}/task.py", "source": "task"},
+        **{"input_type": "Any", "output_type": "Any", "meta": {}},
+    }
+    (runner.folder / "task.json").write_text(json.dumps(task))
+    process = runner.start(*runner.argv("--fractal-task=task.json", "--fractal-select=FR301"))
     wait_for_a_task(runner, process)
     process.send_signal(getattr(signal, name))
     time.sleep(0.05)
