@@ -39,6 +39,7 @@ def test_the_example_package_passes_its_own_tests(
 
 
 def test_and_so_it_does_with_workers(runner: Runner, project: Path) -> None:
+    """They share the one tree, which is built once."""
     ran = runner.pytest(*OWN_AND_OURS, "-n", "2", cwd=project)
     assert ran.status == 0, ran.text
     assert re.search(rf"= {TESTS + 1} passed in", ran.out), ran.text
