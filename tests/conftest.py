@@ -71,7 +71,7 @@ PROCESSES = (
     *("install_weather", "agreement", "postgres", "server_process", "server_environment"),
     *("server", "custom_tasks", "action", "reports", "tampering"),
     *("runs", "first_samples", "shared_starts", "hanging_commands", "command_libraries"),
-    *("unseen_reads", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
+    *("commands", "left", "real_packages", "slurm", "slurm_accounts"),
     *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
