@@ -67,7 +67,9 @@ def ordinary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     family = FAMILIES[generation]
     kinds = {*OUTPUTS[generation].values(), *TAKEN}
     written = [output for output in family.outputs() if f"{output.what}: {output.how}" in kinds]
-    return Ordinary(judge, cases, tuple(ask(cases, judge)), OutputsCase(family, written, judge))
+    outputs = OutputsCase(family, written, judge)
+    judge.ask([case.asked for case in (*cases, outputs.case)])  # of one server
+    return Ordinary(judge, cases, tuple(ask(cases, judge)), outputs)
 
 
 def test_tool_and_server_agree_on_mutants(ordinary: Ordinary) -> None:
