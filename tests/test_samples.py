@@ -73,7 +73,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_samples(folder: Path, **samples: object) -> Path:
     """Write samples as JSON, or texts as they are, into a fresh folder `samples`."""
     place = folder / "samples"
-    place.mkdir()
+    place.mkdir(parents=True)
     for name, sample in samples.items():
         text = sample if isinstance(sample, str) else json.dumps(sample, indent=1)
         (place / f"{name}.json").write_text(text)
