@@ -10,6 +10,8 @@ from command_kinds.plain import PLAIN
 
 from pytest_fractal import check_package
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 COSTLY = ("argparse_required", "wraps_without_a_word", "ignores_and_succeeds", "missing_module")
 
 
