@@ -17,13 +17,14 @@ from kept_environments import KeptEnvironments
 from projects import project
 from wheel_factory import TASK_SOURCE, good_manifest
 
-from pytest_fractal import check_package
+from pytest_fractal import Outcome, check_package
 from pytest_fractal.candidate.codec import decode, encode
 from pytest_fractal.candidate.environment_changes import running_at
 from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
 from pytest_fractal.processes import sandbox
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.sandbox import Mode
 from pytest_fractal.report.model import CandidateReport
 
 FORBIDDEN_MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "yaml", "runpy", "imp"}
@@ -97,18 +98,24 @@ def forging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.mark.parametrize(
-    ("workers", "walls"), [(0, "off"), (2, "off"), pytest.param(2, "required", marks=WALLED)]
-)
+@pytest.mark.usefixtures("any_environment")
+def test_without_workers_there_is_no_fact_to_forge(forging: Path, tmp_path: Path) -> None:
+    """They are in memory alone."""
+    report = check_package(forging, select=["FR3"], sandbox="off", folder=tmp_path)
+    assert report.passed
+    assert not (tmp_path / "taken-over").exists()
+
+
+@pytest.mark.parametrize("walls", ["off", pytest.param("required", marks=WALLED)])
 def test_facts_that_a_task_forges_change_no_verdict(
-    runner: Runner, forging: Path, workers: int, walls: str
+    runner: Runner, forging: Path, walls: str
 ) -> None:
     told = runner.folder / "report.json"
     ran = runner.pytest(
         f"--fractal-package={forging}",
         "--fractal-select=FR3",
         "-q",
-        f"-n{workers}",
+        "-n2",
         f"--fractal-sandbox={walls}",
         f"--fractal-report={told}",
     )
@@ -119,7 +126,7 @@ def test_facts_that_a_task_forges_change_no_verdict(
         for verdict in report["candidates"][0]["verdicts"]
         if verdict["outcome"] in ("fail", "error")
     }
-    if workers and walls == "off":
+    if walls == "off":
         # Facts that were known before still count; those that are read from then on do not.
         assert "forged" in ran.left
         assert ran.status == 1, ran.text
@@ -127,7 +134,7 @@ def test_facts_that_a_task_forges_change_no_verdict(
         assert {verdict["outcome"] for verdict in broken.values()} <= {"error"}
         assert "changed by another process" in ran.text
     else:
-        # There is nothing to forge: facts are in memory alone, or out of sight.
+        # There is nothing to forge: facts are out of sight.
         assert ran.status == 0, ran.text
         assert broken == {}
     assert "Traceback" not in ran.text
@@ -196,9 +203,10 @@ def build_wheel(folder, *rest):
 """
 
 
+@pytest.mark.usefixtures("any_environment")
 @pytest.mark.parametrize("walls", ["auto", "off"])
 def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
-    runner: Runner, tmp_path: Path, walls: str
+    tmp_path: Path, walls: Mode
 ) -> None:
     """A wheel is judged in the environment that a server would make, whoever built it."""
     manifest = good_manifest()
@@ -210,11 +218,10 @@ def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
         },
         PLANTER,
     )
-    ran = runner.pytest(
-        f"--fractal-package={tree}", "-q", "--fractal-select=FR301", f"--fractal-sandbox={walls}"
-    )
-    assert ran.status == 1, ran.text
-    assert "No module named 'not_there'" in ran.text
+    (candidate,) = check_package(tree, select=["FR301"], sandbox=walls).candidates
+    ((code, found),) = candidate.findings
+    assert code == "FR301"
+    assert "No module named 'not_there'" in found.found
 
 
 # The environment
@@ -307,20 +314,33 @@ def test_a_change_is_of_the_start_during_which_it_was_made() -> None:
     assert [*running_at(starts, 9.9)] == []
 
 
-@pytest.mark.parametrize("options", ["--fractal-jobs=2", "-n2"])
-def test_a_changed_environment_is_never_passed(runner: Runner, options: str) -> None:
-    """Where tasks ran at the same time it may not be known which of them it was."""
+def emptying(folder: Path) -> Path:
+    """A wheel with a task that empties the script of the other one."""
     script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
     line = "(here / 'invert_well.py').write_text('')"
-    wheel = make_wheel(runner.folder, changes={"make_wells.py": f"{HERE}{line}\n{script}"})
+    return make_wheel(folder, changes={"make_wells.py": f"{HERE}{line}\n{script}"})
+
+
+@pytest.mark.usefixtures("any_environment")
+def test_an_environment_that_was_changed_by_one_of_two_at_work_is_never_passed(
+    tmp_path: Path,
+) -> None:
+    """It may not be known which of them it was."""
+    samples = OWN_TESTS / "fractal_samples"
+    report = check_package(emptying(tmp_path), samples=samples, select=["FR409"], jobs=2)
+    (candidate,) = report.candidates
+    outcomes = {verdict.outcome for verdict in candidate.verdicts if verdict.task == "make_wells"}
+    assert outcomes & {Outcome.FAIL, Outcome.ERROR}
+
+
+def test_an_environment_that_was_changed_is_never_passed_by_workers(runner: Runner) -> None:
     told = runner.folder / "report.json"
     ran = runner.pytest(
-        f"--fractal-package={wheel}",
+        f"--fractal-package={emptying(runner.folder)}",
         f"--fractal-samples={OWN_TESTS / 'fractal_samples'}",
         f"--fractal-report={told}",
         "--fractal-select=FR409",
-        "-q",
-        options,
+        *("-q", "-n2"),
     )
     assert ran.left == [], ran.text
     (candidate,) = json.loads(told.read_text())["candidates"]
