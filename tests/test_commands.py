@@ -54,17 +54,32 @@ BLIND: Mapping[str, Mapping[str, Any]] = {
 }
 """What is judged otherwise where no read can be seen."""
 
-REPEATED = {
-    # Like random_words_and_no_gpu: the same end, whatever it is given.
-    *("missing_variable", "attribute_error_in_script", "please_install", "missing_program"),
-    *("no_gpu_before_arguments", "no_gpu_in_main_before_arguments"),
-    # Like only_opens: success, whatever is in the file.
-    *("only_checks_existence", "no_main_guard_but_function"),
-    # Like argparse_subcommand, or loop_refusing_with_exception: other options are wanted.
-    *("loop_other_strict_order", "optional_module_logged_and_refusing"),
-    "refuses_as_module_in_a_subprocess",
+OF_EACH_SORT = {
+    # It ends in an exception of its arguments, by itself or in another process.
+    *("argparse_required", "argparse_reads_while_parsing", "ignores_unknown"),
+    *("reader_shared_but_read_by_script_1", "reader_shared_but_read_by_script_2"),
+    *("no_gpu_after_reading", "raises_whatever_it_is_given", "no_licence_after_reading"),
+    *("checks_its_own_types_before_its_arguments", "missing_module_later"),
+    "module_missing_in_a_thread_and_in_a_child",
+    # With a word, without one, by a signal, or not at all.
+    *("by_position", "wraps_without_a_word", "kills_itself_when_wrong"),
+    *("logs_arguments_then_ignores_unknown", "echo_in_the_exception"),
+    # It refuses the second option, or both, and other ways are tried until one is taken.
+    *("argparse_reads_while_parsing_and_refuses_output", "loop_reading_at_once_then_raising"),
+    *("argparse_no_output_option", "getopt_output_refused", "getopt_short"),
+    *("argparse_json_only", "equals_sign_only", "positional_only", "generation_2"),
+    *("loop_refusing_without_naming", "usage_and_success_unless_positional"),
+    # None is.
+    *("argparse_subcommand", "loop_refusing_with_exception", "usage_and_success"),
+    # It does the same whatever it is given.
+    *("ignores_and_succeeds", "ignores_and_fails", "random_words_and_no_gpu"),
+    # It ends before that.
+    *("missing_module", "segfault_at_import", "missing_interpreter"),
 }
-"""What takes 22 starts to judge there, and goes the same way as another kind."""
+"""One of each sort that there is, by how it ends, how often it is started, and what is said of it.
+
+The others go the same way, and are judged so in long runs alone.
+"""
 
 
 class WithoutReads(Store):
@@ -156,7 +171,7 @@ def test_a_command_is_started_no_more_often_than_needed(
     assert starts_of(plain, task) == number
 
 
-@named(PLAIN, slow=REPEATED)
+@named(PLAIN, slow={kind.name for kind in PLAIN} - OF_EACH_SORT - BLIND.keys())
 def test_where_no_read_is_seen_only_commands_that_fail_early_get_away(
     blind: Engine, kind: Kind
 ) -> None:
