@@ -68,12 +68,12 @@ def _write_image(path: Path, version: str, number: int) -> None:
         }
         for label, wavelength, color in CHANNELS
     ]
-    _tell(group, version, omero={"channels": channels})
+    _describe(group, version, omero={"channels": channels})
     labels = group.create_group("labels")
-    _tell(labels, version, labels=[LABEL])
+    _describe(labels, version, labels=[LABEL])
     label_image = labels.create_group(LABEL)
     _write_levels(label_image, version, LABEL, _labelled(number), "zyx")
-    _tell(label_image, version, **{"image-label": {"source": {"image": "../../"}}})
+    _describe(label_image, version, **{"image-label": {"source": {"image": "../../"}}})
 
 
 def _write_levels(
@@ -110,19 +110,19 @@ def _write_levels(
     (multiscale,) = whole["multiscales"]
     # What the specification's strict schemas ask for.
     multiscale |= {"type": "nearest", "metadata": {"description": "every other pixel"}}
-    _tell(group, version, multiscales=[multiscale])
+    _describe(group, version, multiscales=[multiscale])
 
 
-def _tell(group: zarr.Group, version: str, **told: Any) -> None:
+def _describe(group: zarr.Group, version: str, **metadata: Any) -> None:
     """Add to the metadata of a group, where its version of NGFF keeps them."""
     if version == "0.4":
-        for value in told.values():
+        for value in metadata.values():
             if isinstance(value, dict):
                 value["version"] = version
-        group.attrs.update(told)
+        group.attrs.update(metadata)
     else:
         whole: Any = group.attrs.get("ome", {"version": version})
-        group.attrs.update({"ome": {**whole, **told}})
+        group.attrs.update({"ome": {**whole, **metadata}})
 
 
 def _write_plate(path: Path, version: str) -> None:

@@ -261,6 +261,10 @@ def test_room_is_made_by_what_was_not_used_for_longest(
     for number in range(5):
         (folder / f"{number}.zip").write_bytes(bytes(1000))
         os.utime(folder / f"{number}.zip", (number, number))
-    monkeypatch.setattr("pytest_fractal.environments.bytecode._ROOM", 2500)
-    kept_of(with_a_dependency(tmp_path / "first")).keep()
+    monkeypatch.setattr("pytest_fractal.environments.bytecode._ROOM", 3000)
+    first = with_a_dependency(tmp_path / "first")
+    kept_of(first).keep()  # nothing is compiled, so no room is needed
+    assert len([*folder.iterdir()]) == 5
+    compiled(first, "library")
+    kept_of(first).keep()
     assert sorted(path.name for path in folder.iterdir()) == ["3.zip", "4.zip"]

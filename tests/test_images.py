@@ -396,6 +396,11 @@ def well(url: str, value: Any, origin: str | None = None) -> Image:
         ([well(A, 1), well(B, 1)], [[well(A, "x"), well(B, "y")]], []),
         # told when it came about, and not again by every later task
         ([well(A, 1), well(B, "x")], [[well(A, 2)]], []),
+        (
+            [Image(A, None, {"w": 1, "x": 1}), well(B, "x")],
+            [[Image(B, None, {"x": "x"})]],
+            ["(/0/image_list_updates/0/attributes/x)"],
+        ),
     ],
 )
 def test_an_attribute_is_a_number_or_a_text_in_all_images(

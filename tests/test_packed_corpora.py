@@ -1,6 +1,6 @@
 """What static rules say of the bad packages, without a build: their wheels are packed by hand.
 
-`test_corpora.py` judges them whole, as they are built; this tells within seconds.
+`test_corpora.py` judges one of them a rule whole, as it is built, and all of them with `-m slow`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_corpora import assert_found, expectation
+from test_corpora import PACKED, assert_found, expectation
 from test_fixes import judged
-from test_printed_fixes import PACKED
 
 
 @pytest.mark.parametrize("bad", PACKED, ids=lambda path: path.name)

@@ -20,8 +20,13 @@ from pytest_fractal.environments.install_errors import FailureKind, explain
 from pytest_fractal.environments.installers import INSTALLERS, UvInstaller
 from pytest_fractal.environments.installing import InstallerName
 from pytest_fractal.environments.interpreters import find_interpreter
-from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
-from pytest_fractal.environments.wheels import read_wheel
+from pytest_fractal.environments.pip_show import (
+    PipShow,
+    expected_pip_show,
+    is_predictable,
+    run_pip_show,
+)
+from pytest_fractal.environments.wheels import Wheel, read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
 
@@ -119,18 +124,20 @@ TAKEN = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment in which one wheel is installed after the other."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, set[Path]]:
+    """An environment in which one wheel is installed after the other, and what it begins with."""
     folder = tmp_path_factory.mktemp("pip") / "environment"
-    return UvInstaller(["pip"]).create(folder, find_interpreter(None))
+    environment = UvInstaller(["pip"]).create(folder, find_interpreter(None))
+    return environment, {*environment.site_packages.iterdir()}
 
 
 @pytest.fixture
-def empty(shared: Environment) -> Environment:
+def empty(shared: tuple[Environment, set[Path]]) -> Environment:
     """The same, without what the last test has installed."""
-    for path in shared.site_packages.glob(f"{NAME}*"):  # pip takes a second for it
-        shutil.rmtree(path)
-    return shared
+    environment, own = shared
+    for path in {*environment.site_packages.iterdir()} - own:  # pip takes a second for it
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return environment
 
 
 def refused(environment: Environment, odd: Odd, folder: Path) -> FailureKind:
@@ -172,10 +179,18 @@ def test_a_wheel_that_replaces_pip_is_refused(tmp_path: Path) -> None:
     assert refused(environment, Odd(entries=own), tmp_path) is FailureKind.PIP
 
 
+def assert_expected(real: PipShow, wheel: Wheel) -> None:
+    """Assert that pip has printed what was known beforehand."""
+    expected = expected_pip_show(wheel)
+    assert [line for line in real.about if not line.startswith("Require")] == [*expected.about]
+    assert {*expected.files} <= {*real.files}  # and what pip itself has written
+
+
 TAKEN_TOGETHER = (
     ("bzip2", "something before the archive", "no rows", "no version of Python"),
     ("lzma", "rows of two columns"),
-    ("rows of four columns", "a line break in a name"),
+    ("rows of four columns",),
+    ("a line break in a name",),
 )
 
 
@@ -186,6 +201,8 @@ def test_what_pip_takes_is_taken(tmp_path: Path, empty: Environment, ways: Seque
     shown = run_pip_show(empty, wheel)
     for reader in GENERATIONS.values():
         assert list(reader.misreadings(wheel, shown, f"{NAME}/{MANIFEST}")) == []
+    if ASKED.keys().isdisjoint(ways):
+        assert_expected(shown, wheel)
 
 
 def test_a_dependency_that_pip_refuses_is_refused(tmp_path: Path) -> None:
@@ -217,12 +234,24 @@ MISLEADING = {
     "a summary": Odd("Summary: Surname: x, Version: 3, Files:\n"),
 }
 
+ASKED = {
+    "a continued licence": MISLEADING["a continued licence"],
+    "an address without a label": MISLEADING["an address without a label"],
+    "a line break in a name": TAKEN["a line break in a name"],
+    "a blank after a name": Odd(entries=[(f"{NAME}/x.txt ", "x")]),
+    "a line at each start": Odd(entries=[("noise.pth", "import sys; print('x')\n")]),
+    "a module at each start": Odd(entries=[("sitecustomize.py", "print('x')\n")]),
+    "a package at each start": Odd(entries=[("usercustomize/__init__.py", "print('x')\n")]),
+}
+"""What pip prints of these is not taken as known."""
+
 
 SHOWN_TOGETHER = (
     (
-        *("a home page", "a continued licence", "a summary", "a ghost", "an absolute row"),
-        *("a row twice", "a row with a dot", "a backslash"),
+        *("a home page", "a summary", "a ghost", "an absolute row", "a row twice"),
+        *("a row with a dot", "a backslash"),
     ),
+    ("a continued licence",),
     ("an address without a label",),  # of which pip breaks
     ("a labelled home page",),
     ("an expression",),
@@ -244,6 +273,19 @@ def test_what_pip_shows_is_known_beforehand(
     assert [path for path in real.files if MANIFEST in path] == [
         path for path in expected.files if MANIFEST in path
     ]
+    if ASKED.keys().isdisjoint(ways):
+        assert_expected(real, wheel)
+
+
+@pytest.mark.parametrize("way", [*TAKEN, *MISLEADING, *ASKED])
+def test_pip_is_asked_where_something_else_may_be_printed(
+    tmp_path: Path, empty: Environment, way: str
+) -> None:
+    """Elsewhere, what is expected is what it prints: see the tests above."""
+    wheel = read_wheel((TAKEN | MISLEADING | ASKED)[way].write(tmp_path))
+    if "each start" in way:
+        assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
+    assert is_predictable(empty, wheel) is (way not in ASKED)
 
 
 def test_every_odd_wheel_is_shown_to_pip() -> None:

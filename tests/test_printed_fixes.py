@@ -12,7 +12,7 @@ from shutil import copytree, ignore_patterns
 
 import pytest
 from printed_fixes import apply_fixes, form_of
-from test_corpora import BAD, expectation
+from test_corpora import BAD, NEEDS_BUILD, PACKED, expectation
 from test_corpora import judged as judged_by_all
 from test_fixes import judged as judged_as_packed
 
@@ -185,8 +185,6 @@ BY_PEOPLE = {
 }
 """Why a fix takes a person, and the packages of which at least one finding has such a fix."""
 
-NEEDS_BUILD = ("FR0", "FR101", "FR102", "FR103_in_ext", "FR117", "FR210", "FR3", "FR4")
-"""What is judged of a wheel that a backend has built, or of commands that were started."""
 FAST = {
     "FR101_hatchling_excluded",
     "FR102_manifest_in_subfolder",
@@ -197,7 +195,6 @@ FAST = {
 """Of what needs a build, one of each kind that is tried every time."""
 
 REASONS = {name: reason for reason, names in BY_PEOPLE.items() for name in names}
-PACKED = [path for path in BAD if not path.name.startswith((*NEEDS_BUILD, "FR9"))]
 BUILT = [path for path in BAD if path.name.startswith(NEEDS_BUILD)]
 
 

@@ -62,6 +62,7 @@ def test_the_good_manifest_breaks_nothing(tmp_path: Path) -> None:
     [
         ({}, ["FR101"]),
         ({f"demo/old{MANIFEST_NAME}.bak": "{}"}, ["FR101"]),
+        ({f"demo/OLD{MANIFEST_NAME}": "{}"}, ["FR101"]),
         ({"demo/__fractal_manifest__.json": "{}"}, ["FR101"]),
         ({f"demo/data/{MANIFEST_NAME}": "good"}, ["FR102"]),
         ({MANIFEST_NAME: "good"}, ["FR102"]),
@@ -706,6 +707,14 @@ def test_a_manifest_in_the_wrong_folder_is_moved_where_it_comes_from(
         assert found.hint == hint
 
 
+def test_a_manifest_that_was_left_behind_is_that_of_the_package(tmp_path: Path) -> None:
+    named = [f"demo/{MANIFEST_NAME}", f"old/{MANIFEST_NAME}"]
+    (found,) = REGISTRY["FR101"].judge(bundle_of(tmp_path, ["demo/__init__.py"], named))
+    assert isinstance(found, Finding)
+    assert (found.expected, found.file) == (f"{named[0]} in the wheel", named[0])
+    assert found.hint == packaging_hint(tmp_path, PurePosixPath(named[0])).text
+
+
 @pytest.mark.parametrize(
     ("sources", "named"),
     [
@@ -750,3 +759,24 @@ def test_a_root_that_is_no_object_is_at_the_first_place_of_the_file(tmp_path: Pa
     (verdict,) = verdicts(make_wheel(tmp_path, manifest="\n[]"), "FR104")
     (found,) = verdict.findings
     assert (found.found, found.line, found.column) == ("a list", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "lines"),
+    [
+        ("{,", []),
+        (',"x": 1,}', [1]),
+        (',"has_args_schemas": true}', []),
+        (',"has_args_schemas": true,}', [1]),
+    ],
+)
+def test_a_comma_too_many_is_removed_and_other_faults_are_left_to_people(
+    tmp_path: Path, wrong: str, lines: list[int]
+) -> None:
+    text = json.dumps(good_manifest())
+    broken_text = f"{{,{text[1:]}" if wrong == "{," else f"{text[:-1]}{wrong}"
+    candidate = candidate_of(make_wheel(tmp_path, manifest=broken_text))
+    (found,) = [*REGISTRY["FR104"].judge(candidate.manifest, candidate.wheel)][:1]
+    assert isinstance(found, Finding)
+    files = found.fix.files if found.fix is not None else ()
+    assert [len(file.lines) for file in files] == lines

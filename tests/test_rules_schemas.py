@@ -560,3 +560,22 @@ def test_a_tuple_of_draft_7_is_renamed_where_the_new_name_is_free(
     files = found.fix.files if found.fix else ()
     said = [(edit.action, edit.keys[2:], edit.value) for file in files for edit in file.json]
     assert said == edits
+
+
+@pytest.mark.parametrize(
+    ("properties", "hint"),
+    [
+        ({"properties": 5}, "write a schema in its place"),
+        ({"properties": {"items": 5}}, "correct 'items'"),
+        ({"properties": {"properties": {"items": 5}}}, "write a schema in its place"),
+        ({"definitions": {"definitions": {"properties": 5}}}, "write a schema in its place"),
+    ],
+)
+def test_an_argument_that_is_called_as_a_keyword_is_an_argument(
+    tmp_path: Path, properties: dict[str, Any], hint: str
+) -> None:
+    manifest = good_manifest()
+    manifest["task_list"][0]["args_schema"]["properties"] |= properties
+    (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR202")
+    (found,) = verdict.findings
+    assert found.hint.startswith(hint)

@@ -100,3 +100,17 @@ def test_who_tells_of_an_image_or_works_in_place_is_not_warned() -> None:
         played(COMPOUND, BEFORE, [init], [None, None]),
     ):
         assert ended.blocked is None
+
+
+def test_what_two_units_contradict_is_at_the_unit_of_the_later_one() -> None:
+    """The commands are numbered from the init part on."""
+    units = [{"zarr_url": f"/data/{name}"} for name in "xyz"]
+    number, text = (
+        {"image_list_updates": [{"zarr_url": f"/data/{name}", "attributes": {"w": value}}]}
+        for name, value in (("x", 1), ("y", "1"))
+    )
+    written: list[list[Any]] = [[{"parallelization_list": units}], [number, text, {}]]
+    ended, batches = played(CONVERTER_COMPOUND, BEFORE, *written)
+    assert batches == 2
+    ((command, fault),) = ended.faults
+    assert (command, fault.keys) == (2, ("image_list_updates", 0, "attributes", "w"))

@@ -9,7 +9,12 @@ from pytest_fractal.candidate.store import Fact
 from pytest_fractal.environments.environments import Environment, requires_anything
 from pytest_fractal.environments.installers import INSTALLERS, Installer
 from pytest_fractal.environments.installing import unmet_requirements
-from pytest_fractal.environments.pip_show import PipShow, expected_pip_show, run_pip_show
+from pytest_fractal.environments.pip_show import (
+    PipShow,
+    expected_pip_show,
+    is_predictable,
+    run_pip_show,
+)
 from pytest_fractal.environments.wheels import Wheel
 from pytest_fractal.errors import HarnessError
 from pytest_fractal.facts import Command, Installation
@@ -60,8 +65,8 @@ def install(candidate: Candidate, environment: Environment, wheel: Wheel) -> Ins
 def pip_show(candidate: Candidate) -> PipShow:
     """What `pip show` prints of the package.
 
-    Asked where the package is installed in this run, and worked out from the wheel where
-    it cannot be, or where no rule that was selected needs an installation.
+    pip is asked where the package is installed in this run, a rule that was selected needs that,
+    and it might print something else than follows from the wheel; by the installer pip, always.
     """
     wheel = candidate.wheel
     if not candidate.is_wanted({Installation, Command, Run}, None):
@@ -72,7 +77,10 @@ def pip_show(candidate: Candidate) -> PipShow:
         return expected_pip_show(wheel)
     if installation.finished is None or installation.finished.returncode:
         return expected_pip_show(wheel)
-    return candidate.store.once(_PIP_SHOW, lambda: run_pip_show(installation.environment, wheel))
+    environment = installation.environment
+    if candidate.settings.installer == "uv" and is_predictable(environment, wheel):
+        return expected_pip_show(wheel)
+    return candidate.store.once(_PIP_SHOW, lambda: run_pip_show(environment, wheel))
 
 
 def _installer(candidate: Candidate) -> Installer:

@@ -42,7 +42,9 @@ class StartSeconds:
             return
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not self._file.exists()
             with replacing(self._file) as partial:
                 partial.write_text(json.dumps({**self.read(), **longest}))
-            for path in by_use(self._file.parent, "*")[:-_KEPT]:
-                path.unlink(missing_ok=True)
+            if is_new:
+                for path in by_use(self._file.parent, "*")[:-_KEPT]:
+                    path.unlink(missing_ok=True)

@@ -99,6 +99,7 @@ class DependencyBytecode:
 
     def keep(self) -> None:
         """Keep what this run has compiled, where it is more than what is kept; nothing runs."""
+        has_grown = False
         for dependency in self._dependencies():
             there = {
                 bytecode: source
@@ -108,6 +109,9 @@ class DependencyBytecode:
             kept = self._folder / dependency.name
             if not there.keys() <= _names(kept):
                 _write(kept, self._checked(there.items()))
+                has_grown = True
+        if not has_grown:  # there may be thousands of files to look at
+            return
         room = _ROOM
         for path in reversed(by_use(self._folder.parent, "*.zip")):
             room -= path.stat().st_size

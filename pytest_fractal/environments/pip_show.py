@@ -1,6 +1,6 @@
 """What `pip show --files` prints of a package: both servers read its place there.
 
-It is run in the package's environment, or, where there is none, worked out from the wheel.
+It is worked out from the wheel where that is enough, and asked of pip elsewhere.
 """
 
 from __future__ import annotations
@@ -44,6 +44,29 @@ class PipShow:
     def origin(self, line: str) -> Literal["METADATA", "pip show"]:
         """Where a line in `about` comes from: or that something else has printed it."""
         return "pip show" if line in self.strange else "METADATA"
+
+
+_FIELDS: Final = 8
+"""What `pip show` prints of METADATA: as many lines, if no field is continued on another."""
+_OWN_START: Final = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
+"""What makes Python run code when it starts, in a fresh environment: virtualenv's, setuptools'."""
+
+
+def is_predictable(environment: Environment, wheel: Wheel) -> bool:
+    """Whether pip prints what `expected_pip_show` says, for a wheel that it has just installed.
+
+    That is so where METADATA has nothing odd and nothing but pip prints: no code of the
+    candidate, or of what it requires, runs when Python starts.
+    """
+    expected = expected_pip_show(wheel)
+    if expected.failure is not None or len(expected.about) != _FIELDS:
+        return False
+    if any("\n" in path or path != path.strip() for path in expected.files):
+        return False
+    names = {path.name for path in environment.site_packages.iterdir()}
+    starting = {name for name in names if name.endswith(".pth")} - _OWN_START
+    customized = {name.partition(".")[0] for name in names} & {"sitecustomize", "usercustomize"}
+    return not starting and not customized
 
 
 def run_pip_show(environment: Environment, wheel: Wheel) -> PipShow:

@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from pytest_fractal.pointers import Keys
+from pytest_fractal.rules.schema_access import name_at
 
 
 def _words(text: str) -> frozenset[str]:
@@ -207,7 +208,7 @@ class _Walk:
         yield self._shaped(flat, keys)
 
     def _shaped(self, flat: _Flat, keys: Keys) -> _Steps:
-        values, name = flat.values, _name(keys)
+        values, name = flat.values, name_at(keys)
         if "enum" in values:
             return
         choices = values.get("anyOf")
@@ -281,7 +282,7 @@ class _Walk:
                     keys,
                     "a list whose length may vary, or a tuple",
                     f"a list of {least} items: the form fails",
-                    f"write a tuple, such as `{_name(keys)}: tuple[float, float]`",
+                    f"write a tuple, such as `{name_at(keys)}: tuple[float, float]`",
                 )
                 return
             for index, part in enumerate(parts):
@@ -291,7 +292,7 @@ class _Walk:
 
     def _compiled(self, flat: _Flat, keys: Keys, inherited: tuple[str, ...]) -> Iterator[Undrawn]:
         """What Ajv refuses in strict mode, of one schema."""
-        values, name = flat.values, _name(keys)
+        values, name = flat.values, name_at(keys)
         for key in values:
             if key not in self.known and not _is_discriminator(key, values):
                 yield Undrawn(
@@ -484,17 +485,9 @@ def _is_discriminator(key: str, values: Mapping[str, Any]) -> bool:
 
 def _typed(keys: Keys) -> str:
     """The fix for what has no type."""
-    name = _name(keys)
+    name = name_at(keys)
     if keys[-1:] == ("items",):
         return f"say what the list holds, such as `{name}: list[float]`"
     if keys[-1:] == ("additionalProperties",):
         return f"say what the values are, such as `{name}: dict[str, float]`"
     return f"give {name} a type hint that is not `Any`, such as `{name}: float`"
-
-
-def _name(keys: Keys) -> str:
-    """The argument, or the field of a model, at a place."""
-    for key, name in zip(keys[-2::-1], keys[:0:-1], strict=True):
-        if key in ("properties", "$defs", "definitions"):
-            return str(name)
-    return "it"

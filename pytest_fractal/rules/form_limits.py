@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pytest_fractal.json_text import shown
 from pytest_fractal.pointers import Keys
+from pytest_fractal.rules.schema_access import name_at
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _of_one(
             "an object whose values are no booleans",
             "an object of booleans",
             f"instead of `dict[str, bool]` take the names for which it is true, "
-            f"`{_name(keys)}: list[str]`, or a model with a field for each",
+            f"`{name_at(keys)}: list[str]`, or a model with a field for each",
         )
     if any(isinstance(text, str) and not text.strip() for text in _texts(schema.get("default"))):
         yield FormLimitation(
@@ -126,8 +127,8 @@ def _of_one(
             (*keys, "default"),
             "a default without empty texts",
             shown(schema["default"]),
-            f"make it optional, `{_name(keys)}: str | None = None`, or leave the empty text out: "
-            "the form sends none for a field that is empty",
+            f"make it optional, `{name_at(keys)}: str | None = None`, or leave the empty text "
+            "out: the form sends none for a field that is empty",
         )
     for index, inner in enumerate(_listed(schema, "prefixItems")):
         if inner == _BOOLEAN:
@@ -147,7 +148,7 @@ def _of_any(
     choices = [item for item in _listed(schema, "anyOf") if isinstance(item, dict)]
     if not choices:
         return
-    name, here = _name(keys), (*keys, "anyOf")
+    name, here = name_at(keys), (*keys, "anyOf")
     models = [choice for choice in choices if choice != _NULL]
     nullable = len(models) < len(choices)
     if nullable and models == [_BOOLEAN] and len(choices) == 2:
@@ -217,7 +218,7 @@ def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation
             (*keys, "oneOf"),
             "a discriminator that tells which of the models it is",
             "`oneOf` without one",
-            f"for {_name(keys)} {_TAGGED}",
+            f"for {name_at(keys)} {_TAGGED}",
         )
     for index, item in enumerate(_listed(schema, "oneOf")):
         if not (isinstance(item, dict) and "$ref" in item):
@@ -226,7 +227,7 @@ def _of_tagged(keys: Keys, schema: Mapping[str, Any]) -> Iterator[FormLimitation
                 (*keys, "oneOf", index),
                 "a reference to a model",
                 shown(item),
-                f"let {_name(keys)} be one of several models and nothing else; "
+                f"let {name_at(keys)} be one of several models and nothing else; "
                 "what is no model goes into a model with one field",
             )
 
@@ -239,15 +240,15 @@ def _untyped(keys: Keys, schema: Any) -> FormLimitation:
         hint = "generate the schema anew with pydantic 2.10 or newer, which tells the type"
     else:
         is_in_code = True
-        hint = f"give {_name(keys)} a type hint that is not `Any`: `{_name(keys)}: float`"
+        hint = f"give {name_at(keys)} a type hint that is not `Any`: `{name_at(keys)}: float`"
         if keys[-1:] == ("items",):
-            hint = f"say what the list holds, such as `{_name(keys)}: list[float]`"
+            hint = f"say what the list holds, such as `{name_at(keys)}: list[float]`"
     expected = f"one of {', '.join(_SHAPES)}"
     return FormLimitation("E04", keys, expected, shown(schema), hint, is_in_code)
 
 
 def _boolean(keys: Keys) -> FormLimitation:
-    name = _name(keys)
+    name = name_at(keys)
     if keys[-1:] == ("items",):
         expected, hint = (
             "a list without booleans",
@@ -288,11 +289,3 @@ def _texts(default: Any) -> Iterator[Any]:
         yield from default
     else:
         yield default
-
-
-def _name(keys: Keys) -> str:
-    """The argument, or the field of a model, at a place."""
-    for key, name in zip(keys[-2::-1], keys[:0:-1], strict=True):
-        if key in ("properties", "$defs", "definitions"):
-            return str(name)
-    return "it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pytest_fractal.facts import Part
 from pytest_fractal.pointers import Keys
@@ -16,6 +16,9 @@ from pytest_fractal.schema_checks.client import (
 from pytest_fractal.verdicts import NotApplicable, NotChecked
 
 T = TypeVar("T")
+
+_OF_NAMED: Final = ("properties", "$defs", "definitions")
+"""The keywords whose values are objects of names and schemas."""
 
 
 def checked(check: Callable[..., T], schema: Mapping[str, Any], *arguments: Any) -> T:
@@ -34,6 +37,23 @@ def value_at(schema: Any, keys: Keys) -> Any:
     for key in keys:
         schema = schema[key]
     return schema
+
+
+def last_name(keys: Keys) -> int | None:
+    """Which of these keys from the root of a schema is the innermost name of a property or of a
+    definition; None where none is. An argument may itself be called `properties`."""
+    innermost, here = None, 0
+    while here + 1 < len(keys):
+        if keys[here] in _OF_NAMED:
+            innermost = here = here + 1
+        here += 1
+    return innermost
+
+
+def name_at(keys: Keys) -> str:
+    """The argument, or the field of a model, at a place of a schema; `it` at its root."""
+    innermost = last_name(keys)
+    return "it" if innermost is None else str(keys[innermost])
 
 
 def refused_by(part: Part, arguments: Mapping[str, Any]) -> Refusal | None:

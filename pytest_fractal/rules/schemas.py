@@ -20,6 +20,7 @@ from pytest_fractal.rules.reserved_advice import (
 )
 from pytest_fractal.rules.schema_access import (
     checked,
+    last_name,
     schema_of,
     value_at,
     with_exact_dialect,
@@ -205,7 +206,7 @@ def _keyword_finding(
     part: Part, keys: tuple[str | int, ...], message: str, draft: str, *, is_declared: bool
 ) -> Finding:
     """What is wrong with the keyword at a place of the schema, and what it plainly means."""
-    is_name = keys[-2:-1] in (("properties",), ("$defs",), ("definitions",))
+    is_name = bool(keys) and last_name(keys) == len(keys) - 1
     keyword = str(keys[-1]) if keys and not is_name else ""
     value = value_at(part.schema, keys)
     is_type = keyword == "type"
