@@ -79,7 +79,7 @@ PROCESSES = (
 SPREAD = {
     *("fuzz", "files", "job_log", "interrupted", "install_weather", "postgres"),
     *("server_process", "server_environment", "server", "custom_tasks"),
-    *("runs", "shared_starts", "left", "real_packages", "corpora"),
+    *("shared_starts", "left", "real_packages", "corpora"),
 }
 """Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Runner
+from kept_environments import KeptEnvironments
 from test_samples import write_samples
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
@@ -292,38 +293,48 @@ def test_a_step_after_a_failed_step_is_blocked_by_it(tmp_path: Path, wheel: Path
 # What it writes
 
 
-@pytest.mark.parametrize("kind", ["once", "each"])
-def test_outputs_are_judged_as_the_server_takes_them(
-    tmp_path: Path, wheel: Path, kind: str
-) -> None:
-    def write(text: str) -> str:
-        return f"out_file.write_bytes({text.encode()!r}); out = 'nothing'"
+def write(text: str) -> str:
+    return f"out_file.write_bytes({text.encode()!r}); out = 'nothing'"
 
-    make = once if kind == "once" else each
-    more = {} if kind == "once" else {"component": "c"}
-    samples = {
-        "nothing": "out = 'nothing'",
-        "null": "out = None",
-        "object": "pass",
-        "keys": "out = {'k': 1}",
-        "list": "out = []",
-        "pairs": "out = [['a', 1]]",
-        "number": "out = 5",
-        "text": "out = 'text'",
-        "false": "out = False",
-        "empty": write(""),
-        "blank": write(" \n"),
-        "mark": write("\ufeff{}"),
-        "python": write("{'a': 1}"),
-        "nan": write('{"a": NaN}'),
-        "two": write("{}{}"),
-        "twice": write('{"a": 1, "a": 1}'),
-        "deep": write("[" * 99999),
-        "space": write(" {}\n"),
-        "failed": write("[]") + "; sys.exit(3)",
-    }
-    judged = Judged(tmp_path, wheel, **{name: make(do, **more) for name, do in samples.items()})
-    broken = {name: judged.broken(name) for name in samples}
+
+OUTPUTS = {
+    "nothing": "out = 'nothing'",
+    "null": "out = None",
+    "object": "pass",
+    "keys": "out = {'k': 1}",
+    "list": "out = []",
+    "pairs": "out = [['a', 1]]",
+    "number": "out = 5",
+    "text": "out = 'text'",
+    "false": "out = False",
+    "empty": write(""),
+    "blank": write(" \n"),
+    "mark": write("\ufeff{}"),
+    "python": write("{'a': 1}"),
+    "nan": write('{"a": NaN}'),
+    "two": write("{}{}"),
+    "twice": write('{"a": 1, "a": 1}'),
+    "deep": write("[" * 99999),
+    "space": write(" {}\n"),
+    "failed": write("[]") + "; sys.exit(3)",
+}
+"""What a task does, by a name for what it then has written."""
+
+
+@pytest.fixture(scope="module")
+def outputs(
+    tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments, wheel: Path
+) -> Judged:
+    """All of them, by both tasks."""
+    samples = {f"once_{name}": once(do) for name, do in OUTPUTS.items()}
+    samples |= {f"each_{name}": each(do, component="c") for name, do in OUTPUTS.items()}
+    with environments.handed_out():
+        return Judged(tmp_path_factory.mktemp("outputs"), wheel, **samples)
+
+
+@pytest.mark.parametrize("kind", ["once", "each"])
+def test_outputs_are_judged_as_the_server_takes_them(outputs: Judged, kind: str) -> None:
+    broken = {name: outputs.broken(f"{kind}_{name}") for name in OUTPUTS}
     rule = "FR403" if kind == "once" else "FR404"
     for name in (
         "list",
@@ -347,9 +358,9 @@ def test_outputs_are_judged_as_the_server_takes_them(
         assert broken.pop("keys") == {"FR404": "warn"}
         assert broken.pop("twice") == {"FR404": "warn"}
     assert set(map(str, broken.values())) == {"{}"}, broken
-    assert "an empty file" in judged.found(rule, "empty")
-    assert "byte order mark" in judged.found(rule, "mark")
-    assert "NaN is not JSON" in judged.found(rule, "nan")
+    assert "an empty file" in outputs.found(rule, f"{kind}_empty")
+    assert "byte order mark" in outputs.found(rule, f"{kind}_mark")
+    assert "NaN is not JSON" in outputs.found(rule, f"{kind}_nan")
 
 
 LEAVES = """
