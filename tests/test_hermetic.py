@@ -146,6 +146,8 @@ def test_without_a_package_it_is_the_current_folder(runner: Runner) -> None:
         (["-n", "2", "a", "--tb", "no", "b"], ["a", "b"]),
         (["--fractal-select", "FR1", "dist/x.whl"], ["dist/x.whl"]),
         (["--fractal-server", "."], ["."]),
+        (["--fractal-find-pins", "."], ["."]),
+        (["--fractal-fix", "."], ["."]),
         (["-q", ".", "-k"], ["."]),
         (["--maxfail", "1", ".", "--fractal-keep"], ["."]),
         ([".", "x.whl::has-docs[blur]"], ["."]),
@@ -157,5 +159,5 @@ def test_pytests_own_parser_says_which_words_are_packages(
     found, others = _split(words)
     assert found == packages
     assert [word for word in words if word not in packages] == [
-        word.removesuffix("=") for word in others
+        word.removesuffix("=").removesuffix("=apply") for word in others
     ]
