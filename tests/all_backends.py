@@ -20,16 +20,21 @@ from pytest_fractal.environments.sdists import unpack
 # Most of a build's time goes into starting Python and importing the backend: this does
 # it once, and forks for every hook that `build` calls.
 SERVER = """
-import json, os, runpy, sys, traceback
+import gc, json, os, runpy, sys, traceback
 from importlib.metadata import entry_points
 import setuptools.build_meta, setuptools.config._apply_pyprojecttoml
 import setuptools.config._validate_pyproject
-import hatchling.build, hatchling.builders.wheel, hatchling.builders.sdist, hatchling.metadata.core
+import hatchling.bridge.app, hatchling.build, hatchling.builders.wheel, hatchling.builders.sdist
+import hatchling.metadata.core
 import poetry.core.masonry.api, poetry.core.factory, poetry.core.masonry.builders.sdist
-import poetry.core.masonry.builders.wheel
+import poetry.core.masonry.builders.wheel, poetry.core.masonry.metadata, poetry.core.json
+import poetry.core.packages.project_package, poetry.core.packages.directory_dependency
+import poetry.core.packages.file_dependency, poetry.core.poetry, poetry.core.pyproject.tables
+import poetry.core.spdx.helpers, poetry.core.vcs.git, poetry.core.masonry.utils.module
 import flit_core.buildapi, pdm.backend, pdm.backend.wheel, pdm.backend.sdist
 for command in entry_points(group="distutils.commands"):
     command.load()
+gc.disable()  # each child would copy the pages of what it looks through
 for line in sys.stdin:
     log, cwd, argv, environ = json.loads(line)
     child = os.fork()

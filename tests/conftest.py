@@ -71,7 +71,7 @@ PROCESSES = (
     *("install_weather", "agreement", "postgres", "server_process", "server_environment"),
     *("server", "custom_tasks", "action", "reports", "tampering"),
     *("runs", "first_samples", "shared_starts", "hanging_commands", "command_libraries"),
-    *("unseen_reads", "commands", "left", "real_packages", "slurm", "slurm_accounts"),
+    *("commands", "left", "real_packages", "slurm", "slurm_accounts"),
     *("slurm_runs", "corpora"),
 )
 """The test files that start real builds or many processes, the slowest last."""
@@ -79,7 +79,7 @@ PROCESSES = (
 SPREAD = {
     *("fuzz", "files", "job_log", "interrupted", "install_weather", "postgres"),
     *("server_process", "server_environment", "server", "custom_tasks"),
-    *("tampering", "runs", "first_samples", "shared_starts", "left", "real_packages", "corpora"),
+    *("shared_starts", "left", "real_packages", "corpora"),
 }
 """Those of them whose tests share nothing, so that each may run in any of pytest-xdist's workers.
 
@@ -175,6 +175,13 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> KeptEnvironments:
 def any_environment(environments: KeptEnvironments) -> Iterator[None]:
     """Runs in this process take environments that were made for another test."""
     with environments.handed_out():
+        yield
+
+
+@pytest.fixture
+def any_venv(environments: KeptEnvironments) -> Iterator[None]:
+    """The same of what `python -m venv` makes alone; what an index hands out is their own."""
+    with environments.venvs_handed_out():
         yield
 
 

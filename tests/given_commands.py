@@ -11,9 +11,12 @@ from wheel_factory import TASK_SOURCE, candidate_of, good_manifest, make_wheel
 from pytest_fractal.environments.environments import Environment
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.facts import Command, Installation
+from pytest_fractal.fixes.model import FileFix
 from pytest_fractal.processes.commands import ARGUMENTS, OUTPUT, Start
 from pytest_fractal.processes.probing import IMPOSSIBLE, Attempt, Invocation, OptionProbe
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.rules import REGISTRY, Note
+from pytest_fractal.verdicts import Finding
 
 SITE = "/env/lib/python3.11/site-packages"
 SCRIPT = f"{SITE}/demo/task.py"
@@ -95,3 +98,19 @@ def command(
 def always(end: Start) -> list[tuple[Sequence[str], Start]]:
     """The other ways to start a command that ends the same in each."""
     return [(IMPOSSIBLE_FIRST, end), (IMPOSSIBLE_SECOND, end)]
+
+
+def findings(code: str, *facts: object) -> list[Finding]:
+    return [found for found in REGISTRY[code].judge(*facts) if isinstance(found, Finding)]
+
+
+def notes(code: str, *facts: object) -> list[str]:
+    return [str(found) for found in REGISTRY[code].judge(*facts) if isinstance(found, Note)]
+
+
+def edited(found: Finding, path: str) -> FileFix:
+    """What a fix changes, which is this one file."""
+    assert found.fix is not None
+    (file,) = found.fix.files
+    assert file.file == path
+    return file

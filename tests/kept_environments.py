@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from pytest_fractal.environments import installers
 from pytest_fractal.environments.building import BuildEnvironment
-from pytest_fractal.environments.environments import Environment
+from pytest_fractal.environments.environments import Environment, make_by_venv
 from pytest_fractal.environments.installers import UvInstaller
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.processes.processes import Finished
@@ -73,9 +74,24 @@ class KeptEnvironments:
             own.given |= set(requirements)
             return None
 
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, self.venvs_handed_out():
             patch.setattr(UvInstaller, "create", kept_create)
             patch.setattr(BuildEnvironment, "require", kept_require)
+            yield
+
+    @contextlib.contextmanager
+    def venvs_handed_out(self) -> Iterator[None]:
+        """Let them take what `python -m venv` makes, with the pip that an interpreter brings."""
+
+        def kept_venv(environment: Environment, *, pip: bool) -> None:
+            def make() -> bool:
+                make_by_venv(environment, pip=pip)
+                return True
+
+            self.bring(environment, ("venv", pip), make)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(installers, "make_by_venv", kept_venv)
             yield
 
 

@@ -58,6 +58,11 @@ def collected(result: pytest.RunResult) -> list[str]:
     return [line for line in result.outlines if "::" in line]
 
 
+def outcomes(ran: Ran) -> dict[str, int]:
+    """How many items have which outcome, by the last line."""
+    return pytest.RunResult.parse_summary_nouns(ran.out.splitlines())
+
+
 # One real run, without workers and with two
 
 
@@ -109,6 +114,12 @@ def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], work
     assert "Traceback" not in ran.text
     assert "pytest_fractal/" not in ran.text
     assert "raise " not in ran.text
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_where_nobody_looks_no_line_moves(runs: dict[int, Ran], workers: int) -> None:
+    """In a log file, control characters would only be in the way."""
+    assert not {letter for letter in runs[workers].text if ord(letter) < 32} - {"\n"}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -273,11 +284,6 @@ def test_items_are_chosen(suite: Pytest, arguments: Sequence[str], expected: lis
     assert result.ret == (0 if expected else 5)
 
 
-def test_a_pasted_node_id_runs_with_workers(suite: Pytest, pytester: pytest.Pytester) -> None:
-    arguments = [f"--fractal-package={WHEEL}", TYPES, "-n2"]
-    pytester.runpytest_subprocess(*arguments).assert_outcomes(failed=1)
-
-
 @pytest.mark.parametrize("path", ["below/" + WHEEL, WHEEL, "./" + WHEEL])
 def test_a_node_id_is_found_from_a_folder_below(
     suite: Pytest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, path: str
@@ -385,11 +391,11 @@ def without_manifest(pytester: pytest.Pytester) -> Pytest:
 
 
 def test_one_failure_blocks_the_rest(without_manifest: Pytest) -> None:
-    result = without_manifest("--fractal-select=FR1,FR2")
-    outcomes = result.parseoutcomes()
-    assert outcomes["failed"] == 1
-    assert outcomes["blocked"] > 15
-    assert "passed" not in outcomes
+    result = without_manifest("--fractal-select=FR1,FR201,FR209")
+    counts = result.parseoutcomes()
+    assert counts["failed"] == 1
+    assert counts["blocked"] > 15
+    assert "passed" not in counts
     assert result.ret == 1
 
 
@@ -450,7 +456,16 @@ def test_a_package_in_the_ini_file_is_judged_beside_the_tests(
     (pytester.path / name).write_text(content.format(settings))
     pytester.makepyfile("def test_of_the_author(): pass")
     pytester.runpytest_inprocess().assert_outcomes(passed=2)
-    pytester.runpytest_subprocess("-n2").assert_outcomes(passed=2)
+
+
+@pytest.mark.usefixtures("suite")
+def test_workers_take_a_package_from_the_ini_file_and_a_pasted_node_id(
+    runner: Runner, pytester: pytest.Pytester
+) -> None:
+    pytester.makeini(f"[pytest]\nfractal_package = {WHEEL}\n")
+    pytester.makepyfile(test_own="def test_of_the_author(): pass")
+    ran = runner.pytest("test_own.py", TYPES, "-n2", cwd=pytester.path)
+    assert outcomes(ran) == {"passed": 1, "failed": 1}
 
 
 def test_a_path_on_the_command_line_runs_that_alone(pytester: pytest.Pytester) -> None:
@@ -565,7 +580,14 @@ def test_two_runs_at_once_on_a_source_tree_that_has_tests(runner: Runner, projec
     """The author's tests are not looked at, strict settings do no harm, the tree is untouched."""
     before = files_below(project)
     with ThreadPoolExecutor() as pool:
-        ran = list(pool.map(lambda _: runner.pytest("--fractal-package=.", cwd=project), range(2)))
+        ran = list(
+            pool.map(
+                lambda _: runner.pytest(
+                    "--fractal-package=.", "--fractal-select=FR001,FR1", cwd=project
+                ),
+                range(2),
+            )
+        )
     for run in ran:
         assert run.status == 0, run.text
         assert re.search(r"= \d+ passed(, \d+ unchecked)? in", run.out), run.text
@@ -600,6 +622,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing(
     process = runner.start(
         *runner.argv(
             f"--fractal-package={wheel}",
+            "--fractal-select=FR301[invert_well]",
             *("-n", str(workers)),
             "--fractal-report=report.json",
             "--fractal-sandbox=off",  # so that it can tell that it has begun
@@ -620,12 +643,16 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing(
     assert json.loads((runner.folder / "report.json").read_text())["passed"] is False
 
 
-def test_keep_keeps_and_says_where(runner: Runner, good_wheel: Path) -> None:
-    ran = runner.pytest(
+@pytest.mark.usefixtures("any_environment")
+def test_keep_keeps_and_says_where(
+    pytester: pytest.Pytester, good_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ran = pytester.runpytest_inprocess(
         f"--fractal-package={good_wheel}", "--fractal-keep", "--fractal-select=FR301", "-q"
     )
-    assert ran.status == 0
-    (line,) = [line for line in ran.out.splitlines() if line.startswith("kept: ")]
+    assert ran.ret == 0
+    (line,) = [line for line in ran.outlines if line.startswith("kept: ")]
     folder = Path(line.removeprefix("kept: "))
     assert (folder / "environment" / "bin" / "python").exists()
     assert list((folder / "runs" / "make_wells").rglob("*args.json"))

@@ -48,10 +48,17 @@ def empty(wheel: Path) -> None:
     wheel.write_bytes(b"")
 
 
-@pytest.mark.parametrize("spoil", [cut_short, corrupt_manifest, corrupt_script, no_zip, empty])
-def test_a_wheel_that_cannot_be_read(runner: Runner, spoil: Callable[[Path], None]) -> None:
-    spoil(make_wheel(runner.folder))
+def test_a_wheel_that_cannot_be_read_leaves_nothing(runner: Runner) -> None:
+    cut_short(make_wheel(runner.folder))
     refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), "not a readable wheel")
+
+
+@pytest.mark.parametrize("spoil", [cut_short, corrupt_manifest, corrupt_script, no_zip, empty])
+def test_a_wheel_that_cannot_be_read(
+    pytester: pytest.Pytester, spoil: Callable[[Path], None]
+) -> None:
+    spoil(make_wheel(pytester.path))
+    assert "not a readable wheel" in refused_here(pytester)
 
 
 def a_pipe(wheel: Path) -> None:
@@ -76,10 +83,10 @@ def a_link_to_itself(wheel: Path) -> None:
 
 @pytest.mark.parametrize("make", [a_pipe, a_folder, a_link_to_nothing, a_link_to_itself])
 def test_what_is_called_a_wheel_and_is_no_file(
-    runner: Runner, make: Callable[[Path], None]
+    pytester: pytest.Pytester, make: Callable[[Path], None]
 ) -> None:
-    make(make_wheel(runner.folder))
-    refused(runner.pytest(f"--fractal-package={WHEEL}", "-q"), WHEEL)
+    make(make_wheel(pytester.path))
+    assert WHEEL in refused_here(pytester)
 
 
 def refused(ran: Ran, *words: str) -> None:
@@ -93,6 +100,16 @@ def refused(ran: Ran, *words: str) -> None:
     assert "Traceback" not in ran.text
     assert "INTERNALERROR" not in ran.text
     assert ran.left == []
+
+
+def refused_here(pytester: pytest.Pytester, *options: str) -> str:
+    """The one sentence with which a run ends in this process, where a usage error is the same."""
+    result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
+    assert result.ret == 4
+    (told,) = [line for line in result.errlines if line]
+    assert told.startswith("ERROR: ")
+    assert "INTERNALERROR" not in result.stdout.str()
+    return told
 
 
 @pytest.mark.parametrize(
@@ -146,20 +163,13 @@ def test_what_was_typed_is_of_no_use(
     options: list[str],
     words: str,
 ) -> None:
-    """In this process, for speed: a usage error is the same there."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     make_wheel(pytester.path)
     make_wheel(pytester.path / "copy")
     (pytester.path / "empty").mkdir()
     (pytester.path / "folder.json").mkdir()
     (pytester.path / "archive.tar.gz").touch()
-    result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
-    assert result.ret == 4
-    told = [line for line in result.errlines if line]
-    assert len(told) == 1
-    assert told[0].startswith("ERROR: ")
-    assert words in told[0]
-    assert "INTERNALERROR" not in result.stdout.str()
+    assert words in refused_here(pytester, *options)
     assert list(tmp_path.glob("pytest-fractal-*")) == []
 
 
@@ -223,29 +233,28 @@ def fail_to_copy() -> str:
     raise shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")])
 
 
-def test_a_wheel_without_metadata_is_judged(runner: Runner) -> None:
+def test_a_wheel_without_metadata_is_judged(pytester: pytest.Pytester) -> None:
     """The server cannot collect it: that is FR004's to tell."""
-    whole = make_wheel(runner.folder / "whole")
-    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(runner.folder / WHEEL, "w") as new:
+    whole = make_wheel(pytester.path / "whole")
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(pytester.path / WHEEL, "w") as new:
         for name in old.namelist():
             if not name.endswith("METADATA"):
                 new.writestr(name, old.read(name))
-    ran = runner.pytest(f"--fractal-package={WHEEL}", "-q")
-    assert ran.status == 1, ran.text
-    assert "1 fail (FR004)" in ran.out
-    assert "FR004 name-and-version: " in ran.out
-    assert "error" not in ran.out.splitlines()[-1]
-    assert ran.left == []
+    result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", "-q")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert "1 fail (FR004)" in said
+    assert "FR004 name-and-version: " in said
+    assert "error" not in said.splitlines()[-1]
 
 
-def test_a_folder_whose_project_file_is_broken_is_judged(runner: Runner) -> None:
-    (runner.folder / "project").mkdir()
-    (runner.folder / "project" / "pyproject.toml").write_text("[project\n")
-    ran = runner.pytest("--fractal-package=project", "-q")
-    assert ran.status == 1, ran.text
-    assert "1 fail (FR001)" in ran.out
-    assert "Traceback" not in ran.text
-    assert ran.left == []
+def test_a_folder_whose_project_file_is_broken_is_judged(pytester: pytest.Pytester) -> None:
+    (pytester.path / "project").mkdir()
+    (pytester.path / "project" / "pyproject.toml").write_text("[project\n")
+    result = pytester.runpytest_inprocess("--fractal-package=project", "-q")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "1 fail (FR001)" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
 def test_a_python_above_requires_python_is_refused_as_the_server_does(

@@ -13,6 +13,7 @@ import pytest
 from conftest import OWN_TESTS, ROOT, Runner
 from projects import project
 
+from pytest_fractal import Outcome, check_package
 from pytest_fractal.environments.environments import create_bare
 from pytest_fractal.environments.installers import UvInstaller
 from pytest_fractal.environments.interpreters import find_interpreter
@@ -55,14 +56,16 @@ def test_the_limit_of_a_build_is_an_option(runner: Runner) -> None:
     [b"name = 'caf\xe9'", b"a = " + b"[" * 5000, b"[tool]\npixi = 5\n[[build-system]]"],
     ids=["latin-1", "brackets", "tables"],
 )
-def test_settings_that_cannot_be_read_are_a_verdict(runner: Runner, content: bytes) -> None:
-    tree = project(runner.folder / "tree")
+def test_settings_that_cannot_be_read_are_a_verdict(tmp_path: Path, content: bytes) -> None:
+    tree = project(tmp_path / "tree")
     (tree / "pyproject.toml").write_bytes(content)
-    ran = runner.hermetic(tree)
-    assert ran.status == 1, ran.text
-    assert "1 fail (FR001)" in ran.out
-    assert "fix pyproject.toml: TOML in UTF-8" in ran.words
-    assert " error" not in ran.out.splitlines()[-1]
+    (candidate,) = check_package(tree).candidates
+    outcomes = {verdict.code: verdict.outcome for verdict in candidate.verdicts}
+    assert outcomes["FR001"] is Outcome.FAIL
+    assert Outcome.ERROR not in outcomes.values()
+    ((code, found),) = candidate.findings
+    assert code == "FR001"
+    assert "fix pyproject.toml: TOML in UTF-8" in found.hint
 
 
 def test_an_odd_tree_is_judged(runner: Runner) -> None:
@@ -75,7 +78,7 @@ def test_an_odd_tree_is_judged(runner: Runner) -> None:
     for _ in range(600):
         deep /= "d"
         deep.mkdir()
-    ran = runner.hermetic(tree, "--fractal-select=FR0,FR1")
+    ran = runner.hermetic(tree, "--fractal-select=FR001,FR006,FR1")
     shutil.rmtree(tree / "d")
     assert ran.status == 0, ran.text
     assert " fail" not in ran.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -46,11 +47,33 @@ def modules(environment: Environment) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """What the first environment of all leaves in an empty cache; and its bytecode."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        first = modules(fresh(folder / "first"))
+    (kept,) = (folder / "cache" / "pytest-fractal" / "pip-bytecode").glob("*.zip")
+    return kept, first
+
+
+@pytest.fixture
+def kept(cache: Path, made: tuple[Path, dict[str, bytes]]) -> Path:
+    """The one file of a cache that the first environment has filled."""
+    cache.mkdir(parents=True)
+    return Path(shutil.copy2(made[0], cache))
+
+
+@pytest.fixture
+def first(made: tuple[Path, dict[str, bytes]]) -> dict[str, bytes]:
+    """The bytecode of that environment."""
+    return made[1]
+
+
 def test_the_next_environment_gets_the_bytecode_that_the_first_has_made(
-    cache: Path, tmp_path: Path
+    cache: Path, kept: Path, first: dict[str, bytes], tmp_path: Path
 ) -> None:
-    first = modules(fresh(tmp_path / "first"))
-    (kept,) = cache.glob("*.zip")
     written = kept.stat().st_ino
     second = fresh(tmp_path / "second")
     assert modules(second) == first
@@ -71,10 +94,8 @@ def test_the_next_environment_gets_the_bytecode_that_the_first_has_made(
     ids=["broken off", "changed"],
 )
 def test_a_damaged_file_is_made_anew(
-    cache: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+    kept: Path, first: dict[str, bytes], tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    first = modules(fresh(tmp_path / "first"))
-    (kept,) = cache.glob("*.zip")
     whole = kept.read_bytes()
     kept.write_bytes(damage(whole))
     second = fresh(tmp_path / "second")
@@ -83,9 +104,7 @@ def test_a_damaged_file_is_made_anew(
     assert version(second).startswith("pip ")
 
 
-def test_nothing_is_written_outside_of_pip(cache: Path, tmp_path: Path) -> None:
-    fresh(tmp_path / "first")
-    (kept,) = cache.glob("*.zip")
+def test_nothing_is_written_outside_of_pip(kept: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(kept, "w") as archive:
         archive.writestr("pip/../../../../__pycache__/out.pyc", b"foreign")
         archive.writestr("evil.pth", b"foreign")
@@ -94,7 +113,8 @@ def test_nothing_is_written_outside_of_pip(cache: Path, tmp_path: Path) -> None:
     assert version(second).startswith("pip ")
 
 
-def test_a_source_that_has_changed_is_compiled_anew(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("kept")
+def test_a_source_that_has_changed_is_compiled_anew(tmp_path: Path) -> None:
     environment = fresh(tmp_path / "first")
     source = environment.site_packages / "pip" / "__init__.py"
     source.write_text("raise SystemExit('another pip')\n")

@@ -224,7 +224,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
 
 @named(LIBRARIES)
 def test_each_library_is_judged_by_what_it_does(libraries: CandidateReport, kind: Kind) -> None:
-    check(libraries, kind)
+    check(libraries.verdicts, kind)
 
 
 def test_a_refusal_that_tells_both_reasons_needs_two_starts(libraries: CandidateReport) -> None:

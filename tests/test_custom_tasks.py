@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ran, Runner
+from conftest import Runner
 
 from pytest_fractal.generations import VERSION_1
 
@@ -90,29 +90,34 @@ ONE = {"task": "My Task", "args": {"argument_A": 1}}
 STRICT = ("--fractal-task=my_task.json", "--fractal-strict", "-v")
 
 
-def judge(runner: Runner, *options: str) -> tuple[Ran, dict[str, Any]]:
-    """Run strictly, with a report; returns it too."""
-    ran = runner.pytest(*(options or STRICT), "--fractal-report=report.json")
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+@pytest.fixture(autouse=True)
+def without_settings(pytester: pytest.Pytester) -> None:
+    """So that none above are found."""
+    pytester.makeini("[pytest]\n")
+
+
+def judge(pytester: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+    """Run strictly in this process, with a report; returns it too."""
+    ran = pytester.runpytest_inprocess(*(options or STRICT), "--fractal-report=report.json")
+    (candidate,) = json.loads((pytester.path / "report.json").read_text())["candidates"]
     return ran, candidate
 
 
 @pytest.mark.parametrize("kind", ["non-parallel", "parallel"])
-def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
+def test_the_pages_full_example_is_all_green(pytester: pytest.Pytester, kind: str) -> None:
     """With `component` too; named by the default folder beside the file, and strictly."""
     parallel = kind == "parallel"
     script = page(
-        runner.folder, "\n    component," if parallel else "", "{}" if parallel else "dict(a=1)"
+        pytester.path, "\n    component," if parallel else "", "{}" if parallel else "dict(a=1)"
     )
     meta = {"parallelization_level": "something"} if parallel else {}
     more = {"component": "plate.zarr/B/03/0"} if parallel else {}
     refused = {"task": "my_task", "args": {"wrong": 1}, "expect": "failure", **more}
     write_task(
-        runner.folder, entry(f"python3 {script}", meta=meta), one={**ONE, **more}, two=refused
+        pytester.path, entry(f"python3 {script}", meta=meta), one={**ONE, **more}, two=refused
     )
-    ran, candidate = judge(runner)
-    assert ran.status == 0, ran.text
-    assert ran.left == []
+    ran, candidate = judge(pytester)
+    assert ran.ret == 0, ran.stdout.str()
     assert candidate["summary"] | {"pass": 0, "not-checked": 0} == dict.fromkeys(
         candidate["summary"], 0
     )
@@ -161,18 +166,20 @@ def test_the_pages_full_example_is_all_green(runner: Runner, kind: str) -> None:
         "FR206",
     }
     assert {run["sample"] for run in candidate["runs"]} == {None, "one", "two"}
-    assert "my_task.json::sample-succeeds[my_task-one] PASSED" in ran.out
-    assert "installing" not in ran.out
+    assert "my_task.json::sample-succeeds[my_task-one] PASSED" in ran.stdout.str()
+    assert "installing" not in ran.stdout.str()
 
 
-def test_the_pages_parallel_task_is_warned_of_the_keys_that_it_returns(runner: Runner) -> None:
+def test_the_pages_parallel_task_is_warned_of_the_keys_that_it_returns(
+    pytester: pytest.Pytester,
+) -> None:
     """Word for word it returns a key, with which the server overwrites the dataset's own."""
-    script = page(runner.folder, "\n    component,")
+    script = page(pytester.path, "\n    component,")
     meta = {"parallelization_level": "something"}
     sample = {**ONE, "metadata": {"something": ["a", "b"]}}
-    write_task(runner.folder, entry(f"python3 {script}", meta=meta), one=sample)
-    ran, candidate = judge(runner, "--fractal-task=my_task.json")
-    assert ran.status == 0, ran.text
+    write_task(pytester.path, entry(f"python3 {script}", meta=meta), one=sample)
+    ran, candidate = judge(pytester, "--fractal-task=my_task.json")
+    assert ran.ret == 0, ran.stdout.str()
     warned = [
         verdict["code"]
         for verdict in candidate["verdicts"]
@@ -242,10 +249,10 @@ def command_of(folder: Path, way: str) -> str:
     "way",
     ["python3", "absolute interpreter", "a folder with blanks", "executable script", "bash", "C"],
 )
-def test_any_executable_command_will_do(runner: Runner, way: str) -> None:
-    write_task(runner.folder, entry(command_of(runner.folder, way)), one=ONE)
-    ran, candidate = judge(runner)
-    assert ran.status == 0, ran.text
+def test_any_executable_command_will_do(pytester: pytest.Pytester, way: str) -> None:
+    write_task(pytester.path, entry(command_of(pytester.path, way)), one=ONE)
+    ran, candidate = judge(pytester)
+    assert ran.ret == 0, ran.stdout.str()
     assert candidate["summary"]["fail"] == candidate["summary"]["warn"] == 0
 
 
@@ -266,17 +273,17 @@ def test_any_executable_command_will_do(runner: Runner, way: str) -> None:
     ],
 )
 def test_a_command_that_cannot_be_started_is_told_and_blocks_the_rest(
-    runner: Runner, command: Any, code: str, told: str
+    pytester: pytest.Pytester, command: Any, code: str, told: str
 ) -> None:
-    script = page(runner.folder)
+    script = page(pytester.path)
     script.chmod(0o644)
     if isinstance(command, str):
-        command = command.replace("{folder}", str(runner.folder))
+        command = command.replace("{folder}", str(pytester.path))
     if command == 5:
         code = "FR301"  # numbers become text, and then there is no program `5`
-    write_task(runner.folder, entry(command), one=ONE)
-    ran, candidate = judge(runner)
-    assert ran.status == 1, ran.text
+    write_task(pytester.path, entry(command), one=ONE)
+    ran, candidate = judge(pytester)
+    assert ran.ret == 1, ran.stdout.str()
     failed = {
         verdict["code"]: verdict
         for verdict in candidate["verdicts"]
@@ -292,20 +299,20 @@ def test_a_command_that_cannot_be_started_is_told_and_blocks_the_rest(
         assert candidate["runs"] == []
 
 
-def test_fields_are_judged_with_pointer_and_line(runner: Runner) -> None:
+def test_fields_are_judged_with_pointer_and_line(pytester: pytest.Pytester) -> None:
     """All breaches at once; an unknown key warns, with the one that is meant."""
-    script = page(runner.folder)
+    script = page(pytester.path)
     bad = entry(f"python3 {script}", name=" ", source=None, input_type=5.5, meta=[1])
     good = entry(f"python3 {script}", name="Good", comand="x", output_type="ANY", source="s")
-    write_task(runner.folder, [good, bad, "text"])
-    ran, candidate = judge(runner)
-    assert ran.status == 1
+    write_task(pytester.path, [good, bad, "text"])
+    ran, candidate = judge(pytester)
+    assert ran.ret == 1
     places = {
         (verdict["code"], found["pointer"], found["line"])
         for verdict in candidate["verdicts"]
         for found in verdict["findings"]
     }
-    lines = (runner.folder / "my_task.json").read_text().splitlines()
+    lines = (pytester.path / "my_task.json").read_text().splitlines()
     name = next(at for at, line in enumerate(lines, 1) if '"name": " "' in line)
     unknown = next(at for at, line in enumerate(lines, 1) if '"comand"' in line)
     assert {
@@ -314,7 +321,7 @@ def test_fields_are_judged_with_pointer_and_line(runner: Runner) -> None:
         ("FR107", "/0/comand", unknown),
     } <= places
     assert any(code == "FR106" and where == "/2" for code, where, _ in places)
-    assert "`command`" in ran.out or "command" in ran.out
+    assert "`command`" in ran.stdout.str() or "command" in ran.stdout.str()
 
 
 @pytest.mark.parametrize(
@@ -328,27 +335,29 @@ def test_fields_are_judged_with_pointer_and_line(runner: Runner) -> None:
     ],
 )
 def test_a_file_that_describes_no_task_is_refused(
-    runner: Runner, text: str, status: int, told: str
+    pytester: pytest.Pytester, text: str, status: int, told: str
 ) -> None:
-    write_task(runner.folder, text)
-    ran = runner.pytest("--fractal-task=my_task.json")
-    assert ran.status == status, ran.text
-    assert told in ran.err
-    assert len(ran.err.strip().splitlines()) == 1
+    write_task(pytester.path, text)
+    ran = pytester.runpytest_inprocess("--fractal-task=my_task.json")
+    assert ran.ret == status, ran.stdout.str()
+    assert told in ran.stderr.str()
+    assert len(ran.stderr.str().strip().splitlines()) == 1
 
 
-def test_several_files_share_a_folder_of_samples(runner: Runner) -> None:
+def test_several_files_share_a_folder_of_samples(
+    runner: Runner, pytester: pytest.Pytester
+) -> None:
     """Each takes its own; a sample of none breaks FR400. The ini twin, `-n 2` and pasted ids."""
-    script = page(runner.folder)
-    write_task(runner.folder, entry(f"python3 {script}"), "my_task.json", one=ONE)
+    script = page(pytester.path)
+    write_task(pytester.path, entry(f"python3 {script}"), "my_task.json", one=ONE)
     other = entry(f"python3 {script}", name="Other", source="other")
     third = entry(f"python3 {script}", name="Third", source="third")
     steps = [{**ONE, "task": "Other"}, {**ONE, "task": "third"}]
-    write_task(runner.folder, [other, third], "others.json", chain={"steps": steps})
-    (runner.folder / "pytest.ini").write_text(
+    write_task(pytester.path, [other, third], "others.json", chain={"steps": steps})
+    (pytester.path / "pytest.ini").write_text(
         "[pytest]\nfractal_task =\n    my_task.json\n    others.json\n"
     )
-    ran = runner.pytest("-v", "-n", "2", "--fractal-select=FR401")
+    ran = runner.pytest("-v", "-n", "2", "--fractal-select=FR401", cwd=pytester.path)
     assert ran.status == 0, ran.text
     for node in (
         "my_task.json::sample-succeeds[my_task-one]",
@@ -357,34 +366,37 @@ def test_several_files_share_a_folder_of_samples(runner: Runner) -> None:
     ):
         assert f"PASSED {node}" in ran.out
     assert "3 passed" in ran.out
-    one = runner.pytest("--fractal-task=others.json", "--fractal-samples=fractal_samples")
-    assert one.status == 1, one.text
-    told = " ".join(one.out.split())
+    one = pytester.runpytest_inprocess(
+        "--fractal-task=others.json", "--fractal-samples=fractal_samples"
+    )
+    assert one.ret == 1, one.stdout.str()
+    told = " ".join(one.stdout.str().split())
     assert 'error[FR400] sample-is-usable: "My Task" --> fractal_samples/one.json:1' in told
     assert "expected: the name of a task fix: write one of: other, third" in told
-    pasted = runner.pytest(
+    pasted = pytester.runpytest_inprocess(
         "--fractal-task=my_task.json",
         "--fractal-task=others.json",
         "others.json::sample-succeeds[third-chain.2]",
     )
-    assert "1 passed" in pasted.out, pasted.text
+    assert "1 passed" in pasted.stdout.str()
 
 
 def test_the_hermetic_command_takes_tasks(runner: Runner) -> None:
     write_task(runner.folder, entry(f"python3 {page(runner.folder)}"), one=ONE)
     ran = runner.hermetic("--fractal-task=my_task.json", "--fractal-select=FR401")
     assert ran.status == 0, ran.text
+    assert ran.left == []
     assert "1 passed" in ran.out
 
 
-def test_the_fixtures_work_for_them(runner: Runner) -> None:
+def test_the_fixtures_work_for_them(pytester: pytest.Pytester) -> None:
     """`fractal_samples` as the author wrote them; `component=` by name."""
-    script = page(runner.folder, "\n    component,", '{"component": component}')
+    script = page(pytester.path, "\n    component,", '{"component": component}')
     meta = {"parallelization_level": "well"}
     write_task(
-        runner.folder, entry(f"python3 {script}", meta=meta), one={**ONE, "component": "w/1"}
+        pytester.path, entry(f"python3 {script}", meta=meta), one={**ONE, "component": "w/1"}
     )
-    (runner.folder / "test_own.py").write_text(
+    (pytester.path / "test_own.py").write_text(
         """
 import pytest
 
@@ -405,53 +417,62 @@ def test_sample(run_fractal_task, name, tmp_path):
     assert f"argument_A={SAMPLES[name]['argument_A']}" in (tmp_path / "output.txt").read_text()
 """
     )
-    ran = runner.pytest("test_own.py", "--fractal-task=my_task.json", "-m", "not fractal")
-    assert ran.status == 0, ran.text
-    assert "3 passed" in ran.out
+    ran = pytester.runpytest_inprocess(
+        "test_own.py", "--fractal-task=my_task.json", "-m", "not fractal"
+    )
+    assert ran.ret == 0, ran.stdout.str()
+    assert "3 passed" in ran.stdout.str()
 
 
 @pytest.mark.parametrize("command", ["python3 my_task.py", "python3 ./my_task.py", "./my_task.py"])
-def test_a_relative_path_is_told_with_the_absolute_one(runner: Runner, command: str) -> None:
+def test_a_relative_path_is_told_with_the_absolute_one(
+    pytester: pytest.Pytester, command: str
+) -> None:
     """A command runs in a folder of its own; one start shows that the file is not found."""
-    script = page(runner.folder)
-    write_task(runner.folder, entry(command))
-    ran, candidate = judge(runner, "--fractal-task=my_task.json", "--fractal-select=FR3")
+    script = page(pytester.path)
+    write_task(pytester.path, entry(command))
+    ran, candidate = judge(pytester, "--fractal-task=my_task.json", "--fractal-select=FR3")
     (broken,) = [verdict for verdict in candidate["verdicts"] if verdict["outcome"] == "fail"]
     (found,) = broken["findings"]
-    assert (broken["code"], len(candidate["runs"])) == ("FR301", 1), ran.text
+    assert (broken["code"], len(candidate["runs"])) == ("FR301", 1), ran.stdout.str()
     fixed = found["hint"].partition('"command": ')[2]
     assert str(script) in os.path.normpath(json.loads(fixed).split()[-1])
     if command.startswith("python3"):
-        write_task(runner.folder, entry(json.loads(fixed)))
-        assert runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR3").status == 0
+        write_task(pytester.path, entry(json.loads(fixed)))
+        assert (
+            pytester.runpytest_inprocess("--fractal-task=my_task.json", "--fractal-select=FR3").ret
+            == 0
+        )
 
 
-def test_a_relative_path_that_the_command_finds_is_nobodys_business(runner: Runner) -> None:
+def test_a_relative_path_that_the_command_finds_is_nobodys_business(
+    pytester: pytest.Pytester,
+) -> None:
     """A word may be called like a file beside the description, and be no path at all."""
-    script = page(runner.folder)
-    (runner.folder / "fast").write_text("")
+    script = page(pytester.path)
+    (pytester.path / "fast").write_text("")
     script.write_text(
         script.read_text().replace(
             'parser.add_argument("-j"',
             ('parser.add_argument("mode")\n    parser.add_argument("-j"'),
         )
     )
-    write_task(runner.folder, entry(f"python3 {script} fast"))
-    ran = runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR3")
-    assert ran.status == 0, ran.text
+    write_task(pytester.path, entry(f"python3 {script} fast"))
+    ran = pytester.runpytest_inprocess("--fractal-task=my_task.json", "--fractal-select=FR3")
+    assert ran.ret == 0, ran.stdout.str()
 
 
-def test_a_script_for_a_description_is_told_what_to_write(runner: Runner) -> None:
-    script = page(runner.folder)
-    ran = runner.pytest("--fractal-task=my_task.py")
-    assert (ran.status, "Traceback" in ran.text) == (4, False)
-    written = ran.err.split("write my_task.json with ")[1].split(" and give ")[0]
+def test_a_script_for_a_description_is_told_what_to_write(pytester: pytest.Pytester) -> None:
+    script = page(pytester.path)
+    ran = pytester.runpytest_inprocess("--fractal-task=my_task.py")
+    assert (ran.ret, "Traceback" in ran.stderr.str() + ran.stdout.str()) == (4, False)
+    written = ran.stderr.str().split("write my_task.json with ")[1].split(" and give ")[0]
     described = json.loads(written)
     assert set(described) == {"name", "command", "input_type", "output_type", "source", "meta"}
-    write_task(runner.folder, described)
+    write_task(pytester.path, described)
     assert str(script) in described["command"]
-    ran = runner.pytest("--fractal-task=my_task.json", "--fractal-select=FR1,FR3")
-    assert ran.status == 0, ran.text
+    ran = pytester.runpytest_inprocess("--fractal-task=my_task.json", "--fractal-select=FR1,FR3")
+    assert ran.ret == 0, ran.stdout.str()
 
 
 @pytest.mark.parametrize(

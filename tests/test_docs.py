@@ -139,6 +139,7 @@ def test_the_action_is_told_whole() -> None:
         assert f"`{name}`" in text
 
 
+@pytest.mark.usefixtures("any_environment")
 @pytest.mark.parametrize(
     ("source", "patch"),
     [pytest.param(*walk, id=walk[0].name) for walk in screenshots.patches()],

@@ -124,14 +124,14 @@ def test_what_is_not_installed_is_told(installed: Path, package: str, message: s
 
 
 def test_what_is_no_environment_is_told_in_a_sentence(
-    runner: Runner, installed: Path, good_wheel: Path
+    pytester: pytest.Pytester, installed: Path, good_wheel: Path
 ) -> None:
-    (runner.folder / "empty" / ".pixi" / "envs" / "default" / "bin").mkdir(parents=True)
-    (runner.folder / "nothing").mkdir()
-    python = runner.folder / "empty" / ".pixi" / "envs" / "default" / "bin" / "python"
+    (pytester.path / "empty" / ".pixi" / "envs" / "default" / "bin").mkdir(parents=True)
+    (pytester.path / "nothing").mkdir()
+    python = pytester.path / "empty" / ".pixi" / "envs" / "default" / "bin" / "python"
     python.write_text("#!/bin/sh\nexit 3\n")
     python.chmod(0o755)
-    nameless = runner.folder / "nameless"
+    nameless = pytester.path / "nameless"
     nameless.mkdir()
     (nameless / "setup.py").write_text("from setuptools import setup\nsetup(name='x' * 2)\n")
     for package, options, message in (
@@ -152,29 +152,29 @@ def test_what_is_no_environment_is_told_in_a_sentence(
             "--fractal-environment and --fractal-pin exclude each other",
         ),
     ):
-        ran = runner.pytest(
+        ran = pytester.runpytest_inprocess(
             f"--fractal-package={package}", f"--fractal-environment={options[0]}", *options[1:]
         )
-        assert ran.status == 4, (options, ran.text)
-        assert message in " ".join(ran.text.split()), ran.text
-        assert "Traceback" not in ran.text
+        assert ran.ret == 4, options
+        text = ran.stdout.str() + ran.stderr.str()
+        assert message in " ".join(text.split()), text
+        assert "Traceback" not in text
 
 
-def test_the_ini_file_can_name_it(runner: Runner, installed: Path) -> None:
-    (runner.folder / "env").symlink_to(installed)
-    (runner.folder / "pytest.ini").write_text("[pytest]\nfractal_environment = env\n")
-    inner = runner.folder / "inner"
-    inner.mkdir()
-    ran = runner.pytest(
+def test_the_ini_file_can_name_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, installed: Path
+) -> None:
+    (pytester.path / "env").symlink_to(installed)
+    ini = pytester.makeini("[pytest]\nfractal_environment = env\n")
+    inner = pytester.mkdir("inner")
+    monkeypatch.chdir(inner)
+    pytester.runpytest_inprocess(
         f"--fractal-package={NAME}",
         "--fractal-select=FR301",
-        f"--rootdir={runner.folder}",
+        f"--rootdir={pytester.path}",
         "-c",
-        str(runner.folder / "pytest.ini"),
-        cwd=inner,
-    )
-    assert ran.status == 0, ran.text
-    assert "2 passed" in ran.out
+        str(ini),
+    ).assert_outcomes(passed=2)
 
 
 PIXI = """
@@ -199,16 +199,11 @@ def pixi_tree(tmp_path: Path) -> Path:
     return tree
 
 
-@pytest.mark.parametrize("how", ["table", "file"])
+@pytest.mark.usefixtures("any_environment")
 def test_a_package_that_only_pixi_installs_is_passed_over_with_the_way_out(
-    pixi_tree: Path, how: str
+    pixi_tree: Path,
 ) -> None:
-    if how == "table":
-        (pixi_tree / "pyproject.toml").write_text(
-            f"{PIXI}\n[tool.pixi.workspace]\nchannels = []\n"
-        )
-    else:
-        (pixi_tree / "pixi.toml").write_text("[workspace]\nchannels = []\n")
+    (pixi_tree / "pyproject.toml").write_text(f"{PIXI}\n[tool.pixi.workspace]\nchannels = []\n")
     (report,) = check_package(pixi_tree, jobs=1).candidates
     assert [code for code, _ in report.findings] == []
     reasons = {verdict.code: verdict.reason for verdict in report.verdicts}
@@ -218,6 +213,16 @@ def test_a_package_that_only_pixi_installs_is_passed_over_with_the_way_out(
         assert "--fractal-environment=" in str(reasons[code])
     passed = {verdict.code for verdict in report.verdicts if verdict.outcome is Outcome.PASS}
     assert {"FR001", "FR101", "FR106", "FR110", "FR202", "FR206"} <= passed
+
+
+@pytest.mark.usefixtures("any_environment")
+def test_a_file_of_pixis_own_tells_the_same(pixi_tree: Path) -> None:
+    (pixi_tree / "pixi.toml").write_text("[workspace]\nchannels = []\n")
+    (report,) = check_package(pixi_tree, select=["FR002"]).candidates
+    (verdict,) = report.verdicts
+    assert (verdict.code, verdict.outcome) == ("FR002", Outcome.SKIP)
+    assert "installs only through pixi" in str(verdict.reason)
+    assert "--fractal-environment=" in str(verdict.reason)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +235,7 @@ def test_a_package_that_only_pixi_installs_is_passed_over_with_the_way_out(
         ("[tool.pixi.workspace]\nchannels = []\n", "ilastik", True),
     ],
 )
+@pytest.mark.usefixtures("any_environment")
 def test_a_module_that_pixi_may_bring_is_not_checked(
     pixi_tree: Path, table: str, module: str, fails: bool
 ) -> None:
@@ -238,7 +244,7 @@ def test_a_module_that_pixi_may_bring_is_not_checked(
     (pixi_tree / "pyproject.toml").write_text(f"{project}\n{table}")
     script = pixi_tree / "tested_tasks" / "invert_well.py"
     script.write_text(f"import {module}\n{script.read_text()}")
-    (report,) = check_package(pixi_tree, select=["FR3", "FR401"], jobs=2).candidates
+    (report,) = check_package(pixi_tree, select=["FR301", "FR401"], jobs=2).candidates
     broken = {(code, found.task) for code, found in report.findings}
     assert broken == ({("FR301", "invert_well")} if fails else set())
     (verdict,) = (
@@ -249,18 +255,20 @@ def test_a_module_that_pixi_may_bring_is_not_checked(
     assert fails or "--fractal-environment=" in str(verdict.reason)
 
 
+@pytest.mark.usefixtures("any_environment")
 def test_without_pixi_the_same_package_fails(pixi_tree: Path) -> None:
     (report,) = check_package(pixi_tree, select=["FR002"], jobs=1).candidates
     assert [code for code, _ in report.findings] == ["FR002"]
 
 
-def test_a_release_for_pixi_names_the_way_out(runner: Runner) -> None:
+def test_a_release_for_pixi_names_the_way_out(pytester: pytest.Pytester) -> None:
     text = b"[tool.pixi.workspace]\nchannels = []\n"
-    with tarfile.open(runner.folder / "my_tasks-1.0.tar.gz", "w:gz") as archive:
+    with tarfile.open(pytester.path / "my_tasks-1.0.tar.gz", "w:gz") as archive:
         info = tarfile.TarInfo("my_tasks-1.0/pyproject.toml")
         info.size = len(text)
         archive.addfile(info, io.BytesIO(text))
-    ran = runner.pytest("--fractal-package=my_tasks-1.0.tar.gz")
-    assert ran.status == 4, ran.text
-    assert "a release for pixi" in ran.text
-    assert "--fractal-environment=FOLDER/.pixi/envs/default" in ran.text
+    ran = pytester.runpytest_inprocess("--fractal-package=my_tasks-1.0.tar.gz")
+    assert ran.ret == 4
+    told = ran.stdout.str() + ran.stderr.str()
+    assert "a release for pixi" in told
+    assert "--fractal-environment=FOLDER/.pixi/envs/default" in told

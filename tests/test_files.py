@@ -142,23 +142,36 @@ def test_what_is_no_file_is_no_wheel(tmp_path: Path, what: str) -> None:
 # What the user gives
 
 
-@pytest.mark.parametrize("what", OTHERS)
-def test_a_sample_that_is_no_file_is_a_finding(runner: Runner, what: str) -> None:
+def test_a_sample_that_is_no_file_is_a_finding(runner: Runner) -> None:
     wheel = make_wheel(runner.folder)
     samples = runner.folder / "samples"
     samples.mkdir()
-    OTHERS[what](samples / "first.json")
-    ran = runner.pytest(f"--fractal-package={wheel}", f"--fractal-samples={samples}", "-q")
+    for number, make in enumerate(OTHERS.values()):
+        make(samples / f"sample_{number}.json")
+    ran = runner.pytest(
+        f"--fractal-package={wheel}",
+        f"--fractal-samples={samples}",
+        "--fractal-select=FR400,FR401",
+        "-q",
+    )
     assert ran.status == 1, ran.text
     assert "error[FR400] sample-is-usable" in ran.text
-    assert f"it cannot be read: it is {what}, not a file" in ran.text
+    for number, what in enumerate(OTHERS):
+        assert f"samples/sample_{number}.json" in ran.words
+        assert f"it cannot be read: it is {what}, not a file" in ran.words
     assert "Traceback" not in ran.text
     assert ran.left == []
 
 
 @pytest.mark.parametrize("what", ["a named pipe", "a link to itself"])
-def test_a_samples_folder_that_is_none_is_one_sentence(runner: Runner, what: str) -> None:
-    tree = runner.folder / "project"
+@pytest.mark.usefixtures("any_environment")
+def test_a_samples_folder_that_is_none_is_one_sentence(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    tree = pytester.path / "project"
     package = tree / "tested_tasks"
     package.mkdir(parents=True)
     for path in (OWN_TESTS / "tested_tasks").iterdir():
@@ -166,7 +179,7 @@ def test_a_samples_folder_that_is_none_is_one_sentence(runner: Runner, what: str
             (package / path.name).write_bytes(path.read_bytes())
     (tree / "pyproject.toml").write_bytes((OWN_TESTS / "pyproject.toml").read_bytes())
     OTHERS[what](tree / "fractal_samples")
-    ran = runner.pytest("--fractal-package=project", "-q")
-    assert ran.status == 4, ran.text
-    assert f"samples are read from a folder, and this is {what}" in ran.text
-    assert ran.left == []
+    ran = pytester.runpytest_inprocess("--fractal-package=project", "-q")
+    assert ran.ret == 4
+    assert f"samples are read from a folder, and this is {what}" in ran.stderr.str()
+    assert list(temporary.iterdir()) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from generation_2 import FILES, KINDS, OBEYS, manifest, task
+from kept_environments import KeptEnvironments
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
@@ -51,11 +52,12 @@ def write_first(fix: str, folder: Path) -> Path:
     return path
 
 
-def outcomes(report: CandidateReport, sample: str) -> dict[str, str]:
+def outcomes(report: CandidateReport, sample: str, task: str | None = None) -> dict[str, str]:
     return {
         verdict.code: verdict.outcome.value
         for verdict in report.verdicts
         if verdict.sample == sample and verdict.outcome is not Outcome.SKIP
+        if task in (None, verdict.task)
     }
 
 
@@ -69,42 +71,76 @@ OPENING = {**FILES, "init.py": OPENS, "compute.py": OPENS}
 """The files of tasks that open the images that they are given."""
 
 
+def wheel_of_all_kinds(folder: Path, source: str) -> Path:
+    files = {**FILES, "init.py": source, "compute.py": source}
+    return make_wheel(folder, files=files, manifest=manifest(*map(task, KINDS)))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The samples that are written for a task of each kind, and what is told of that."""
+    folder = tmp_path_factory.mktemp("written")
+    wheel = wheel_of_all_kinds(folder, OPENS)
+    samples = folder / "new" / "samples"
+    settings = Settings(samples=samples, new_samples=True)
+    return samples, list(write_samples([parse_package(str(wheel), folder)], settings, folder))
+
+
+@pytest.fixture(scope="module")
+def with_written(
+    written: tuple[Path, list[str]], environments: KeptEnvironments
+) -> CandidateReport:
+    """What is said of that package with those samples."""
+    samples, _ = written
+    (wheel,) = samples.parents[1].glob("*.whl")
+    codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
+    with environments.handed_out():
+        return judged(wheel, select=codes, samples=samples)
+
+
+def test_new_samples_are_written_for_each_kind(written: tuple[Path, list[str]]) -> None:
+    """Also for compound tasks and converters, each in a file of its own."""
+    samples, told = written
+    assert {path.name for path in samples.iterdir()} == {f"a_{kind}_task.json" for kind in KINDS}
+    assert "wrote 5 samples" in told[-1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_sample_of_a_task_of_generation_2_runs(tmp_path: Path, kind: str) -> None:
+def test_the_first_sample_of_a_task_of_generation_2_is_the_one_that_is_written_and_runs(
+    tmp_path: Path, kind: str, written: tuple[Path, list[str]], with_written: CandidateReport
+) -> None:
     """On a real image, where the task works on images."""
     wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
-    codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
-    told = note(judged(wheel, select=codes))
+    told = note(judged(wheel, select=["FR407"]))
     assert told is not None
     slug = f"a_{kind}_task"
     assert told[0] == f"none for 1 of 1: {slug}"
     assert "--fractal-samples=DIR" in told[1]
     path = write_first(told[1], tmp_path)
-    report = judged(wheel, select=codes, samples=path.parent)
-    assert note(report) is None
+    assert json.loads(path.read_text()) == json.loads((written[0] / path.name).read_text())
+    assert note(with_written) is None
     # The task hands on nothing, or tells of no image: a warning.
     expected = "warn" if "compound" in kind or "converter" in kind else "pass"
-    assert outcomes(report, slug) == {
+    assert outcomes(with_written, slug) == {
         "FR208": "pass",
         "FR401": expected,
         "FR408": "pass",
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_a_sample_a_task_is_tried_on_a_real_image(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "outcome"),
+    [(OPENS, "pass"), (OPENS.replace('{"out": {}}', '{"out": [1]}'), "fail")],
+)
+def test_without_a_sample_a_task_is_tried_on_a_real_image(
+    tmp_path: Path, source: str, outcome: str
+) -> None:
     """What it writes is judged, and so it may fail; that nobody gave a sample never does."""
     codes = ["FR401", "FR403", "FR404", "FR408"]
-    for source, outcome in (
-        (OPENS, "pass"),
-        (OPENS.replace('{"out": {}}', '{"out": [1]}'), "fail"),
-    ):
-        files = {**FILES, "init.py": source, "compute.py": source}
-        folder = tmp_path / outcome
-        folder.mkdir()
-        wheel = make_wheel(folder, files=files, manifest=manifest(task(kind)))
-        got = outcomes(judged(wheel, select=codes), "made")
-        assert outcome in got.values()
+    report = judged(wheel_of_all_kinds(tmp_path, source), select=codes)
+    for kind in KINDS:
+        got = outcomes(report, "made", f"a_{kind}_task")
+        assert outcome in got.values(), kind
         assert "FR401" not in got
 
 
@@ -137,11 +173,10 @@ def test_the_first_sample_of_a_task_of_generation_1_runs(tmp_path: Path, paralle
             '    assert Path(input_paths[0], component, ".zattrs").is_file()\n    return {}',
         )
     wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": source}, manifest=whole)
-    codes = ["FR400", "FR407", "FR401", "FR208"]
-    told = note(judged(wheel, select=codes))
+    told = note(judged(wheel, select=["FR407"]))
     assert told is not None
     path = write_first(told[1], tmp_path)
-    report = judged(wheel, select=codes, samples=path.parent)
+    report = judged(wheel, select=["FR400", "FR401", "FR208"], samples=path.parent)
     assert outcomes(report, "demo_task") == {"FR208": "pass", "FR401": "pass"}
 
 
@@ -180,7 +215,7 @@ def test_the_first_sample_lies_where_the_package_still_builds(
     (folder / "task.py").write_text(TASK_SOURCE)
     (folder / "__FRACTAL_MANIFEST__.json").write_text(json.dumps(good_manifest()))
     codes = ["FR001", "FR101", "FR400", "FR407", "FR401"]
-    told = note(judged(tmp_path, select=codes))
+    told = note(judged(tmp_path, select=["FR407"]))
     assert told is not None
     path = write_first(told[1], tmp_path)
     assert path == tmp_path / place / "demo_task.json"
@@ -215,23 +250,6 @@ def test_of_many_tasks_without_a_sample_some_are_named(tmp_path: Path) -> None:
     found = note(judged(wheel, select=["FR407"]))
     assert found is not None
     assert found[0] == "none for 7 of 7: blur_0, blur_1, blur_2, blur_3, blur_4 and 2 more"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_new_samples_are_written_for_each_kind_and_run(tmp_path: Path, kind: str) -> None:
-    """Also for compound tasks and converters, each in a file of its own."""
-    wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
-    samples = tmp_path / "new" / "samples"
-    settings = Settings(samples=samples, new_samples=True)
-    told = list(write_samples([parse_package(str(wheel), tmp_path)], settings, tmp_path))
-    slug = f"a_{kind}_task"
-    assert [path.name for path in samples.iterdir()] == [f"{slug}.json"]
-    assert "wrote 1 sample" in told[1]
-    codes = ["FR400", "FR407", "FR401", "FR408", "FR208"]
-    report = judged(wheel, select=codes, samples=samples)
-    assert note(report) is None
-    assert outcomes(report, slug)["FR401"] in ("pass", "warn")
-    assert outcomes(report, slug)["FR208"] == "pass"
 
 
 def test_new_samples_say_what_to_fill_in_and_never_replace_a_file(tmp_path: Path) -> None:
@@ -278,8 +296,17 @@ def test_the_command_writes_samples_and_exits(tmp_path: Path) -> None:
         "there/demo_task.json: it runs the task with its defaults; "
         "see whether that is a good example",
     )
-    for options in ([str(wheel)], ["nowhere"], [str(tmp_path)]):
-        status, said = run(*options)
-        assert status == 4
-        assert "--fractal-new-samples: " in said
-        assert "Traceback" not in said
+    status, said = run(str(wheel))
+    assert status == 4
+    assert "--fractal-new-samples: " in said
+    assert "Traceback" not in said
+
+
+def test_what_has_no_tasks_to_write_samples_for_is_told(pytester: pytest.Pytester) -> None:
+    for package in ("nowhere", str(pytester.path)):
+        result = pytester.runpytest_inprocess(
+            "--fractal-new-samples", f"--fractal-package={package}"
+        )
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        (line,) = [line for line in result.errlines if line.strip()]
+        assert "--fractal-new-samples: " in line

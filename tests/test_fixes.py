@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -110,17 +108,19 @@ def test_a_fix_changes_what_it_says_and_that_once(bad: Path, tmp_path: Path) -> 
     assert applied(tree, after).changes == []
 
 
-def test_fixes_are_applied_by_the_option(tmp_path: Path) -> None:
-    """Through the command, with a real build: the diff is shown, and the next run is green."""
-    tree = tmp_path / "tree"
+@pytest.mark.usefixtures("any_environment")
+def test_fixes_are_applied_by_the_option(pytester: pytest.Pytester) -> None:
+    """With a real build: the diff is shown, and the next run is green."""
+    tree = pytester.path / "tree"
     copytree(ROOT / "bad_packages" / "FR101_setuptools_pyproject", tree)
     project = tree / "pyproject.toml"
     original = project.read_bytes()
 
-    def run(*options: str) -> str:
-        command = [sys.executable, "-m", "pytest_fractal", str(tree), "--fractal-select=FR001,FR1"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
+    def run(option: str) -> str:
+        result = pytester.runpytest_inprocess(
+            f"--fractal-package={tree}", "--fractal-select=FR001,FR1", option
+        )
+        return result.stdout.str() + result.stderr.str()
 
     shown = run("--fractal-fix=diff")
     assert "nothing was written; --fractal-fix applies it" in shown

@@ -17,26 +17,30 @@ TESTS = 6
 
 
 @pytest.fixture
-def project(runner: Runner) -> Path:
-    folder = runner.folder / "project"
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
     shutil.copytree(OWN_TESTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+OWN_AND_OURS = ("tests", "--fractal-package=.", "-v", "--fractal-select=FR101")
+"""Runs both, with one build and one environment."""
+
+
+@pytest.mark.usefixtures("any_environment")
 def test_the_example_package_passes_its_own_tests(
-    runner: Runner, project: Path, workers: int
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
-    """`pytest tests --fractal-package=.` runs both, with one build and one environment."""
-    ran = runner.pytest(
-        "tests",
-        "--fractal-package=.",
-        "-v",
-        "-n",
-        str(workers),
-        "--fractal-select=FR101",
-        cwd=project,
-    )
+    monkeypatch.chdir(project)
+    ran = pytester.runpytest_inprocess(*OWN_AND_OURS)
+    ran.assert_outcomes(passed=TESTS + 1)
+    for name in ("make_wells", "invert_well"):
+        assert f"test_a_task_refuses_empty_arguments[{name}]" in ran.stdout.str()
+
+
+def test_and_so_it_does_with_workers(runner: Runner, project: Path) -> None:
+    """They share the one tree, which is built once."""
+    ran = runner.pytest(*OWN_AND_OURS, "-n", "2", cwd=project)
     assert ran.status == 0, ran.text
     assert re.search(rf"= {TESTS + 1} passed in", ran.out), ran.text
     for name in ("make_wells", "invert_well"):
@@ -44,8 +48,9 @@ def test_the_example_package_passes_its_own_tests(
     assert ran.left == []
 
 
-def test_what_the_fixtures_hand_out(runner: Runner, good_wheel: Path) -> None:
-    (runner.folder / "test_own.py").write_text(
+@pytest.mark.usefixtures("any_environment")
+def test_what_the_fixtures_hand_out(pytester: pytest.Pytester, good_wheel: Path) -> None:
+    (pytester.path / "test_own.py").write_text(
         """
 import pytest
 
@@ -72,9 +77,11 @@ def test_no_such_task(run_fractal_task):
         run_fractal_task("nope", {})
 """
     )
-    ran = runner.pytest("test_own.py", f"--fractal-package={good_wheel}", "-m", "not fractal")
-    assert ran.status == 0, ran.text
-    assert "2 passed" in ran.out
+    ran = pytester.runpytest_inprocess(
+        "test_own.py", f"--fractal-package={good_wheel}", "-m", "not fractal"
+    )
+    assert ran.ret == 0
+    assert "2 passed" in ran.stdout.str()
 
 
 USES = """
@@ -96,6 +103,7 @@ def test_without_a_package_only_those_that_need_one_fail(pytester: pytest.Pytest
     assert "During handling" not in result.stdout.str()
 
 
+@pytest.mark.usefixtures("any_environment")
 def test_a_package_that_does_not_install_is_told_in_one_sentence(
     pytester: pytest.Pytester,
 ) -> None:
@@ -133,6 +141,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("any_environment")
 def test_check_package_returns_a_report(temporary: Path, broken_wheel: Path) -> None:
     report = check_package(broken_wheel, ignore=["FR407"])
     assert not report.passed

@@ -11,8 +11,13 @@ from conftest import Runner
 from generation_2 import COMPOUND, both, does, obeying_wheel
 from test_runs import Judged
 
+from pytest_fractal import check_package
+from pytest_fractal.report.json_file import render
 
-@pytest.fixture(scope="session")
+pytestmark = pytest.mark.usefixtures("any_environment")
+
+
+@pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return obeying_wheel(tmp_path_factory.mktemp("generation-2"))
 
@@ -33,7 +38,7 @@ out = {"image_list_updates": [{"zarr_url": zarr_url, "origin": init_args["from"]
 """
 
 
-def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Path) -> None:
+def test_commands_are_given_what_the_server_gives_them(tmp_path: Path, wheel: Path) -> None:
     """And the image list goes from step to step by the server's rules."""
     chain = [
         does("Convert", MAKE),
@@ -49,7 +54,7 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
         ),
         does("All", "out = {}"),
     ]
-    judged = Judged(runner, wheel, "--fractal-keep", chain={"steps": chain})
+    judged = Judged(tmp_path, wheel, {"keep": True}, chain={"steps": chain})
     steps = [judged.arguments(f"chain.{number}") for number in range(1, 9)]
     # Units of work start in any order, but an init part before them.
     given = [
@@ -73,15 +78,15 @@ def test_commands_are_given_what_the_server_gives_them(runner: Runner, wheel: Pa
     assert given[6] == [{"zarr_dir": where}, {"zarr_url": f"{where}/last", "init_args": {}}]
     assert given[7] == [{"zarr_dir": where, "zarr_urls": [*new[1:], f"{where}/last"]}]
     for number in range(1, 9):
-        assert judged.broken(f"chain.{number}") == {}, judged.ran.text
+        assert judged.broken(f"chain.{number}") == {}
 
 
-def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Path) -> None:
+def test_what_a_sample_gives_is_what_its_task_is_given(tmp_path: Path, wheel: Path) -> None:
     images = [{"zarr_url": "{tmp}/a", "types": {"raw": True}}, {"zarr_url": "{tmp}/b"}]
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
-        "--fractal-keep",
+        {"keep": True},
         images=does("Each", "pass", images=images),
         raw=does("Only raw", "pass", images=images),
         one=does("Only raw", "pass", zarr_url="{tmp}/c/"),
@@ -102,7 +107,7 @@ def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Pa
     assert some["zarr_dir"] == str(here / "x")
     assert some["zarr_urls"] == [str(here / "x" / "d"), str(here / "x" / "e")]
     for sample in ("images", "raw", "one", "some"):
-        assert judged.broken(sample) == {}, judged.ran.text
+        assert judged.broken(sample) == {}
     assert judged.arguments("none") == judged.arguments("wrong") == []
     assert judged.outcomes("none")["FR401"] == judged.outcomes("wrong")["FR401"] == "fail"
     assert "the dataset has no images" in judged.found("FR401", "none")
@@ -111,7 +116,7 @@ def test_what_a_sample_gives_is_what_its_task_is_given(runner: Runner, wheel: Pa
     assert len(judged.arguments("nothing")) == 1
 
 
-def test_outputs_are_what_the_servers_models_take(runner: Runner, wheel: Path) -> None:
+def test_outputs_are_what_the_servers_models_take(tmp_path: Path, wheel: Path) -> None:
     image = [{"zarr_url": "{tmp}/a"}]
     two = [*image, {"zarr_url": "{tmp}/b"}]
     same = 'out = {"image_list_updates": [{"zarr_url": "/data", "attributes": {"at": zarr_url}}]}'
@@ -155,10 +160,10 @@ def test_outputs_are_what_the_servers_models_take(runner: Runner, wheel: Path) -
             {"FR403": "warn", "FR408": "fail"},
         ),
     }
-    judged = Judged(runner, wheel, **{name: sample for name, (sample, _) in cases.items()})
+    judged = Judged(tmp_path, wheel, **{name: sample for name, (sample, _) in cases.items()})
     assert {name: judged.broken(name) for name in cases} == {
         name: expected for name, (_, expected) in cases.items()
-    }, judged.ran.text
+    }
     assert "of the output for the compute part, " in judged.found("FR408", "late")
 
 
@@ -219,11 +224,8 @@ def test_fixtures_run_a_command_or_the_whole_of_a_task(runner: Runner, wheel: Pa
     assert "11 passed" in ran.out
 
 
-def test_the_report_tells_of_both_commands(runner: Runner, wheel: Path) -> None:
-    runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-select=FR1", "--fractal-report=report.json"
-    )
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+def test_the_report_tells_of_both_commands(wheel: Path) -> None:
+    (candidate,) = json.loads(render(check_package(wheel, select=["FR1"])))["candidates"]
     assert candidate["generation"] == "2"
     tasks = {task["name"]: task for task in candidate["tasks"]}
     assert [task["source"] for task in tasks.values()] == [None] * 7

@@ -80,7 +80,7 @@ def hanging(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
 
 @named(HANGING)
 def test_a_command_that_hangs_is_told_where(hanging: CandidateReport, kind: Kind) -> None:
-    check(hanging, kind)
+    check(hanging.verdicts, kind)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 def serve(folder: Path, login: str | None = None) -> Iterator[str]:
     handler = type("Handler", (_Quiet,), {"login": login})
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
         server.shutdown()

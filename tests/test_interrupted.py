@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OWN_TESTS, Runner, command_line, make_wheel, workers_of
+from conftest import Runner, command_line, make_wheel, workers_of
 
 from pytest_fractal.processes import watcher
 from pytest_fractal.processes.supervisor import descendants
@@ -27,12 +27,20 @@ LIMIT = 90.0
 
 
 @pytest.fixture(scope="module")
-def endless_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel whose first task reads its arguments, and then takes very long."""
-    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
-    slow = script.replace("    if number", "    import time; time.sleep(600)\n    if number")
-    assert slow != script
-    return make_wheel(tmp_path_factory.mktemp("endless"), changes={"make_wells.py": slow})
+def endless(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """To judge a task that takes very long: one check is soon made, and one is not.
+
+    It belongs to no package, so that it is started at once.
+    """
+    folder = tmp_path_factory.mktemp("endless")
+    script = folder / "endless.py"
+    script.write_text("import time\ntime.sleep(600)\n")
+    task = {
+        **{"name": "Endless", "command": f"python3 {script}", "source": "endless"},
+        **{"input_type": "Any", "output_type": "Any", "meta": {}},
+    }
+    (folder / "task.json").write_text(json.dumps(task))
+    return f"--fractal-task={folder / 'task.json'}", "--fractal-select=FR106,FR301"
 
 
 def until(seen: Callable[[], object]) -> Any:
@@ -47,7 +55,7 @@ def until(seen: Callable[[], object]) -> Any:
 def sleeps(process: subprocess.Popen[str]) -> bool:
     """Whether a task has begun to take long."""
     lines = [command_line(pid) for pid in descendants(process.pid)]
-    return any("make_wells.py" in line and "supervisor.py" not in line for line in lines)
+    return any("endless.py" in line and "supervisor.py" not in line for line in lines)
 
 
 def reports(folder: Path) -> list[Path]:
@@ -68,15 +76,21 @@ def says_no_more_than_was_judged(folder: Path) -> None:
         assert "interrupted" in summary.read_text()
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.3])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("workers", "pause"),
+    [
+        (0, 0.0),
+        (0, 0.3),
+        (2, 0.3),
+        # pytest-xdist waits for 10 seconds for the workers that this leaves.
+        pytest.param(2, 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_interrupt(
-    runner: Runner, endless_wheel: Path, workers: int, pause: float
+    runner: Runner, endless: tuple[str, str], workers: int, pause: float
 ) -> None:
     asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
-    process = runner.start(
-        *runner.argv(f"--fractal-package={endless_wheel}", f"-n{workers}", *asked)
-    )
+    process = runner.start(*runner.argv(*endless, f"-n{workers}", *asked))
     until(lambda: sleeps(process))
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
@@ -86,12 +100,12 @@ def test_a_second_interrupt(
     says_no_more_than_was_judged(runner.folder)
 
 
-def test_a_worker_that_is_killed(runner: Runner, endless_wheel: Path) -> None:
+def test_a_worker_that_is_killed(runner: Runner, endless: tuple[str, str]) -> None:
     """The check that it was making has no verdict, also where another worker makes the rest."""
     asked = [f"--fractal-report={path}" for path in reports(runner.folder)]
     process = runner.start(
         *runner.argv(
-            f"--fractal-package={endless_wheel}",
+            *endless,
             "-n1",
             "--fractal-timeout=3",
             "--max-worker-restart=0",
@@ -110,54 +124,62 @@ def test_a_worker_that_is_killed(runner: Runner, endless_wheel: Path) -> None:
 
 
 def test_a_run_that_stops_at_the_first_failure_is_not_complete(
-    runner: Runner, broken_wheel: Path
+    pytester: pytest.Pytester,
 ) -> None:
-    told = runner.folder / "report.json"
-    ran = runner.pytest(f"--fractal-package={broken_wheel}", "-x", f"--fractal-report={told}")
-    assert ran.status == 1
+    wheel = make_wheel(pytester.path, changes={"__FRACTAL_MANIFEST__.json": "{}"})
+    told = pytester.path / "report.json"
+    options = (f"--fractal-package={wheel}", "--fractal-select=FR1", f"--fractal-report={told}")
+    assert pytester.runpytest_inprocess(*options, "-x").ret == 1
     assert json.loads(told.read_text())["complete"] is False
-    whole = runner.pytest(f"--fractal-package={broken_wheel}", f"--fractal-report={told}")
-    assert whole.status == 1
+    whole = pytester.runpytest_inprocess(*options)
+    assert whole.ret == 1
     assert json.loads(told.read_text())["complete"] is True
-    assert "have no verdict" not in whole.text
+    assert "have no verdict" not in whole.stdout.str()
 
 
 # The files of reports
 
 
-def test_a_report_that_names_a_folder_is_one_sentence(runner: Runner, good_wheel: Path) -> None:
-    (runner.folder / "report.json").mkdir()
-    ran = runner.pytest(f"--fractal-package={good_wheel}", "--fractal-report=report.json")
-    assert ran.status == 4
-    assert "report.json: this is a folder; a report is written to a file" in ran.text
-    assert "Traceback" not in ran.text
-
-
-def test_the_folder_of_a_report_is_made(runner: Runner, good_wheel: Path) -> None:
-    ran = runner.pytest(
-        f"--fractal-package={good_wheel}", "--fractal-select=FR1", "--fractal-report=a/b/report.md"
+def report_to(pytester: pytest.Pytester, wheel: Path, file: str) -> tuple[int, str]:
+    """Judge little and report to a file; the exit status, and all that is printed."""
+    ran = pytester.runpytest_inprocess(
+        f"--fractal-package={wheel}", "--fractal-select=FR1", f"--fractal-report={file}"
     )
-    assert ran.status == 0, ran.text
-    assert (runner.folder / "a" / "b" / "report.md").is_file()
+    return int(ran.ret), ran.stdout.str() + ran.stderr.str()
 
 
-def test_a_report_that_cannot_be_written_is_one_sentence(runner: Runner, good_wheel: Path) -> None:
-    (runner.folder / "file").touch()
-    ran = runner.pytest(
-        f"--fractal-package={good_wheel}", "--fractal-select=FR1", "--fractal-report=file/r.json"
-    )
-    assert ran.status in (3, 4), ran.text
-    assert "file/r.json: the report cannot be written: " in ran.text
-    assert "INTERNALERROR" not in ran.text
+def test_a_report_that_names_a_folder_is_one_sentence(
+    pytester: pytest.Pytester, good_wheel: Path
+) -> None:
+    pytester.mkdir("report.json")
+    status, text = report_to(pytester, good_wheel, "report.json")
+    assert status == 4
+    assert "report.json: this is a folder; a report is written to a file" in text
+    assert "Traceback" not in text
+
+
+def test_the_folder_of_a_report_is_made(pytester: pytest.Pytester, good_wheel: Path) -> None:
+    assert report_to(pytester, good_wheel, "a/b/report.md")[0] == 0
+    assert (pytester.path / "a" / "b" / "report.md").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(
+    pytester: pytest.Pytester, good_wheel: Path
+) -> None:
+    (pytester.path / "file").touch()
+    status, text = report_to(pytester, good_wheel, "file/r.json")
+    assert status in (3, 4), text
+    assert "file/r.json: the report cannot be written: " in text
+    assert "INTERNALERROR" not in text
 
 
 # What killed runs leave
 
 
 def test_what_a_killed_run_has_left_is_removed_by_the_next(
-    runner: Runner, endless_wheel: Path, good_wheel: Path
+    runner: Runner, endless: tuple[str, str], good_wheel: Path
 ) -> None:
-    process = runner.start(*runner.argv(f"--fractal-package={endless_wheel}"))
+    process = runner.start(*runner.argv(*endless))
     until(lambda: sleeps(process))
     inside = list(descendants(process.pid))
     process.kill()

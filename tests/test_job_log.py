@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 
 import pytest
 from conftest import Runner
@@ -62,11 +63,9 @@ def test_what_is_no_command_stays_as_it_is() -> None:
         assert without_commands(text) == text
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("quiet", ["-v", "-q"])
-def test_with_a_runner_only_findings_are_commands(
-    runner: Runner, workers: int, quiet: str
-) -> None:
+@pytest.fixture(scope="module")
+def talking_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of two tasks that fail, and whose every text has commands in it."""
     manifest = good_manifest()
     (task,) = manifest["task_list"]
     task["name"] = "##[error]told ::error::told"
@@ -76,16 +75,28 @@ def test_with_a_runner_only_findings_are_commands(
     manifest["task_list"].append(other)
     spoken = f"import os\nos.write(1, {SAID!r}.encode())\nos.write(2, {SAID!r}.encode())\n"
     source = TASK_SOURCE.replace("    options = parser", "    1 / 0\n    options = parser")
-    wheel = make_wheel(
-        runner.folder,
+    return make_wheel(
+        tmp_path_factory.mktemp("talking"),
         files={"__init__.py": "", "task.py": spoken + source.partition('"""\n')[2]},
         manifest=manifest,
     )
-    arguments = (wheel, quiet, "-rA", "-n", str(workers))
-    silent = runner.hermetic(*arguments)
-    assert commands(silent.out)  # else this test would show nothing
-    ran = runner.hermetic(*arguments, GITHUB_ACTIONS="true")
-    assert ran.status == silent.status == 1
+
+
+def test_without_a_runner_what_a_package_says_is_shown_as_it_is(
+    runner: Runner, talking_wheel: Path
+) -> None:
+    """Else the next test would show nothing."""
+    ran = runner.hermetic(talking_wheel, "-v", "-rA", "--fractal-select=FR1,FR301")
+    assert ran.status == 1
+    assert commands(ran.out)
+
+
+@pytest.mark.parametrize(("detail", "workers"), [("-v", 0), ("-q", 0), ("-v", 2)])
+def test_with_a_runner_only_findings_are_commands(
+    runner: Runner, talking_wheel: Path, detail: str, workers: int
+) -> None:
+    ran = runner.hermetic(talking_wheel, detail, "-rA", "-n", str(workers), GITHUB_ACTIONS="true")
+    assert ran.status == 1
     found = commands(ran.out)
     assert found
     for line in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +10,7 @@ from pathlib import Path
 from zipfile import ZipFile, ZipInfo
 
 import pytest
-from conftest import OWN_TESTS, Ran, Runner, make_wheel
+from conftest import OWN_TESTS, make_wheel
 from dated_index import dated_index, release
 from generation_2 import COMPOUND, OBEYS, manifest
 from generation_2 import task as task_of
@@ -209,7 +208,10 @@ def test_what_an_index_had_is_known_where_it_tells_when_its_files_came(
     assert before_all is None
 
 
-def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("any_environment")
+def test_the_pins_of_a_real_search_were_seen_to_work(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A second search makes but the last trial anew, that of which it tells: the rest is kept."""
     links = tmp_path / "links"
     for version in ("1.0", "1.1", "1.2"):
@@ -222,40 +224,36 @@ def test_the_pins_of_a_real_search_were_seen_to_work(runner: Runner, tmp_path: P
         changes={"invert_well.py": f"from driftlib import OLD_NAME\n{script}"},
         extra_metadata="Requires-Dist: driftlib\n",
     )
-    options = ("--fractal-select=FR301", "--fractal-find-pins")
+    options = (f"--fractal-package={wheel}", "--fractal-select=FR301", "--fractal-find-pins")
     cache = tmp_path / "cache"
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
-    def judged(*options: str) -> Ran:
-        return runner.command(
-            sys.executable,
-            *("-m", "pytest_fractal", str(wheel), *options),
-            PIP_FIND_LINKS=str(links),
-            XDG_CACHE_HOME=str(cache),
-        )
-
-    ran = judged(*options)
-    assert ran.status == 1
-    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in ran.out, ran.text
-    assert "  --fractal-pin=driftlib==1.2\n" in ran.out
-    assert '  {"driftlib": "1.2"}\n' in ran.out
-    assert '  "driftlib<2.0",\n' in ran.out
-    assert re.search(r"driftlib==2\.0: invert_well does not start: ImportError: cannot", ran.out)
-    assert "'driftlib' (driftlib/__init__.py)" in ran.out  # no place of one trial
+    result = pytester.runpytest_inprocess(*options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in said
+    assert "  --fractal-pin=driftlib==1.2\n" in said
+    assert '  {"driftlib": "1.2"}\n' in said
+    assert '  "driftlib<2.0",\n' in said
+    assert re.search(r"driftlib==2\.0: invert_well does not start: ImportError: cannot", said)
+    assert "'driftlib' (driftlib/__init__.py)" in said  # no place of one trial
     (kept,) = (cache / "pytest-fractal" / "find-pins").iterdir()
     kept.write_text(
         kept.read_text().replace("ImportError: cannot", "ImportError: as kept, cannot")
     )
-    ran = judged(*options)
-    assert "driftlib==2.0: invert_well does not start: ImportError: as kept, cannot" in ran.out
-    assert "  --fractal-pin=driftlib==1.2\n" in ran.out
+    said = pytester.runpytest_inprocess(*options).stdout.str()
+    assert "driftlib==2.0: invert_well does not start: ImportError: as kept, cannot" in said
+    assert "  --fractal-pin=driftlib==1.2\n" in said
 
-    pinned = judged("--fractal-pin=driftlib==1.2", *options)
-    assert pinned.status == 0, pinned.text
-    assert "there are no pins to find: no task was seen not to start" in pinned.out
+    pinned = pytester.runpytest_inprocess("--fractal-pin=driftlib==1.2", *options)
+    assert pinned.ret == pytest.ExitCode.OK
+    assert "there are no pins to find: no task was seen not to start" in pinned.stdout.str()
 
 
+@pytest.mark.usefixtures("any_environment")
 def test_the_past_of_the_index_has_the_pins_where_no_traceback_names_what_moved(
-    runner: Runner, tmp_path: Path
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`driftlib` has one release; it fails by what `hiddenlib` is, of which it says nothing."""
     links = tmp_path / "links"
@@ -273,13 +271,14 @@ def test_the_past_of_the_index_has_the_pins_where_no_traceback_names_what_moved(
         changes={"invert_well.py": f"import driftlib\n{script}"},
         extra_metadata="Requires-Dist: driftlib\nRequires-Dist: hiddenlib\n",
     )
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with dated_index(links, dates) as index:
-        ran = runner.hermetic(
-            *(wheel, "--fractal-select=FR301", "--fractal-find-pins"),
-            UV_INDEX=index,
-            XDG_CACHE_HOME=str(tmp_path / "cache"),
+        monkeypatch.setenv("UV_INDEX", index)
+        result = pytester.runpytest_inprocess(
+            f"--fractal-package={wheel}", "--fractal-select=FR301", "--fractal-find-pins"
         )
-    assert ran.status == 1
-    assert "as of 1 months ago, hiddenlib==1.2: invert_well starts" in ran.out, ran.text
-    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in ran.out
-    assert "  --fractal-pin=hiddenlib==1.2\n" in ran.out
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = result.stdout.str()
+    assert "as of 1 months ago, hiddenlib==1.2: invert_well starts" in said
+    assert "with these pins 2 of 2 tasks start, without them 1 of 2:" in said
+    assert "  --fractal-pin=hiddenlib==1.2\n" in said

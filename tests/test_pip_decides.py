@@ -26,7 +26,7 @@ from pytest_fractal.environments.pip_show import (
     is_predictable,
     run_pip_show,
 )
-from pytest_fractal.environments.wheels import read_wheel
+from pytest_fractal.environments.wheels import Wheel, read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
 
@@ -76,6 +76,23 @@ class Odd:
         wheel = folder / f"{NAME}-{self.version}-py3-none-any.whl"
         wheel.write_bytes(self.before + archive.getvalue())
         return wheel
+
+
+def together(*odds: Odd) -> Odd:
+    """A wheel that is odd in all of these ways, of which no two are about the same."""
+    ways = [(name, value) for odd in odds for name, value in vars(odd).items()]
+    usual = vars(Odd())
+    return Odd(
+        **{
+            "metadata": "".join(odd.metadata for odd in odds),
+            "record": [row for odd in odds for row in odd.record or ()],
+        }
+        | {
+            name: value
+            for name, value in ways
+            if value != usual[name] and name not in ("metadata", "record")
+        }
+    )
 
 
 DATA = f"{NAME}-1.0.data"
@@ -162,13 +179,30 @@ def test_a_wheel_that_replaces_pip_is_refused(tmp_path: Path) -> None:
     assert refused(environment, Odd(entries=own), tmp_path) is FailureKind.PIP
 
 
-@pytest.mark.parametrize("way", TAKEN)
-def test_what_pip_takes_is_taken(tmp_path: Path, empty: Environment, way: str) -> None:
-    wheel = read_wheel(TAKEN[way].write(tmp_path))
+def assert_expected(real: PipShow, wheel: Wheel) -> None:
+    """Assert that pip has printed what was known beforehand."""
+    expected = expected_pip_show(wheel)
+    assert [line for line in real.about if not line.startswith("Require")] == [*expected.about]
+    assert {*expected.files} <= {*real.files}  # and what pip itself has written
+
+
+TAKEN_TOGETHER = (
+    ("bzip2", "something before the archive", "no rows", "no version of Python"),
+    ("lzma", "rows of two columns"),
+    ("rows of four columns",),
+    ("a line break in a name",),
+)
+
+
+@pytest.mark.parametrize("ways", TAKEN_TOGETHER, ids=" and ".join)
+def test_what_pip_takes_is_taken(tmp_path: Path, empty: Environment, ways: Sequence[str]) -> None:
+    wheel = read_wheel(together(*(TAKEN[way] for way in ways)).write(tmp_path))
     assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
     shown = run_pip_show(empty, wheel)
     for reader in GENERATIONS.values():
         assert list(reader.misreadings(wheel, shown, f"{NAME}/{MANIFEST}")) == []
+    if ASKED.keys().isdisjoint(ways):
+        assert_expected(shown, wheel)
 
 
 def test_a_dependency_that_pip_refuses_is_refused(tmp_path: Path) -> None:
@@ -212,10 +246,25 @@ ASKED = {
 """What pip prints of these is not taken as known."""
 
 
-@pytest.mark.parametrize("way", MISLEADING)
-def test_what_pip_shows_is_known_beforehand(tmp_path: Path, empty: Environment, way: str) -> None:
+SHOWN_TOGETHER = (
+    (
+        *("a home page", "a summary", "a ghost", "an absolute row", "a row twice"),
+        *("a row with a dot", "a backslash"),
+    ),
+    ("a continued licence",),
+    ("an address without a label",),  # of which pip breaks
+    ("a labelled home page",),
+    ("an expression",),
+    ("nothing",),
+)
+
+
+@pytest.mark.parametrize("ways", SHOWN_TOGETHER, ids=lambda ways: ways[0])
+def test_what_pip_shows_is_known_beforehand(
+    tmp_path: Path, empty: Environment, ways: Sequence[str]
+) -> None:
     """A run that installs nothing judges by it: it must be what the real pip prints."""
-    wheel = read_wheel(MISLEADING[way].write(tmp_path))
+    wheel = read_wheel(together(*(MISLEADING[way] for way in ways)).write(tmp_path))
     assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
     real, expected = run_pip_show(empty, wheel), expected_pip_show(wheel)
     assert (real.failure is None) == (expected.failure is None)
@@ -224,21 +273,24 @@ def test_what_pip_shows_is_known_beforehand(tmp_path: Path, empty: Environment, 
     assert [path for path in real.files if MANIFEST in path] == [
         path for path in expected.files if MANIFEST in path
     ]
+    if ASKED.keys().isdisjoint(ways):
+        assert_expected(real, wheel)
 
 
 @pytest.mark.parametrize("way", [*TAKEN, *MISLEADING, *ASKED])
 def test_pip_is_asked_where_something_else_may_be_printed(
     tmp_path: Path, empty: Environment, way: str
 ) -> None:
-    """Elsewhere, what is expected is what it prints."""
+    """Elsewhere, what is expected is what it prints: see the tests above."""
     wheel = read_wheel((TAKEN | MISLEADING | ASKED)[way].write(tmp_path))
-    assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
+    if "each start" in way:
+        assert UvInstaller().install_wheel(empty, wheel, ()).returncode == 0
     assert is_predictable(empty, wheel) is (way not in ASKED)
-    if way in ASKED:
-        return
-    real, expected = run_pip_show(empty, wheel), expected_pip_show(wheel)
-    assert [line for line in real.about if not line.startswith("Require")] == [*expected.about]
-    assert {*expected.files} <= {*real.files}  # and what pip itself has written
+
+
+def test_every_odd_wheel_is_shown_to_pip() -> None:
+    assert {way for ways in TAKEN_TOGETHER for way in ways} == set(TAKEN)
+    assert {way for ways in SHOWN_TOGETHER for way in ways} == set(MISLEADING)
 
 
 def misread(generation: str, odd: Odd, folder: Path, shown: PipShow | None = None) -> list[str]:

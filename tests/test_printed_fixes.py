@@ -19,6 +19,8 @@ from test_fixes import judged as judged_as_packed
 from pytest_fractal.rules import REGISTRY
 from pytest_fractal.verdicts import Severity
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 BY_PEOPLE = {
     "what is missing must be thought of, or written": (
         "FR106_executable_missing",

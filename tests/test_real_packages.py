@@ -113,8 +113,8 @@ def samples(tmp_path: Path) -> Path:
 
 
 def about(*tasks: str) -> str:
-    """Selects the rules about commands and samples, for these tasks."""
-    codes = ("FR208", "FR3", "FR4")
+    """Selects the rules about samples, for these tasks, and that their commands start."""
+    codes = ("FR208", "FR301", "FR4")
     return f"--fractal-select={','.join(f'{code}[{task}]' for task in tasks for code in codes)}"
 
 

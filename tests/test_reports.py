@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import html5lib
 import pytest
-from conftest import Runner, make_wheel
+from conftest import MANIFEST, Runner, make_wheel
 from jsonschema import Draft4Validator, Draft202012Validator
 from markdown_it import MarkdownIt
 from reporting import GOOD, outcomes, passing
@@ -404,15 +404,18 @@ def test_hostile_texts_stay_within_their_annotation(hostile: Report) -> None:
         assert "%0A::error::no" in message
 
 
-def test_annotations_show_once_and_only_on_github(runner: Runner, broken_wheel: Path) -> None:
-    arguments = [f"--fractal-package={broken_wheel}", "--fractal-report=r.md", "-q"]
+def test_annotations_show_once_and_only_on_github(runner: Runner) -> None:
+    wheel = make_wheel(runner.folder, changes={MANIFEST: None})
+    arguments = [f"--fractal-package={wheel}", "--fractal-report=r.md", "--fractal-select=FR1"]
     for workers in (["-n", "2"], []):
         ran = runner.pytest(*arguments, *workers, GITHUB_ACTIONS="true")
         told = [line for line in ran.out.splitlines() if line.startswith("::")]
-        assert [line for line in told if "title=FR301" in line] == told[:1]
+        assert [line for line in told if "title=FR101" in line] == told[:1]
         assert ran.status == 1
         assert (runner.folder / "r.md").read_text().startswith("## ❌")
-    assert "::error" not in runner.pytest(*arguments).out
+    ran = runner.pytest(*arguments)
+    assert ran.status == 1
+    assert "::error" not in ran.out
 
 
 def test_a_terminal_shows_control_characters_and_obeys_none(

@@ -7,31 +7,70 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from kept_environments import KeptEnvironments
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.candidate.dependency_lines import dependency_lines
 from pytest_fractal.rules.script_hints import with_option_names
 
+Hints = dict[str, str]
+
 pytestmark = pytest.mark.usefixtures("any_environment")
 
 
-def test_a_package_that_refuses_another_is_named_with_both_versions(tmp_path: Path) -> None:
+FAILING = {
+    "refuses": 'raise ImportError("pip requires Setuptools 99.0 or newer, found 1.0")\n',
+    "lost": "raise ModuleNotFoundError(\"No module named 'pkg_resources'\")\n",
+    "hidden": "from random import randint\n",
+    "hidden_from_others": "import tempfile\n",
+    "hidden_dependency": "from packaging.version import Version\n",
+    "hidden_package": "from demo.helper import x\n",
+    "nameless": "from near import x\n",
+}
+"""The first lines of a script each, which stands in a folder of its own."""
+
+
+@pytest.fixture(scope="module")
+def hints(tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments) -> Hints:
+    """By task, what to do about one that does not start; all are of one wheel."""
+    files = {
+        "__init__.py": "",
+        "helper.py": "x = 1\n",
+        "nameless/near.py": "",
+        "hidden/random.py": "nothing = None\n",
+        "hidden_from_others/random.py": "nothing = None\n",
+        "hidden_dependency/packaging.py": "nothing = None\n",
+        "hidden_package/demo.py": "nothing = None\n",
+        **{f"{name}/task.py": lines + TASK_SOURCE for name, lines in FAILING.items()},
+    }
+    manifest = good_manifest()
+    (task,) = manifest["task_list"]
+    manifest["task_list"] = [
+        {**task, "name": name, "executable": f"{name}/task.py"} for name in FAILING
+    ]
+    wheel = make_wheel(
+        tmp_path_factory.mktemp("failing"),
+        files=files,
+        manifest=manifest,
+        metadata="Requires-Dist: packaging",
+    )
+    with environments.handed_out():
+        (candidate,) = check_package(wheel, select=["FR301"]).candidates
+    assert len(candidate.findings) == len(FAILING)
+    return {str(found.task): found.hint for _, found in candidate.findings}
+
+
+def test_a_package_that_refuses_another_is_named_with_both_versions(hints: Hints) -> None:
     """Compiled modules check what they run with themselves: installers know nothing of it."""
-    refuses = 'raise ImportError("pip requires Setuptools 99.0 or newer, found 1.0")\n'
-    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": refuses + TASK_SOURCE})
-    (candidate,) = check_package(wheel, select=["FR301"]).candidates
-    ((_, finding),) = candidate.findings
-    assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", finding.hint)
+    told = hints["refuses"]
+    assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", told)
 
 
 def test_for_a_module_that_setuptools_had_the_last_release_with_it_is_named(
-    tmp_path: Path,
+    hints: Hints,
 ) -> None:
-    missing = "raise ModuleNotFoundError(\"No module named 'pkg_resources'\")\n"
-    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": missing + TASK_SOURCE})
-    ((_, hint),) = findings(wheel, "FR301")
-    assert hint.startswith('add "setuptools<82" to the dependencies')
+    assert hints["lost"].startswith('add "setuptools<82" to the dependencies')
 
 
 def findings(wheel: Path, *codes: str) -> list[tuple[str, str]]:
@@ -41,36 +80,22 @@ def findings(wheel: Path, *codes: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("sibling", "imports"),
+    ("task", "module"),
     [
-        ("random", "from random import randint\n"),
-        ("random", "import tempfile\n"),
-        ("packaging", "from packaging.version import Version\n"),
-        ("demo", "from demo.helper import x\n"),
+        ("hidden", "random"),
+        ("hidden_from_others", "random"),
+        ("hidden_dependency", "packaging"),
+        ("hidden_package", "demo"),
     ],
 )
-def test_a_file_that_hides_a_module_is_named(tmp_path: Path, sibling: str, imports: str) -> None:
-    files = {
-        "__init__.py": "",
-        "helper.py": "x = 1\n",
-        f"tasks/{sibling}.py": "nothing = None\n",
-        "tasks/task.py": imports + TASK_SOURCE,
-    }
-    manifest = good_manifest()
-    manifest["task_list"][0]["executable"] = "tasks/task.py"
-    wheel = make_wheel(
-        tmp_path, files=files, manifest=manifest, metadata="Requires-Dist: packaging"
-    )
-    ((code, hint),) = findings(wheel, "FR301")
-    assert code == "FR301"
-    assert hint.startswith(f"demo/tasks/{sibling}.py takes the place of the module '{sibling}'")
+def test_a_file_that_hides_a_module_is_named(hints: Hints, task: str, module: str) -> None:
+    told = f"demo/{task}/{module}.py takes the place of the module '{module}'"
+    assert hints[task].startswith(told)
 
 
-def test_a_module_beside_the_script_that_lacks_a_name_hides_nothing(tmp_path: Path) -> None:
+def test_a_module_beside_the_script_that_lacks_a_name_hides_nothing(hints: Hints) -> None:
     """The script's folder is on the path, and some packages import by that."""
-    files = {"__init__.py": "", "helper.py": "", "task.py": "from helper import x\n" + TASK_SOURCE}
-    ((_, hint),) = findings(make_wheel(tmp_path, files=files), "FR301")
-    assert "takes the place" not in hint
+    assert "takes the place" not in hints["nameless"]
 
 
 def test_who_holds_a_version_back_is_named(tmp_path: Path) -> None:

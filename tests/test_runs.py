@@ -8,16 +8,22 @@ import re
 import shlex
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ran, Runner
+from conftest import Runner
+from kept_environments import KeptEnvironments
 from test_samples import write_samples
 from wheel_factory import TASK_SOURCE, good_manifest, make_wheel
 
+from pytest_fractal import check_package
 from pytest_fractal.generations.v1 import VERSION_1
+from pytest_fractal.report.json_file import render
 from pytest_fractal.samples.runs import drive
+
+pytestmark = pytest.mark.usefixtures("any_environment")
 
 OBEYS = '''\
 """Does as its argument `do` says, a piece of Python, and answers with what that binds to `out`."""
@@ -92,17 +98,12 @@ def each(do: str, **more: Any) -> dict[str, Any]:
 class Judged:
     """One run over samples, and its report."""
 
-    def __init__(self, runner: Runner, wheel: Path, *options: str, **samples: object) -> None:
-        write_samples(runner.folder, **samples)
-        self.ran: Ran = runner.pytest(
-            f"--fractal-package={wheel}",
-            "--fractal-samples=samples",
-            "--fractal-select=FR4",
-            "--fractal-report=report.json",
-            *options,
-        )
-        report = json.loads((runner.folder / "report.json").read_text())
-        (self.candidate,) = report["candidates"]
+    def __init__(
+        self, folder: Path, wheel: Path, options: Mapping[str, Any] = {}, /, **samples: object
+    ) -> None:
+        given = write_samples(folder, **samples)
+        report = check_package(wheel, samples=given, select=["FR4"], folder=folder, **options)
+        (self.candidate,) = json.loads(render(report))["candidates"]
         self.verdicts = {
             (verdict["code"], verdict["sample"]): verdict
             for verdict in self.candidate["verdicts"]
@@ -136,7 +137,7 @@ class Judged:
 
 
 def test_reserved_arguments_are_those_that_the_server_fills_in(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     """And the metadata go from step to step by the server's rules."""
     chain = [
@@ -147,9 +148,9 @@ def test_reserved_arguments_are_those_that_the_server_fills_in(
         once("out = 'nothing'"),
     ]
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
-        "--fractal-keep",
+        {"keep": True},
         chain={"steps": chain},
         alone=once("out = {}"),
         one=each("out = None", component="w/9", metadata={"image": [], "k": 1}),
@@ -181,7 +182,7 @@ def test_reserved_arguments_are_those_that_the_server_fills_in(
     assert judged.broken("chain.2") == {"FR404": "warn"}
     assert judged.broken("chain.5") == {"FR402": "fail"}
     for sample in ("chain.1", "chain.3", "chain.4", "alone", "one"):
-        assert judged.broken(sample) == {}, judged.ran.text
+        assert judged.broken(sample) == {}
 
 
 MEETS = """
@@ -197,35 +198,21 @@ path.unlink()
 
 
 def test_components_run_at_the_same_time_up_to_the_number_of_jobs(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     """Three wait for each other; with one job each finds itself alone, in its order."""
     wells = {"well": ["a", "b", "c"]}
-    judged = Judged(runner, wheel, "--fractal-jobs=3", meets=each(MEETS, metadata=wells))
-    assert judged.broken("meets") == {}, judged.ran.text
-    alone = runner.pytest(
-        f"--fractal-package={wheel}",
-        "--fractal-samples=alone",
-        "--fractal-jobs=1",
-        "--fractal-select=FR401",
-        cwd=(write_in(runner, "alone", each(ALONE, metadata=wells))),
-    )
-    assert alone.status == 0, alone.text
-
-
-def write_in(runner: Runner, name: str, sample: object) -> Path:
-    folder = runner.folder / "other"
-    folder.mkdir()
-    write_samples(folder, one=sample).rename(folder / name)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    return folder
+    judged = Judged(tmp_path, wheel, {"jobs": 3}, meets=each(MEETS, metadata=wells))
+    assert judged.outcomes("meets")["FR401"] == "pass"
+    alone = Judged(tmp_path / "alone", wheel, {"jobs": 1}, alone=each(ALONE, metadata=wells))
+    assert alone.outcomes("alone")["FR401"] == "pass"
 
 
 def test_where_the_server_could_start_nothing_the_finding_says_what_it_does(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
         missing=each("pass", metadata={"plate": []}),
         text=each("pass", metadata={"well": "ab"}),
@@ -287,10 +274,10 @@ def test_no_component_is_done_where_the_local_runner_has_a_step(
     assert ended.state.value == before["metadata"]
 
 
-def test_a_step_after_a_failed_step_is_blocked_by_it(runner: Runner, wheel: Path) -> None:
+def test_a_step_after_a_failed_step_is_blocked_by_it(tmp_path: Path, wheel: Path) -> None:
     chain = [once("sys.exit('no such plate')"), once("pass"), each("pass")]
     bad_output = [once("out = []"), once("pass")]
-    judged = Judged(runner, wheel, chain={"steps": chain}, output={"steps": bad_output})
+    judged = Judged(tmp_path, wheel, chain={"steps": chain}, output={"steps": bad_output})
     assert judged.outcomes("chain.1")["FR401"] == "fail"
     assert "exit status 1: no such plate" in judged.found("FR401", "chain.1")
     for step in ("chain.2", "chain.3"):
@@ -306,38 +293,48 @@ def test_a_step_after_a_failed_step_is_blocked_by_it(runner: Runner, wheel: Path
 # What it writes
 
 
-@pytest.mark.parametrize("kind", ["once", "each"])
-def test_outputs_are_judged_as_the_server_takes_them(
-    runner: Runner, wheel: Path, kind: str
-) -> None:
-    def write(text: str) -> str:
-        return f"out_file.write_bytes({text.encode()!r}); out = 'nothing'"
+def write(text: str) -> str:
+    return f"out_file.write_bytes({text.encode()!r}); out = 'nothing'"
 
-    make = once if kind == "once" else each
-    more = {} if kind == "once" else {"component": "c"}
-    samples = {
-        "nothing": "out = 'nothing'",
-        "null": "out = None",
-        "object": "pass",
-        "keys": "out = {'k': 1}",
-        "list": "out = []",
-        "pairs": "out = [['a', 1]]",
-        "number": "out = 5",
-        "text": "out = 'text'",
-        "false": "out = False",
-        "empty": write(""),
-        "blank": write(" \n"),
-        "mark": write("\ufeff{}"),
-        "python": write("{'a': 1}"),
-        "nan": write('{"a": NaN}'),
-        "two": write("{}{}"),
-        "twice": write('{"a": 1, "a": 1}'),
-        "deep": write("[" * 99999),
-        "space": write(" {}\n"),
-        "failed": write("[]") + "; sys.exit(3)",
-    }
-    judged = Judged(runner, wheel, **{name: make(do, **more) for name, do in samples.items()})
-    broken = {name: judged.broken(name) for name in samples}
+
+OUTPUTS = {
+    "nothing": "out = 'nothing'",
+    "null": "out = None",
+    "object": "pass",
+    "keys": "out = {'k': 1}",
+    "list": "out = []",
+    "pairs": "out = [['a', 1]]",
+    "number": "out = 5",
+    "text": "out = 'text'",
+    "false": "out = False",
+    "empty": write(""),
+    "blank": write(" \n"),
+    "mark": write("\ufeff{}"),
+    "python": write("{'a': 1}"),
+    "nan": write('{"a": NaN}'),
+    "two": write("{}{}"),
+    "twice": write('{"a": 1, "a": 1}'),
+    "deep": write("[" * 99999),
+    "space": write(" {}\n"),
+    "failed": write("[]") + "; sys.exit(3)",
+}
+"""What a task does, by a name for what it then has written."""
+
+
+@pytest.fixture(scope="module")
+def outputs(
+    tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments, wheel: Path
+) -> Judged:
+    """All of them, by both tasks."""
+    samples = {f"once_{name}": once(do) for name, do in OUTPUTS.items()}
+    samples |= {f"each_{name}": each(do, component="c") for name, do in OUTPUTS.items()}
+    with environments.handed_out():
+        return Judged(tmp_path_factory.mktemp("outputs"), wheel, **samples)
+
+
+@pytest.mark.parametrize("kind", ["once", "each"])
+def test_outputs_are_judged_as_the_server_takes_them(outputs: Judged, kind: str) -> None:
+    broken = {name: outputs.broken(f"{kind}_{name}") for name in OUTPUTS}
     rule = "FR403" if kind == "once" else "FR404"
     for name in (
         "list",
@@ -361,9 +358,9 @@ def test_outputs_are_judged_as_the_server_takes_them(
         assert broken.pop("keys") == {"FR404": "warn"}
         assert broken.pop("twice") == {"FR404": "warn"}
     assert set(map(str, broken.values())) == {"{}"}, broken
-    assert "an empty file" in judged.found(rule, "empty")
-    assert "byte order mark" in judged.found(rule, "mark")
-    assert "NaN is not JSON" in judged.found(rule, "nan")
+    assert "an empty file" in outputs.found(rule, f"{kind}_empty")
+    assert "byte order mark" in outputs.found(rule, f"{kind}_mark")
+    assert "NaN is not JSON" in outputs.found(rule, f"{kind}_nan")
 
 
 LEAVES = """
@@ -388,10 +385,10 @@ WRITES_LATE = (
 JUST_ENDS = "open(ready, 'w').close(); time.sleep(0.1)"
 
 
-def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path) -> None:
+def test_what_is_left_or_written_afterwards_is_told(tmp_path: Path, wheel: Path) -> None:
     """FR405; a task that merely takes its time, or whose child just ends, is not blamed."""
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
         stays=once(LEAVES.format(stay=STAYS)),
         spins=once(LEAVES.format(stay=SPINS)),
@@ -407,11 +404,11 @@ def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path)
         parallel=each("pass", component="a"),
     )
     # Servers are done with a job that leaves a process which only waits.
-    assert judged.broken("stays") == {"FR405": "warn"}, judged.ran.text
+    assert judged.broken("stays") == {"FR405": "warn"}
     assert re.search(
         r"still there, idle: \S*python\S* \S*once\.py -j", judged.found("FR405", "stays")
     )
-    assert judged.broken("spins") == {"FR405": "fail"}, judged.ran.text
+    assert judged.broken("spins") == {"FR405": "fail"}
     assert "still there, at work: " in judged.found("FR405", "spins")
     assert judged.broken("late") == {"FR405": "fail"}
     assert "written afterwards: late" in judged.found("FR405", "late")
@@ -424,12 +421,12 @@ def test_what_is_left_or_written_afterwards_is_told(runner: Runner, wheel: Path)
 
 
 def test_a_signal_and_the_time_limit_are_told_apart_from_a_status(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
-        "--fractal-timeout=3",
+        {"timeout": 3.0},
         killed=once("os.kill(os.getpid(), 9)"),
         crashed=once("signal.signal(11, signal.SIG_DFL); os.kill(os.getpid(), 11)"),
         status=once("sys.exit(7)"),
@@ -448,13 +445,13 @@ def test_a_signal_and_the_time_limit_are_told_apart_from_a_status(
     assert (hung["timed_out"], hung["returncode"]) == (True, -9)
 
 
-def test_a_sample_that_expects_failure_is_refused_and_by_whom(runner: Runner, wheel: Path) -> None:
+def test_a_sample_that_expects_failure_is_refused_and_by_whom(tmp_path: Path, wheel: Path) -> None:
     """By the schema or by a status; a signal or a hang is no refusal, nor a missing level."""
     fails: dict[str, Any] = {"expect": "failure"}
     judged = Judged(
-        runner,
+        tmp_path,
         wheel,
-        "--fractal-timeout=3",
+        {"timeout": 3.0},
         command=once("sys.exit(2)", **fails),
         schema=once(5, **fails),
         both=once("sys.exit(2)" + " " * 3000, **fails),
@@ -478,7 +475,7 @@ def test_a_sample_that_expects_failure_is_refused_and_by_whom(runner: Runner, wh
 
 
 def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     """`text` is no Python: nothing is judged. With a default that does something, it is."""
     plain = good_manifest()
@@ -488,38 +485,26 @@ def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
     schema["properties"] = {**schema["properties"], "do": do}
     del schema["properties"]["threshold"]
     schema["required"] = [*schema["required"], "do"]
-    other = make_wheel(runner.folder, files={"__init__.py": "", "task.py": OBEYS}, manifest=plain)
+    other = make_wheel(tmp_path, files={"__init__.py": "", "task.py": OBEYS}, manifest=plain)
     for package, outcome, reason in (
         (wheel, "skip", "arguments made from its schema did not do: NameError: name 'text'"),
         (other, "fail", ""),
     ):
-        ran = runner.pytest(
-            f"--fractal-package={package}",
-            "--fractal-select=FR403,FR401,FR407",
-            "--fractal-report=report.json",
-        )
-        report = json.loads((runner.folder / "report.json").read_text())
-        verdicts = report["candidates"][0]["verdicts"]
-        first = next(verdict for verdict in verdicts if verdict["code"] == "FR403")
-        assert (first["sample"], first["outcome"]) == ("made", outcome), ran.text
-        assert reason in (first["reason"] or "")
-        assert {verdict["outcome"] for verdict in verdicts if verdict["code"] == "FR401"} == {
-            "skip"
-        }
-        assert {verdict["outcome"] for verdict in verdicts if verdict["code"] == "FR407"} == {
-            "pass"
-        }
+        (candidate,) = check_package(package, select=["FR403", "FR401", "FR407"]).candidates
+        verdicts = candidate.verdicts
+        first = next(verdict for verdict in verdicts if verdict.code == "FR403")
+        assert (first.sample, first.outcome) == ("made", outcome)
+        assert reason in (first.reason or "")
+        assert {verdict.outcome for verdict in verdicts if verdict.code == "FR401"} == {"skip"}
+        assert {verdict.outcome for verdict in verdicts if verdict.code == "FR407"} == {"pass"}
 
 
-def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(runner: Runner) -> None:
+def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(tmp_path: Path) -> None:
     failing = TASK_SOURCE.replace("return {}", "raise ValueError(output_path)")
-    wheel = make_wheel(runner.folder, files={"__init__.py": "", "task.py": failing})
-    runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-select=FR403", "--fractal-report=report.json"
-    )
-    report = json.loads((runner.folder / "report.json").read_text())
-    (verdict,) = report["candidates"][0]["verdicts"]
-    assert verdict["reason"].endswith("did not do: ValueError: {tmp}/ome_zarr")
+    wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": failing})
+    (candidate,) = check_package(wheel, select=["FR403"]).candidates
+    (verdict,) = candidate.verdicts
+    assert (verdict.reason or "").endswith("did not do: ValueError: {tmp}/ome_zarr")
 
 
 # Repeating a run
@@ -528,16 +513,16 @@ def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(runner: Runner
 def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     runner: Runner, wheel: Path
 ) -> None:
-    judged = Judged(
-        runner,
-        wheel,
-        "--fractal-keep",
+    write_samples(
+        runner.folder,
         good=once("pass"),
         bad=once("print(os.getcwd()); Path(output_path, 'x').touch(); sys.exit(4)"),
         some=each("sys.exit(component == 'b c')", metadata={"well": ["a", "b c"]}),
         writes=once("out = []"),
     )
-    lines = judged.ran.out.splitlines()
+    options = (f"--fractal-package={wheel}", "--fractal-samples=samples")
+    kept = runner.pytest(*options, "--fractal-keep", "--fractal-select=FR401,FR403")
+    lines = kept.out.splitlines()
     told = [
         (line.split()[2].rstrip(":"), lines[at + 1].strip())
         for at, line in enumerate(lines)
@@ -554,10 +539,8 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     words = shlex.split(repeats["once-writes"])
     assert Path(words[-1]).read_text() == "[]"
     assert Path(words[-3]).is_file()
-    assert "--fractal-keep" in judged.ran.out.replace("\n", " ")
-    unkept = runner.pytest(
-        f"--fractal-package={wheel}", "--fractal-samples=samples", "--fractal-select=FR401"
-    )
+    assert "--fractal-keep" in kept.out.replace("\n", " ")
+    unkept = runner.pytest(*options, "--fractal-select=FR401[once]")
     assert "\nto repeat " not in unkept.out
     assert "--fractal-keep" in unkept.out
 

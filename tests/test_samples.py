@@ -11,8 +11,12 @@ import pytest
 from conftest import ROOT, Runner
 from wheel_factory import candidate_of, good_manifest, make_wheel, verdicts
 
+from pytest_fractal import check_package
+from pytest_fractal.report.json_file import render
 from pytest_fractal.samples.generated import make_arguments
 from pytest_fractal.verdicts import Outcome
+
+pytestmark = pytest.mark.usefixtures("any_environment")
 
 TASK = '''\
 """Writes down what it is given, and answers with its argument `answer`."""
@@ -73,11 +77,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_samples(folder: Path, **samples: object) -> Path:
     """Write samples as JSON, or texts as they are, into a fresh folder `samples`."""
     place = folder / "samples"
-    place.mkdir()
+    place.mkdir(parents=True)
     for name, sample in samples.items():
         text = sample if isinstance(sample, str) else json.dumps(sample, indent=1)
         (place / f"{name}.json").write_text(text)
     return place
+
+
+def judged(wheel: Path, samples: Path, *codes: str) -> dict[str, Any]:
+    """What the report says of a wheel with these samples."""
+    report = check_package(wheel, samples=samples, select=codes)
+    (candidate,) = json.loads(render(report))["candidates"]
+    return dict(candidate)
 
 
 # Samples that cannot be used: findings of FR400, with file, line and fix
@@ -240,24 +251,17 @@ def test_what_a_server_would_refuse_may_be_in_a_sample_that_expects_failure(
 
 
 def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     """All other verdicts are told, and nothing of it is run."""
-    write_samples(
-        runner.folder,
+    samples = write_samples(
+        tmp_path,
         bad={"task": "First task", "argz": {"seen": "{tmp}/seen"}},
         broken="{",
         chain={"steps": [{"task": "First task"}, {"task": "Each well", "component": 5}]},
         good={"task": "First task"},
     )
-    ran = runner.pytest(
-        f"--fractal-package={wheel}",
-        "--fractal-samples=samples",
-        "--fractal-select=FR1,FR208,FR4",
-        "--fractal-report=report.json",
-    )
-    assert ran.status == 1, ran.text
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    candidate = judged(wheel, samples, "FR1", "FR208", "FR4")
     outcomes = {
         (verdict["code"], verdict["task"], verdict["sample"]): verdict["outcome"]
         for verdict in candidate["verdicts"]
@@ -352,18 +356,14 @@ def test_the_last_step_of_a_workflow_is_the_last_that_expects_success(
 # Every form, and where the folder is named
 
 
-def seen(name: str) -> str:
-    return f"{{tmp}}/{name}.json"
-
-
 @pytest.mark.parametrize("twin", ["option", "pytest.ini", "pyproject.toml"])
 def test_name_or_slug_and_placeholders_wherever_the_folder_is_named(
-    runner: Runner, wheel: Path, twin: str
+    pytester: pytest.Pytester, wheel: Path, twin: str
 ) -> None:
     """{samples} and {tmp} are replaced in nested values; both are absolute paths."""
     where = [{"path": "{samples}/images", "deep": [["{tmp}/x"], {"plain": "{other}", "n": 3}]}]
     write_samples(
-        runner.folder,
+        pytester.path,
         **{
             "by name": {"task": "First task", "args": {"answer": {"at": where}}},
             "slug": {
@@ -375,27 +375,27 @@ def test_name_or_slug_and_placeholders_wherever_the_folder_is_named(
     )
     argument = ["--fractal-samples=samples"] if twin == "option" else []
     if twin == "pytest.ini":
-        (runner.folder / "pytest.ini").write_text("[pytest]\nfractal_samples = samples\n")
+        (pytester.path / "pytest.ini").write_text("[pytest]\nfractal_samples = samples\n")
     if twin == "pyproject.toml":
-        (runner.folder / "pytest.ini").unlink()
-        (runner.folder / "pyproject.toml").write_text(
+        (pytester.path / "pyproject.toml").write_text(
             '[tool.pytest.ini_options]\nfractal_samples = "samples"\n'
         )
-    ran = runner.pytest(
+    result = pytester.runpytest_inprocess(
         f"--fractal-package={wheel}",
         "--fractal-select=FR401,FR208",
         "--fractal-keep",
+        "--fractal-folder=.",
         "--fractal-report=report.json",
         *argument,
     )
-    assert ran.status == 0, ran.text
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    assert result.ret == 0, result.outlines
+    (candidate,) = json.loads((pytester.path / "report.json").read_text())["candidates"]
     runs = {
         run["sample"]: json.loads(Path(run["argv"][3]).read_text())
         for run in candidate["runs"]
         if run["sample"]
     }
-    samples = str(runner.folder / "samples")
+    samples = str(pytester.path / "samples")
     (place,) = runs["by_name"]["answer"]["at"]
     assert place["path"] == f"{samples}/images"
     ((fresh,), rest) = place["deep"]
@@ -406,28 +406,29 @@ def test_name_or_slug_and_placeholders_wherever_the_folder_is_named(
     assert one["output_path"] == f"{one['metadata']['at']}/output"
 
 
-def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
+def test_reports_name_task_and_sample_and_are_the_same_with_workers(
     runner: Runner, wheel: Path
 ) -> None:
-    """A pasted id and -k work; the report has `sample` in verdicts and runs."""
+    """The report has `sample` in verdicts and runs."""
     chain = [{"task": "First task", "args": {"answer": {"well": ["w/1"]}}}, {"task": "Each well"}]
-    write_samples(
+    samples = write_samples(
         runner.folder,
         alone={"task": "First task"},
         chain={"steps": chain},
         **{"odd [name]::x": {"task": "First task"}},
     )
-    options = [
+    ran = runner.pytest(
         f"--fractal-package={wheel}",
         "--fractal-samples=samples",
         "--fractal-report=report.json",
-    ]
-    keys: list[object] = []
-    for workers in ("0", "2"):
-        ran = runner.pytest(*options, "-n", workers, "--fractal-select=FR4")
-        assert ran.status == 0, ran.text
-        assert ran.left == []
-        (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+        "--fractal-select=FR4",
+        "-n2",
+    )
+    assert ran.status == 0, ran.text
+    assert ran.left == []
+    (by_workers,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    keys = []
+    for candidate in (judged(wheel, samples, "FR4"), by_workers):
         keys.append([(v["code"], v["task"], v["sample"]) for v in candidate["verdicts"]])
         runs = sorted((r["task"], r["sample"]) for r in candidate["runs"] if r["sample"])
         assert runs == [
@@ -437,40 +438,40 @@ def test_node_ids_name_task_and_sample_and_are_the_same_with_workers(
             ("first_task", "odd__name___x"),
         ]
     assert keys[0] == keys[1]
-    first = [key for key in keys[0] if key[0] == "FR401"]  # type: ignore[attr-defined]
+    first = [key for key in keys[0] if key[0] == "FR401"]
     assert first == [
         ("FR401", "first_task", "alone"),
         ("FR401", "first_task", "chain.1"),
         ("FR401", "first_task", "odd__name___x"),
         ("FR401", "each_well", "chain.2"),
     ]
-    ids = [line.split(" ")[0] for line in runner.pytest(*options, "--co", "-q").out.splitlines()]
-    (pasted,) = [id_ for id_ in ids if "sample-succeeds[each_well-chain.2]" in id_]
-    ran = runner.pytest(*options[:2], pasted)
-    assert "1 passed" in ran.out, ran.text
-    ran = runner.pytest(*options[:2], "-k", "FR402 and chain", "--co", "-q")
-    assert "metadata-written[each_well-chain.2]" in ran.out
-    assert "[first_task-alone]" not in ran.out
+
+
+def test_a_sample_is_selected_by_a_pasted_node_id_and_by_its_name(
+    pytester: pytest.Pytester, wheel: Path
+) -> None:
+    chain = [{"task": "First task", "args": {"answer": {"well": ["w/1"]}}}, {"task": "Each well"}]
+    write_samples(pytester.path, alone={"task": "First task"}, chain={"steps": chain})
+    options = (f"--fractal-package={wheel}", "--fractal-samples=samples")
+    listed = pytester.runpytest_inprocess(*options, "--co", "-q").outlines
+    (pasted,) = [line for line in listed if "sample-succeeds[each_well-chain.2]" in line]
+    pytester.runpytest_inprocess(*options, pasted).assert_outcomes(passed=1)
+    named = pytester.runpytest_inprocess(*options, "-k", "FR402 and chain", "--co", "-q")
+    assert "metadata-written[each_well-chain.2]" in named.stdout.str()
+    assert "[first_task-alone]" not in named.stdout.str()
 
 
 def test_a_sample_against_the_schema_names_place_expected_and_found(
-    runner: Runner, wheel: Path
+    tmp_path: Path, wheel: Path
 ) -> None:
     """FR208, with the JSON pointer and the line; also for a reserved argument and for a step."""
-    write_samples(
-        runner.folder,
+    samples = write_samples(
+        tmp_path,
         kind='{"task": "First task",\n "args": {\n  "seen": 5}}',
         chain='{"steps": [{"task": "First task"},\n{"task": "First task",\n"args": {"more": 1}}]}',
         refused={"task": "First task", "args": {"seen": 5}, "expect": "failure"},
     )
-    ran = runner.pytest(
-        f"--fractal-package={wheel}",
-        "--fractal-samples=samples",
-        "--fractal-select=FR208,FR406",
-        "--fractal-report=report.json",
-    )
-    assert ran.status == 1, ran.text
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    candidate = judged(wheel, samples, "FR208", "FR406")
     by = {(v["code"], v["sample"]): v for v in candidate["verdicts"]}
     (found,) = by["FR208", "kind"]["findings"]
     assert (found["pointer"], found["line"]) == ("/args/seen", 3)
@@ -523,7 +524,7 @@ def section(page: str, heading: str) -> str:
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def judge_example(runner: Runner, text: str, files: int) -> dict[str, Any]:
+def judge_example(pytester: pytest.Pytester, text: str, files: int) -> dict[str, Any]:
     """Write the code blocks that a path in a line of its own names, and run the command line.
 
     Returns the report on the one candidate.
@@ -531,29 +532,31 @@ def judge_example(runner: Runner, text: str, files: int) -> dict[str, Any]:
     blocks = re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) == files
     for name, block in blocks:
-        path = runner.folder / name
+        path = pytester.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.replace("/path/to", str(runner.folder)))
+        path.write_text(block.replace("/path/to", str(pytester.path)))
     (command,) = re.findall(r"^\$ pytest (.+)$", text, re.MULTILINE)
-    ran = runner.pytest(command, "--fractal-strict", "--fractal-report=report.json")
-    assert ran.status == 0, ran.text
-    (candidate,) = json.loads((runner.folder / "report.json").read_text())["candidates"]
+    result = pytester.runpytest_inprocess(
+        command, "--fractal-strict", "--fractal-report=report.json"
+    )
+    assert result.ret == 0, result.outlines
+    (candidate,) = json.loads((pytester.path / "report.json").read_text())["candidates"]
     assert candidate["summary"]["fail"] == candidate["summary"]["warn"] == 0
     return dict(candidate)
 
 
-def test_the_example_of_generation_2_is_all_green(runner: Runner) -> None:
+def test_the_example_of_generation_2_is_all_green(pytester: pytest.Pytester) -> None:
     """It is taken from the page on samples, and does what the page says."""
     text = section("samples.md", "A complete example of generation 2")
-    candidate = judge_example(runner, text, 9)
+    candidate = judge_example(pytester, text, 9)
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["images.1", "images.2", "images.2", "images.2", "too_many"]
 
 
-def test_the_example_of_generation_1_is_all_green(runner: Runner) -> None:
+def test_the_example_of_generation_1_is_all_green(pytester: pytest.Pytester) -> None:
     """It is taken from the page on samples, and does what the page says."""
     text = section("samples.md", "A complete example of generation 1")
-    candidate = judge_example(runner, text, 6)
+    candidate = judge_example(pytester, text, 6)
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
     (told,) = [

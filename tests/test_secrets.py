@@ -203,7 +203,7 @@ def planted(tmp_path: Path) -> Iterator[Planted]:
     login = base64.b64encode(f"me:{word}".encode()).decode()
     handler = partial(type("Own", (Index,), {"login": login}), directory=served.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         index = f"http://me:{word}@127.0.0.1:{server.server_port}/"
         yield Planted(word, package, index, home)
@@ -238,12 +238,24 @@ HOOKS = {"GIT_CEILING_DIRECTORIES"}
 """What a build of the candidate's own gets besides."""
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
-@pytest.mark.parametrize("walls", ["off", pytest.param("required", marks=needs_walls)])
+@pytest.mark.parametrize(
+    ("walls", "installer", "rules"),
+    [
+        ("off", "uv", "FR"),
+        pytest.param("required", "uv", "FR", marks=needs_walls),
+        ("off", "pip", "FR301"),
+    ],
+)
 def test_no_secret_is_found_anywhere(
-    runner: Runner, planted: Planted, walls: str, installer: str
+    runner: Runner, planted: Planted, walls: str, installer: str, rules: str
 ) -> None:
-    ran = judge(runner, planted, f"--fractal-sandbox={walls}", f"--fractal-installer={installer}")
+    ran = judge(
+        runner,
+        planted,
+        f"--fractal-sandbox={walls}",
+        f"--fractal-installer={installer}",
+        f"--fractal-select={rules}",
+    )
     assert ran.status == 0, ran.text
     (kept,) = runner.temporary.glob("pytest-fractal-*")
     (built,) = kept.glob("package-0/environment/lib/*/site-packages/demo_secrets/built.json")
@@ -282,7 +294,10 @@ def test_required_walls_that_cannot_stand_are_one_sentence(
     assert ran.status == 4, ran.text
     assert ran.err.strip().startswith("ERROR: --fractal-sandbox=required: bubblewrap ")
     assert len(ran.err.strip().splitlines()) == 1
-    ran = runner.hermetic(good_wheel, "--fractal-sandbox=none")
-    assert (ran.status, len(ran.err.strip().splitlines())) == (4, 1)
+
+
+def test_walls_are_of_three_kinds(pytester: pytest.Pytester, good_wheel: Path) -> None:
+    ran = pytester.runpytest_inprocess(f"--fractal-package={good_wheel}", "--fractal-sandbox=none")
+    assert (ran.ret, len(ran.stderr.str().strip().splitlines())) == (4, 1)
     with pytest.raises(Exception, match="auto, required, off"):
         check_mode("none")

@@ -19,6 +19,8 @@ from pytest_fractal import Outcome, check_package
 from pytest_fractal.errors import BadInput
 
 SAMPLES = OWN_TESTS / "fractal_samples"
+HOME = os.environ["HOME"]
+"""Below which servers are kept that were installed; `pytester` has another one."""
 
 
 def example() -> str:
@@ -119,14 +121,19 @@ def test_ctrl_c_stops_the_server_and_leaves_nothing(
     assert not processes_below(runner.temporary)
 
 
-def test_a_server_is_not_asked_about_what_another_rule_refuses() -> None:
-    report = check_package(ROOT / "bad_packages" / "FR109_same_slug", server=True, select=["FR9"])
-    (candidate,) = report.candidates
+@pytest.mark.usefixtures("any_environment")
+def test_a_server_is_not_asked_about_what_another_rule_refuses(tmp_path: Path) -> None:
+    manifest = wheel_factory.good_manifest()
+    (entry,) = manifest["task_list"]
+    manifest["task_list"].append(entry)
+    wheel = wheel_factory.make_wheel(tmp_path, manifest=manifest)
+    (candidate,) = check_package(wheel, server=True, select=["FR9"]).candidates
     outcomes = {verdict.code: verdict.outcome for verdict in candidate.verdicts}
     assert outcomes["FR901"] is Outcome.BLOCKED
     assert candidate.verdicts[0].reason == "blocked by FR109"
 
 
+@pytest.mark.usefixtures("any_environment")
 def test_without_the_option_no_rule_asks_a_server(good_wheel: Path) -> None:
     report = check_package(good_wheel, select=["FR108"], samples=SAMPLES)
     assert [verdict.code for verdict in report.candidates[0].verdicts] == ["FR108"]
@@ -136,13 +143,15 @@ def test_without_the_option_no_rule_asks_a_server(good_wheel: Path) -> None:
         check_package(good_wheel, select=["FR901"])
 
 
-def test_an_authors_test_is_skipped_without_the_option(runner: Runner, good_wheel: Path) -> None:
-    (runner.folder / "test_own.py").write_text("def test_it(fractal_server): 1 / 0\n")
-    ran = runner.pytest(
-        "test_own.py", f"--fractal-package={good_wheel}", "--fractal-select=FR108", "-rs"
+def test_an_authors_test_is_skipped_without_the_option(
+    pytester: pytest.Pytester, good_wheel: Path
+) -> None:
+    own = pytester.makepyfile("def test_it(fractal_server): 1 / 0")
+    result = pytester.runpytest_inprocess(
+        own, f"--fractal-package={good_wheel}", "--fractal-select=FR108", "-rs"
     )
-    assert ran.status == 0, ran.text
-    assert "a real server only runs with --fractal-server" in ran.out
+    assert result.ret == 0, result.outlines
+    result.stdout.fnmatch_lines(["*a real server only runs with --fractal-server*"])
 
 
 @pytest.mark.parametrize(
@@ -155,19 +164,24 @@ def test_an_authors_test_is_skipped_without_the_option(runner: Runner, good_whee
     ],
 )
 def test_a_server_that_cannot_be_had_is_told_before_anything_is_judged(
-    runner: Runner, good_wheel: Path, asked: str, complaint: str
+    pytester: pytest.Pytester, good_wheel: Path, asked: str, complaint: str
 ) -> None:
-    ran = runner.pytest(f"--fractal-package={good_wheel}", f"--fractal-server={asked}")
-    assert ran.status == 4, ran.text
-    assert complaint in ran.err
-    assert "Traceback" not in ran.text
+    result = pytester.runpytest_inprocess(
+        f"--fractal-package={good_wheel}", f"--fractal-server={asked}"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert complaint in result.stderr.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
-def test_the_ini_file_can_ask_for_the_server(runner: Runner, good_wheel: Path) -> None:
+def test_the_ini_file_can_ask_for_the_server(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, good_wheel: Path
+) -> None:
+    monkeypatch.setenv("HOME", HOME)
     for setting, checks in (("default", 1), ("1.4.10", 1), ("", 0)):
-        (runner.folder / "pytest.ini").write_text(f"[pytest]\nfractal_server = {setting}\n")
-        ran = runner.pytest(f"--fractal-package={good_wheel}", "--co", "-q")
-        assert ran.out.count("::server-collects") == checks, ran.text
+        pytester.makeini(f"[pytest]\nfractal_server = {setting}\n")
+        result = pytester.runpytest_inprocess(f"--fractal-package={good_wheel}", "--co", "-q")
+        assert result.stdout.str().count("::server-collects") == checks
 
 
 def test_the_hermetic_command_takes_no_argument_for_a_version(
@@ -178,15 +192,21 @@ def test_the_hermetic_command_takes_no_argument_for_a_version(
     assert "::server-collects" in ran.out
 
 
-def test_each_of_several_servers_has_verdicts_of_its_own(runner: Runner, good_wheel: Path) -> None:
+def test_each_of_several_servers_has_verdicts_of_its_own(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, good_wheel: Path
+) -> None:
+    monkeypatch.setenv("HOME", HOME)
     words = (f"--fractal-package={good_wheel}", f"--fractal-samples={SAMPLES}", "--co", "-q")
-    ran = runner.pytest(*words, "--fractal-server=1.4.9,1.4.10", "--fractal-select=FR9")
-    assert ran.status == 0, ran.text
-    assert "::server-collects[1.4.9]" in ran.out
-    assert "::server-runs[invert_well-wells.2-1.4.10]" in ran.out
-    assert "not tried before" not in ran.out
-    alone = runner.pytest(*words, "--fractal-server=1.4.10", "--fractal-select=FR9")
-    assert re.search("::server-collects$", alone.out, re.M), alone.text
+    result = pytester.runpytest_inprocess(
+        *words, "--fractal-server=1.4.9,1.4.10", "--fractal-select=FR9"
+    )
+    assert result.ret == 0, result.outlines
+    listed = result.stdout.str()
+    assert "::server-collects[1.4.9]" in listed
+    assert "::server-runs[invert_well-wells.2-1.4.10]" in listed
+    assert "not tried before" not in listed
+    alone = pytester.runpytest_inprocess(*words, "--fractal-server=1.4.10", "--fractal-select=FR9")
+    assert re.search("::server-collects$", alone.stdout.str(), re.M)
 
 
 @pytest.mark.slow

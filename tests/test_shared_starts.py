@@ -10,6 +10,8 @@ from command_kinds.plain import PLAIN
 
 from pytest_fractal import check_package
 
+pytestmark = pytest.mark.usefixtures("any_environment")
+
 COSTLY = ("argparse_required", "wraps_without_a_word", "ignores_and_succeeds", "missing_module")
 
 
@@ -70,5 +72,5 @@ def test_tasks_whose_reading_is_done_by_one_helper_share_the_start_on_no_json(
         )
         report = judged(tmp_path, kinds)
     for kind in kinds:
-        check(report, kind)
+        check(report.verdicts, kind)
     assert len(report.runs) == (len(kinds) + 1 if shared else 2 * len(kinds))

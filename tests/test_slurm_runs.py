@@ -16,7 +16,6 @@ import pytest
 import slurm_cluster
 from conftest import OWN_TESTS, Runner, command_line, make_wheel
 from slurm_cluster import Cluster, cluster_fixture, wait_until  # noqa: F401
-from test_interrupted import endless_wheel  # noqa: F401
 from test_published import cell_of
 
 from pytest_fractal import check_package
@@ -46,6 +45,15 @@ def shared(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def options(shared: Path) -> list[str]:
     return ["--fractal-executor=slurm", f"--fractal-folder={shared}"]
+
+
+@pytest.fixture(scope="module")
+def endless_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel whose first task reads its arguments, and then takes very long."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    slow = script.replace("    if number", "    import time; time.sleep(600)\n    if number")
+    assert slow != script
+    return make_wheel(tmp_path_factory.mktemp("endless"), changes={"make_wells.py": slow})
 
 
 def start_endless(runner: Runner, cluster: Cluster, wheel: Path, shared: Path) -> Endless:
@@ -86,11 +94,11 @@ def test_a_run_that_is_ended_leaves_no_job(
     cluster: Cluster,
     runner: Runner,
     shared: Path,
-    request: pytest.FixtureRequest,
+    endless_wheel: Path,
     number: signal.Signals,
 ) -> None:
     other = cluster.foreign_job()
-    run = start_endless(runner, cluster, request.getfixturevalue("endless_wheel"), shared)
+    run = start_endless(runner, cluster, endless_wheel, shared)
     os.kill(run.process.pid, number)
     runner.finish(run.process)
     wait_until(lambda: [job.split()[0] for job in cluster.queue] == [other])
@@ -102,10 +110,10 @@ def test_the_next_run_cancels_the_jobs_of_one_that_was_killed_with_its_watcher(
     runner: Runner,
     shared: Path,
     good_wheel: Path,
-    request: pytest.FixtureRequest,
+    endless_wheel: Path,
 ) -> None:
     other = cluster.foreign_job()
-    run = start_endless(runner, cluster, request.getfixturevalue("endless_wheel"), shared)
+    run = start_endless(runner, cluster, endless_wheel, shared)
     (watcher,) = (pid for pid in descendants(run.process.pid) if "watcher.py" in command_line(pid))
     for number in (signal.SIGSTOP, signal.SIGKILL):  # at once: neither sees the other's end
         os.kill(watcher, number)
@@ -127,17 +135,16 @@ def test_runs_at_the_same_time_leave_each_others_jobs_alone(
     runner: Runner,
     shared: Path,
     good_wheel: Path,
-    request: pytest.FixtureRequest,
+    endless_wheel: Path,
 ) -> None:
     """Those of one user, on one cluster and in one folder, however each of them ends."""
-    wheel = request.getfixturevalue("endless_wheel")
-    first = start_endless(runner, cluster, wheel, shared)
+    first = start_endless(runner, cluster, endless_wheel, shared)
     ran = runner.pytest(
         f"--fractal-package={good_wheel}", "--fractal-select=FR301,FR903", *options(shared)
     )
     assert ran.status == 0, ran.text
     assert first.at_work(cluster)
-    second = start_endless(runner, cluster, wheel, shared)
+    second = start_endless(runner, cluster, endless_wheel, shared)
     os.kill(second.process.pid, signal.SIGKILL)
     runner.finish(second.process)
     wait_until(lambda: not second.at_work(cluster) and not (shared / second.name).exists())

@@ -9,19 +9,23 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+import wheel_factory
 from conftest import OWN_TESTS, ROOT, Runner, make_wheel
+from kept_environments import KeptEnvironments
 from projects import project
 from wheel_factory import TASK_SOURCE, good_manifest
 
+from pytest_fractal import Outcome, check_package
 from pytest_fractal.candidate.codec import decode, encode
 from pytest_fractal.candidate.environment_changes import running_at
 from pytest_fractal.environments.snapshots import ChangeKind, Snapshot
 from pytest_fractal.processes import sandbox
 from pytest_fractal.processes.commands import Start
 from pytest_fractal.processes.processes import Finished
+from pytest_fractal.processes.sandbox import Mode
+from pytest_fractal.report.model import CandidateReport
 
 FORBIDDEN_MODULES = {"pickle", "_pickle", "marshal", "shelve", "dill", "yaml", "runpy", "imp"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "import_module", "load_module"}
@@ -94,17 +98,24 @@ def forging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.mark.parametrize(
-    ("workers", "walls"), [(0, "off"), (2, "off"), pytest.param(2, "required", marks=WALLED)]
-)
+@pytest.mark.usefixtures("any_environment")
+def test_without_workers_there_is_no_fact_to_forge(forging: Path, tmp_path: Path) -> None:
+    """They are in memory alone."""
+    report = check_package(forging, select=["FR3"], sandbox="off", folder=tmp_path)
+    assert report.passed
+    assert not (tmp_path / "taken-over").exists()
+
+
+@pytest.mark.parametrize("walls", ["off", pytest.param("required", marks=WALLED)])
 def test_facts_that_a_task_forges_change_no_verdict(
-    runner: Runner, forging: Path, workers: int, walls: str
+    runner: Runner, forging: Path, walls: str
 ) -> None:
     told = runner.folder / "report.json"
     ran = runner.pytest(
         f"--fractal-package={forging}",
+        "--fractal-select=FR3",
         "-q",
-        f"-n{workers}",
+        "-n2",
         f"--fractal-sandbox={walls}",
         f"--fractal-report={told}",
     )
@@ -115,7 +126,7 @@ def test_facts_that_a_task_forges_change_no_verdict(
         for verdict in report["candidates"][0]["verdicts"]
         if verdict["outcome"] in ("fail", "error")
     }
-    if workers and walls == "off":
+    if walls == "off":
         # Facts that were known before still count; those that are read from then on do not.
         assert "forged" in ran.left
         assert ran.status == 1, ran.text
@@ -123,7 +134,7 @@ def test_facts_that_a_task_forges_change_no_verdict(
         assert {verdict["outcome"] for verdict in broken.values()} <= {"error"}
         assert "changed by another process" in ran.text
     else:
-        # There is nothing to forge: facts are in memory alone, or out of sight.
+        # There is nothing to forge: facts are out of sight.
         assert ran.status == 0, ran.text
         assert broken == {}
     assert "Traceback" not in ran.text
@@ -192,9 +203,10 @@ def build_wheel(folder, *rest):
 """
 
 
+@pytest.mark.usefixtures("any_environment")
 @pytest.mark.parametrize("walls", ["auto", "off"])
 def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
-    runner: Runner, tmp_path: Path, walls: str
+    tmp_path: Path, walls: Mode
 ) -> None:
     """A wheel is judged in the environment that a server would make, whoever built it."""
     manifest = good_manifest()
@@ -206,11 +218,10 @@ def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
         },
         PLANTER,
     )
-    ran = runner.pytest(
-        f"--fractal-package={tree}", "-q", "--fractal-select=FR301", f"--fractal-sandbox={walls}"
-    )
-    assert ran.status == 1, ran.text
-    assert "No module named 'not_there'" in ran.text
+    (candidate,) = check_package(tree, select=["FR301"], sandbox=walls).candidates
+    ((code, found),) = candidate.findings
+    assert code == "FR301"
+    assert "No module named 'not_there'" in found.found
 
 
 # The environment
@@ -218,72 +229,75 @@ def test_what_a_build_puts_into_the_environment_is_not_found_by_tasks(
 
 HERE = "import os, pathlib, sys; here = pathlib.Path(__file__).resolve().parent\n"
 
+CHANGES = {
+    "empties": ("(here / 'other.py').write_text('')", "fail", "changed: {}/other.py"),
+    "removes": (
+        "(here / 'folder' / 'data.txt').unlink(missing_ok=True)",
+        "fail",
+        "removed: {}/folder/data.txt",
+    ),
+    "adds": ("(here / 'new.py').write_text('')", "fail", "added: {}/new.py"),
+    "imports": ("(here.parent / 'x.pth').write_text('import os')", "fail", "added: {}/../x.pth"),
+    "settles": (
+        "open(sys.prefix + '/pyvenv.cfg', 'a').write('a = b\\n')",
+        "fail",
+        "changed: pyvenv.cfg",
+    ),
+    "installs": ("open(sys.prefix + '/bin/tool', 'w').write('')", "fail", "added: bin/tool"),
+    "hides": (
+        "old = (here / 'data.txt').stat(); open(here / 'data.txt', 'r+').write('1'); "
+        "os.utime(here / 'data.txt', ns=(old.st_atime_ns, old.st_mtime_ns))",
+        "fail",
+        "changed: {}/data.txt",
+    ),
+    "caches": ("(here / 'cache.json').write_text('{}')", "warn", "added: {}/cache.json"),
+    "prepares": ("(here / '__pycache__').mkdir(exist_ok=True)", "pass", ""),
+    "compiles": (
+        "(here / '__pycache__').mkdir(exist_ok=True); "
+        "(here / '__pycache__' / 'x.nbi').write_text('')",
+        "pass",
+        "",
+    ),
+    "reads": ("(here / 'data.txt').read_text()", "pass", ""),
+}
+"""By the name of a task: how its script begins, the verdict of FR409 on it, and what is found."""
 
-def judged(runner: Runner, line: str, *options: str) -> list[dict[str, Any]]:
-    """The verdicts on FR409 when `make_wells` begins with this line."""
-    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
-    wheel = make_wheel(
-        runner.folder,
-        changes={"make_wells.py": f"{HERE}{line}\n{script}", "data.txt": "0" * 100},
+
+@pytest.fixture(scope="module")
+def changing(
+    tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironments
+) -> CandidateReport:
+    """A package of tasks that each do one of these, one after the other."""
+    manifest = good_manifest()
+    (entry,) = manifest["task_list"]
+    manifest["task_list"] = [
+        {**entry, "name": name, "executable": f"{name}.py"} for name in CHANGES
+    ]
+    scripts = {
+        f"{name}.py": f"{HERE}{line}\n{TASK_SOURCE}" for name, (line, *_) in CHANGES.items()
+    }
+    data = {"data.txt": "0" * 100, "folder/data.txt": "", "other.py": "pass\n", "__init__.py": ""}
+    wheel = wheel_factory.make_wheel(
+        tmp_path_factory.mktemp("changing"), files=scripts | data, manifest=manifest
     )
-    told = runner.folder / "report.json"
-    samples = OWN_TESTS / "fractal_samples"
-    ran = runner.pytest(
-        f"--fractal-package={wheel}",
-        f"--fractal-samples={samples}",
-        f"--fractal-report={told}",
-        "--fractal-select=FR409",
-        "-q",
-        *options,
-    )
-    assert ran.left == [], ran.text
-    (candidate,) = json.loads(told.read_text())["candidates"]
-    verdicts: list[dict[str, Any]] = candidate["verdicts"]
-    return verdicts
+    with environments.handed_out():
+        (candidate,) = check_package(wheel, select=["FR409"], jobs=1).candidates
+    return candidate
 
 
-def outcomes(verdicts: list[dict[str, Any]], task: str) -> set[str]:
-    return {verdict["outcome"] for verdict in verdicts if verdict["task"] == task}
-
-
-@pytest.mark.parametrize(
-    ("line", "outcome", "found"),
-    [
-        ("(here / 'invert_well.py').write_text('')", "fail", "changed: {}/invert_well.py"),
-        ("(here / 'data.txt').unlink(missing_ok=True)", "fail", "removed: {}/data.txt"),
-        ("(here / 'new.py').write_text('')", "fail", "added: {}/new.py"),
-        ("(here.parent / 'x.pth').write_text('import os')", "fail", "added: {}/../x.pth"),
-        ("open(sys.prefix + '/pyvenv.cfg', 'a').write('a = b\\n')", "fail", "changed: pyvenv.cfg"),
-        ("open(sys.prefix + '/bin/tool', 'w').write('')", "fail", "added: bin/tool"),
-        (
-            "old = (here / 'data.txt').stat(); open(here / 'data.txt', 'r+').write('1'); "
-            "os.utime(here / 'data.txt', ns=(old.st_atime_ns, old.st_mtime_ns))",
-            "fail",
-            "changed: {}/data.txt",
-        ),
-        ("(here / 'cache.json').write_text('{}')", "warn", "added: {}/cache.json"),
-        ("(here / '__pycache__').mkdir(exist_ok=True)", "pass", ""),
-        (
-            "(here / '__pycache__').mkdir(exist_ok=True); "
-            "(here / '__pycache__' / 'x.nbi').write_text('')",
-            "pass",
-            "",
-        ),
-        ("(here / 'data.txt').read_text()", "pass", ""),
-    ],
-)
+@pytest.mark.parametrize("task", CHANGES)
 def test_what_a_task_changes_in_its_environment_is_told(
-    runner: Runner, line: str, outcome: str, found: str
+    changing: CandidateReport, task: str
 ) -> None:
-    verdicts = judged(runner, line, "--fractal-jobs=1")
-    assert outcomes(verdicts, "make_wells") - {"pass"} == {outcome} - {"pass"}
-    assert outcomes(verdicts, "invert_well") <= {"pass", "blocked", "skip"}
-    findings = [finding for verdict in verdicts for finding in verdict["findings"]]
+    """Of this task alone, though all of them share the environment."""
+    _, outcome, found = CHANGES[task]
+    (verdict,) = [verdict for verdict in changing.verdicts if verdict.task == task]
+    assert verdict.outcome == outcome, verdict
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    package = f"lib/{version}/site-packages/tested_tasks"
-    expected = found.replace("{}/..", f"lib/{version}/site-packages").replace("{}", package)
-    assert [finding["found"] for finding in findings][:1] == ([expected] if found else [])
-    assert {finding["file"] for finding in findings} <= {"tested_tasks/make_wells.py"}
+    packages = f"lib/{version}/site-packages"
+    expected = found.replace("{}/..", packages).replace("{}", f"{packages}/demo")
+    assert [finding.found for finding in verdict.findings] == ([expected] if found else [])
+    assert {finding.file for finding in verdict.findings} <= {f"demo/{task}.py"}
 
 
 def test_a_change_is_of_the_start_during_which_it_was_made() -> None:
@@ -300,11 +314,40 @@ def test_a_change_is_of_the_start_during_which_it_was_made() -> None:
     assert [*running_at(starts, 9.9)] == []
 
 
-@pytest.mark.parametrize("options", [("--fractal-jobs=2",), ("-n2",)])
-def test_a_changed_environment_is_never_passed(runner: Runner, options: tuple[str, ...]) -> None:
-    """Where tasks ran at the same time it may not be known which of them it was."""
-    verdicts = judged(runner, "(here / 'invert_well.py').write_text('')", *options)
-    assert outcomes(verdicts, "make_wells") & {"fail", "error"}
+def emptying(folder: Path) -> Path:
+    """A wheel with a task that empties the script of the other one."""
+    script = (OWN_TESTS / "tested_tasks" / "make_wells.py").read_text()
+    line = "(here / 'invert_well.py').write_text('')"
+    return make_wheel(folder, changes={"make_wells.py": f"{HERE}{line}\n{script}"})
+
+
+@pytest.mark.usefixtures("any_environment")
+def test_an_environment_that_was_changed_by_one_of_two_at_work_is_never_passed(
+    tmp_path: Path,
+) -> None:
+    """It may not be known which of them it was."""
+    samples = OWN_TESTS / "fractal_samples"
+    report = check_package(emptying(tmp_path), samples=samples, select=["FR409"], jobs=2)
+    (candidate,) = report.candidates
+    outcomes = {verdict.outcome for verdict in candidate.verdicts if verdict.task == "make_wells"}
+    assert outcomes & {Outcome.FAIL, Outcome.ERROR}
+
+
+def test_an_environment_that_was_changed_is_never_passed_by_workers(runner: Runner) -> None:
+    told = runner.folder / "report.json"
+    ran = runner.pytest(
+        f"--fractal-package={emptying(runner.folder)}",
+        f"--fractal-samples={OWN_TESTS / 'fractal_samples'}",
+        f"--fractal-report={told}",
+        "--fractal-select=FR409",
+        *("-q", "-n2"),
+    )
+    assert ran.left == [], ran.text
+    (candidate,) = json.loads(told.read_text())["candidates"]
+    outcomes = {
+        verdict["outcome"] for verdict in candidate["verdicts"] if verdict["task"] == "make_wells"
+    }
+    assert outcomes & {"fail", "error"}
 
 
 def environment(folder: Path) -> Path:

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site(good_wheel: Path) -> Iterator[Site]:
     server = Site(good_wheel.read_bytes())
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
     server.shutdown()
@@ -138,22 +138,24 @@ def test_a_wheel_at_a_url_is_judged(runner: Runner, site: Site) -> None:
         ("/files/tasks.tar.gz", "does not end in the name of a wheel"),
     ],
 )
-def test_a_bad_answer_is_one_sentence(runner: Runner, site: Site, path: str, said: str) -> None:
-    ran = runner.pytest(f"--fractal-package={site.url(path)}", "-q")
-    assert ran.status == 4, ran.text
-    (line,) = (line for line in ran.err.splitlines() if line.startswith("ERROR: "))
+def test_a_bad_answer_is_one_sentence(
+    pytester: pytest.Pytester, site: Site, path: str, said: str
+) -> None:
+    ran = pytester.runpytest_inprocess(f"--fractal-package={site.url(path)}", "-q")
+    assert ran.ret == 4
+    (line,) = (line for line in ran.errlines if line.startswith("ERROR: "))
     assert said in line
-    assert "Traceback" not in ran.text
+    assert "Traceback" not in ran.stdout.str() + ran.stderr.str()
 
 
 @pytest.mark.parametrize("path", [f"/503/{NAME}", f"/broken-off/{NAME}"])
 def test_what_the_network_does_is_an_error_of_the_harness(
-    runner: Runner, site: Site, path: str
+    pytester: pytest.Pytester, site: Site, path: str
 ) -> None:
-    ran = runner.pytest(f"--fractal-package={site.url(path)}", "-q")
-    assert ran.status == 1, ran.text
-    assert "error" in ran.out
-    assert "Traceback" not in ran.text
+    ran = pytester.runpytest_inprocess(f"--fractal-package={site.url(path)}", "-q")
+    assert ran.ret == 1
+    assert "error" in ran.stdout.str()
+    assert "Traceback" not in ran.stdout.str() + ran.stderr.str()
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

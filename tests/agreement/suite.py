@@ -362,14 +362,16 @@ class OutputsCase:
             CaseJob(f"output-{number:03}", family.asked(output, folder), folder)
             for number, (output, folder) in enumerate(zip(outputs, folders, strict=True))
         )
-        case = Case("outputs", "", "fractal-outputs", judge.generation, wheel, {}, jobs=jobs)
-        facts = judge.ask([case.asked])[case.id]
-        self._answers = [
-            _answer({**facts, "jobs": [told]}, [job.folder])
-            for told, job in zip(facts["jobs"], jobs, strict=True)
-        ]
+        self._judge = judge
+        self.case = Case("outputs", "", "fractal-outputs", judge.generation, wheel, {}, jobs=jobs)
+        """What the server is asked about."""
         release = judge.release.version
         self._written = Written(wheel, judge.work / "written", samples, release)
+
+    def _answers(self) -> Iterator[Answer]:
+        facts = self._judge.ask([self.case.asked])[self.case.id]
+        for told, job in zip(facts["jobs"], self.case.jobs, strict=True):
+            yield _answer({**facts, "jobs": [told]}, [job.folder])
 
     def rows(self) -> list[Row]:
         """Both judgements."""
@@ -385,7 +387,7 @@ class OutputsCase:
                 (name,),
                 self._generation,
             )
-            for output, name, server in zip(self.outputs, names, self._answers, strict=True)
+            for output, name, server in zip(self.outputs, names, self._answers(), strict=True)
         ]
 
 

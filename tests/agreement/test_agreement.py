@@ -7,7 +7,7 @@ shared rule sabotaged, to see that the law notices. The whole: `python -m tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from .shared_rules import MUTANTS, OUTPUTS, TAKEN
 from .suite import Case, Judge, OutputsCase, Row, ask, breaches, cases_of_mutants, judge_case
 from .tool import STATIC, Judged, ToolError, told
 
+STARTING = {"FR301"}
+"""The rules that take commands of all tasks to be started."""
 PARTS = {"1": ("flit_src_getopt",), "2": ()}
 """Good packages that need nothing installed, and build quickly."""
 
@@ -67,7 +69,9 @@ def ordinary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     family = FAMILIES[generation]
     kinds = {*OUTPUTS[generation].values(), *TAKEN}
     written = [output for output in family.outputs() if f"{output.what}: {output.how}" in kinds]
-    return Ordinary(judge, cases, tuple(ask(cases, judge)), OutputsCase(family, written, judge))
+    outputs = OutputsCase(family, written, judge)
+    judge.ask([case.asked for case in (*cases, outputs.case)])  # of one server
+    return Ordinary(judge, cases, tuple(ask(cases, judge)), outputs)
 
 
 def test_tool_and_server_agree_on_mutants(ordinary: Ordinary) -> None:
@@ -86,20 +90,38 @@ def test_tool_and_server_agree_on_what_tasks_write(ordinary: Ordinary) -> None:
     assert any(row.server.does is Does.TAKES for row in rows)
 
 
-def test_a_mutant_that_escapes_its_rule_breaks_the_law(
-    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unnoticed = []
-    for code, kind in MUTANTS[ordinary.judge.generation].items():
+def unnoticed(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch, codes: Iterable[str]
+) -> list[str]:
+    """The rules of which the law does not tell that they have gone blind."""
+    found = []
+    for code in codes:
         with monkeypatch.context() as patch:
             sabotage(patch, code, always=False)
             try:
+                kind = MUTANTS[ordinary.judge.generation][code]
                 rows = ordinary.rows(kind, statically=code in STATIC)
             except ToolError:  # a rule that needs the blind one finds nothing to judge
                 continue
             if not breaches(rows):
-                unnoticed.append(code)
-    assert unnoticed == []
+                found.append(code)
+    return found
+
+
+def test_a_mutant_that_escapes_its_rule_breaks_the_law(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = {*MUTANTS[ordinary.judge.generation]}
+    if ordinary.judge.generation == "2":
+        codes -= STARTING  # generation 1 shows that it is noticed, in a third of the time
+    assert unnoticed(ordinary, monkeypatch, codes) == []
+
+
+@pytest.mark.slow
+def test_a_mutant_that_escapes_a_rule_about_starts_breaks_the_law(
+    ordinary: Ordinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert unnoticed(ordinary, monkeypatch, STARTING) == []
 
 
 def test_an_output_that_escapes_its_rule_breaks_the_law(

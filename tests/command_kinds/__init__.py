@@ -6,6 +6,7 @@ them all, so that there is nothing to build and few environments to make.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -16,6 +17,7 @@ from wheel_factory import make_wheel
 
 from pytest_fractal import check_package
 from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.verdicts import Verdict
 
 Outcomes = tuple[str, str, str, str]
 
@@ -148,8 +150,9 @@ def judged(folder: Path, kinds: list[Kind], metadata: str = "", **options: Any) 
     return report
 
 
-def check(report: CandidateReport, kind: Kind) -> None:
-    verdicts = {verdict.code: verdict for verdict in report.verdicts if verdict.task == kind.name}
+def check(given: Iterable[Verdict], kind: Kind) -> None:
+    """Compare the verdicts on one kind of command, among those given, with what is said of it."""
+    verdicts = {verdict.code: verdict for verdict in given if verdict.task == kind.name}
     outcomes = {code: str(verdict.outcome) for code, verdict in verdicts.items()}
     told = "\n".join(
         f"{found.expected} | {found.found} | {found.hint}"
@@ -162,8 +165,13 @@ def check(report: CandidateReport, kind: Kind) -> None:
     assert kind.says in told
 
 
-def named(kinds: list[Kind]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: kind.name)
+def named(kinds: list[Kind], slow: Collection[str] = ()) -> pytest.MarkDecorator:
+    """A test for each kind, those of the names in `slow` in long runs only."""
+    marked = [
+        pytest.param(kind, id=kind.name, marks=[pytest.mark.slow] if kind.name in slow else [])
+        for kind in kinds
+    ]
+    return pytest.mark.parametrize("kind", marked)
 
 
 def starts_of(report: CandidateReport, task: str) -> int:

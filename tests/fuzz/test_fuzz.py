@@ -12,10 +12,10 @@ import pytest
 from .judge import judge
 from .manifests import manifests
 
-COUNT = 150
+COUNT = 120
 
 
-@pytest.mark.parametrize("start", range(0, COUNT, 50))
+@pytest.mark.parametrize("start", range(0, COUNT, 40))
 def test_no_manifest_brings_about_an_internal_error(
     start: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -25,7 +25,7 @@ def test_no_manifest_brings_about_an_internal_error(
     faulthandler.dump_traceback_later(600, exit=True)
     try:
         broken = {}
-        for number, content in manifests(0, start, 50):
+        for number, content in manifests(0, start, 40):
             try:
                 judge(content)
             except Exception as error:

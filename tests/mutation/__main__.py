@@ -42,6 +42,7 @@ TESTS = (
     "rules_package",
     "rules_schemas",
     "rules_output",
+    "start_findings",
     "command_findings",
     "given_facts",
     "generation_1_samples",
@@ -65,6 +66,7 @@ TESTS = (
     "signature_match",
     "web_form",
     "form_words",
+    "form_limit_words",
     "samples_making",
     "every_argument",
 )
