@@ -511,3 +511,53 @@ def test_without_an_installation_the_advice_names_the_interpreter(tmp_path: Path
         "install the module 'numpy' for the interpreter of the command"
     )
     assert "`from your_package.module import" in told("ImportError: attempted relative import")
+
+
+@pytest.mark.parametrize(
+    ("exception", "fix"),
+    [
+        (
+            "AttributeError: module 'logging' has no attribute 'getLogger'",
+            "demo/tasks/logging.py takes the place of the module 'logging' that is imported, "
+            "since Python looks in the folder of the script first: rename that file",
+        ),
+        (
+            f"FileNotFoundError: [Errno 2] No such file or directory: '{SITE}/demo/cfg/m.yaml'",
+            "the wheel does not hold demo/cfg/m.yaml: let the build pack it, as it packs the "
+            "manifest",
+        ),
+        (
+            f"FileNotFoundError: [Errno 2] No such file or directory: '{SITE}/demo/__init__.py'",
+            WHATEVER,
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/data/demo/x'", WHATEVER),
+    ],
+)
+def test_what_ends_a_script_before_its_arguments(tmp_path: Path, exception: str, fix: str) -> None:
+    files = {"__init__.py": "", "tasks/logging.py": "", "tasks/task.py": TASK_SOURCE}
+    frame = (f"{SITE}/demo/tasks/task.py", 2, "<module>")
+    first = start(1, crashed(exception, frame))
+    judged, _ = command(tmp_path, first, always(first), files=files, executable="tasks/task.py")
+    (found,) = findings("FR301", judged)
+    assert (found.expected, found.hint) == (GETS_FAR, fix)
+
+
+@pytest.mark.parametrize(
+    ("asked", "fix"),
+    [
+        (
+            "demo_tasks",
+            "the project is called 'demo': ask importlib.metadata for that name, not 'demo_tasks'",
+        ),
+        (
+            "other",
+            "no distribution 'other' is installed: add it to the dependencies, or ask for the "
+            "project's own name, 'demo'",
+        ),
+    ],
+)
+def test_metadata_of_a_distribution_that_is_not_there(
+    tmp_path: Path, asked: str, fix: str
+) -> None:
+    said = f"PackageNotFoundError: No package metadata was found for {asked}"
+    assert advice(tmp_path, said, NUMPY) == fix
