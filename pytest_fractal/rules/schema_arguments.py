@@ -109,14 +109,14 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
     example='def blur(..., sigma=2.0), and the schema says "sigma": {"default": 1.5}.',
 )
 def schema_matches_function(part: PackagedPart, validation: Validation) -> Iterator[Finding]:
-    """Properties, required ones, simple defaults and the values of a `Literal` agree with the
-    task's function.
+    """Properties, required ones and simple defaults agree with the task's function.
 
     A schema that is older than its function lets users fill in arguments that the task
-    refuses, or hides new ones. The signature is read from the source in the wheel, that of
-    the class that a task makes of its arguments too. Where
-    the task is started, what its pydantic models refuse of arguments made from the schema,
-    by their type or for a field of a model within, disagrees with it too.
+    refuses, or hides new ones. The signature is read from the source in the wheel, or what
+    the class takes that the task makes of its arguments; the values of a `Literal` are
+    compared too. Where the task is started, what its pydantic models refuse of arguments
+    made from the schema, by their type or for a field of a model within, disagrees with it
+    too.
     """
     schema, signature = schema_of(part), part.signature
     mismatches: list[SchemaMismatch] = []
