@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pytest_fractal.fixes.model import Fix
 
@@ -108,6 +108,19 @@ class SourceLocation:
     column: int | None = None
 
 
+_MOST_OF_A_FIX: Final = 240
+"""Characters of it in a heading."""
+
+
+def _in_a_line(hint: str) -> str:
+    """A fix as one line, what it quotes in backticks; its first line where that is too long."""
+    lines = [line for line in hint.strip().splitlines() if line.strip()]
+    whole = " ".join(f"`{line.strip()}`" if line[:1].isspace() else line for line in lines)
+    if len(lines) < 2 or len(whole) <= _MOST_OF_A_FIX:
+        return whole.rstrip(".:")
+    return f"{lines[0].rstrip('.:')} ..."
+
+
 @dataclass(frozen=True)
 class Finding:
     """One breach of a rule, with all that its reader needs to fix it."""
@@ -149,7 +162,7 @@ class Finding:
     def breach(self) -> str:
         """What is wrong and how to fix it, in a line: `No module named 'skimage': add ...`."""
         found = (self.found.strip().splitlines() or [""])[0].rstrip(".:")
-        fix = (self.hint.strip().splitlines() or [""])[0].rstrip(".:")
+        fix = _in_a_line(self.hint)
         return f"{found}: {fix}" if found else fix
 
     @property

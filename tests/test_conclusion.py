@@ -66,3 +66,20 @@ def test_a_headline_says_no_more_than_was_judged(
     outcomes: dict[str, Outcome], said: str, mood: str
 ) -> None:
     assert headline(outcomes) == (said, mood)
+
+
+@pytest.mark.parametrize(
+    ("fix", "told"),
+    [
+        ("add it.", "no: add it"),
+        (
+            "Add to the end of a.toml\n    [x]\n    y = 1",
+            "no: Add to the end of a.toml `[x]` `y = 1`",
+        ),
+        ("In a.toml, replace\n    x\nby\n    y", "no: In a.toml, replace `x` by `y`"),
+        ("add to its end:\n" + "    line\n" * 60, "no: add to its end ..."),
+        ("x" * 300, f"no: {'x' * 300}"),
+    ],
+)
+def test_a_fix_of_several_lines_in_a_heading(fix: str, told: str) -> None:
+    assert Finding(expected="", found="no", hint=fix).breach == told
