@@ -709,3 +709,15 @@ def sdist(folder: Path, *members: TarInfo) -> Path:
         for element in members:
             archive.addfile(element, io.BytesIO(b""))
     return folder / "demo-1.tar.gz"
+
+
+def test_a_byte_order_mark_in_pyproject_is_told(tmp_path: Path, release: Build) -> None:
+    source = project(tmp_path / "source")
+    content = (source / "pyproject.toml").read_bytes()
+    (source / "pyproject.toml").write_bytes(b"\xef\xbb\xbf" + content)
+    failure = release(source).failure
+    assert failure is not None
+    assert (failure.stage, failure.message) == (
+        "settings",
+        "pyproject.toml begins with a byte order mark (BOM), which tomllib refuses",
+    )

@@ -785,11 +785,11 @@ def test_a_comma_too_many_is_removed_and_other_faults_are_left_to_people(
 def test_paths_with_backslashes_are_told_from_a_misspelt_manifest(tmp_path: Path) -> None:
     files = {f"demo\\{MANIFEST_NAME}": "{}", **ABOUT}
     wheel = write_archive(tmp_path / "demo-1.0-py3-none-any.whl", files)
-    (verdict,) = verdicts(wheel, "FR101")
-    assert [found.hint for found in verdict.findings] == [
+    judged = verdicts(wheel, "FR101", "FR003")
+    assert [found.hint for verdict in judged for found in verdict.findings] == [
         "build the wheel anew with a current build backend: in an archive the separator is /, and "
         "only Windows reads a \\ as one"
-    ]
+    ] * 2
 
 
 def test_a_folder_without_init_is_named_where_setuptools_leaves_the_script_out(

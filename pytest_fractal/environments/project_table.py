@@ -100,6 +100,8 @@ def _names_pixi(table: Mapping[str, Any]) -> bool:
 
 
 def _parsed(content: bytes) -> Mapping[str, Any]:
+    if content.startswith(b"\xef\xbb\xbf"):
+        raise BadTable(f"{PYPROJECT} begins with a byte order mark (BOM), which tomllib refuses")
     try:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:

@@ -23,6 +23,12 @@ from pytest_fractal.rules.registry import rule
 from pytest_fractal.task_lists import Manifest
 from pytest_fractal.verdicts import Finding, Severity
 
+SEPARATOR_HINT: Final = (
+    "build the wheel anew with a current build backend: in an archive the separator is /, and "
+    "only Windows reads a \\ as one"
+)
+"""For a wheel whose paths have backslashes."""
+
 
 @rule(
     "FR101",
@@ -61,8 +67,7 @@ def manifest_in_wheel(bundle: Bundle) -> Iterator[Finding]:
     yield Finding(
         expected=f"{root} in the wheel",
         found=f"there is none{alike}",
-        hint="build the wheel anew with a current build backend: in an archive the separator is "
-        "/, and only Windows reads a \\ as one"
+        hint=SEPARATOR_HINT
         if any("\\" in path for path in similar)
         else f"rename it to {MANIFEST_NAME}: the server looks for just these letters"
         if similar

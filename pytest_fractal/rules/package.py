@@ -18,6 +18,7 @@ from pytest_fractal.packaging_hints.failed_builds import build_hint
 from pytest_fractal.packaging_hints.names import flat_layout_hint, naming_hint
 from pytest_fractal.packaging_hints.versions import version_hint
 from pytest_fractal.rules.cite import Source
+from pytest_fractal.rules.manifest import SEPARATOR_HINT
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.verdicts import Finding, NotApplicable, Severity
 
@@ -60,8 +61,8 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
         )
         return
     hints = {
-        "settings": "fix pyproject.toml: TOML in UTF-8, whose [build-system] names in `requires` "
-        "what is needed to build and in `build-backend` who builds",
+        "settings": "fix pyproject.toml: TOML in UTF-8 without a byte order mark, whose "
+        "[build-system] names in `requires` what is needed to build and in `build-backend` who builds",
         "requirements": "fix the `requires` of [build-system]: each must be on the index and "
         "have a version that fits",
         "sdist": "run `python -m build --sdist` and fix what it complains about",
@@ -231,6 +232,8 @@ def package_folder(bundle: Bundle) -> Iterator[Finding]:
         if naming is not None and naming.fix is None
         else naming.text
         if naming is not None
+        else SEPARATOR_HINT
+        if any(path.startswith(f"{wheel.package}\\") for path in wheel.entries)
         else f"rename the import folder to {wheel.package!r} (lower case, and runs of - _ . as "
         f"one _), or give the project a name that becomes the folder's",
         file=wheel.path.name,
