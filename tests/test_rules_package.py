@@ -125,7 +125,8 @@ def built(kind: str, failure: BuildFailure | None, source: Path | None = None) -
         (
             "settings",
             "fix pyproject.toml: TOML in UTF-8 without a byte order mark, whose "
-            "[build-system] names in `requires` what is needed to build and in `build-backend` who builds",
+            "[build-system] names in `requires` what is needed to build and in `build-backend` "
+            "who builds",
         ),
         (
             "requirements",

@@ -62,7 +62,8 @@ def builds_a_wheel(build: Build) -> Iterator[Finding]:
         return
     hints = {
         "settings": "fix pyproject.toml: TOML in UTF-8 without a byte order mark, whose "
-        "[build-system] names in `requires` what is needed to build and in `build-backend` who builds",
+        "[build-system] names in `requires` what is needed to build and in `build-backend` who "
+        "builds",
         "requirements": "fix the `requires` of [build-system]: each must be on the index and "
         "have a version that fits",
         "sdist": "run `python -m build --sdist` and fix what it complains about",
