@@ -78,3 +78,20 @@ def test_a_traceback_of_something_else_is_not_the_end(aside: str) -> None:
         crash = read_crash(text)
         assert crash is not None
         assert (crash.headline, crash.frames[0].file) == ("ValueError: 1 is", "b.py")
+
+
+@pytest.mark.parametrize("gap", ["", "\n", "\n    ", " \u2502\n\u2502 "])
+@pytest.mark.parametrize("at", [3, 12])
+def test_where_its_files_lie_is_no_difference_between_two_starts(gap: str, at: int) -> None:
+    """Also where a message is folded, maybe in a box."""
+
+    def words(folder: str, named: str) -> frozenset[str]:
+        path = f"{folder}/{named}"
+        text = f"no such file: {path[:at]}{gap}{path[at:]}, nor {path}"
+        finished = Finished((), 2, "", text, 0.1)
+        start = Start(finished, True, None, f"{folder}/args.json", f"{folder}/out.json")
+        return start.ending.words
+
+    first = words("/tmp/first/a", "args.json")
+    assert first == words("/tmp/second/of/all", "args.json")
+    assert first != words("/tmp/first/a", "out.json")

@@ -41,6 +41,8 @@ OUTPUT: Final = "{output}"
 
 _BOX: Final = "\u2500-\u259f"
 """The characters of which frames and progress bars are drawn."""
+_DRAWN: Final = re.compile(f"[{_BOX}]")
+_GAPS: Final = re.compile(rf"[\s{_BOX}]")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Start:
         if self.crash is not None:
             return f"{self.crash.type}: {self.crash.message}".removesuffix(": ")
         text = self.finished.stderr if self.finished.stderr.strip() else self.finished.stdout
-        lines = (re.sub(rf"[{_BOX}]", " ", line).strip() for line in text.splitlines())
+        lines = (_DRAWN.sub(" ", line).strip() for line in text.splitlines())
         return "\n".join([line for line in lines if line][-8:])
 
     @property
@@ -124,8 +126,10 @@ class Start:
             (self.output_file, OUTPUT),
             (folder, "{folder}"),
         ):
-            # A path may be broken over two lines of a box.
-            text = re.sub(rf"[\s{_BOX}]*".join(map(re.escape, path)), f" {name} ", text)
+            text = text.replace(path, f" {name} ")
+            # It may be broken over two lines of a box, which takes long to look for.
+            if _GAPS.sub("", path) in _GAPS.sub("", text):
+                text = re.sub(rf"{_GAPS.pattern}*".join(map(re.escape, path)), f" {name} ", text)
         frames = self.crash.frames if self.crash is not None else ()
         return ExitSignature(status, late, words_of(without_differences(text)), frames)
 
