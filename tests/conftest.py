@@ -95,6 +95,12 @@ class InWorkers(LoadScopeScheduling):  # type: ignore[misc]
         return nodeid if Path(file).stem.removeprefix("test_") in SPREAD else file
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: a worker more than there are processors, since tests wait for processes."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return 1 + (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InWorkers | None:
     if config.getoption("dist") != "load":
         return None
@@ -175,6 +181,13 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> KeptEnvironments:
 def any_environment(environments: KeptEnvironments) -> Iterator[None]:
     """Runs in this process take environments that were made for another test."""
     with environments.handed_out():
+        yield
+
+
+@pytest.fixture
+def any_environment_of_pip(environments: KeptEnvironments) -> Iterator[None]:
+    """The same, and pip installs the wheels in them."""
+    with environments.handed_out(pip=True):
         yield
 
 

@@ -1,7 +1,8 @@
 """Environments for tests that need just any: each kind is made once, and copied from then on.
 
-Everything that happens in them is real: backends build there, pip installs there. Tests about
-making them, and about what an index hands out for them, do without.
+Everything that happens in them is real: backends build there, tasks run there. A wheel is
+installed by uv, which takes a tenth of pip's time, and by pip where uv refuses it. Tests about
+making environments, about what pip takes, and about what an index hands out, do without.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pytest_fractal.environments import installers
 from pytest_fractal.environments.building import BuildEnvironment
 from pytest_fractal.environments.environments import Environment, make_by_venv
 from pytest_fractal.environments.installers import UvInstaller
+from pytest_fractal.environments.installing import pip_install, uv_pip
 from pytest_fractal.environments.interpreters import Interpreter
 from pytest_fractal.processes.processes import Finished
 
@@ -48,8 +50,11 @@ class KeptEnvironments:
         return True
 
     @contextlib.contextmanager
-    def handed_out(self) -> Iterator[None]:
-        """Let runs in this process take environments from those that are kept."""
+    def handed_out(self, *, pip: bool = False) -> Iterator[None]:
+        """Let runs in this process take environments from those that are kept.
+
+        `pip` says whether it is pip that installs wheels in them, as always.
+        """
         create, require = UvInstaller.create, BuildEnvironment.require
 
         def kept_create(own: UvInstaller, folder: Path, interpreter: Interpreter) -> Environment:
@@ -77,6 +82,8 @@ class KeptEnvironments:
         with pytest.MonkeyPatch.context() as patch, self.venvs_handed_out():
             patch.setattr(UvInstaller, "create", kept_create)
             patch.setattr(BuildEnvironment, "require", kept_require)
+            if not pip:
+                patch.setattr(installers, "pip_install", _install)
             yield
 
     @contextlib.contextmanager
@@ -93,6 +100,18 @@ class KeptEnvironments:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(installers, "make_by_venv", kept_venv)
             yield
+
+
+def _install(
+    environment: Environment, *words: str, limit: float | None = None, alone: bool = False
+) -> Finished:
+    """Let uv install a wheel `alone`, and pip whatever else, and what uv refuses."""
+    if alone:
+        wanted = ("--no-build", "--no-deps", "--python", environment.python, "--", words[-1])
+        finished = uv_pip(environment, "install", *wanted, walled=False)
+        if finished.returncode == 0:
+            return finished
+    return pip_install(environment, *words, limit=limit, alone=alone)
 
 
 def _copy(source: Path, target: Path) -> None:

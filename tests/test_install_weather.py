@@ -160,7 +160,7 @@ def test_nor_is_a_build_blamed(
     only_errors(report, "FR001", cause)
 
 
-@pytest.mark.usefixtures("any_environment")
+@pytest.mark.usefixtures("any_environment_of_pip")
 def test_a_package_that_is_missing_from_a_living_index_is_held_against_the_candidate(
     tmp_path: Path,
 ) -> None:

@@ -30,7 +30,7 @@ from pytest_fractal.environments.wheels import Wheel, read_wheel
 from pytest_fractal.generations import GENERATIONS
 from pytest_fractal.processes.processes import Finished
 
-pytestmark = pytest.mark.usefixtures("any_environment")
+pytestmark = pytest.mark.usefixtures("any_environment_of_pip")
 
 NAME = "tested_tasks"
 
