@@ -32,7 +32,7 @@ def release(folder: Path, name: str, version: str, source: str) -> None:
 def dated_index(folder: Path, dates: Mapping[str, str]) -> Iterator[str]:
     """Serve the wheels in a folder; yields the URL of the index.
 
-    `dates` has the upload time of each wheel, as `name-version`; without, none is told.
+    `dates` has the upload time of each wheel, as `name-version`; without, none is reported.
     """
     handler = type("Dated", (_Index,), {"folder": folder, "dates": dates})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -61,8 +61,8 @@ class _Index(BaseHTTPRequestHandler):
         if not files:
             self.send_error(404)
             return
-        told = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
-        self._answer(json.dumps(told).encode(), "application/vnd.pypi.simple.v1+json")
+        reported = {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": []}
+        self._answer(json.dumps(reported).encode(), "application/vnd.pypi.simple.v1+json")
 
     def _answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)

@@ -1,7 +1,7 @@
 """What a fix says, done literally: as edits where it has them, else by its very words.
 
 Each form of words has one function here, which does what a person who reads it would do, and
-no more. Of alternatives ("..., or ...") the first one that is told in full is taken.
+no more. Of alternatives ("..., or ...") the first one that is reported in full is taken.
 """
 
 from __future__ import annotations
@@ -277,18 +277,18 @@ def _project_lines(tree: Path, found: Finding, __: re.Match[str]) -> None:
             return
         old, _, new = block.partition("\nby\n")
         lines, added = (re.sub(r"(?m)^    ", "", part) for part in (old, new))
-        if told := re.match(r"In (\S+), replace the line$", head):
-            _replace_line(tree / told[1], lines, added)
-        elif told := re.match(r"In (\S+), delete the line$", head):
-            _replace_line(tree / told[1], lines, None)
-        elif told := re.match(r"In (\S+), add below (.+)$", head):
-            _replace_line(tree / told[1], told[2], f"{told[2]}\n{lines}")
-        elif told := re.match(r"(?:Add to the end of|Create) (\S+)(?: with)?$", head):
-            path = tree / told[1]
+        if reported := re.match(r"In (\S+), replace the line$", head):
+            _replace_line(tree / reported[1], lines, added)
+        elif reported := re.match(r"In (\S+), delete the line$", head):
+            _replace_line(tree / reported[1], lines, None)
+        elif reported := re.match(r"In (\S+), add below (.+)$", head):
+            _replace_line(tree / reported[1], reported[2], f"{reported[2]}\n{lines}")
+        elif reported := re.match(r"(?:Add to the end of|Create) (\S+)(?: with)?$", head):
+            path = tree / reported[1]
             text = path.read_text("utf-8") if path.exists() else ""
             path.write_text(f"{text}{lines}\n", "utf-8")
-        elif told := re.match(r"Create an empty (\S+)$", head):
-            (tree / told[1]).touch()
+        elif reported := re.match(r"Create an empty (\S+)$", head):
+            (tree / reported[1]).touch()
 
 
 def _replace_line(path: Path, line: str, new: str | None) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 def _version():
     if Path("PKG-INFO").exists():
         return Path("PKG-INFO").read_text().strip()
-    told = subprocess.run(["git", "describe", "--tags", "--dirty"], capture_output=True, text=True)
-    return told.stdout.strip().replace("-", "+", 1).replace("-", ".") or "0"
+    seen = subprocess.run(["git", "describe", "--tags", "--dirty"], capture_output=True, text=True)
+    return seen.stdout.strip().replace("-", "+", 1).replace("-", ".") or "0"
 
 
 def build_sdist(folder, config_settings=None):

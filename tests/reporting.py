@@ -20,7 +20,7 @@ HOSTILE = (
     "%0A::error::no &amp; \x1b[2J\x00\x07\u202etxt.exe\ud800"
 )
 """What would break out of HTML, an attribute, a script, a comment, Markdown, a table, a
-workflow command or a terminal, were it not told apart from them."""
+workflow command or a terminal, were it not reported apart from them."""
 
 
 def broken_copy(folder: Path) -> Path:

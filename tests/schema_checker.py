@@ -18,8 +18,12 @@ def first_refused(schema: dict[str, Any]) -> list[str] | None:
     try:
         validate_schema(schema=schema, path="", root_schema=schema)
     except Exception as error:
-        told = re.fullmatch(r"\[(E\d\d)\] .*? at (/.*)?", str(error), re.DOTALL)
-        return [told[1], told[2] or ""] if told else ["", f"{type(error).__name__}: {error}"]
+        reported = re.fullmatch(r"\[(E\d\d)\] .*? at (/.*)?", str(error), re.DOTALL)
+        return (
+            [reported[1], reported[2] or ""]
+            if reported
+            else ["", f"{type(error).__name__}: {error}"]
+        )
     return None
 
 

@@ -69,7 +69,7 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
         )
         for number, task in enumerate(case["tasks"])
     ]
-    told = None
+    reported = None
     try:
         runner.execute_tasks(
             wf_task_list=tasks,
@@ -84,8 +84,8 @@ def answer(case: dict[str, Any]) -> dict[str, Any]:
             resource_id=1,
         )
     except Exception as refusal:
-        told = f"{type(refusal).__name__}: {refusal} {getattr(refusal, 'info', '')}"
-    return {"error": told, "given": commands.given, "images": dataset.images}
+        reported = f"{type(refusal).__name__}: {refusal} {getattr(refusal, 'info', '')}"
+    return {"error": reported, "given": commands.given, "images": dataset.images}
 
 
 class Commands:

@@ -199,7 +199,7 @@ class Cluster:
                 assert program is not None
                 self._running[name] = subprocess.Popen(
                     [program, *argv[name][1:]],
-                    # Where it listens is told to the database's own client alone.
+                    # Where it listens is known to the database's own client alone.
                     env={**self.env, "MYSQL_UNIX_PORT": str(self._database)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,

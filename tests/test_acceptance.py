@@ -90,7 +90,7 @@ def runs(broken_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[i
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_tells_what_is_broken_and_how_to_fix_it(runs: dict[int, Ran], workers: int) -> None:
-    """One failure, told in full and without a traceback; what it blocks is no failure."""
+    """One failure, reported in full and without a traceback; what it blocks is no failure."""
     ran = runs[workers]
     assert ran.status == 1
     lines = [
@@ -131,7 +131,7 @@ def test_a_run_leaves_nothing_behind(runs: dict[int, Ran], workers: int) -> None
 def test_workers_judge_the_same_items_with_the_same_verdicts(runs: dict[int, Ran]) -> None:
     words = "[A-Z]+(?: [A-Z]+)*"  # such as DOES NOT APPLY
 
-    def told(workers: int) -> dict[str, str]:
+    def reported(workers: int) -> dict[str, str]:
         return {
             (match[1] or match[4]): (match[2] or match[3])
             for match in re.finditer(
@@ -141,13 +141,13 @@ def test_workers_judge_the_same_items_with_the_same_verdicts(runs: dict[int, Ran
             )
         }
 
-    alone = told(0)
+    alone = reported(0)
     assert alone[STARTS] == "FAILED"
     assert alone[f"{WHEEL}::accepts-arguments[invert_well]"] == "BLOCKED"
     assert alone[f"{WHEEL}::accepts-arguments[make_wells]"] == "PASSED"
     assert alone[f"{WHEEL}::manifest-in-wheel"] == "PASSED"
     assert alone[f"{WHEEL}::samples-match-schema[make_wells-made]"] == "NOT CHECKED"
-    assert told(2) == alone
+    assert reported(2) == alone
 
 
 def report_of(ran: Ran) -> dict[str, Any]:
@@ -242,11 +242,11 @@ def test_junit_xml_has_every_item(runs: dict[int, Ran], workers: int) -> None:
 
 def test_junit_xml_tells_of_warnings(suite: Pytest, pytester: pytest.Pytester) -> None:
     assert suite("-k", "FR113", "--junit-xml=junit.xml").ret == 0
-    told = [
+    reported = [
         {element.get("name"): element.get("value") or "" for element in case.iter("property")}
         for case in ET.parse(pytester.path / "junit.xml").iter("testcase")
     ]
-    (warned,) = [line for line in told if line["fractal-status"] == "warn"]
+    (warned,) = [line for line in reported if line["fractal-status"] == "warn"]
     assert warned["fractal-warning"].startswith("FR113: neither docs_info nor docs_link: add ")
 
 
@@ -350,7 +350,7 @@ def test_ways_of_printing_do_not_change_the_verdicts(
     assert result.outlines[:1] == [] or "no:terminal" not in arguments
 
 
-def test_a_warning_passes_and_is_told(suite: Pytest) -> None:
+def test_a_warning_passes_and_is_reported(suite: Pytest) -> None:
     result = suite("--fractal-select=FR113", "-v")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -429,9 +429,11 @@ def test_the_rules_are_listed_and_explained(suite: Pytest) -> None:
     listed = suite("--fractal-rules", package=False)
     assert listed.ret == 0
     listed.stdout.fnmatch_lines(["FR301  E  command-starts *", "FR304  W  *"])
-    told = suite("--fractal-explain=fr301", package=False)
-    assert told.ret == 0
-    told.stdout.fnmatch_lines(["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"])
+    reported = suite("--fractal-explain=fr301", package=False)
+    assert reported.ret == 0
+    reported.stdout.fnmatch_lines(
+        ["FR301 command-starts  error", "Why", "How to fix it", "*/FR301/"]
+    )
 
 
 # The ini file

@@ -121,7 +121,9 @@ def bad(workspace: Path) -> None:
     shutil.copytree(source, workspace, dirs_exist_ok=True)
 
 
-def test_a_good_package_passes_and_its_wheel_is_told(run_action: RunAction, module: Any) -> None:
+def test_a_good_package_passes_and_its_wheel_is_reported(
+    run_action: RunAction, module: Any
+) -> None:
     job = run_action(good)
     assert job.status == 0, job.log
     assert job.outputs["passed"] == "true"

@@ -92,11 +92,11 @@ def test_what_is_called_a_wheel_and_is_no_file(
 def refused(ran: Ran, *words: str) -> None:
     """Assert status 4, one sentence with these words, and nothing left behind."""
     assert ran.status == 4, ran.text
-    told = [line for line in ran.err.splitlines() if line]
-    assert len(told) == 1, ran.text
-    assert told[0].startswith("ERROR: ")
+    reported = [line for line in ran.err.splitlines() if line]
+    assert len(reported) == 1, ran.text
+    assert reported[0].startswith("ERROR: ")
     for word in words:
-        assert word in told[0]
+        assert word in reported[0]
     assert "Traceback" not in ran.text
     assert "INTERNALERROR" not in ran.text
     assert ran.left == []
@@ -106,10 +106,10 @@ def refused_here(pytester: pytest.Pytester, *options: str) -> str:
     """The one sentence with which a run ends in this process, where a usage error is the same."""
     result = pytester.runpytest_inprocess(f"--fractal-package={WHEEL}", *options)
     assert result.ret == 4
-    (told,) = [line for line in result.errlines if line]
-    assert told.startswith("ERROR: ")
+    (reported,) = [line for line in result.errlines if line]
+    assert reported.startswith("ERROR: ")
     assert "INTERNALERROR" not in result.stdout.str()
-    return told
+    return reported
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_a_build_that_fails_says_where_and_why(
     assert not (tmp_path / "outside.toml").exists()
 
 
-def test_the_exception_that_ends_a_build_is_told_before_its_traceback(
+def test_the_exception_that_ends_a_build_is_reported_before_its_traceback(
     tmp_path: Path, release: Build
 ) -> None:
     more = "def build_sdist(*_): b'\\xe9'.decode()"
@@ -280,7 +280,7 @@ def test_the_exception_that_ends_a_build_is_told_before_its_traceback(
     assert any("in build_sdist" in line for line in rest)
 
 
-def test_what_a_build_says_of_its_place_is_told_from_the_folder(
+def test_what_a_build_says_of_its_place_is_seen_from_the_folder(
     tmp_path: Path, release: Build
 ) -> None:
     more = "def build_sdist(*_): raise OSError(f'no tag for {os.getcwd()}, see {__file__}')"
@@ -516,7 +516,7 @@ def build_wheel(*arguments):
         ("return {'a': 1}", "get_requires_for_build_sdist gave no list of requirements"),
     ],
 )
-def test_a_backend_that_cannot_say_what_it_needs_is_told(
+def test_a_backend_that_cannot_say_what_it_needs_is_reported(
     tmp_path: Path, release: Build, body: str, message: str
 ) -> None:
     more = f"def get_requires_for_build_sdist(*_): {body}\n"
@@ -556,7 +556,7 @@ def test_a_backend_outside_of_its_path_is_none(tmp_path: Path, release: Build) -
         (b"\x00", "cannot be read"),
     ],
 )
-def test_settings_that_cannot_be_read_are_told(
+def test_settings_that_cannot_be_read_are_reported(
     tmp_path: Path, release: Build, content: bytes, message: str
 ) -> None:
     source = project(tmp_path / "source")
@@ -711,7 +711,7 @@ def sdist(folder: Path, *members: TarInfo) -> Path:
     return folder / "demo-1.tar.gz"
 
 
-def test_a_byte_order_mark_in_pyproject_is_told(tmp_path: Path, release: Build) -> None:
+def test_a_byte_order_mark_in_pyproject_is_reported(tmp_path: Path, release: Build) -> None:
     source = project(tmp_path / "source")
     content = (source / "pyproject.toml").read_bytes()
     (source / "pyproject.toml").write_bytes(b"\xef\xbb\xbf" + content)

@@ -23,7 +23,7 @@ BUILDS = "--fractal-select=FR001,FR006"
 
 
 def test_a_warning_of_a_backend_is_no_concern_of_pytest(runner: Runner) -> None:
-    """Neither an error, where the author's settings make errors of warnings, nor told."""
+    """Neither an error, where the author's settings make errors of warnings, nor reported."""
     more = """
 import warnings
 warnings.warn("seen by nobody")
@@ -112,7 +112,7 @@ def test_a_disk_that_is_full_is_not_the_packages_fault(runner: Runner) -> None:
 
 
 def test_a_folder_that_runs_no_programs_is_not_the_packages_fault(runner: Runner) -> None:
-    """Told before anything is built: where an environment cannot work, no build can."""
+    """Reported before anything is built: where an environment cannot work, no build can."""
     with mounted(runner.temporary, "noexec"):
         ran = runner.hermetic(project(runner.folder / "tree"), BUILDS)
     assert ran.status == 1, ran.text

@@ -40,7 +40,7 @@ EXPECTED = "a command that takes `-j ARGS.json --metadata-out OUT.json`"
 REFUSED = start(2, "error: unrecognized arguments: -j")
 
 
-def options_told(folder: Path, *attempts: Any, first: Start = REFUSED, **more: Any) -> Finding:
+def options_reported(folder: Path, *attempts: Any, first: Start = REFUSED, **more: Any) -> Finding:
     (found,) = findings("FR302", *command(folder, first, attempts, **more))
     assert found.expected == EXPECTED
     assert (found.file, found.line) == ("demo/task.py", None)
@@ -49,7 +49,7 @@ def options_told(folder: Path, *attempts: Any, first: Start = REFUSED, **more: A
 
 def test_an_output_option_that_is_refused(tmp_path: Path) -> None:
     first = start(2, f"no such option: --metadata-out {RUN}/out.json")
-    found = options_told(tmp_path, (("-j", ARGUMENTS), start(0, read=True)), first=first)
+    found = options_reported(tmp_path, (("-j", ARGUMENTS), start(0, read=True)), first=first)
     assert found.found == (
         "it takes -j, but refuses --metadata-out: no such option: --metadata-out OUT.json"
     )
@@ -66,9 +66,9 @@ def with_options(first: str, second: str) -> str:
 OTHERS = ("--args-json", ARGUMENTS, "--out-json", OUTPUT)
 
 
-def test_another_way_that_is_taken_is_told_with_the_names_to_add(tmp_path: Path) -> None:
+def test_another_way_that_is_taken_is_reported_with_the_names_to_add(tmp_path: Path) -> None:
     files = {"__init__.py": "", "task.py": with_options('"--args-json"', '"--out-json"')}
-    found = options_told(tmp_path, (OTHERS, start(0, read=True)), files=files)
+    found = options_reported(tmp_path, (OTHERS, start(0, read=True)), files=files)
     assert found.found == (
         "exit status 2, its arguments unread; it does read its arguments when given as "
         "`--args-json ARGS.json --out-json OUT.json`: error: unrecognized arguments: -j"
@@ -90,7 +90,7 @@ def test_another_way_that_is_taken_is_told_with_the_names_to_add(tmp_path: Path)
 def test_only_the_name_that_differs_is_added(tmp_path: Path) -> None:
     way = ("-j", ARGUMENTS, "--out", OUTPUT)
     files = {"__init__.py": "", "task.py": with_options('"-j"', '"--out"')}
-    found = options_told(tmp_path, (way, start(0, read=True)), files=files)
+    found = options_reported(tmp_path, (way, start(0, read=True)), files=files)
     assert found.hint == "give the option --out the name --metadata-out too (demo/task.py:15)"
 
 
@@ -99,7 +99,7 @@ def test_a_name_that_another_option_has_is_named(tmp_path: Path) -> None:
     source = TASK_SOURCE.replace('parser.add_argument("-j", "--json"', taken)
     source = source.replace("--metadata-out", "--out-json")
     files = {"__init__.py": "", "task.py": source}
-    found = options_told(tmp_path, (OTHERS, start(0, read=True)), files=files)
+    found = options_reported(tmp_path, (OTHERS, start(0, read=True)), files=files)
     assert found.hint == (
         "take the name -j from the option that has it (demo/task.py:14), and then give the option "
         "--args-json the name -j and --out-json the name --metadata-out too"
@@ -109,29 +109,29 @@ def test_a_name_that_another_option_has_is_named(tmp_path: Path) -> None:
 
 def test_options_that_are_declared_elsewhere_are_named(tmp_path: Path) -> None:
     files = {"__init__.py": "", "task.py": "import own_runner\n"}
-    found = options_told(tmp_path / "1", (OTHERS, start(0, read=True)), files=files)
+    found = options_reported(tmp_path / "1", (OTHERS, start(0, read=True)), files=files)
     assert found.hint == (
         "take -j for --args-json and --metadata-out for --out-json, in whatever the script leaves "
         "its options to"
     )
     written = {**files, "task.py": "read('--args-json')\n", "b.txt": "'--args-json'"}
-    found = options_told(tmp_path / "2", (OTHERS, start(0, read=True)), files=written)
+    found = options_reported(tmp_path / "2", (OTHERS, start(0, read=True)), files=written)
     assert found.hint == (
         "take -j for --args-json and --metadata-out for --out-json (demo/task.py:1)"
     )
 
 
 def test_options_that_argparse_asks_for_are_known_by_its_words(tmp_path: Path) -> None:
-    def told(folder: str, *required: str) -> str:
+    def reported(folder: str, *required: str) -> str:
         asked = f"the following arguments are required: {', '.join(required)}"
         first = start(2, f"usage: x\ntask.py: error: {asked}\n")
         refused = [(IMPOSSIBLE_FIRST, first), (IMPOSSIBLE_SECOND, first)]
-        return options_told(tmp_path / folder, *refused, first=first).hint
+        return options_reported(tmp_path / folder, *refused, first=first).hint
 
-    assert told("1", "-i/--input", "--output").startswith(
+    assert reported("1", "-i/--input", "--output").startswith(
         "take -j for --input and --metadata-out for --output"
     )
-    assert told("2", "--result", "--input").startswith(
+    assert reported("2", "--result", "--input").startswith(
         "take -j for --input and --metadata-out for --result"
     )
     declare = (
@@ -139,13 +139,13 @@ def test_options_that_argparse_asks_for_are_known_by_its_words(tmp_path: Path) -
         'parser.add_argument("-j", required=True) and '
         'parser.add_argument("--metadata-out", required=True)'
     )
-    assert told("3", "--input") == declare
-    assert told("4", "--output", "--out") == declare
-    assert told("5", "input", "--output") == declare
-    assert told("6", "--input", "--output", "--more") == declare
-    assert options_told(tmp_path / "7", ((ARGUMENTS,), start(0, read=True))).hint == declare
+    assert reported("3", "--input") == declare
+    assert reported("4", "--output", "--out") == declare
+    assert reported("5", "input", "--output") == declare
+    assert reported("6", "--input", "--output", "--more") == declare
+    assert options_reported(tmp_path / "7", ((ARGUMENTS,), start(0, read=True))).hint == declare
     positional = ((ARGUMENTS, OUTPUT), start(0, read=True))
-    assert options_told(tmp_path / "8", positional).hint == declare
+    assert options_reported(tmp_path / "8", positional).hint == declare
 
 
 def test_a_command_that_takes_its_options_is_fine(tmp_path: Path) -> None:
@@ -172,8 +172,13 @@ OPEN = "open the path that follows -j and load it as JSON, before anything that 
 )
 def test_a_file_that_is_not_read(tmp_path: Path, first: Start, found: str, hint: str) -> None:
     judged, _ = command(tmp_path, first)
-    (told,) = findings("FR303", judged)
-    assert (told.expected, told.found, told.hint, told.fix) == (READ, found, hint, None)
+    (reported,) = findings("FR303", judged)
+    assert (reported.expected, reported.found, reported.hint, reported.fix) == (
+        READ,
+        found,
+        hint,
+        None,
+    )
 
 
 def test_a_file_that_is_read_is_fine(tmp_path: Path) -> None:
@@ -410,7 +415,7 @@ CALL = "import json\n\nmain(json.load(open('x')))\n"
         (f"TypeError: {UNKNOWN}", False),
     ],
 )
-def test_of_a_call_that_hands_arguments_on_mistakes_of_code_are_told(
+def test_of_a_call_that_hands_arguments_on_mistakes_of_code_are_reported(
     tmp_path: Path, exception: str, is_broken: bool
 ) -> None:
     """Not where the exception names one of the arguments."""
@@ -419,8 +424,8 @@ def test_of_a_call_that_hands_arguments_on_mistakes_of_code_are_told(
     )
     files = {"__init__.py": "", "task.py": CALL}
     judged, _ = command(tmp_path, judged.probe.first, files=files)
-    told = findings("FR305", judged, refusals)
-    assert [found.expected for found in told] == [SAME] * is_broken
+    reported = findings("FR305", judged, refusals)
+    assert [found.expected for found in reported] == [SAME] * is_broken
     if not is_broken:
         assert notes("FR305", judged, refusals) == [
             f"whatever it was given, it ended in {exception} (runner.py, line 9); whether other "

@@ -9,7 +9,7 @@ import pytest
 from pytest_fractal.server.comparing import MISSING, differences, moved
 
 
-def test_differences_are_told_where_they_are() -> None:
+def test_differences_are_reported_where_they_are() -> None:
     here = {"a": [1, {"b": 2}], "c": 1, "same": [None]}
     there = {"a": [1, {"b": 3}], "d": 1, "same": [None]}
     assert [(each.pointer, each.here, each.there) for each in differences(here, there)] == [
@@ -44,6 +44,6 @@ def test_numbers_are_compared_by_their_value(here: Any, there: Any, are_equal: b
         assert bool(list(differences([left], [right]))) is not are_equal
 
 
-def test_paths_are_told_as_those_of_another_place() -> None:
+def test_paths_are_shown_as_those_of_another_place() -> None:
     value = {"/one/a": ["/one/b", 1, None, "x:/one"]}
     assert moved(value, {"/one": "/two"}) == {"/two/a": ["/two/b", 1, None, "x:/two"]}

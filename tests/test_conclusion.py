@@ -69,7 +69,7 @@ def test_a_headline_says_no_more_than_was_judged(
 
 
 @pytest.mark.parametrize(
-    ("fix", "told"),
+    ("fix", "reported"),
     [
         ("add it.", "no: add it"),
         (
@@ -81,5 +81,5 @@ def test_a_headline_says_no_more_than_was_judged(
         ("x" * 300, f"no: {'x' * 300}"),
     ],
 )
-def test_a_fix_of_several_lines_in_a_heading(fix: str, told: str) -> None:
-    assert Finding(expected="", found="no", hint=fix).breach == told
+def test_a_fix_of_several_lines_in_a_heading(fix: str, reported: str) -> None:
+    assert Finding(expected="", found="no", hint=fix).breach == reported

@@ -65,8 +65,10 @@ def assert_found(
     assert in_order(key_of(code, found) for code, found in findings) == in_order(expected)
     for entry, key in zip(listed, expected, strict=True):
         wanted = {part: entry[part] for part in ("found", "fix", "place") if part in entry}
-        told = [texts(found) for code, found in findings if key == key_of(code, found)]
-        assert any(all(text in of[part] for part, text in wanted.items()) for of in told), told
+        reported = [texts(found) for code, found in findings if key == key_of(code, found)]
+        assert any(all(text in of[part] for part, text in wanted.items()) for of in reported), (
+            reported
+        )
 
 
 @pytest.mark.parametrize("folder", GOOD, ids=lambda folder: folder.name)
@@ -152,6 +154,6 @@ def test_of_every_rule_a_bad_package_says_what_is_found_where_and_how_to_fix_it(
         for entry in expectation(folder)["finding"]
         for part in entry
     }
-    # The place of what a server refuses is that of the rule that would have told.
+    # The place of what a server refuses is that of the rule that would have found it.
     missing = {(code, part) for code in REGISTRY for part in ("found", "fix", "place")} - said
     assert missing == {("FR901", "place"), ("FR902", "place")}

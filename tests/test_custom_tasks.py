@@ -257,7 +257,7 @@ def test_any_executable_command_will_do(pytester: pytest.Pytester, way: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "reported"),
     [
         ("no-such-program-here", "FR301", "No such file or directory: 'no-such-program-here'"),
         ("/not/there/my_task.py", "FR301", "No such file or directory"),
@@ -272,8 +272,8 @@ def test_any_executable_command_will_do(pytester: pytest.Pytester, way: str) -> 
         (["python3"], "FR106", "a string"),
     ],
 )
-def test_a_command_that_cannot_be_started_is_told_and_blocks_the_rest(
-    pytester: pytest.Pytester, command: Any, code: str, told: str
+def test_a_command_that_cannot_be_started_is_reported_and_blocks_the_rest(
+    pytester: pytest.Pytester, command: Any, code: str, reported: str
 ) -> None:
     script = page(pytester.path)
     script.chmod(0o644)
@@ -292,7 +292,7 @@ def test_a_command_that_cannot_be_started_is_told_and_blocks_the_rest(
     assert set(failed) == {code}
     assert candidate["summary"]["error"] == 0
     (found,) = failed[code]["findings"]
-    assert told in " ".join((found["expected"], found["found"])), found
+    assert reported in " ".join((found["expected"], found["found"])), found
     outcomes = {verdict["code"]: verdict["outcome"] for verdict in candidate["verdicts"]}
     assert outcomes["FR302"] == outcomes["FR401"] == "blocked"
     if code == "FR106":
@@ -325,7 +325,7 @@ def test_fields_are_judged_with_pointer_and_line(pytester: pytest.Pytester) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "status", "told"),
+    ("text", "status", "reported"),
     [
         ("{,}", 4, "my_task.json:1: it is not JSON"),
         ('{\n"name": "a",\n"name": "b"}', 4, 'my_task.json:3: the key "name" stands here again'),
@@ -335,12 +335,12 @@ def test_fields_are_judged_with_pointer_and_line(pytester: pytest.Pytester) -> N
     ],
 )
 def test_a_file_that_describes_no_task_is_refused(
-    pytester: pytest.Pytester, text: str, status: int, told: str
+    pytester: pytest.Pytester, text: str, status: int, reported: str
 ) -> None:
     write_task(pytester.path, text)
     ran = pytester.runpytest_inprocess("--fractal-task=my_task.json")
     assert ran.ret == status, ran.stdout.str()
-    assert told in ran.stderr.str()
+    assert reported in ran.stderr.str()
     assert len(ran.stderr.str().strip().splitlines()) == 1
 
 
@@ -370,9 +370,9 @@ def test_several_files_share_a_folder_of_samples(
         "--fractal-task=others.json", "--fractal-samples=fractal_samples"
     )
     assert one.ret == 1, one.stdout.str()
-    told = " ".join(one.stdout.str().split())
-    assert 'error[FR400] sample-is-usable: "My Task" --> fractal_samples/one.json:1' in told
-    assert "expected: the name of a task fix: write one of: other, third" in told
+    reported = " ".join(one.stdout.str().split())
+    assert 'error[FR400] sample-is-usable: "My Task" --> fractal_samples/one.json:1' in reported
+    assert "expected: the name of a task fix: write one of: other, third" in reported
     pasted = pytester.runpytest_inprocess(
         "--fractal-task=my_task.json",
         "--fractal-task=others.json",
@@ -425,7 +425,7 @@ def test_sample(run_fractal_task, name, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["python3 my_task.py", "python3 ./my_task.py", "./my_task.py"])
-def test_a_relative_path_is_told_with_the_absolute_one(
+def test_a_relative_path_is_reported_with_the_absolute_one(
     pytester: pytest.Pytester, command: str
 ) -> None:
     """A command runs in a folder of its own; one start shows that the file is not found."""
@@ -462,7 +462,9 @@ def test_a_relative_path_that_the_command_finds_is_nobodys_business(
     assert ran.ret == 0, ran.stdout.str()
 
 
-def test_a_script_for_a_description_is_told_what_to_write(pytester: pytest.Pytester) -> None:
+def test_the_fix_of_a_script_for_a_description_says_what_to_write(
+    pytester: pytest.Pytester,
+) -> None:
     script = page(pytester.path)
     ran = pytester.runpytest_inprocess("--fractal-task=my_task.py")
     assert (ran.ret, "Traceback" in ran.stderr.str() + ran.stdout.str()) == (4, False)

@@ -87,7 +87,7 @@ def test_every_rule_has_kept_findings_of_its_own_bad_package() -> None:
             assert not re.search(r"[\s\"'`(]/(tmp|home|root|work)/", f"{found}")
 
 
-def test_what_servers_did_is_told_of_rules_that_there_are() -> None:
+def test_what_servers_did_is_listed_for_rules_that_there_are() -> None:
     assert set(observations()) <= set(REGISTRY)
     for seen in observations().values():
         for observation in seen:
@@ -132,7 +132,7 @@ def test_an_example_to_copy_is_valid_and_gives_inputs_that_there_are(
         assert set(used) <= set(action["outputs"])
 
 
-def test_the_action_is_told_whole() -> None:
+def test_the_action_is_reported_whole() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
     text = (ROOT / "docs" / "action.md").read_text("utf-8")
     for name in (*action["inputs"], *action["outputs"]):

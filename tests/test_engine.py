@@ -301,7 +301,7 @@ def test_a_finding_is_placed_in_the_section_of_the_project_that_it_is_about(
 
 
 @pytest.mark.parametrize(
-    ("told", "ignored", "outcome"),
+    ("reported", "ignored", "outcome"),
     [
         ([finding()], None, "blocked"),
         ([finding(severity=Severity.WARNING)], None, "fail"),
@@ -310,15 +310,15 @@ def test_a_finding_is_placed_in_the_section_of_the_project_that_it_is_about(
     ],
     ids=["broken", "warned of", "kept", "ignored"],
 )
-def test_what_only_follows_from_a_broken_rule_is_not_told_as_well(
+def test_what_only_follows_from_a_broken_rule_is_not_reported_as_well(
     declare: Declare,
     engine_with: Callable[..., Engine],
-    told: list[Finding],
+    reported: list[Finding],
     ignored: str | None,
     outcome: str,
 ) -> None:
     """For the same task, and where nothing else is found; what passes is not blocked."""
-    declare("FR206", lambda task: told if task.slug == "first" else [], about=Task)
+    declare("FR206", lambda task: reported if task.slug == "first" else [], about=Task)
     declare("FR401", [finding(follows="FR206")], about=Task)
     declare("FR402", [finding(follows="FR206"), finding(task="first")], about=Task)
     declare("FR403", about=Task)
@@ -332,7 +332,7 @@ def test_what_only_follows_from_a_broken_rule_is_not_told_as_well(
         assert judged["FR401", "first"].blockers == (judged["FR206", "first"],)
 
 
-def test_of_a_very_long_line_the_beginning_is_told(
+def test_of_a_very_long_line_the_beginning_is_reported(
     declare: Declare, engine_with: Callable[..., Engine]
 ) -> None:
     printed = f"short\n{'a' * 60_000}\nlast"
@@ -362,7 +362,7 @@ def test_warnings_and_skips_do_not_block(
 
 
 def test_strict_changes_no_verdict(declare: Declare, engine_with: Callable[..., Engine]) -> None:
-    """Under `--fractal-strict` a warning fails the run; it is still told as a warning."""
+    """Under `--fractal-strict` a warning fails the run; it is still reported as a warning."""
     declare("FR101", [finding()], severity=Severity.WARNING)
     declare("FR102", [], "FR101")
     assert list(outcomes(judge_all(engine_with(strict=True))).values()) == ["warn", "pass"]

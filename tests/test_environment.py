@@ -77,7 +77,7 @@ def test_it_is_judged_as_it_is_installed_and_nothing_is_written(
         assert task["command"][0] == str(installed / "bin" / "python")
 
 
-def test_what_is_broken_there_is_told(tmp_path: Path, broken_wheel: Path) -> None:
+def test_what_is_broken_there_is_reported(tmp_path: Path, broken_wheel: Path) -> None:
     folder = environment(tmp_path / "env", broken_wheel)
     (report,) = check_package(NAME, environment=folder, select=["FR1", "FR3"], jobs=1).candidates
     assert {(code, found.task) for code, found in report.findings} == {("FR301", "invert_well")}
@@ -117,13 +117,13 @@ def test_an_editable_installation_is_judged_where_it_lies(tmp_path: Path) -> Non
         ("tested-tasks>1.0,<3", "it has tested-tasks 1.0, not tested-tasks<3,>1.0"),
     ],
 )
-def test_what_is_not_installed_is_told(installed: Path, package: str, message: str) -> None:
-    with pytest.raises(BadInput) as told:
+def test_what_is_not_installed_is_reported(installed: Path, package: str, message: str) -> None:
+    with pytest.raises(BadInput) as reported:
         check_package(package, environment=installed)
-    assert str(told.value) == f"{installed}: {message}"
+    assert str(reported.value) == f"{installed}: {message}"
 
 
-def test_what_is_no_environment_is_told_in_a_sentence(
+def test_what_is_no_environment_is_reported_in_a_sentence(
     pytester: pytest.Pytester, installed: Path, good_wheel: Path
 ) -> None:
     (pytester.path / "empty" / ".pixi" / "envs" / "default" / "bin").mkdir(parents=True)
@@ -269,6 +269,6 @@ def test_a_release_for_pixi_names_the_way_out(pytester: pytest.Pytester) -> None
         archive.addfile(info, io.BytesIO(text))
     ran = pytester.runpytest_inprocess("--fractal-package=my_tasks-1.0.tar.gz")
     assert ran.ret == 4
-    told = ran.stdout.str() + ran.stderr.str()
-    assert "a release for pixi" in told
-    assert "--fractal-environment=FOLDER/.pixi/envs/default" in told
+    reported = ran.stdout.str() + ran.stderr.str()
+    assert "a release for pixi" in reported
+    assert "--fractal-environment=FOLDER/.pixi/envs/default" in reported

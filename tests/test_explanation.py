@@ -23,17 +23,17 @@ def words(text: str) -> str:
 
 @RULES
 @pytest.mark.parametrize("width", [20, 60, 200])
-def test_all_that_is_known_of_a_rule_is_told_within_the_width(rule: Rule, width: int) -> None:
-    told = explanation(rule, width)
-    lines = told.splitlines()
+def test_all_that_is_known_of_a_rule_is_reported_within_the_width(rule: Rule, width: int) -> None:
+    reported = explanation(rule, width)
+    lines = reported.splitlines()
     assert lines[0].startswith(f"{rule.code} {rule.name}  {rule.severity}")
     for part in (rule.title, rule.rationale, rule.example, rule.fix, rule.page, *rule.cite):
-        assert words(part) in words(told)
+        assert words(part) in words(reported)
     for seen in observations().get(rule.code, ()):
         met = f"fractal-server {seen.server}, given {seen.package}: {seen.reaction}"
-        assert words(told).count(words(met)) == 1
+        assert words(reported).count(words(met)) == 1
     for code in rule.needs:
-        assert f"{code} {REGISTRY[code].name}" in words(told)
+        assert f"{code} {REGISTRY[code].name}" in words(reported)
     widest = max(40, min(width, 96))
     for line in lines[1:]:
         assert len(line) <= widest or len(line.split()) == 1 or "fractal" in line, line
@@ -65,7 +65,7 @@ def test_a_rule_is_found_by_code_or_name(text: str) -> None:
         ("installed", "FR002 installs"),
     ],
 )
-def test_a_near_miss_is_told_what_may_have_been_meant(text: str, meant: str) -> None:
+def test_of_a_near_miss_it_says_what_may_have_been_meant(text: str, meant: str) -> None:
     with pytest.raises(BadInput, match="did you mean") as refused:
         look_up(text)
     assert str(refused.value).startswith(f"{text}: no rule has this code or name; ")
@@ -82,9 +82,9 @@ def test_what_is_like_no_rule_gets_no_guesses() -> None:
 
 @pytest.mark.parametrize("color", ["yes", "no"])
 def test_the_option_colours_as_pytest_does(pytester: pytest.Pytester, color: str) -> None:
-    told = pytester.runpytest("--fractal-explain=reserved-arguments", f"--color={color}")
-    assert told.ret == 0
-    assert ("\x1b[1m" in told.stdout.str()) == (color == "yes")
+    reported = pytester.runpytest("--fractal-explain=reserved-arguments", f"--color={color}")
+    assert reported.ret == 0
+    assert ("\x1b[1m" in reported.stdout.str()) == (color == "yes")
 
 
 def test_links_lead_to_the_documentation_that_the_project_names() -> None:

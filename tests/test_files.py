@@ -45,7 +45,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_what_is_no_file_is_told_at_once(tmp_path: Path, what: str) -> None:
+def test_what_is_no_file_is_reported_at_once(tmp_path: Path, what: str) -> None:
     OTHERS[what](tmp_path / "file")
     with pytest.raises(NotRegular, match=f"it is {what}, not a file"):
         read_regular(tmp_path / "file", 100)
@@ -120,7 +120,9 @@ def started(folder: Path, script: str) -> tuple[str | None, str]:
         ("pass", ""),
     ],
 )
-def test_an_output_that_cannot_be_read_is_told(tmp_path: Path, does: str, obstacle: str) -> None:
+def test_an_output_that_cannot_be_read_is_reported(
+    tmp_path: Path, does: str, obstacle: str
+) -> None:
     assert started(tmp_path, f"import os, sys; out = sys.argv[1]; {does}") == (None, obstacle)
 
 

@@ -78,7 +78,7 @@ def wheel_of_all_kinds(folder: Path, source: str) -> Path:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """The samples that are written for a task of each kind, and what is told of that."""
+    """The samples that are written for a task of each kind, and what is said of that."""
     folder = tmp_path_factory.mktemp("written")
     wheel = wheel_of_all_kinds(folder, OPENS)
     samples = folder / "new" / "samples"
@@ -100,9 +100,9 @@ def with_written(
 
 def test_new_samples_are_written_for_each_kind(written: tuple[Path, list[str]]) -> None:
     """Also for compound tasks and converters, each in a file of its own."""
-    samples, told = written
+    samples, reported = written
     assert {path.name for path in samples.iterdir()} == {f"a_{kind}_task.json" for kind in KINDS}
-    assert "wrote 5 samples" in told[-1]
+    assert "wrote 5 samples" in reported[-1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,12 +111,12 @@ def test_the_first_sample_of_a_task_of_generation_2_is_the_one_that_is_written_a
 ) -> None:
     """On a real image, where the task works on images."""
     wheel = make_wheel(tmp_path, files=OPENING, manifest=manifest(task(kind)))
-    told = note(judged(wheel, select=["FR407"]))
-    assert told is not None
+    reported = note(judged(wheel, select=["FR407"]))
+    assert reported is not None
     slug = f"a_{kind}_task"
-    assert told[0] == f"none for 1 of 1: {slug}"
-    assert "--fractal-samples=DIR" in told[1]
-    path = write_first(told[1], tmp_path)
+    assert reported[0] == f"none for 1 of 1: {slug}"
+    assert "--fractal-samples=DIR" in reported[1]
+    path = write_first(reported[1], tmp_path)
     assert json.loads(path.read_text()) == json.loads((written[0] / path.name).read_text())
     assert note(with_written) is None
     # The task hands on nothing, or tells of no image: a warning.
@@ -173,9 +173,9 @@ def test_the_first_sample_of_a_task_of_generation_1_runs(tmp_path: Path, paralle
             '    assert Path(input_paths[0], component, ".zattrs").is_file()\n    return {}',
         )
     wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": source}, manifest=whole)
-    told = note(judged(wheel, select=["FR407"]))
-    assert told is not None
-    path = write_first(told[1], tmp_path)
+    reported = note(judged(wheel, select=["FR407"]))
+    assert reported is not None
+    path = write_first(reported[1], tmp_path)
     report = judged(wheel, select=["FR400", "FR401", "FR208"], samples=path.parent)
     assert outcomes(report, "demo_task") == {"FR208": "pass", "FR401": "pass"}
 
@@ -215,9 +215,9 @@ def test_the_first_sample_lies_where_the_package_still_builds(
     (folder / "task.py").write_text(TASK_SOURCE)
     (folder / "__FRACTAL_MANIFEST__.json").write_text(json.dumps(good_manifest()))
     codes = ["FR001", "FR101", "FR400", "FR407", "FR401"]
-    told = note(judged(tmp_path, select=["FR407"]))
-    assert told is not None
-    path = write_first(told[1], tmp_path)
+    reported = note(judged(tmp_path, select=["FR407"]))
+    assert reported is not None
+    path = write_first(reported[1], tmp_path)
     assert path == tmp_path / place / "demo_task.json"
     report = judged(tmp_path, select=codes)
     assert {verdict.code: verdict.outcome.value for verdict in report.verdicts} == dict.fromkeys(
@@ -266,9 +266,9 @@ def test_new_samples_say_what_to_fill_in_and_never_replace_a_file(tmp_path: Path
     mine.write_text("not yet")
     settings = Settings(samples=samples, new_samples=True)
     specs = [parse_package(str(wheel), tmp_path)]
-    told = "\n".join(write_samples(specs, settings, tmp_path))
-    assert "demo_task.json: see whether the values that were made up are good: kernel" in told
-    assert "third_task.json: left alone, it is there already" in told
+    reported = "\n".join(write_samples(specs, settings, tmp_path))
+    assert "demo_task.json: see whether the values that were made up are good: kernel" in reported
+    assert "third_task.json: left alone, it is there already" in reported
     assert mine.read_text() == "not yet"
     assert {path.name for path in samples.iterdir()} == {
         "own.json",
@@ -302,7 +302,7 @@ def test_the_command_writes_samples_and_exits(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_what_has_no_tasks_to_write_samples_for_is_told(pytester: pytest.Pytester) -> None:
+def test_what_has_no_tasks_to_write_samples_for_is_reported(pytester: pytest.Pytester) -> None:
     for package in ("nowhere", str(pytester.path)):
         result = pytester.runpytest_inprocess(
             "--fractal-new-samples", f"--fractal-package={package}"

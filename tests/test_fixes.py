@@ -265,7 +265,7 @@ def test_a_written_file_keeps_its_mode(tmp_path: Path) -> None:
     assert script.stat().st_mode & 0o777 == 0o755
 
 
-# --- what is told -----------------------------------------------------------------------
+# --- what is said -----------------------------------------------------------------------
 
 PYPROJECT = (
     '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -319,20 +319,20 @@ def test_a_manifest_of_an_own_script_names_that(tmp_path: Path) -> None:
     assert "\n    python demo/dev/create_manifest.py\n" in found.hint
 
 
-def test_a_missing_schema_is_told_from_the_signature_and_does(tmp_path: Path) -> None:
+def test_a_missing_schema_is_made_from_the_signature_and_works(tmp_path: Path) -> None:
     manifest = good_manifest()
     (entry,) = manifest["task_list"]
     whole = entry.pop("args_schema")
     tree = tree_with(tmp_path / "tree", manifest)
     ((_, found),) = judged(tree, tmp_path / "1")
-    told = json.loads(re.search(r'"args_schema": (\{.*\})\n', found.hint, re.DOTALL)[1])  # type: ignore[index]
-    assert told["required"] == whole["required"]
-    assert told["properties"]["threshold"] == {
+    reported = json.loads(re.search(r'"args_schema": (\{.*\})\n', found.hint, re.DOTALL)[1])  # type: ignore[index]
+    assert reported["required"] == whole["required"]
+    assert reported["properties"]["threshold"] == {
         "title": "Threshold",
         "type": "integer",
         "default": 3,
     }
-    entry["args_schema"] = told
+    entry["args_schema"] = reported
     (tree / "demo" / MANIFEST_NAME).write_text(json.dumps(manifest))
     assert judged(tree, tmp_path / "2") == []
 

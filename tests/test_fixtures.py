@@ -96,15 +96,15 @@ def test_without_a_package_only_those_that_need_one_fail(pytester: pytest.Pytest
     pytester.makepyfile(USES)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, errors=3)
-    told = "the fractal fixtures need exactly one package: --fractal-package=PACKAGE"
+    reported = "the fractal fixtures need exactly one package: --fractal-package=PACKAGE"
     # As a line of its own: under CI, pytest repeats it whole in the summary.
-    assert sum(line.startswith(told) for line in result.outlines) == 3
+    assert sum(line.startswith(reported) for line in result.outlines) == 3
     assert "Traceback" not in result.stdout.str()
     assert "During handling" not in result.stdout.str()
 
 
 @pytest.mark.usefixtures("any_environment")
-def test_a_package_that_does_not_install_is_told_in_one_sentence(
+def test_a_package_that_does_not_install_is_reported_in_one_sentence(
     pytester: pytest.Pytester,
 ) -> None:
     wheel = make_wheel(pytester.path, extra_metadata="Requires-Python: >=4\n")
@@ -118,7 +118,7 @@ def test_a_package_that_does_not_install_is_told_in_one_sentence(
     assert "api.py" not in result.stdout.str()
 
 
-def test_a_package_without_tasks_is_told(pytester: pytest.Pytester) -> None:
+def test_a_package_without_tasks_is_reported(pytester: pytest.Pytester) -> None:
     """No green by an empty parametrisation."""
     wheel = make_wheel(pytester.path, changes={"__FRACTAL_MANIFEST__.json": None})
     pytester.makepyfile("def test_task(fractal_task): pass")

@@ -31,7 +31,7 @@ PREFIX = "`prefixItems`, as the dialect 2020-12 has it"
 A_LIST = "`items` that are a list: the web client shows no form"
 ANEW = "generate the schema anew with pydantic 2, or rename `items` to `prefixItems`"
 
-Told = tuple[str, str, str, str]
+Reported = tuple[str, str, str, str]
 """Where (`.` is the argument), what is expected, what is found, and the fix."""
 
 
@@ -39,7 +39,7 @@ def passed_on(key: str) -> str:
     return f"remove {key!r}, such as an argument of `Field` that pydantic passes on"
 
 
-WORDS: list[tuple[Any, list[Told], list[Told] | None]] = [
+WORDS: list[tuple[Any, list[Reported], list[Reported] | None]] = [
     # The value, what is said of it by draft 7, and by 2020-12 where that differs.
     ({}, [(".", ONE_TYPE, NO_TYPE, HINT)], None),
     ({"title": "Sigma", "default": 1}, [(".", ONE_TYPE, NO_TYPE, HINT)], None),
@@ -499,7 +499,7 @@ WORDS: list[tuple[Any, list[Told], list[Told] | None]] = [
 ]
 
 
-def told(value: Any, *, is_draft_7: bool) -> list[Told]:
+def reported(value: Any, *, is_draft_7: bool) -> list[Reported]:
     places = undrawn(schema(size=value), ("zarr_url",), is_draft_7=is_draft_7)
     return [
         (
@@ -515,8 +515,8 @@ def told(value: Any, *, is_draft_7: bool) -> list[Told]:
 @pytest.mark.parametrize("number", range(len(WORDS)))
 def test_what_is_said_of_what_the_client_cannot_draw(number: int) -> None:
     value, of_7, of_2020 = WORDS[number]
-    assert told(value, is_draft_7=True) == of_7
-    assert told(value, is_draft_7=False) == (of_7 if of_2020 is None else of_2020)
+    assert reported(value, is_draft_7=True) == of_7
+    assert reported(value, is_draft_7=False) == (of_7 if of_2020 is None else of_2020)
 
 
 @pytest.mark.parametrize(
@@ -556,7 +556,7 @@ def test_what_is_said_of_models_that_lead_back_to_themselves() -> None:
 
 
 def test_what_is_said_of_the_whole_form() -> None:
-    def of(**keys: Any) -> list[Told]:
+    def of(**keys: Any) -> list[Reported]:
         places = undrawn({**schema(size=TEXT), **keys}, ("zarr_url",), is_draft_7=False)
         return [
             (pointer(*place.keys), place.expected, place.found, place.hint) for place in places

@@ -19,7 +19,7 @@ TASKS = {"threshold_segmentation", "gaussian_blur", "region_props_features"}
 
 
 class Author:
-    """A new user in a package's folder, who types what the last run has told."""
+    """A new user in a package's folder, who types what the last run has printed."""
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder

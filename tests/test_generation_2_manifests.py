@@ -168,8 +168,8 @@ def test_the_version_is_the_text_2(tmp_path: Path, version: object, at: str) -> 
 def test_fields_are_what_both_models_of_the_server_take(
     tmp_path: Path, kind: str, changes: Mapping[str, Any], expected: list[Found]
 ) -> None:
-    told = found(tmp_path, changed(kind, changes))
-    assert sorted(told) == sorted((code, TASK + at) for code, at in expected)
+    reported = found(tmp_path, changed(kind, changes))
+    assert sorted(reported) == sorted((code, TASK + at) for code, at in expected)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_type_names_the_executables_that_there_are(
 ) -> None:
     """One that is missing fails, as the job would; one that is never run warns.
 
-    Where one is missing, the type may be what is wrong: then nothing else is told.
+    Where one is missing, the type may be what is wrong: then nothing else is reported.
     """
     entry = {**task(COMPOUND), "type": kind}
     for part in {"init", "compute"} - set(there):
@@ -238,8 +238,8 @@ def test_a_type_names_the_executables_that_there_are(
     needed = {part for of, part in RESERVED if of == kind}
     missing = [part for part in ("init", "compute") if part in needed - set(there)]
     unused = [f"{TASK}/executable_{SUFFIXES[part]}" for part in there if part not in needed]
-    told = [finding.pointer for finding in verdict.findings]
-    assert told == ([f"{TASK}/type"] * len(missing) or unused)
+    reported = [finding.pointer for finding in verdict.findings]
+    assert reported == ([f"{TASK}/type"] * len(missing) or unused)
     assert verdict.outcome == ("fail" if missing else "warn" if unused else "pass")
 
 

@@ -180,8 +180,8 @@ def test_one_command(run_fractal_task, tmp_path):
 
 
 def test_reserved_arguments_are_filled_in(run_fractal_task):
-    told = run_fractal_task("All", {"do": "out = {'urls': zarr_urls, 'dir': zarr_dir}"}).metadata
-    assert told["urls"][0].startswith(told["dir"])
+    metadata = run_fractal_task("All", {"do": "out = {'urls': zarr_urls, 'dir': zarr_dir}"}).metadata
+    assert metadata["urls"][0].startswith(metadata["dir"])
 
 
 def test_both_commands(run_fractal_task, tmp_path):

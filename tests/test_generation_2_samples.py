@@ -103,7 +103,7 @@ def numbers(first: Any, second: Any) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_a_sample_that_cannot_be_used_is_told_with_its_place(
+def test_a_sample_that_cannot_be_used_is_reported_with_its_place(
     tmp_path: Path, wheel: Path, sample: dict[str, Any], at: str, expected: str
 ) -> None:
     """The server answers the requests that make such a dataset, or workflow, with 422 or 500."""

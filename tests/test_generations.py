@@ -252,8 +252,10 @@ def test_lines_that_mislead_a_1_x_server(tmp_path: Path) -> None:
     for number, (metadata, (means, field, line)) in enumerate(about.items(), 4):
         content = {"demo/__init__.py": "", "demo-1.0.dist-info/METADATA": metadata}
         wheel = write_archive(tmp_path / f"{number}" / "demo-1.0-py3-none-any.whl", content)
-        told = [*VERSION_1.misreadings(candidate_of(wheel).wheel, PipShow(ABOUT, ()), MANIFEST)]
-        assert [(found.expected, found.found, found.place) for found in told] == [
+        reported = [
+            *VERSION_1.misreadings(candidate_of(wheel).wheel, PipShow(ABOUT, ()), MANIFEST)
+        ]
+        assert [(found.expected, found.found, found.place) for found in reported] == [
             (f"{means} {first} {field}", line, "METADATA")
         ]
 
@@ -287,7 +289,7 @@ def blocked(before: Dataset | None, **entry: Any) -> tuple[str, str, str]:
     return reason.expected, reason.found, reason.hint
 
 
-def test_a_step_without_images_is_told_with_those_that_are_there() -> None:
+def test_a_step_without_images_is_reported_with_those_that_are_there() -> None:
     assert blocked(None) == (
         "an image for the task to work on",
         "none; the dataset has no images, and the server's job fails with this",

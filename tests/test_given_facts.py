@@ -93,12 +93,12 @@ ANSWERS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "found"), ANSWERS)
-def test_a_server_that_does_not_collect_is_told_with_its_words(
+def test_a_server_that_does_not_collect_is_reported_with_its_words(
     manifest: Manifest, answer: dict[str, Any], found: str
 ) -> None:
-    (told,) = said("FR901", Collection(collected(**answer), (listed("A"),)), manifest)
+    (reported,) = said("FR901", Collection(collected(**answer), (listed("A"),)), manifest)
     (finding,) = findings("FR901", Collection(collected(**answer), ()), manifest)
-    assert told == finding
+    assert reported == finding
     assert (finding.expected, finding.found) == (f"{SERVER} collects the wheel", found)
     assert (finding.hint, finding.file) == (TELL, "demo/__FRACTAL_MANIFEST__.json")
 
@@ -106,8 +106,8 @@ def test_a_server_that_does_not_collect_is_told_with_its_words(
 def test_tasks_that_a_server_lists_otherwise(manifest: Manifest) -> None:
     here = (listed("A", "s:1"), listed("B"), listed("C", "s:3", b="two", a="one"))
     there = (listed("A", "s:1", command="python b.py"), listed("B"), listed("D"))
-    told = findings("FR901", Collection(collected(*there), here), manifest)
-    assert [(finding.expected, finding.found) for finding in told] == [
+    reported = findings("FR901", Collection(collected(*there), here), manifest)
+    assert [(finding.expected, finding.found) for finding in reported] == [
         (
             f'{SERVER} lists "A", source s:1, command python a.py',
             'it lists "A", source s:1, command python b.py',
@@ -115,7 +115,7 @@ def test_tasks_that_a_server_lists_otherwise(manifest: Manifest) -> None:
         (f'{SERVER} lists "C", source s:3, a one, b two', "it lists no such task"),
         (f"{SERVER} lists no such task", 'it lists "D", command python a.py'),
     ]
-    assert {(finding.hint, finding.file) for finding in told} == {(TELL, manifest.path)}
+    assert {(finding.hint, finding.file) for finding in reported} == {(TELL, manifest.path)}
 
 
 # --- FR902 ------------------------------------------------------------------------------
@@ -132,13 +132,13 @@ def test_a_run_that_a_server_ends_in_the_same_way(outputs: Outputs) -> None:
     assert said("FR902", run, server_run({"plate": ["a"]})) == []
 
 
-def test_what_a_server_keeps_otherwise_is_told_by_its_place(outputs: Outputs) -> None:
+def test_what_a_server_keeps_otherwise_is_reported_by_its_place(outputs: Outputs) -> None:
     run = outputs.run("1", "Once", '{"plate": ["a"], "at": 1, "b": 2}')
     there = server_run({"plate": ["b"], "at": 2}, varying=("/at", "/x"))
-    *told, note = said("FR902", run, there)
+    *reported, note = said("FR902", run, there)
     assert str(note) == "not compared, for it differs here too: /at, /x"
     first, second = findings("FR902", run, there)
-    assert told == [first, second]
+    assert reported == [first, second]
     assert (first.expected, first.found) == (
         'the metadata as it is here at /plate/0: "a"',
         f'on {SERVER}: "b"',
@@ -201,7 +201,7 @@ def workflow(folder: Path, **last: Any) -> tuple[Sample, Sample]:
 # --- FR903 ------------------------------------------------------------------------------
 
 
-def test_what_a_cluster_refuses_is_told_at_its_place(tmp_path: Path) -> None:
+def test_what_a_cluster_refuses_is_reported_at_its_place(tmp_path: Path) -> None:
     (task,) = candidate_of(make_wheel(tmp_path)).tasks
     (part,) = task.run_parts
     words = 'Memory "1T" is too much'
@@ -219,9 +219,9 @@ def test_what_a_cluster_refuses_is_told_at_its_place(tmp_path: Path) -> None:
         "package is for another cluster, judge it there"
     )
     takes = "a value with which this cluster takes the job"
-    told = findings("FR903", answer)
+    reported = findings("FR903", answer)
     meta = "/task_list/0/meta"
-    assert [(found.pointer, found.expected, found.found, found.hint) for found in told] == [
+    assert [(found.pointer, found.expected, found.found, found.hint) for found in reported] == [
         (f"{meta}/mem", "a number", "a text", "write 5"),
         (
             f"{meta}/mem",
@@ -237,7 +237,7 @@ def test_what_a_cluster_refuses_is_told_at_its_place(tmp_path: Path) -> None:
             "choose a name that a script of `sbatch` can hold: without quotation marks",
         ),
     ]
-    assert {found.task for found in told} == {"demo_task"}
+    assert {found.task for found in reported} == {"demo_task"}
     assert findings("FR903", ClusterAnswer(part)) == []
 
 
@@ -280,9 +280,9 @@ def test_what_a_task_changes_in_its_environment(
 ) -> None:
     use = EnvironmentUse("demo/task.py", tuple(paths))
     run = outputs.run("1", "Once", "{}")
-    told = findings("FR409", run, use)
-    assert [(found.severity, found.found) for found in told] == expected
-    for found in told:
+    reported = findings("FR409", run, use)
+    assert [(found.severity, found.found) for found in reported] == expected
+    for found in reported:
         assert (found.expected, found.hint) == ("the environment as it was installed", ALONE)
         assert found.file == "demo/task.py"
 
@@ -300,11 +300,11 @@ def generated(manifest: Manifest) -> Manifest:
 def differing(manifest: Manifest, change: Any) -> list[tuple[str | None, str | None, str]]:
     value = good_manifest()
     change(value)
-    told = findings("FR210", manifest, GeneratedManifest(json.dumps(value)))
-    for found in told:
+    reported = findings("FR210", manifest, GeneratedManifest(json.dumps(value)))
+    for found in reported:
         assert found.expected == "what the package's generator makes of its code"
         assert found.hint == f"generate the manifest anew, and commit it:{GENERATOR.commands}"
-    return [(found.pointer, found.task, found.found) for found in told]
+    return [(found.pointer, found.task, found.found) for found in reported]
 
 
 def test_what_a_generator_makes_otherwise(generated: Manifest) -> None:
@@ -377,12 +377,12 @@ def test_the_order_of_tasks_is_what_a_generator_makes_too(tmp_path: Path) -> Non
     manifest = Manifest(**{**vars(manifest), "generator": GENERATOR})
     turned = {**value, "task_list": [*reversed(value["task_list"])]}
 
-    def told(other: Any) -> list[str]:
+    def reported(other: Any) -> list[str]:
         made = GeneratedManifest(json.dumps(other))
         return [found.found for found in findings("FR210", manifest, made)]
 
-    assert told(value) == []
-    assert told(turned) == ['/task_list: ["A", "B"], generated: ["B", "A"]']
+    assert reported(value) == []
+    assert reported(turned) == ['/task_list: ["A", "B"], generated: ["B", "A"]']
 
 
 def test_a_generator_that_fails_tells_nothing(generated: Manifest) -> None:
@@ -419,26 +419,26 @@ def test_a_run_that_says_warning_is_noted_for_servers_that_mark_it(outputs: Outp
 
 
 def test_a_run_that_took_more_than_it_asked_for(outputs: Outputs) -> None:
-    def told(**ended: Any) -> tuple[str, str, str]:
+    def reported(**ended: Any) -> tuple[str, str, str]:
         (found,) = findings("FR401", outputs.run("1", "Each", "{}", **ended))
         return found.expected, found.found, found.hint
 
     more = "let 'meta' of the task 'Each' ask for more (its key "
     memory = f'{more}"mem"), or let the task take less memory'
-    assert told(excess="it had 5 GB") == (
+    assert reported(excess="it had 5 GB") == (
         "no more memory than its job requests for the component 'plate.zarr/B/03/0'",
         "it had 5 GB: where jobs are held to what they ask for, it is killed",
         memory,
     )
-    assert told(returncode=-9, limit=Limit.MEMORY, job="job 3") == (
+    assert reported(returncode=-9, limit=Limit.MEMORY, job="job 3") == (
         "exit status 0 for the component 'plate.zarr/B/03/0'",
         "killed by SLURM, for it took more memory than its job has (job 3): it says nothing",
         memory,
     )
-    assert told(returncode=-15, limit=Limit.TIME, job="job 3")[2] == (
+    assert reported(returncode=-15, limit=Limit.TIME, job="job 3")[2] == (
         f'{more}"time"), or let the task take less time'
     )
-    assert told(returncode=-9)[2] == (
+    assert reported(returncode=-9)[2] == (
         "fix the task, or the sample's arguments; with --fractal-keep the command line to repeat "
         "the run is printed"
     )
@@ -533,9 +533,9 @@ def test_lines_by_which_a_server_is_misled(
 ) -> None:
     candidate = candidate_of(make_wheel(tmp_path, manifest=manifest_with_tasks(version)))
     shown = PipShow(about, files, strange)
-    (told,) = findings("FR117", candidate.wheel, candidate.manifest, shown)
-    assert (told.found, told.file) == (found, f"demo-1.0.dist-info/{file}")
-    assert told.hint.startswith(hint)
+    (reported,) = findings("FR117", candidate.wheel, candidate.manifest, shown)
+    assert (reported.found, reported.file) == (found, f"demo-1.0.dist-info/{file}")
+    assert reported.hint.startswith(hint)
 
 
 def test_a_pth_file_is_named_and_a_pip_show_that_fails(tmp_path: Path) -> None:
@@ -546,10 +546,12 @@ def test_a_pth_file_is_named_and_a_pip_show_that_fails(tmp_path: Path) -> None:
         write_archive(tmp_path / "w" / "demo-1.0-py3-none-any.whl", content)
     ).wheel
     shown = PipShow(("Name: demo", "Name: y", LOCATED), (FILE,), ("Name: y",))
-    (told,) = findings("FR117", wheel, candidate.manifest, shown)
-    assert told.file == "demo.pth"
-    (told,) = findings("FR117", wheel, candidate.manifest, PipShow((), (), failure="no such file"))
-    assert (told.expected, told.found, told.hint, told.file) == (
+    (reported,) = findings("FR117", wheel, candidate.manifest, shown)
+    assert reported.file == "demo.pth"
+    (reported,) = findings(
+        "FR117", wheel, candidate.manifest, PipShow((), (), failure="no such file")
+    )
+    assert (reported.expected, reported.found, reported.hint, reported.file) == (
         "`pip show` can print the package's metadata, for the server asks it",
         "it fails: no such file",
         "install the wheel into a fresh environment, and fix what `pip show --files demo` "

@@ -79,7 +79,7 @@ def hanging(tmp_path_factory: pytest.TempPathFactory) -> CandidateReport:
 
 
 @named(HANGING)
-def test_a_command_that_hangs_is_told_where(hanging: CandidateReport, kind: Kind) -> None:
+def test_a_command_that_hangs_is_reported_where(hanging: CandidateReport, kind: Kind) -> None:
     check(hanging.verdicts, kind)
 
 

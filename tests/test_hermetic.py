@@ -123,8 +123,8 @@ def test_usage_and_questions(runner: Runner) -> None:
     assert ran.status == 0
     assert "usage: pytest-fractal [PACKAGE ...]" in ran.text
     assert "--fractal-select" in ran.text
-    told = runner.hermetic("--version").out
-    assert told.startswith(f"pytest-fractal {version('pytest-fractal')} (pytest ")
+    reported = runner.hermetic("--version").out
+    assert reported.startswith(f"pytest-fractal {version('pytest-fractal')} (pytest ")
     assert "FR301" in runner.hermetic("--fractal-rules").out
     assert "FR301 command-starts" in runner.hermetic("--fractal-explain", "FR301").out
     ran = runner.hermetic("no-such-folder/")

@@ -170,10 +170,10 @@ def test_a_cell_opens_its_findings_with_the_fix(browser: Browser, real: Report) 
     cell = browser.cell("FR301 command-starts, Invert well: fails")
     cell.click()
     WebDriverWait(browser.driver, 5).until(lambda _: "not_there" in browser.focused.text)
-    told = browser.focused.text
+    reported = browser.focused.text
     assert browser.focused.is_displayed()
-    assert "add the distribution that brings the module 'not_there'" in told
-    assert "tested_tasks/invert_well.py:1" in told
+    assert "add the distribution that brings the module 'not_there'" in reported
+    assert "tested_tasks/invert_well.py:1" in reported
     # Once more, after it was folded by hand: the address does not change then.
     browser.run("document.activeElement.closest('details').open = false")
     cell.click()

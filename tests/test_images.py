@@ -206,19 +206,19 @@ def test_what_the_server_takes_has_no_fault() -> None:
 
 
 @pytest.mark.parametrize("number", range(len(BAD_OUTPUTS)))
-def test_every_place_that_the_server_refuses_is_told_at_once(number: int) -> None:
+def test_every_place_that_the_server_refuses_is_reported_at_once(number: int) -> None:
     value, expected = BAD_OUTPUTS[number]
     assert places(list(output_faults(value))) == expected
 
 
 @pytest.mark.parametrize("number", range(len(BAD_INITS)))
-def test_every_place_of_an_init_output_is_told_at_once(number: int) -> None:
+def test_every_place_of_an_init_output_is_reported_at_once(number: int) -> None:
     value, expected = BAD_INITS[number]
     assert places(list(init_output_faults(value))) == expected
 
 
 @pytest.mark.parametrize("number", range(len(COERCED_OUTPUTS)))
-def test_what_the_server_turns_into_something_else_is_told_apart(number: int) -> None:
+def test_what_the_server_turns_into_something_else_is_distinguished(number: int) -> None:
     value, expected = COERCED_OUTPUTS[number]
     assert places(list(output_faults(value))) == expected
 
@@ -394,7 +394,7 @@ def well(url: str, value: Any, origin: str | None = None) -> Image:
         ([], [[well(A, 1), well(B, None)]], []),
         ([well(A, 1)], [[well(A, "x")]], []),
         ([well(A, 1), well(B, 1)], [[well(A, "x"), well(B, "y")]], []),
-        # told when it came about, and not again by every later task
+        # reported when it came about, and not again by every later task
         ([well(A, 1), well(B, "x")], [[well(A, 2)]], []),
         (
             [Image(A, None, {"w": 1, "x": 1}), well(B, "x")],
@@ -417,7 +417,7 @@ def test_an_attribute_is_a_number_or_a_text_in_all_images(
     }
 
 
-def test_a_mixed_attribute_is_told_with_both_values_and_the_servers_that_break() -> None:
+def test_a_mixed_attribute_is_reported_with_both_values_and_the_servers_that_break() -> None:
     dataset = Dataset("/data/zarr", (well(A, "x"),))
     _, (fault,) = dataset.after([Output((well(C, 1),))], inputs=(), output_types={})
     assert fault.expected == "a text, as the attribute is in other images"
@@ -566,7 +566,7 @@ def minds(fault: ModelFault, release: str) -> bool:
 
 
 def ours(case: dict[str, Any], release: str) -> dict[str, Any]:
-    """Our answer to a case, told as `server_images.py` does; `error` holds the places."""
+    """Our answer to a case, in the form of `server_images.py`; `error` holds the places."""
     if "init" in case:
         faults = places(
             [
@@ -639,11 +639,11 @@ def test_the_server_answers_alike(release: str) -> None:
     refused = 0
     for number, (case, theirs) in enumerate(zip(cases, json.loads(ran.stdout), strict=True)):
         answer = ours(case, release)
-        told = f"case {number}: {case}\nserver: {theirs}\nours: {answer}"
-        assert bool(answer["error"]) == bool(theirs["error"]), told
+        reported = f"case {number}: {case}\nserver: {theirs}\nours: {answer}"
+        assert bool(answer["error"]) == bool(theirs["error"]), reported
         refused += bool(theirs["error"])
         if not theirs["error"]:
             for image in theirs.get("images", ()):
                 image.setdefault("origin", None)
-            assert answer == {**theirs, "error": []}, told
+            assert answer == {**theirs, "error": []}, reported
     assert len(cases) / 4 < refused < len(cases) * 3 / 4

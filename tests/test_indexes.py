@@ -29,7 +29,7 @@ Write = Callable[[str], Path]
 
 @pytest.fixture(autouse=True)
 def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user with an empty home, who has told neither pip nor uv anything."""
+    """A user with an empty home, who has no settings of pip or uv."""
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_", "XDG_")) or re.search(
             r"_PROXY$|^SSL_|_CA_BUNDLE$|^HTTP_TIMEOUT$", name.upper()
@@ -499,7 +499,7 @@ def test_a_pip_conf_that_installs_elsewhere_has_no_say_in_that(
 
 @BOTH
 @pytest.mark.parametrize("tool", ["pip", "uv"])
-def test_a_broken_file_is_told_by_its_name_and_line_and_never_quoted(
+def test_a_broken_file_is_reported_by_its_name_and_line_and_never_quoted(
     installer: Installer, tool: str, pip_conf: Write, uv_toml: Write
 ) -> None:
     write = {"pip": pip_conf, "uv": uv_toml}[tool]

@@ -221,8 +221,8 @@ def ended(code: int, stderr: str = "", seconds: float = 1.0, timed_out: bool = F
     ],
 )
 def test_what_an_installer_says_of_the_machine(finished: Finished, sentence: str | None) -> None:
-    told = fault_in_installer(finished, "uv")
-    assert told == sentence if sentence is None else sentence in str(told)
+    reported = fault_in_installer(finished, "uv")
+    assert reported == sentence if sentence is None else sentence in str(reported)
 
 
 def script(path: Path, text: str) -> Path:
@@ -253,7 +253,7 @@ def test_an_installer_that_is_ended_or_refuses_our_call_is_an_error(
 def test_a_home_that_is_of_no_use_is_no_hindrance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
-    """uv keeps its files below it, unless it is told of another place."""
+    """uv keeps its files below it, unless it is given another place."""
     folder = tmp_path / "home"
     if home == "read-only":
         folder.write_text("no folder can be made in here, not even by root")

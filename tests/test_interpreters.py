@@ -165,14 +165,14 @@ def test_a_name_in_path_is_an_executable(world: Path) -> None:
         ("echo []", "it does not answer as Python does"),
     ],
 )
-def test_an_executable_that_is_no_python_is_told(world: Path, body: str, why: str) -> None:
+def test_an_executable_that_is_no_python_is_reported(world: Path, body: str, why: str) -> None:
     path = script(world / "thing", body)
     with pytest.raises(BadInput) as caught:
         find_interpreter(str(path))
     assert str(caught.value) == f"{path} does not run as a Python interpreter: {why}"
 
 
-def test_a_file_that_is_not_executable_is_told(world: Path) -> None:
+def test_a_file_that_is_not_executable_is_reported(world: Path) -> None:
     (world / "plain").write_text("")
     with pytest.raises(BadInput, match="does not run as a Python interpreter: exit status 126"):
         find_interpreter("./plain")
@@ -187,7 +187,9 @@ def test_a_file_that_is_not_executable_is_told(world: Path) -> None:
         ("", "the interpreter is an empty text, not a version such as 3.10 or a path"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_sentence(world: Path, wanted: str, message: str) -> None:
+def test_what_is_not_there_is_reported_in_one_sentence(
+    world: Path, wanted: str, message: str
+) -> None:
     with pytest.raises(BadInput) as caught:
         find_interpreter(wanted)
     assert str(caught.value) == message

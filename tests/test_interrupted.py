@@ -66,8 +66,8 @@ def says_no_more_than_was_judged(folder: Path) -> None:
     """None of the reports that were written calls the run complete, or passed."""
     report, badge, page, summary = reports(folder)
     if report.exists():
-        told = json.loads(report.read_text())
-        assert (told["complete"], told["passed"]) == (False, False)
+        reported = json.loads(report.read_text())
+        assert (reported["complete"], reported["passed"]) == (False, False)
     if badge.exists():
         assert json.loads(badge.read_text())["message"] == "not judged"
     if page.exists():
@@ -127,13 +127,17 @@ def test_a_run_that_stops_at_the_first_failure_is_not_complete(
     pytester: pytest.Pytester,
 ) -> None:
     wheel = make_wheel(pytester.path, changes={"__FRACTAL_MANIFEST__.json": "{}"})
-    told = pytester.path / "report.json"
-    options = (f"--fractal-package={wheel}", "--fractal-select=FR1", f"--fractal-report={told}")
+    reported = pytester.path / "report.json"
+    options = (
+        f"--fractal-package={wheel}",
+        "--fractal-select=FR1",
+        f"--fractal-report={reported}",
+    )
     assert pytester.runpytest_inprocess(*options, "-x").ret == 1
-    assert json.loads(told.read_text())["complete"] is False
+    assert json.loads(reported.read_text())["complete"] is False
     whole = pytester.runpytest_inprocess(*options)
     assert whole.ret == 1
-    assert json.loads(told.read_text())["complete"] is True
+    assert json.loads(reported.read_text())["complete"] is True
     assert "have no verdict" not in whole.stdout.str()
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_strict_json_is_a_fault_beside_the_value(
     assert (fault.place, fault.pointer) == (place, at)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     faults = read_json(b'\xef\xbb\xbf{"a": NaN, "b": Infinity, "a": 1}').faults
     assert len(faults) == 4
 
@@ -128,7 +128,7 @@ def test_commas_are_repaired_where_that_is_all_that_is_wrong(
 
 
 @pytest.mark.parametrize("depth", [100, 500, 2000, 20_000])
-def test_depth_alone_is_either_read_without_fault_or_told_as_such(depth: int) -> None:
+def test_depth_alone_is_either_read_without_fault_or_reported_as_such(depth: int) -> None:
     text = read_json(b"[" * depth + b"]" * depth)
     assert text.value is not None or "nested too deeply" in text.faults[0].message
 

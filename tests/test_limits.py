@@ -82,16 +82,16 @@ def test_what_is_allowed_by_shared_parts_is_allowed(tmp_path: Path) -> None:
     assert broken(wheel, "FR207", "FR208") == []
 
 
-def test_the_same_mistake_in_two_places_is_told_at_its_own() -> None:
+def test_the_same_mistake_in_two_places_is_reported_at_its_own() -> None:
     """What is known of a part is known of one value: the second place has its own."""
     schema = {
         "properties": {"a": FIRST, "b": FIRST},
         "$defs": {"d0": {"type": "object", "properties": {"x": {"type": "integer"}}}},
     }
     for keys in (("a",), ("b",)):
-        told = refusal(schema, {"a": {"x": 1}, "b": {"x": 1}} | {keys[0]: {"x": "1"}})
-        assert told is not None
-        assert told.keys == (*keys, "x")
+        reported = refusal(schema, {"a": {"x": 1}, "b": {"x": 1}} | {keys[0]: {"x": "1"}})
+        assert reported is not None
+        assert reported.keys == (*keys, "x")
 
 
 @pytest.mark.parametrize(

@@ -85,13 +85,13 @@ def test_a_terminal_shows_what_is_being_done_and_is_clean_at_the_end(
         runner, f"--fractal-package={slow_wheel}", "--fractal-select=FR301", *workers
     )
     moving, final = seen[: seen.index("FINAL")], seen[seen.index("FINAL") :]
-    told = [line for line in moving if line.startswith("fractal: ")]
+    reported = [line for line in moving if line.startswith("fractal: ")]
     # The line is drawn five times a second, and reading the wheel may be done before.
     begun = re.compile("fractal: (making the environment of|installing) tested_tasks\\b.*")
-    assert any(begun.fullmatch(line) for line in told), told
+    assert any(begun.fullmatch(line) for line in reported), reported
     # How many have ended when the line is first drawn is a matter of the machine.
     counted = re.compile("fractal: [01] of 2 commands have run, tested_tasks")
-    assert any(counted.fullmatch(line) for line in told), told
+    assert any(counted.fullmatch(line) for line in reported), reported
     assert not [line for line in final if "commands have run" in line or "reading" in line]
     assert not [line for line in final if "making the environment" in line]
     assert any("passed" in line for line in final)

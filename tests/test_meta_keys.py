@@ -18,7 +18,7 @@ from pytest_fractal.verdicts import Outcome
 CASES = [(version, kind) for version in "12" for kind in ("non_parallel", "parallel")]
 
 
-def told(meta: dict[str, Any], version: str, kind: str) -> dict[str, str]:
+def reported(meta: dict[str, Any], version: str, kind: str) -> dict[str, str]:
     """What is said of each key: E or W."""
     generation = GENERATIONS[version]
     (part,) = generation.runs(kind)
@@ -34,14 +34,14 @@ def told(meta: dict[str, Any], version: str, kind: str) -> dict[str, str]:
 def test_what_breaks_a_job_is_an_error_and_on_slurm_only_a_warning(
     key: str, value: Any, expected: str
 ) -> None:
-    found = [told({key: value}, version, kind) for version, kind in CASES]
+    found = [reported({key: value}, version, kind) for version, kind in CASES]
     assert "".join(finding.pop(key, "-") for finding in found) == expected
     assert not any(found), "nothing is said of other keys"
 
 
 @pytest.mark.parametrize(("version", "kind"), CASES)
 def test_the_two_numbers_of_batching_belong_together(version: str, kind: str) -> None:
-    assert told({"tasks_per_job": 5, "parallel_tasks_per_job": 2}, version, kind) == {}
+    assert reported({"tasks_per_job": 5, "parallel_tasks_per_job": 2}, version, kind) == {}
 
 
 def manifest(meta: Any, version: str) -> dict[str, Any]:

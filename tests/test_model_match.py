@@ -247,11 +247,13 @@ def test_what_the_models_refuse_by_type_or_field_disagrees(
         if finding.task == case.name and code == "FR206"
     ]
     way = f"/task_list/{CASES.index(case)}/args_schema_parallel"
-    told = "\n".join(f"{finding.expected} | {finding.found} | {finding.hint}" for finding in found)
+    reported = "\n".join(
+        f"{finding.expected} | {finding.found} | {finding.hint}" for finding in found
+    )
     assert [finding.pointer for finding in found] == [
         f"{way}{place}" for place in case.pointers
-    ], told
-    assert case.says in told
+    ], reported
+    assert case.says in reported
 
 
 def test_a_run_by_static_rules_alone_starts_nothing(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def part_of(folder: Path, source: str = SOURCE, **files: str) -> PackagedPart:
     return part
 
 
-def told(part: PackagedPart, kind: FaultKind, *path: str, **more: Any) -> Any:
+def reported(part: PackagedPart, kind: FaultKind, *path: str, **more: Any) -> Any:
     """Where, what is expected, found and to be done; None where nothing is said."""
     fault = ValidationFault(path, kind, "no good")
     known = {"invalid": frozenset(), "names_are_known": False, **more}
@@ -107,7 +107,7 @@ ANEW = "best make the schema anew from the function"
 def test_a_field_that_a_model_requires(
     tmp_path: Path, path: tuple[str, ...], place: str, owner: str
 ) -> None:
-    assert told(part_of(tmp_path), FaultKind.MISSING, *path) == (
+    assert reported(part_of(tmp_path), FaultKind.MISSING, *path) == (
         place,
         f"a property `{path[-1]}`, which {owner} requires",
         "no such property; without it: no good",
@@ -128,7 +128,7 @@ def test_a_field_that_a_model_requires(
 def test_a_field_that_a_model_does_not_know(
     tmp_path: Path, path: tuple[str, ...], place: str, owner: str
 ) -> None:
-    assert told(part_of(tmp_path), FaultKind.EXTRA, *path) == (
+    assert reported(part_of(tmp_path), FaultKind.EXTRA, *path) == (
         place,
         f"only properties that {owner} takes",
         f"a property `{path[-1]}`, which is refused: no good",
@@ -151,7 +151,7 @@ def test_a_field_that_a_model_does_not_know(
 def test_a_type_that_a_model_does_not_take(
     tmp_path: Path, path: tuple[str, ...], place: str, owner: str, name: str
 ) -> None:
-    assert told(part_of(tmp_path), FaultKind.TYPE, *path) == (
+    assert reported(part_of(tmp_path), FaultKind.TYPE, *path) == (
         place,
         f"the type that {owner} takes for `{name}`",
         "a schema that allows a value which is refused: no good",
@@ -161,25 +161,27 @@ def test_a_type_that_a_model_does_not_take(
 
 def test_what_proves_nothing_is_passed_over(tmp_path: Path) -> None:
     part = part_of(tmp_path)
-    assert told(part, FaultKind.OTHER, "mode") is None
-    assert told(part, FaultKind.TYPE, "mode", invalid=frozenset({"mode"})) is None
-    assert told(part, FaultKind.TYPE, "gone") is None
-    assert told(part, FaultKind.EXTRA, "gone") is None
-    assert told(part, FaultKind.MISSING, "gone", "deep") is None
-    assert told(part, FaultKind.MISSING, "window", "gone", "deep") is None
-    assert told(part, FaultKind.EXTRA, "window", "gone") is None
-    assert told(part, FaultKind.TYPE, "options", "a", "[key]") is None
+    assert reported(part, FaultKind.OTHER, "mode") is None
+    assert reported(part, FaultKind.TYPE, "mode", invalid=frozenset({"mode"})) is None
+    assert reported(part, FaultKind.TYPE, "gone") is None
+    assert reported(part, FaultKind.EXTRA, "gone") is None
+    assert reported(part, FaultKind.MISSING, "gone", "deep") is None
+    assert reported(part, FaultKind.MISSING, "window", "gone", "deep") is None
+    assert reported(part, FaultKind.EXTRA, "window", "gone") is None
+    assert reported(part, FaultKind.TYPE, "options", "a", "[key]") is None
     for kind in (FaultKind.EXTRA, FaultKind.MISSING):
         assert (
-            told(part, kind, "mode" if kind is FaultKind.EXTRA else "gone", names_are_known=True)
+            reported(
+                part, kind, "mode" if kind is FaultKind.EXTRA else "gone", names_are_known=True
+            )
             is None
         )
-    assert told(part, FaultKind.TYPE, "mode", names_are_known=True) is not None
-    assert told(part, FaultKind.EXTRA, "window", "start", names_are_known=True) is not None
+    assert reported(part, FaultKind.TYPE, "mode", names_are_known=True) is not None
+    assert reported(part, FaultKind.EXTRA, "window", "start", names_are_known=True) is not None
 
 
 def owner_of_window(part: PackagedPart) -> str:
-    expected = str(told(part, FaultKind.MISSING, "window", "end")[1])
+    expected = str(reported(part, FaultKind.MISSING, "window", "end")[1])
     return expected.removeprefix("a property `end`, which ").removesuffix(" requires")
 
 
@@ -203,5 +205,5 @@ def test_a_model_is_named_where_it_is_defined(tmp_path: Path) -> None:
 
 def test_a_function_that_is_not_known_is_that_of_the_script(tmp_path: Path) -> None:
     part = part_of(tmp_path, "import unknown\nunknown.run()\n")
-    (_, expected, _, _) = told(part, FaultKind.EXTRA, "mode")
+    (_, expected, _, _) = reported(part, FaultKind.EXTRA, "mode")
     assert expected == "only properties that the function of demo/task.py takes"

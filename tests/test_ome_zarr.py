@@ -57,11 +57,11 @@ def pixels(path: Path) -> Any:
 
 @pytest.mark.parametrize("name", ["image.zarr", "image_v05.zarr", "plate.zarr/B/05/0"])
 def test_an_image_has_two_channels_and_two_levels(made: Path, name: str) -> None:
-    told = attributes(made / name)
-    assert [channel["wavelength_id"] for channel in told["omero"]["channels"]] == [
+    reported = attributes(made / name)
+    assert [channel["wavelength_id"] for channel in reported["omero"]["channels"]] == [
         wavelength for _, wavelength, _ in CHANNELS
     ]
-    (multiscale,) = told["multiscales"]
+    (multiscale,) = reported["multiscales"]
     assert [axis["name"] for axis in multiscale["axes"]] == ["c", "z", "y", "x"]
     assert [axis.get("unit") for axis in multiscale["axes"]] == [None, *["micrometer"] * 3]
     for level, dataset in enumerate(multiscale["datasets"]):
@@ -81,9 +81,9 @@ def test_an_image_has_two_channels_and_two_levels(made: Path, name: str) -> None
 def test_the_label_image_has_the_disks_of_the_first_channel(made: Path, name: str) -> None:
     labels = made / name / "labels"
     assert attributes(labels)["labels"] == [LABEL]
-    told = attributes(labels / LABEL)
-    assert told["image-label"]["source"] == {"image": "../../"}
-    assert [axis["name"] for axis in told["multiscales"][0]["axes"]] == ["z", "y", "x"]
+    reported = attributes(labels / LABEL)
+    assert reported["image-label"]["source"] == {"image": "../../"}
+    assert [axis["name"] for axis in reported["multiscales"][0]["axes"]] == ["z", "y", "x"]
     for level in "01":
         image, labelled = pixels(made / name / level)[0], pixels(labels / LABEL / level)
         assert set(labelled.flat) == {0, 1, 2, 3}
@@ -119,7 +119,7 @@ def test_a_plate_has_two_wells_with_an_image_each(made: Path, name: str) -> None
             {"path": "0", "acquisition": 0}
         ]
     one, other = (pixels(made / name / well / "0" / "0") for well in WELLS)
-    assert (one != other).any(), "they are told apart by their pixels"
+    assert (one != other).any(), "their pixels differ"
 
 
 def test_both_versions_hold_the_same_pixels(made: Path) -> None:
@@ -374,8 +374,8 @@ def test_it_is_valid_by_the_schemas_of_the_specification(made: Path, tmp_path: P
             ("well", [f"plate{suffix}.zarr/B/03", f"plate{suffix}.zarr/B/05"]),
         ):
             for group in groups:
-                told = attributes(made / group)
-                value = told if version == "0.4" else {"ome": told}
+                reported = attributes(made / group)
+                value = reported if version == "0.4" else {"ome": reported}
                 for schema in (f"{kind}.schema", f"strict_{kind}.schema"):
                     if (version, schema) in schemas:
                         validator = Draft202012Validator(

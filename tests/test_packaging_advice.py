@@ -36,7 +36,7 @@ def test_package_data_that_is_computed_is_left_to_the_author(tmp_path: Path) -> 
     assert 'Add "__FRACTAL_MANIFEST__.json" to package_data["my_tasks"] in setup.py.' in hint.text
 
 
-def test_equal_lines_in_one_file_are_told_in_words_only(tmp_path: Path) -> None:
+def test_equal_lines_in_one_file_are_reported_in_words_only(tmp_path: Path) -> None:
     """Which of them an edit means could not be known."""
     line = 'exclude = ["*.json", "docs"]\n'
     tables = "".join(f"[tool.hatch.build.targets.{name}]\n{line}" for name in ("sdist", "wheel"))

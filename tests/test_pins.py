@@ -36,7 +36,7 @@ class World:
     breaks: Mapping[str, Mapping[str, float]]
     """By task: from which version of which package on it no longer starts."""
     past: Mapping[int, Pins] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     """The packages that tracebacks name."""
     most: int = 100
     refused: Collection[str] = ()
@@ -46,7 +46,7 @@ class World:
         return len(self.trials) < self.most
 
     def older(self, name: str) -> Sequence[str]:
-        return RELEASES if name in self.told else ()
+        return RELEASES if name in self.reported else ()
 
     def as_of(self, months: int) -> Pins | None:
         return self.past.get(months)
@@ -57,7 +57,7 @@ class World:
         for task in tasks:
             for name, version in self.breaks.get(task, {}).items():
                 if float(pins.get(name, "10.0")) >= version:
-                    failures[task] = Failure(f"ImportError: {name}", self.told)
+                    failures[task] = Failure(f"ImportError: {name}", self.reported)
         refused = next((f"{n}=={v} is refused" for n, v in pins.items() if v in self.refused), "")
         return Trial(frozenset(tasks) - failures.keys(), failures, refused)
 
@@ -73,7 +73,7 @@ def search(world: World) -> tuple[Search, list[str]]:
 @pytest.mark.parametrize("version", range(1, 10))
 def test_the_newest_release_is_found_with_which_a_task_starts(version: int) -> None:
     """In a number of trials that grows as the logarithm of the releases."""
-    world = World({"blur": {"numlib": version + 0.5}}, told=("framework", "numlib"))
+    world = World({"blur": {"numlib": version + 0.5}}, reported=("framework", "numlib"))
     world.older = lambda name: RELEASES if name == "numlib" else ()  # type: ignore[method-assign]
     found, lines = search(world)
     assert found.pins == {"numlib": f"{version}.0"}
@@ -83,13 +83,15 @@ def test_the_newest_release_is_found_with_which_a_task_starts(version: int) -> N
 
 
 def test_two_causes_take_two_pins() -> None:
-    world = World({"blur": {"numlib": 7}, "crop": {"imagelib": 3}}, told=("numlib", "imagelib"))
+    world = World(
+        {"blur": {"numlib": 7}, "crop": {"imagelib": 3}}, reported=("numlib", "imagelib")
+    )
     found, _ = search(world)
     assert found.pins == {"numlib": "6.0", "imagelib": "2.0"}
 
 
 def test_a_pin_that_breaks_another_requirement_is_none() -> None:
-    world = World({"blur": {"numlib": 7}}, told=("numlib",), refused=("6.0",))
+    world = World({"blur": {"numlib": 7}}, reported=("numlib",), refused=("6.0",))
     found, lines = search(world)
     assert found.pins == {"numlib": "5.0"}
     assert "numlib==6.0: numlib==6.0 is refused" in lines
@@ -114,7 +116,7 @@ def test_an_index_without_dates_is_not_guessed_at() -> None:
 
 @pytest.mark.parametrize("most", range(1, 9))
 def test_a_search_ends_in_time_with_nothing_but_what_was_seen(most: int) -> None:
-    world = World({"blur": {"numlib": 3.5}}, told=("numlib",), most=most)
+    world = World({"blur": {"numlib": 3.5}}, reported=("numlib",), most=most)
     found, _ = search(world)
     if found.pins:
         assert found.pins in world.trials

@@ -390,7 +390,7 @@ def test_what_is_printed_whenever_python_starts_misleads_both(tmp_path: Path) ->
         ),
     ],
 )
-def test_a_failure_is_told_by_the_line_that_matters(
+def test_a_failure_is_reported_by_the_line_that_matters(
     said: str, kind: FailureKind, words: str
 ) -> None:
     failure = explain(Finished(("pip",), 1, "", said, 1.0), "3.13.0")

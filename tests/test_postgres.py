@@ -57,7 +57,7 @@ def test_a_database_url_is_read_as_postgresql_reads_it(
     assert postgres.parse_url(url) == database
 
 
-def test_what_is_no_database_url_is_told_without_its_password() -> None:
+def test_what_is_no_database_url_is_reported_without_its_password() -> None:
     for url in ("mysql://u:secret@h/n", "postgresql://u:secret@h:port/n", "secret"):
         with pytest.raises(BadInput, match="no URL of PostgreSQL's") as error:
             postgres.parse_url(url)

@@ -36,7 +36,7 @@ BY_PEOPLE = {
         "FR106_refused_by_the_second_model",
         "FR106_several_breaches",
         "FR106_task_list_is_object",
-        "FR106_types_cannot_be_told",
+        "FR106_types_cannot_be_inferred",
         "FR110_absolute_path",
         "FR111_cpus_are_text",
         "FR111_level_is_blank",

@@ -63,7 +63,7 @@ def test_output_and_status_come_back(tmp_path: Path) -> None:
     assert not finished.timed_out
 
 
-def test_a_signal_is_told_by_its_name(tmp_path: Path) -> None:
+def test_a_signal_is_reported_by_its_name(tmp_path: Path) -> None:
     finished = run_python("import os; os.kill(os.getpid(), 11)", tmp_path)
     assert finished.returncode == -11
     assert finished.ending == "killed by signal SIGSEGV"

@@ -105,9 +105,9 @@ def test_what_is_judged_is_each_release_on_each_python_with_each_set_of_extras()
 
 
 def test_a_report_is_digested_to_what_the_page_needs(real: Report) -> None:
-    told = real.to_dict()
-    found = digest(BLOBS, "2026-11-02", 12.4, told)
-    (one,) = told["candidates"]
+    reported = real.to_dict()
+    found = digest(BLOBS, "2026-11-02", 12.4, reported)
+    (one,) = reported["candidates"]
     outcomes = [v["outcome"] for v in one["verdicts"] if v["code"] == "FR301" and v["task"]]
     assert (found.state, found.version, found.seconds) == (State.JUDGED, one["version"], 12)
     assert found.starting == outcomes.count("pass")
@@ -120,22 +120,24 @@ def test_a_report_is_digested_to_what_the_page_needs(real: Report) -> None:
     assert read_results(results_json(Results("", {"k": found})), "r").cells == {"k": found}
 
     one["requires_python"] = ">=3.12"
-    assert digest(BLOBS, "", 1, told).state is State.OTHER_PYTHON
+    assert digest(BLOBS, "", 1, reported).state is State.OTHER_PYTHON
     compiled = {"requires_python": "", "wheel": "blobs-1.0-cp312-cp312-linux_x86_64.whl"}
-    assert digest(BLOBS, "", 1, {**told, "candidates": [one | compiled]}).state is (
+    assert digest(BLOBS, "", 1, {**reported, "candidates": [one | compiled]}).state is (
         State.OTHER_PYTHON
     )
     stable = {**compiled, "wheel": "blobs-1.0-cp39-abi3-linux_x86_64.whl"}
-    assert digest(BLOBS, "", 1, {**told, "candidates": [one | stable]}).state is State.JUDGED
+    assert digest(BLOBS, "", 1, {**reported, "candidates": [one | stable]}).state is State.JUDGED
     one |= {"requires_python": "<3.12", "needs_pixi": True}
-    assert digest(BLOBS, "", 1, told).state is State.JUDGED  # commands were started all the same
+    assert (
+        digest(BLOBS, "", 1, reported).state is State.JUDGED
+    )  # commands were started all the same
     for verdict in one["verdicts"]:
         if verdict["code"] == "FR301":
             verdict |= {"outcome": "skip", "skip": "not-checked"}
-    assert digest(BLOBS, "", 1, told).state is State.NEEDS_PIXI
+    assert digest(BLOBS, "", 1, reported).state is State.NEEDS_PIXI
 
 
-def test_a_misfit_is_told_by_the_two_releases() -> None:
+def test_a_misfit_is_named_by_the_two_releases() -> None:
     hint = "pyarrow 26.0.1 does not fit to numpy 1.26.4 (basicpy 2.0.2 asks for numpy<2): limit"
     assert root_cause("ImportError: pyarrow requires", hint) == MISFIT.text
     pointer = "/task_list/3/args_schema/title: a, generated: b"
@@ -151,7 +153,7 @@ def test_a_misfit_is_told_by_the_two_releases() -> None:
     assert root_cause("x" * 300, "") == "x" * 197 + "..."
 
 
-def test_a_run_is_told_beside_the_one_before() -> None:
+def test_a_run_is_shown_beside_the_one_before() -> None:
     """A cell keeps the day since which it is as it is; one that was given up keeps all."""
     keys = [cell.key for cell in LISTED.cells()]
     first = merged(Results(), [result(BLOBS, versions={"numpy": "1"}), result(WELLS)], keys)

@@ -86,15 +86,15 @@ from pathlib import Path
 import zarr
 
 assert zarr.__version__.startswith("2."), zarr.__version__
-told, top = {}, Path(sys.argv[1])
+reported, top = {}, Path(sys.argv[1])
 for file in sorted([*top.rglob(".zgroup"), *top.rglob(".zarray")]):
     node = zarr.open(str(file.parent), mode="r")
-    told[file.parent.relative_to(top).as_posix()] = node.attrs.asdict()
+    reported[file.parent.relative_to(top).as_posix()] = node.attrs.asdict()
     if file.name == ".zarray" and node.dtype.kind in "uif":
-        told[file.parent.relative_to(top).as_posix()] = {
+        reported[file.parent.relative_to(top).as_posix()] = {
             "shape": node.shape, "type": node.dtype.name, "values": node[:].tolist()
         }
-print(json.dumps(told))
+print(json.dumps(reported))
 """
 """Prints what a folder of OME-Zarrs holds: attributes of groups, values of arrays."""
 
@@ -167,8 +167,10 @@ def test_a_chain_of_real_tasks_makes_of_images_what_it_should(
     (kept,) = (line.removeprefix("kept: ") for line in ran.out.splitlines() if "kept: " in line)
     (output,) = {plate.parent for plate in Path(kept).rglob(f"{PLATE}*.zarr")}
     python = report["tasks"][0]["command"][0]
-    told = subprocess.run([python, "-c", READ, output], capture_output=True, text=True, check=True)
-    zarrs = json.loads(told.stdout)
+    reported = subprocess.run(
+        [python, "-c", READ, output], capture_output=True, text=True, check=True
+    )
+    zarrs = json.loads(reported.stdout)
     for plate, planes in ((f"{PLATE}.zarr", PLANES), (f"{PLATE}_mip.zarr", 1)):
         assert zarrs[plate]["plate"]["wells"] == [
             {"path": "B/03", "rowIndex": 0, "columnIndex": 0},
@@ -231,12 +233,12 @@ def test_a_sample_tells_what_a_start_cannot(runner: Runner, samples: Path) -> No
         about(CREATE, CONVERT, COPY),
     )
     assert ran.status == 1
-    told = {
+    reported = {
         (verdict["code"], verdict["task"]): verdict["outcome"]
         for verdict in report["verdicts"]
         if verdict["code"] in ("FR301", "FR401") and verdict["sample"] != "no_images"
     }
-    assert told == {
+    assert reported == {
         ("FR301", CREATE): "pass",
         ("FR401", CREATE): "pass",
         ("FR301", CONVERT): "pass",
@@ -288,10 +290,10 @@ OWN: Mapping[str, tuple[str, str | None, str]] = {
 }
 """The finding that only this version has: code, task, JSON pointer."""
 
-Told = dict[tuple[str, str | None, str | None], tuple[str, list[Any]]]
+Reported = dict[tuple[str, str | None, str | None], tuple[str, list[Any]]]
 
 
-def verdicts(report: Mapping[str, Any]) -> Told:
+def verdicts(report: Mapping[str, Any]) -> Reported:
     """Outcome and findings of each verdict, but for the two that tell of the building."""
     return {
         (verdict["code"], verdict["task"], verdict["sample"]): (
@@ -331,21 +333,21 @@ def every_way(runner: Runner, requirement: str) -> dict[str, Sequence[str | Path
 @pytest.mark.parametrize("version", OWN)
 def test_each_finding_on_a_published_package_is_true(runner: Runner, version: str) -> None:
     """And none is left out: whether it comes from the index, as a wheel or as a source tree."""
-    judged: dict[str, Told] = {}
+    judged: dict[str, Reported] = {}
     for way, options in every_way(runner, f"{NAME}=={version}").items():
         ran, report = judge(runner, *options)
         assert ran.status == 1, ran.text
         assert report["summary"]["error"] == 0, ran.text
         judged[way] = verdicts(report)
-    told = judged["requirement"]
+    reported = judged["requirement"]
     for way, numbers in judged.items():
-        assert numbers == told, way
+        assert numbers == reported, way
 
     tasks = TASKS if version == "0.14.3" else TASKS[:8]
     missing = [task for task in tasks if task in MISSING]
     found = [
         (outcome, (code, task, pointer))
-        for (code, task, _), (outcome, findings) in told.items()
+        for (code, task, _), (outcome, findings) in reported.items()
         for *_, pointer in findings
     ]
     assert found == [
@@ -355,10 +357,10 @@ def test_each_finding_on_a_published_package_is_true(runner: Runner, version: st
     ]
     for task in missing:
         module, distribution = MISSING[task]
-        ((said, hint, _),) = told["FR301", task, None][1]
+        ((said, hint, _),) = reported["FR301", task, None][1]
         assert said.startswith(f"ModuleNotFoundError: No module named '{module}' (")
         assert f"the extra [fractal-tasks] brings {distribution}:" in hint
-    blocked = {task for (_, task, _), (outcome, _) in told.items() if outcome == "blocked"}
+    blocked = {task for (_, task, _), (outcome, _) in reported.items() if outcome == "blocked"}
     assert blocked == set(missing)
 
 
@@ -403,13 +405,13 @@ import json, sys
 from pathlib import Path
 import zarr
 
-told, top = {}, Path(sys.argv[1], "samples", "plate")
+reported, top = {}, Path(sys.argv[1], "samples", "plate")
 for well in ("B/03", "B/05"):
     full = top / "ome_zarr" / "plate.zarr" / well / "0"
     (flat,) = top.rglob(f"plate_mip.zarr/{well}/0")
     image, projected = (zarr.open_array(str(one / "0"), mode="r")[:] for one in (full, flat))
     labels = zarr.open_array(str(flat / "labels" / "nuclei" / "0"), mode="r")[:]
-    told[well] = {
+    reported[well] = {
         "depths": [image.shape[1], projected.shape[1]],
         "is_maximum": bool((image.max(axis=1) == projected[:, 0]).all()),
         "is_image": bool(image.max() > image.min()),
@@ -417,7 +419,7 @@ for well in ("B/03", "B/05"):
         "bright": bool(projected[0][labels > 0].min() > projected[0][labels == 0].min()),
         "table": (flat / "tables" / "region_props_features").is_dir(),
     }
-print(json.dumps(told))
+print(json.dumps(reported))
 """
 """Prints what the projections of a plate hold, beside what they were made from."""
 
@@ -451,10 +453,10 @@ def test_a_chain_of_real_tasks_of_generation_2_makes_of_the_sample_data_what_it_
 
     (kept,) = (line.removeprefix("kept: ") for line in ran.out.splitlines() if "kept: " in line)
     python = report["tasks"][0]["command"][0]
-    told = subprocess.run(
+    reported = subprocess.run(
         [python, "-W", "ignore", "-c", READ_2, kept], capture_output=True, text=True, check=True
     )
-    wells = json.loads(told.stdout)
+    wells = json.loads(reported.stdout)
     for well in ("B/03", "B/05"):
         objects = wells[well].pop("objects")
         assert objects > 1

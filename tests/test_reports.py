@@ -47,21 +47,21 @@ def test_a_report_is_valid_by_the_published_schema(
 ) -> None:
     report: Report = request.getfixturevalue(kind)
     # As a file: what it holds must be JSON for any reader.
-    told = json.loads(json_file.render(report).encode(errors="backslashreplace"))
-    Draft202012Validator(schema).validate(told)
-    assert told["passed"] is False
-    assert len(told["candidates"]) == len(report.candidates)
+    reported = json.loads(json_file.render(report).encode(errors="backslashreplace"))
+    Draft202012Validator(schema).validate(reported)
+    assert reported["passed"] is False
+    assert len(reported["candidates"]) == len(report.candidates)
 
 
 def test_the_schema_refuses_what_no_report_holds(real: Report, schema: dict[str, Any]) -> None:
     validator = Draft202012Validator(schema)
-    told = real.to_dict()
-    verdicts = told["candidates"][0]["verdicts"]
+    reported = real.to_dict()
+    verdicts = reported["candidates"][0]["verdicts"]
     (failed, *_) = [verdict for verdict in verdicts if verdict["outcome"] == "fail"]
     (skipped, *_) = [verdict for verdict in verdicts if verdict["outcome"] == "skip"]
     changes: list[tuple[dict[str, Any], str, Any]] = [
-        (told, "report_version", 1),
-        (told, "extra", 1),
+        (reported, "report_version", 1),
+        (reported, "extra", 1),
         (failed, "findings", []),
         (failed, "outcome", "pass"),
         (failed, "code", "205"),
@@ -73,10 +73,10 @@ def test_the_schema_refuses_what_no_report_holds(real: Report, schema: dict[str,
     for holder, key, value in changes:
         before = dict(holder)
         holder[key] = value
-        assert not validator.is_valid(told), (key, value)
+        assert not validator.is_valid(reported), (key, value)
         holder.clear()
         holder.update(before)
-    assert validator.is_valid(told)
+    assert validator.is_valid(reported)
 
 
 def test_every_finding_has_a_place_in_the_source_tree(real: Report) -> None:
@@ -246,8 +246,13 @@ def test_badges_say_the_verdict(real: Report) -> None:
         (nothing, "not judged", "lightgrey"),
         (replace(passing(real), complete=False), "not judged", "lightgrey"),
     ]:
-        told = json.loads(formats.FORMATS[".badge.json"].render(report))
-        assert told == {"schemaVersion": 1, "label": "fractal", "message": said, "color": color}
+        reported = json.loads(formats.FORMATS[".badge.json"].render(report))
+        assert reported == {
+            "schemaVersion": 1,
+            "label": "fractal",
+            "message": said,
+            "color": color,
+        }
         image = ElementTree.fromstring(formats.FORMATS[".svg"].render(report))
         assert image.tag == "{http://www.w3.org/2000/svg}svg"
         assert image.get("aria-label") == f"fractal: {said}"
@@ -379,16 +384,16 @@ def test_annotations_tell_place_rule_and_fix(
     (candidate,) = real.candidates
     assert candidate.home is not None
     monkeypatch.setenv("GITHUB_WORKSPACE", str(candidate.home.parent))
-    told = [read_command(line) for line in workflow_commands(candidate, strict=False)]
-    assert len(told) == len(candidate.findings)
+    reported = [read_command(line) for line in workflow_commands(candidate, strict=False)]
+    assert len(reported) == len(candidate.findings)
     kind, properties, message = next(
-        line for line in told if line[1]["title"] == "FR301 command-starts [invert_well]"
+        line for line in reported if line[1]["title"] == "FR301 command-starts [invert_well]"
     )
     assert kind == "error"
     assert properties["file"] == "tested tasks/tested_tasks/invert_well.py"
     assert properties["line"] == "1"
     assert "fix: " in message
-    assert [kind for kind, _, _ in told][-1] == "warning"
+    assert [kind for kind, _, _ in reported][-1] == "warning"
     strict = [read_command(line)[0] for line in workflow_commands(candidate, strict=True)]
     assert set(strict) == {"error"}
 
@@ -409,8 +414,8 @@ def test_annotations_show_once_and_only_on_github(runner: Runner) -> None:
     arguments = [f"--fractal-package={wheel}", "--fractal-report=r.md", "--fractal-select=FR1"]
     for workers in (["-n", "2"], []):
         ran = runner.pytest(*arguments, *workers, GITHUB_ACTIONS="true")
-        told = [line for line in ran.out.splitlines() if line.startswith("::")]
-        assert [line for line in told if "title=FR101" in line] == told[:1]
+        reported = [line for line in ran.out.splitlines() if line.startswith("::")]
+        assert [line for line in reported if "title=FR101" in line] == reported[:1]
         assert ran.status == 1
         assert (runner.folder / "r.md").read_text().startswith("## ❌")
     ran = runner.pytest(*arguments)

@@ -63,8 +63,8 @@ def hints(tmp_path_factory: pytest.TempPathFactory, environments: KeptEnvironmen
 
 def test_a_package_that_refuses_another_is_named_with_both_versions(hints: Hints) -> None:
     """Compiled modules check what they run with themselves: installers know nothing of it."""
-    told = hints["refuses"]
-    assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", told)
+    reported = hints["refuses"]
+    assert re.match(r"pip \d[\w.]+ does not fit to setuptools \d[\w.]+: limit ", reported)
 
 
 def test_for_a_module_that_setuptools_had_the_last_release_with_it_is_named(
@@ -89,8 +89,8 @@ def findings(wheel: Path, *codes: str) -> list[tuple[str, str]]:
     ],
 )
 def test_a_file_that_hides_a_module_is_named(hints: Hints, task: str, module: str) -> None:
-    told = f"demo/{task}/{module}.py takes the place of the module '{module}'"
-    assert hints[task].startswith(told)
+    reported = f"demo/{task}/{module}.py takes the place of the module '{module}'"
+    assert hints[task].startswith(reported)
 
 
 def test_a_module_beside_the_script_that_lacks_a_name_hides_nothing(hints: Hints) -> None:

@@ -208,7 +208,7 @@ def test_a_number_for_a_text_is_a_warning_since_the_server_takes_it(
         (changed({"docs_info": None, "meta": MISSING}), []),
     ],
 )
-def test_all_breaches_of_the_model_are_told_at_once(
+def test_all_breaches_of_the_model_are_reported_at_once(
     tmp_path: Path, manifest: object, pointers: list[str]
 ) -> None:
     wheel = make_wheel(tmp_path, manifest=manifest)
@@ -232,7 +232,7 @@ def test_a_flag_that_the_server_takes_for_one_is_a_warning(tmp_path: Path, value
         (changed(tasks_list=[]), (None, "/tasks_list"), "'task_list'"),
     ],
 )
-def test_keys_that_the_server_drops_are_told_with_what_is_meant(
+def test_keys_that_the_server_drops_are_reported_with_what_is_meant(
     tmp_path: Path, manifest: object, found: tuple[str | None, str], hint: str
 ) -> None:
     (verdict,) = verdicts(make_wheel(tmp_path, manifest=manifest), "FR107")
@@ -242,7 +242,7 @@ def test_keys_that_the_server_drops_are_told_with_what_is_meant(
     assert hint in finding.hint
 
 
-def test_a_manifest_without_tasks_is_told(tmp_path: Path) -> None:
+def test_a_manifest_without_tasks_is_reported(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, manifest=changed(task_list=[]))
     assert broken(wheel, "FR1") == [("FR108", None, "/task_list")]
 
@@ -532,7 +532,7 @@ def test_links_that_the_server_takes_pass(tmp_path: Path, link: str | None) -> N
         {},
     ],
 )
-def test_links_that_the_server_refuses_are_told(tmp_path: Path, link: object) -> None:
+def test_links_that_the_server_refuses_are_reported(tmp_path: Path, link: object) -> None:
     wheel = make_wheel(tmp_path, manifest=changed({"docs_link": link}))
     assert broken(wheel, "FR114") == [("FR114", "demo_task", "/task_list/0/docs_link")]
 
@@ -782,7 +782,7 @@ def test_a_comma_too_many_is_removed_and_other_faults_are_left_to_people(
     assert [len(file.lines) for file in files] == lines
 
 
-def test_paths_with_backslashes_are_told_from_a_misspelt_manifest(tmp_path: Path) -> None:
+def test_paths_with_backslashes_are_reported_from_a_misspelt_manifest(tmp_path: Path) -> None:
     files = {f"demo\\{MANIFEST_NAME}": "{}", **ABOUT}
     wheel = write_archive(tmp_path / "demo-1.0-py3-none-any.whl", files)
     judged = verdicts(wheel, "FR101", "FR003")

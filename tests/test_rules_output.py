@@ -197,7 +197,7 @@ def test_the_keys_of_a_parallel_task_are_a_warning_in_generation_1_alone(outputs
     assert findings("FR404", outputs.run("2", "Each", '{"image_list_updates": []}')) == []
 
 
-def test_an_error_is_told_with_its_status_and_what_the_task_says(outputs: Outputs) -> None:
+def test_an_error_is_reported_with_its_status_and_what_the_task_says(outputs: Outputs) -> None:
     (found,) = findings("FR401", outputs.run("1", "Once", None, returncode=3, stderr="too small"))
     assert (found.expected, found.found) == ("exit status 0", "exit status 3: too small")
     assert found.task == "once"
@@ -280,14 +280,14 @@ def test_a_refusal_that_is_expected(
     )
     parts = run.sample.task.run_parts
     arguments = tuple((part, resolve_arguments(run.sample, tmp_path, part)) for part in parts)
-    (told,) = said("FR406", run, ResolvedArguments(run.sample, arguments))
+    (reported,) = said("FR406", run, ResolvedArguments(run.sample, arguments))
     if expected is not None:
-        assert isinstance(told, Note)
-        assert str(told) == expected
+        assert isinstance(reported, Note)
+        assert str(reported) == expected
     else:
-        assert isinstance(told, Finding)
+        assert isinstance(reported, Finding)
         ending = run.executions[0].start.finished.ending
-        assert told.found == f"the schema allows these arguments, and the command: {ending}"
+        assert reported.found == f"the schema allows these arguments, and the command: {ending}"
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_an_init_command_is_held_to_other_rules_than_its_compute_command(
     assert (weights("FR403", early), weights("FR404", early)) == (FAILS, PASSES)
 
 
-def test_what_two_outputs_contradict_each_other_in_is_told_of_the_later_one(
+def test_what_two_outputs_contradict_each_other_in_is_at_the_later_one(
     outputs: Outputs, tmp_path: Path
 ) -> None:
     plate = f"{tmp_path}/tmp/plate.zarr"
@@ -398,7 +398,7 @@ def test_what_two_outputs_contradict_each_other_in_is_told_of_the_later_one(
 def test_what_two_units_of_a_parallel_task_contradict_each_other_in(
     outputs: Outputs, tmp_path: Path
 ) -> None:
-    """It is told of the second execution, that of the second image."""
+    """It is about the second execution, that of the second image."""
     images = [{"zarr_url": f"{{tmp}}/plate.zarr/{name}"} for name in "ab"]
 
     def update(well: str) -> str:

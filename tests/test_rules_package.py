@@ -56,8 +56,8 @@ def test_name_and_version_can_be_read_and_agree_with_the_file(
     tmp_path: Path, file: str, metadata: str | bytes, found: list[str]
 ) -> None:
     wheel = write_archive(tmp_path / file, {"demo/__init__.py": "", ABOUT: metadata})
-    told = said(wheel, "FR004")
-    assert [text.partition(" (")[0] for text in told] == found
+    reported = said(wheel, "FR004")
+    assert [text.partition(" (")[0] for text in reported] == found
 
 
 def test_a_wheel_needs_metadata(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_only_a_source_tree_can_show_is_skipped_for_a_wheel(tmp_path: Path)
 # --- builds and installations that are given --------------------------------------------
 
 
-def told(code: str, *facts: object) -> list[tuple[str, str, str, str | None]]:
+def reported(code: str, *facts: object) -> list[tuple[str, str, str, str | None]]:
     """What is expected, what is found, the fix, and the file of each finding."""
     return [
         (found.expected, found.found, found.hint, found.file)
@@ -141,15 +141,15 @@ def built(kind: str, failure: BuildFailure | None, source: Path | None = None) -
         ),
     ],
 )
-def test_a_build_that_fails_is_told_by_its_stage(stage: Any, hint: str) -> None:
+def test_a_build_that_fails_is_reported_by_its_stage(stage: Any, hint: str) -> None:
     said = f"the build ended at its {stage}: no such file"
-    assert told("FR001", built("source", BuildFailure(stage, "no such file"))) == [
+    assert reported("FR001", built("source", BuildFailure(stage, "no such file"))) == [
         (ONE_WHEEL, said, hint, "pyproject.toml")
     ]
 
 
 def test_builds_that_fail_for_a_reason_that_is_known(tmp_path: Path) -> None:
-    ((_, _, hint, _),) = told(
+    ((_, _, hint, _),) = reported(
         "FR001", built("source", BuildFailure("sdist", "unable to detect version"))
     )
     assert hint.startswith("make a git tag, which the version is taken from.")
@@ -166,13 +166,13 @@ def test_builds_that_fail_for_a_reason_that_is_known(tmp_path: Path) -> None:
     assert expected is not None
     assert (found.hint, found.fix) == (expected.text, expected.fix)
     assert found.fix is not None
-    ((_, _, hint, _),) = told("FR001", built("source", flat))
+    ((_, _, hint, _),) = reported("FR001", built("source", flat))
     assert hint == "run `python -m build --sdist` and fix what it complains about"
 
 
 def test_builds_that_end_otherwise() -> None:
-    assert told("FR001", built("source", None)) == []
-    assert told("FR001", built("source", BuildFailure("wheel", "no end", timed_out=True))) == [
+    assert reported("FR001", built("source", None)) == []
+    assert reported("FR001", built("source", BuildFailure("wheel", "no end", timed_out=True))) == [
         (
             "a build that ends",
             "no end",
@@ -181,7 +181,7 @@ def test_builds_that_end_otherwise() -> None:
             "pyproject.toml",
         )
     ]
-    assert told("FR001", built("requirement", BuildFailure("wheel", "no wheel"))) == [
+    assert reported("FR001", built("requirement", BuildFailure("wheel", "no wheel"))) == [
         (
             "a wheel on the package index: Fractal installs nothing else",
             "no wheel",
@@ -191,7 +191,7 @@ def test_builds_that_end_otherwise() -> None:
     ]
     for kind, what in (("requirement", "requirement"), ("wheel", "wheel"), ("url", "wheel")):
         with pytest.raises(NotApplicable, match=f"the {what} was not built here"):
-            told("FR001", built(kind, None))
+            reported("FR001", built(kind, None))
 
 
 def ended(stderr: str, returncode: int = 1, argv: tuple[str, ...] = ("pip",)) -> Finished:
@@ -268,12 +268,12 @@ RECORD = "demo-1.0.dist-info/RECORD"
         ),
     ],
 )
-def test_an_installation_that_fails_is_told_with_the_file_at_fault(
+def test_an_installation_that_fails_is_reported_with_the_file_at_fault(
     tmp_path: Path, stderr: str, found: str, hint: str, file: str
 ) -> None:
     installation = installation_of(tmp_path, finished=ended(stderr))
     expected = f"an installation of {WHEEL_NAME} under Python 3.11.7"
-    assert told("FR002", installation) == [(expected, found, hint, file)]
+    assert reported("FR002", installation) == [(expected, found, hint, file)]
 
 
 def test_entry_points_that_cannot_be_read_are_written_anew(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_entry_points_that_cannot_be_read_are_written_anew(tmp_path: Path) -> No
     stderr = "ERROR: For req: demo==1.0. Invalid script entry point: x"
     known = installation_of(tmp_path / "other", finished=ended(stderr))
     installation = replace(known, wheel=candidate_of(wheel).wheel)
-    ((_, _, hint, file),) = told("FR002", installation)
+    ((_, _, hint, file),) = reported("FR002", installation)
     assert file == points
     assert hint == (
         "write each command in [project.scripts] as `name = "
@@ -294,7 +294,7 @@ def test_entry_points_that_cannot_be_read_are_written_anew(tmp_path: Path) -> No
 
 def test_folders_of_one_run_are_left_out_of_what_an_installer_says(tmp_path: Path) -> None:
     said = f"ERROR: cannot read {tmp_path}/a.whl in {tmp_path}, nor {SITE}/b in {SITE}"
-    ((_, found, _, _),) = told("FR002", installation_of(tmp_path, finished=ended(said)))
+    ((_, found, _, _),) = reported("FR002", installation_of(tmp_path, finished=ended(said)))
     assert found == f"cannot read a.whl in {tmp_path.name}, nor b in site-packages"
 
 
@@ -304,7 +304,7 @@ def test_a_wheel_that_replaces_pip(tmp_path: Path) -> None:
         tmp_path / WHEEL_NAME, {"demo/__init__.py": "", "pip/__init__.py": "", ABOUT: GOOD}
     )
     known = installation_of(tmp_path / "other", finished=finished)
-    ((_, found, hint, file),) = told("FR002", replace(known, wheel=candidate_of(wheel).wheel))
+    ((_, found, hint, file),) = reported("FR002", replace(known, wheel=candidate_of(wheel).wheel))
     assert (found, file) == (
         "pip, which the wheel replaces, fails: ImportError: x",
         "pip/__init__.py",
@@ -318,7 +318,7 @@ def test_a_wheel_that_replaces_pip(tmp_path: Path) -> None:
 def test_extras_that_a_wheel_does_not_have(tmp_path: Path) -> None:
     done = ended("", returncode=0)
     known: dict[str, Any] = {"finished": done, "extras": ("gpu", "all_")}
-    assert told("FR002", installation_of(tmp_path / "1", **known)) == [
+    assert reported("FR002", installation_of(tmp_path / "1", **known)) == [
         (
             f"an extra {extra!r}, as it was asked for",
             f"no extra {extra!r}; the wheel has none",
@@ -328,13 +328,13 @@ def test_extras_that_a_wheel_does_not_have(tmp_path: Path) -> None:
         for extra in known["extras"]
     ]
     provided = "Provides-Extra: GPU\nProvides-Extra: more"
-    ((expected, found, _, _),) = told(
+    ((expected, found, _, _),) = reported(
         "FR002", installation_of(tmp_path / "2", metadata=provided, **known)
     )
     assert expected == "an extra 'all_', as it was asked for"
     assert found == "no extra 'all_'; the wheel has GPU, more"
     with pytest.raises(NotApplicable, match="nothing is installed: it is judged as it is in /env"):
-        told("FR002", installation_of(tmp_path / "3"))
+        reported("FR002", installation_of(tmp_path / "3"))
 
 
 def test_requirements_that_are_not_met(tmp_path: Path) -> None:
@@ -344,10 +344,10 @@ def test_requirements_that_are_not_met(tmp_path: Path) -> None:
         ("2", ("numpy==2",), "change the pin, or the requirement that excludes it"),
     ):
         installation = installation_of(tmp_path / folder, unmet=unmet, pins=pins)
-        assert told("FR005", installation) == [
+        assert reported("FR005", installation) == [
             ("every requirement met", line, hint, METADATA) for line in unmet
         ]
-    assert told("FR005", installation_of(tmp_path / "3")) == []
+    assert reported("FR005", installation_of(tmp_path / "3")) == []
 
 
 def test_files_that_only_one_of_the_two_wheels_has(tmp_path: Path) -> None:
@@ -357,9 +357,9 @@ def test_files_that_only_one_of_the_two_wheels_has(tmp_path: Path) -> None:
     own = [f"{number}.py" for number in range(6)]
     here, there = wheel("1", "a.py", *own), wheel("2", "a.py", "b.py")
     same = Built(here.path)
-    assert told("FR006", TreeBuild(tmp_path, same, here, here)) == []
+    assert reported("FR006", TreeBuild(tmp_path, same, here, here)) == []
     lost = "the sdist leaves them out: look at its include and exclude settings "
-    assert told("FR006", TreeBuild(tmp_path, same, here, there)) == [
+    assert reported("FR006", TreeBuild(tmp_path, same, here, there)) == [
         (
             "the same files in both wheels",
             "the wheel by way of the sdist lacks demo/b.py",
@@ -376,10 +376,10 @@ def test_files_that_only_one_of_the_two_wheels_has(tmp_path: Path) -> None:
         ),
     ]
     five = wheel("3", "a.py", *own[:5])
-    ((_, found, _, _),) = told("FR006", TreeBuild(tmp_path, same, wheel("4", "a.py"), five))
+    ((_, found, _, _),) = reported("FR006", TreeBuild(tmp_path, same, wheel("4", "a.py"), five))
     assert found.endswith("lacks demo/0.py, demo/1.py, demo/2.py, demo/3.py, demo/4.py")
     for failure, said in ((BuildFailure("wheel", "no such file"), "no such file"), (None, None)):
-        assert told("FR006", TreeBuild(tmp_path, Built(None, failure), here, None)) == [
+        assert reported("FR006", TreeBuild(tmp_path, Built(None, failure), here, None)) == [
             (
                 "a wheel built straight from the source tree, as `pip install .` does",
                 said or "no wheel",
@@ -388,7 +388,7 @@ def test_files_that_only_one_of_the_two_wheels_has(tmp_path: Path) -> None:
             )
         ]
     with pytest.raises(NotApplicable, match="there is no source tree"):
-        told("FR006", TreeBuild(None, None, here, None))
+        reported("FR006", TreeBuild(None, None, here, None))
 
 
 def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
         return candidate_of(write_archive(tmp_path / file, content)).wheel
 
     anew = "build the wheel anew, and keep the name that the build backend gives it"
-    assert told("FR004", judged(WHEEL_NAME, None)) == [
+    assert reported("FR004", judged(WHEEL_NAME, None)) == [
         (
             "a *.dist-info/METADATA in the wheel",
             "there is none",
@@ -410,7 +410,7 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
         )
     ]
     other = "demo/_vendor/other-9.dist-info/METADATA"
-    assert told("FR004", judged(WHEEL_NAME, GOOD, other)) == [
+    assert reported("FR004", judged(WHEEL_NAME, GOOD, other)) == [
         (
             f"{ABOUT} as the first METADATA in the wheel",
             f"{other} before it, from which the server takes name and version",
@@ -418,7 +418,7 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
             other,
         )
     ]
-    assert told("FR004", judged(WHEEL_NAME, "Metadata-Version: 2.1\n")) == [
+    assert reported("FR004", judged(WHEEL_NAME, "Metadata-Version: 2.1\n")) == [
         (
             f"a line `{field}: ...`",
             "there is none",
@@ -427,7 +427,7 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
         )
         for field in ("Name", "Version")
     ]
-    assert told("FR004", judged(WHEEL_NAME, GOOD.replace("1.0", "one"))) == [
+    assert reported("FR004", judged(WHEEL_NAME, GOOD.replace("1.0", "one"))) == [
         (
             "a version such as 1.2.0 (PEP 440)",
             "one",
@@ -437,15 +437,15 @@ def test_what_is_said_of_name_and_version(tmp_path: Path) -> None:
     ]
     names = "a file name that begins with name and version in METADATA, demo and 1.0"
     for file in ("other-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"):
-        assert told("FR004", judged(file, GOOD)) == [(names, file, anew, file)]
-    ((expected, _, hint, file_at_fault),) = told("FR004", judged("demo.whl", GOOD))
+        assert reported("FR004", judged(file, GOOD)) == [(names, file, anew, file)]
+    ((expected, _, hint, file_at_fault),) = reported("FR004", judged("demo.whl", GOOD))
     assert (expected, hint, file_at_fault) == (
         "NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
         anew,
         "demo.whl",
     )
     installed = replace(judged(WHEEL_NAME, GOOD), path=Path("demo-1.0.dist-info"))
-    assert told("FR004", installed) == []
+    assert reported("FR004", installed) == []
 
 
 NO_FILE = "FileNotFoundError: [Errno 2] No such file or directory: "
@@ -515,7 +515,7 @@ def test_a_build_that_lacks_something(tmp_path: Path, stage: Any, said: str, fix
 
 def test_a_wheel_for_another_platform(tmp_path: Path) -> None:
     said = f"{WHEEL_NAME} is not a supported wheel on this platform."
-    ((_, found, hint, file),) = told(
+    ((_, found, hint, file),) = reported(
         "FR002", installation_of(tmp_path, finished=ended(f"ERROR: {said}"))
     )
     assert (found, file) == (said, WHEEL_NAME)

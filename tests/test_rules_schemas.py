@@ -400,7 +400,7 @@ def test_references_that_lead_out_or_nowhere_are_reported(
         # A property called `default`, and a default that looks like a schema.
         ({"default": {"type": "string"}}, {}, []),
         ({"a": {"type": "object", "default": {"type": "integer", "default": "x"}}}, {}, []),
-        # By draft 4, 6 and 7 what stands beside `$ref` does not count, but for us it is told.
+        # By draft 4, 6 and 7 what stands beside `$ref` does not count, but here it is reported.
         (
             {"a": {**A, "default": "x"}},
             {"definitions": {"A": {"type": "integer"}}},
@@ -471,7 +471,9 @@ def test_the_reserved_arguments_are_those_of_the_kind_of_task(
         ]
 
 
-def test_an_argument_of_fractals_that_only_the_schema_lacks_is_told_once(tmp_path: Path) -> None:
+def test_an_argument_of_fractals_that_only_the_schema_lacks_is_reported_once(
+    tmp_path: Path,
+) -> None:
     without = schema(
         {"threshold": {"type": "integer", "default": 3}}, required=["input_paths", "output_path"]
     )

@@ -57,7 +57,7 @@ if out != "nothing":
 
 
 def manifest() -> dict[str, Any]:
-    """A manifest of tasks that do as they are told: one of them, and parallel ones."""
+    """A manifest of tasks that do as their arguments say: one of them, and parallel ones."""
     whole = good_manifest()
     (entry,) = whole["task_list"]
     schema = entry["args_schema"]
@@ -385,7 +385,7 @@ WRITES_LATE = (
 JUST_ENDS = "open(ready, 'w').close(); time.sleep(0.1)"
 
 
-def test_what_is_left_or_written_afterwards_is_told(tmp_path: Path, wheel: Path) -> None:
+def test_what_is_left_or_written_afterwards_is_reported(tmp_path: Path, wheel: Path) -> None:
     """FR405; a task that merely takes its time, or whose child just ends, is not blamed."""
     judged = Judged(
         tmp_path,
@@ -420,7 +420,7 @@ def test_what_is_left_or_written_afterwards_is_told(tmp_path: Path, wheel: Path)
 # How it ends
 
 
-def test_a_signal_and_the_time_limit_are_told_apart_from_a_status(
+def test_a_signal_and_the_time_limit_are_distinguished_from_a_status(
     tmp_path: Path, wheel: Path
 ) -> None:
     judged = Judged(
@@ -499,7 +499,7 @@ def test_without_a_sample_a_run_is_judged_only_if_it_happens_to_succeed(
         assert {verdict.outcome for verdict in verdicts if verdict.code == "FR407"} == {"pass"}
 
 
-def test_why_made_arguments_did_not_do_is_told_alike_in_every_run(tmp_path: Path) -> None:
+def test_why_made_arguments_did_not_do_is_reported_alike_in_every_run(tmp_path: Path) -> None:
     failing = TASK_SOURCE.replace("return {}", "raise ValueError(output_path)")
     wheel = make_wheel(tmp_path, files={"__init__.py": "", "task.py": failing})
     (candidate,) = check_package(wheel, select=["FR403"]).candidates
@@ -523,13 +523,13 @@ def test_kept_runs_can_be_repeated_by_the_line_that_is_printed(
     options = (f"--fractal-package={wheel}", "--fractal-samples=samples")
     kept = runner.pytest(*options, "--fractal-keep", "--fractal-select=FR401,FR403")
     lines = kept.out.splitlines()
-    told = [
+    reported = [
         (line.split()[2].rstrip(":"), lines[at + 1].strip())
         for at, line in enumerate(lines)
         if line.startswith("to repeat ")
     ]
-    assert len(told) == 3  # of the two components, the failed one
-    repeats = dict(told)
+    assert len(reported) == 3  # of the two components, the failed one
+    repeats = dict(reported)
     assert set(repeats) == {"once-bad", "once-writes", "each-some"}
     again = subprocess.run(repeats["once-bad"], shell=True, capture_output=True, text=True)
     assert again.returncode == 4, again.stderr

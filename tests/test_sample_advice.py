@@ -113,7 +113,7 @@ def test_what_is_plainly_meant_is_an_edit(
 
 
 def test_a_task_without_arguments_of_its_own_takes_none(tmp_path: Path) -> None:
-    told, _ = advice(
+    reported, _ = advice(
         tmp_path, refused("additionalProperties", {"x": 1}), {"metadata": {"type": "object"}}
     )
-    assert told == f'remove "x": the task takes none; {ELSE}'
+    assert reported == f'remove "x": the task takes none; {ELSE}'

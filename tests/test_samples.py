@@ -188,15 +188,15 @@ ABSOLUTE = "an absolute path"
         ),
     ],
 )
-def test_a_sample_that_cannot_be_used_is_told_with_file_and_line(
+def test_a_sample_that_cannot_be_used_is_reported_with_file_and_line(
     tmp_path: Path, wheel: Path, sample: str, expected: list[tuple[int, str, str]]
 ) -> None:
     folder = write_samples(tmp_path, bad=sample, good={"task": "First task"})
-    told = problems(wheel, folder)
-    assert [(line, wanted) for line, wanted, *_ in told] == [
+    reported = problems(wheel, folder)
+    assert [(line, wanted) for line, wanted, *_ in reported] == [
         (line, wanted) for line, wanted, _ in expected
     ]
-    for (_, _, found, fix, _), (_, _, part) in zip(told, expected, strict=True):
+    for (_, _, found, fix, _), (_, _, part) in zip(reported, expected, strict=True):
         assert part in found
         assert fix
 
@@ -253,7 +253,7 @@ def test_what_a_server_would_refuse_may_be_in_a_sample_that_expects_failure(
 def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
     tmp_path: Path, wheel: Path
 ) -> None:
-    """All other verdicts are told, and nothing of it is run."""
+    """All other verdicts are reported, and nothing of it is run."""
     samples = write_samples(
         tmp_path,
         bad={"task": "First task", "argz": {"seen": "{tmp}/seen"}},
@@ -287,15 +287,15 @@ def test_a_sample_that_cannot_be_used_blocks_its_own_checks_alone(
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "reported"),
     [
         (lambda place: None, "samples: no such folder"),
         (lambda place: place.write_text("{}"), "samples: no such folder"),
         (lambda place: place.mkdir(), "samples: no sample is in it: no file *.json"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_told(
-    pytester: pytest.Pytester, wheel: Path, make: Any, told: str
+def test_a_folder_that_cannot_be_used_is_reported(
+    pytester: pytest.Pytester, wheel: Path, make: Any, reported: str
 ) -> None:
     make(pytester.path / "samples")
     result = pytester.runpytest_inprocess(
@@ -303,18 +303,18 @@ def test_a_folder_that_cannot_be_used_is_told(
     )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line.strip()]
-    assert told in line
+    assert reported in line
 
 
-def test_files_that_are_none_and_names_that_are_taken_are_told(
+def test_files_that_are_none_and_names_that_are_taken_are_reported(
     tmp_path: Path, wheel: Path
 ) -> None:
     folder = write_samples(
         tmp_path, **{"a": {"steps": [{"task": "First task"}]}, "a.1": {"task": "First task"}}
     )
     (folder / "x.json").mkdir()
-    told = [(expected, found) for _, expected, found, _, _ in problems(wheel, folder)]
-    assert told == [
+    reported = [(expected, found) for _, expected, found, _, _ in problems(wheel, folder)]
+    assert reported == [
         ("a name of its own", "the sample a.1 is in a.1.json too"),
         ("a JSON file", "it cannot be read: it is a folder, not a file"),
     ]
@@ -323,7 +323,7 @@ def test_files_that_are_none_and_names_that_are_taken_are_told(
 def test_where_there_is_no_manifest_the_verdicts_tell_and_not_the_samples(
     pytester: pytest.Pytester,
 ) -> None:
-    """Else an author would be told of a task that is not there, and not why."""
+    """Else an author would read of a task that is not there, and not why."""
     broken = make_wheel(pytester.path, manifest="{")
     write_samples(pytester.path, one={"task": "First task"})
     result = pytester.runpytest_inprocess(
@@ -559,12 +559,12 @@ def test_the_example_of_generation_1_is_all_green(pytester: pytest.Pytester) -> 
     candidate = judge_example(pytester, text, 6)
     runs = [run["sample"] for run in candidate["runs"] if run["sample"]]
     assert sorted(runs) == ["plate.1", "plate.2", "plate.2", "too_few_lines"]
-    (told,) = [
+    (reported,) = [
         verdict["reason"]
         for verdict in candidate["verdicts"]
         if (verdict["code"], verdict["sample"]) == ("FR406", "too_few_lines")
     ]
-    assert told == "refused by the command (exit status 1)"
+    assert reported == "refused by the command (exit status 1)"
 
 
 def test_hidden_files_are_no_samples(tmp_path: Path, wheel: Path) -> None:

@@ -77,10 +77,10 @@ def look(walls: Sandbox, *paths: Path, named: list[Path] | None = None) -> dict[
         named=named or [],
     )
     assert finished.returncode == 0, finished.stderr
-    told: dict[str, Any] = json.loads(finished.stdout)
+    reported: dict[str, Any] = json.loads(finished.stdout)
     for key in ("read", "write"):
-        told[key] = {Path(os.path.normpath(room / path)) for path in told[key]}
-    return told
+        reported[key] = {Path(os.path.normpath(room / path)) for path in reported[key]}
+    return reported
 
 
 @needs_walls
@@ -96,14 +96,14 @@ def test_only_what_is_needed_is_seen(walls: Sandbox, base: Path) -> None:
     home = Path.home() / f".pytest-fractal-trial-{os.getpid()}"
     home.write_text("x")
     try:
-        told = look(walls, own, home, *hidden, *shown, named=[base / "named"])
+        reported = look(walls, own, home, *hidden, *shown, named=[base / "named"])
     finally:
         home.unlink()
-    assert told["read"] == {own, *shown}
-    assert told["write"] == {own}
-    assert told["processes"] <= 6
-    assert not told["root"]
-    assert told["here"] == str(own.parent)
+    assert reported["read"] == {own, *shown}
+    assert reported["write"] == {own}
+    assert reported["processes"] <= 6
+    assert not reported["root"]
+    assert reported["here"] == str(own.parent)
     assert fact.read_text() == "x"
 
 
@@ -160,11 +160,11 @@ def test_the_header_says_which_walls_stand(runner: Runner, good_wheel: Path) -> 
     arguments = (good_wheel, "--fractal-select=FR101")
     off = runner.hermetic(*arguments, "--fractal-sandbox=off").out
     assert "sees only variables that it needs, but all files (--fractal-sandbox=off)" in off
-    told = runner.hermetic(*arguments).out
+    reported = runner.hermetic(*arguments).out
     if sandbox._obstacle():
-        assert f"but all files ({sandbox._obstacle()})" in told
+        assert f"but all files ({sandbox._obstacle()})" in reported
     else:
-        assert "home, other processes and all other files are hidden from the package" in told
+        assert "home, other processes and all other files are hidden from the package" in reported
 
 
 @needs_walls

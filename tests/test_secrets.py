@@ -263,9 +263,11 @@ def test_no_secret_is_found_anywhere(
     started = list(kept.glob("package-0/**/seen.json"))
     assert started
     for path in (built, installed, *started):
-        told = json.loads(path.read_text())
-        in_home = [finding for finding in told["found"] if finding.startswith(str(planted.home))]
-        assert told["found"] == in_home, path
+        reported = json.loads(path.read_text())
+        in_home = [
+            finding for finding in reported["found"] if finding.startswith(str(planted.home))
+        ]
+        assert reported["found"] == in_home, path
         # Where there are no walls, who knows the path of a file can read it.
         assert bool(in_home) == (walls == "off")
     extra = {"PWD"} if walls == "required" else set()

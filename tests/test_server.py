@@ -163,7 +163,7 @@ def test_an_authors_test_is_skipped_without_the_option(
         ("1.4.99999", "the package index has no fractal-server 1.4.99999"),
     ],
 )
-def test_a_server_that_cannot_be_had_is_told_before_anything_is_judged(
+def test_a_server_that_cannot_be_had_is_reported_before_anything_is_judged(
     pytester: pytest.Pytester, good_wheel: Path, asked: str, complaint: str
 ) -> None:
     result = pytester.runpytest_inprocess(

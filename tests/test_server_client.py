@@ -20,10 +20,12 @@ class Answering(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length).decode()
         status = int(self.path.rpartition("/")[2].partition("?")[0])
-        told = {"detail": [{"loc": ["body", "name"], "msg": "missing"}]} if status == 422 else body
+        reported = (
+            {"detail": [{"loc": ["body", "name"], "msg": "missing"}]} if status == 422 else body
+        )
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(b"plainly broken" if status == 500 else json.dumps(told).encode())
+        self.wfile.write(b"plainly broken" if status == 500 else json.dumps(reported).encode())
 
     def log_message(self, *_: object) -> None:
         pass

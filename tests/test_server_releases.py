@@ -80,7 +80,7 @@ def test_where_the_index_does_not_answer_what_is_installed_is_asked(
     assert chosen("", "2") == [str(releases.NEWEST["2"])]
 
 
-def test_a_release_that_is_not_known_is_told_as_such() -> None:
+def test_a_release_that_is_not_known_is_reported_as_such() -> None:
     assert ServerRelease("2", "2.24.2").description == "fractal-server 2.24.2"
     assert ServerRelease("2", "2.99.0").description == (
         f"fractal-server 2.99.0 (not tried before: 2.0.0 to {releases.NEWEST['2']} are known)"
@@ -124,7 +124,7 @@ def test_pytests_own_interpreter_runs_a_server_if_it_will_do() -> None:
     assert find_within(SpecifierSet(">=3.9")) == own
 
 
-def test_no_fitting_interpreter_is_told_with_what_would_fit() -> None:
+def test_no_fitting_interpreter_is_reported_with_what_would_fit() -> None:
     with pytest.raises(BadInput, match=r"no Python >=3\.20 was .* `uv python install 3\.20`"):
         find_within(SpecifierSet(">=3.20"))
     with pytest.raises(BadInput, match=r"no Python <3 was found in PATH, in pyenv or in uv"):

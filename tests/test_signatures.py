@@ -165,7 +165,7 @@ def test_a_constant_with_the_name_of_the_file_is_not_taken_for_the_task() -> Non
         ("def main(task):" + run("task").replace("\n", "\n    "), "is a parameter of `main()`"),
     ],
 )
-def test_a_function_that_cannot_be_told_is_not_guessed(source: str, reason: str) -> None:
+def test_a_function_that_is_not_known_is_not_guessed(source: str, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read(source)
     assert reason in str(caught.value)
@@ -240,7 +240,7 @@ def test_a_function_named_like_its_module_is_found_in_the_package() -> None:
         ("try:\n    from lib import work\nexcept ImportError:\n    def work(a): pass", "`lib`"),
     ],
 )
-def test_a_definition_that_cannot_be_told_is_not_guessed(source: str, reason: str) -> None:
+def test_a_definition_that_is_not_known_is_not_guessed(source: str, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read(
             source + run("work"),
@@ -587,7 +587,7 @@ def test_a_file_that_cannot_be_parsed_is_unreadable_and_nothing_else(content: by
         read(content)
 
 
-def test_the_line_of_a_syntax_error_is_told() -> None:
+def test_the_line_of_a_syntax_error_is_reported() -> None:
     with pytest.raises(Unreadable, match=r"pkg/tasks/demo\.py:2 "):
         read("x = 1\nprint 'python 2'\n")
 

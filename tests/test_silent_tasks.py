@@ -94,7 +94,7 @@ def test_who_tells_of_an_image_or_works_in_place_is_not_warned() -> None:
     init = {"parallelization_list": [*units, {"zarr_url": "/data/y"}]}
     for ended, _ in (
         played(CONVERTER_NON_PARALLEL, BEFORE, [update]),
-        played(CONVERTER_NON_PARALLEL, BEFORE, [MISSING]),  # told by FR402
+        played(CONVERTER_NON_PARALLEL, BEFORE, [MISSING]),  # reported by FR402
         played(CONVERTER_COMPOUND, BEFORE, [init], [update, None]),
         played(NON_PARALLEL, BEFORE, [{"image_list_updates": []}]),
         played(COMPOUND, BEFORE, [init], [None, None]),

@@ -115,7 +115,7 @@ def test_too_much_memory_is_reported(executor: SlurmExecutor, tmp_path: Path) ->
     assert int(ended.ending.rpartition(" have ")[2].split()[0]) > 150
 
 
-def test_more_memory_than_asked_for_is_told_where_nobody_kills_for_it(
+def test_more_memory_than_asked_for_is_reported_where_nobody_kills_for_it(
     cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
 ) -> None:
     """As the node sees it: what four processes share is counted once."""
@@ -271,7 +271,7 @@ def test_a_job_that_never_starts_is_given_up(executor: SlurmExecutor, tmp_path: 
         start(executor, tmp_path / "run", "true", job=job)
 
 
-def test_a_job_that_vanishes_is_told_by_its_id(
+def test_a_job_that_vanishes_is_reported_by_its_id(
     cluster: Cluster, executor: SlurmExecutor, tmp_path: Path
 ) -> None:
     running = in_background(executor, tmp_path / "run", "touch here; sleep 600")
@@ -413,7 +413,7 @@ HUNGRY = TASK_SOURCE.replace(
 )
 
 
-def test_a_task_is_told_that_it_took_too_much(tmp_path: Path) -> None:
+def test_a_finding_says_that_a_task_took_too_much(tmp_path: Path) -> None:
     samples = tmp_path / "samples"
     samples.mkdir()
     (samples / "demo.json").write_text(json.dumps({"task": "Task 0", "args": {}}))

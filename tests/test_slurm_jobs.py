@@ -129,15 +129,20 @@ def test_what_the_generations_read_differs() -> None:
 
 def test_units_that_share_a_job(settings: ClusterSettings) -> None:
     """As many as `meta` says, else as many as the settings aim at; a start is one of them."""
-    told = {"tasks_per_job": 10, "parallel_tasks_per_job": 4, "cpus_per_task": 1, "time": "5:00"}
-    first = lines(job(VERSION_1, told, settings, parallel=True))
-    second = lines(job(VERSION_2, told, settings, parallel=True))
+    reported = {
+        "tasks_per_job": 10,
+        "parallel_tasks_per_job": 4,
+        "cpus_per_task": 1,
+        "time": "5:00",
+    }
+    first = lines(job(VERSION_1, reported, settings, parallel=True))
+    second = lines(job(VERSION_2, reported, settings, parallel=True))
     assert {"--ntasks=4", "--mem=2800M"} <= set(first) & set(second)
     assert "--time=5:00" in second
     assert not any(line.startswith("--time") for line in first)  # it would be shared
     aimed = lines(job(VERSION_2, {}, settings, parallel=True))
     assert {"--ntasks=2", "--mem=1400M"} <= set(aimed)
-    alone = lines(job(VERSION_2, told, settings, parallel=True, units=1))
+    alone = lines(job(VERSION_2, reported, settings, parallel=True, units=1))
     assert {"--ntasks=1", "--mem=700M"} <= set(alone)
 
 

@@ -71,9 +71,9 @@ def start_endless(runner: Runner, cluster: Cluster, wheel: Path, shared: Path) -
 
 def run_jobs(cluster: Cluster) -> list[tuple[str, str]]:
     """The name of each job of a run's that is at work, and since when."""
-    told = cluster.said("squeue", "-h", "-t", "R", "-o", "%j %M").splitlines()
+    reported = cluster.said("squeue", "-h", "-t", "R", "-o", "%j %M").splitlines()
     return [
-        (name, age) for name, age in map(str.split, told) if name.startswith("pytest-fractal-")
+        (name, age) for name, age in map(str.split, reported) if name.startswith("pytest-fractal-")
     ]
 
 
@@ -208,7 +208,7 @@ def test_the_ini_file_and_the_hermetic_command(
 def test_verdicts_and_outputs_are_those_of_this_machine(name: str, shared: Path) -> None:
     package = ROOT / "good_packages" / name
 
-    def told(report: CandidateReport) -> list[tuple[object, ...]]:
+    def reported(report: CandidateReport) -> list[tuple[object, ...]]:
         return [
             (verdict.code, verdict.task, verdict.sample, verdict.outcome, verdict.findings)
             for verdict in report.verdicts
@@ -222,7 +222,7 @@ def test_verdicts_and_outputs_are_those_of_this_machine(name: str, shared: Path)
 
     (here,) = check_package(package).candidates
     (there,) = check_package(package, executor="slurm", folder=shared).candidates
-    assert told(there) == told(here)
+    assert reported(there) == reported(here)
     assert runs(there) == runs(here)
     assert all(verdict.outcome == "pass" for verdict in there.verdicts if verdict.code == "FR903")
 
@@ -265,7 +265,7 @@ def waiting_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["refused", "ended at its limit", "killed for its memory"],
 )
-def test_a_job_that_comes_to_nothing_is_told_with_the_reason(
+def test_a_job_that_comes_to_nothing_is_reported_with_the_reason(
     waiting_wheel: Path, shared: Path, options: list[str], seconds: float, why: str
 ) -> None:
     (said,) = judge_as_jobs(waiting_wheel, shared, *options, seconds=seconds)

@@ -50,7 +50,7 @@ WHATEVER = (
 
 
 @pytest.mark.parametrize(
-    ("first", "told", "line"),
+    ("first", "reported", "line"),
     [
         (
             start(126, f"bash: {RUN}/args.json {RUN}/out.json {RUN}/x {SCRIPT}: no interpreter"),
@@ -143,14 +143,14 @@ WHATEVER = (
     ],
 )
 def test_a_command_that_does_not_start(
-    tmp_path: Path, first: Start, told: tuple[str, str, str] | None, line: int | None
+    tmp_path: Path, first: Start, reported: tuple[str, str, str] | None, line: int | None
 ) -> None:
     judged, _ = command(tmp_path, first, always(first))
     (found,) = findings("FR301", judged)
-    if told is None:
+    if reported is None:
         assert found.hint == WHATEVER
     else:
-        assert (found.expected, found.found, found.hint) == told
+        assert (found.expected, found.found, found.hint) == reported
     assert (found.file, found.line, found.task) == ("demo/task.py", line, "demo_task")
     assert (found.severity, found.fix) == (None, None)
 
@@ -469,10 +469,12 @@ def test_a_file_beside_the_script_that_takes_the_place_of_a_module(
     name = Path(beside).stem
     files = {"__init__.py": "", beside: "", "tasks/task.py": TASK_SOURCE}
     known = {"files": files, "versions": {"numpy": "2.0"}}
-    told = advice(tmp_path, exception, *(frames or [NUMPY]), executable="tasks/task.py", **known)
-    assert told.startswith(f"demo/{beside} takes the place of") is is_hidden
+    reported = advice(
+        tmp_path, exception, *(frames or [NUMPY]), executable="tasks/task.py", **known
+    )
+    assert reported.startswith(f"demo/{beside} takes the place of") is is_hidden
     if is_hidden:
-        assert told == (
+        assert reported == (
             f"demo/{beside} takes the place of the module '{name}' that is imported, since "
             "Python looks in the folder of the script first: rename that file"
         )
@@ -499,18 +501,18 @@ def test_a_script_with_relative_imports_gets_the_packages_name(tmp_path: Path) -
 
 
 def test_without_an_installation_the_advice_names_the_interpreter(tmp_path: Path) -> None:
-    def told(exception: str, missing: str | None = None) -> str:
+    def reported(exception: str, missing: str | None = None) -> str:
         judged = custom(tmp_path, "python3 demo.py", start(1, crashed(exception, MAIN)))
         crash = judged.probe.first.crash
         return advice_for_import(judged, crash, missing).text
 
-    assert told("IndentationError: x") == (
+    assert reported("IndentationError: x") == (
         "fix the syntax, or name another interpreter in the command"
     )
-    assert told("ModuleNotFoundError: x", "numpy") == (
+    assert reported("ModuleNotFoundError: x", "numpy") == (
         "install the module 'numpy' for the interpreter of the command"
     )
-    assert "`from your_package.module import" in told("ImportError: attempted relative import")
+    assert "`from your_package.module import" in reported("ImportError: attempted relative import")
 
 
 @pytest.mark.parametrize(

@@ -346,9 +346,9 @@ def test_every_fact_comes_back_as_it_was(kind: Any, value: Any) -> None:
 )
 def test_a_run_comes_back_without_its_sample(state: Any) -> None:
     run = run_of(state)
-    told = encode(run, frozenset({"sample"}))
-    assert "the sample" not in told
-    assert decode(Run, told, {"sample": run.sample}) == run
+    reported = encode(run, frozenset({"sample"}))
+    assert "the sample" not in reported
+    assert decode(Run, reported, {"sample": run.sample}) == run
 
 
 def test_a_server_comes_back_with_all_that_reaches_it() -> None:
@@ -402,7 +402,7 @@ OUTER = f'{{"()": "{__name__}.Outer"'
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         INNER,
         f'{OUTER}, "inner": {OUTER}, "a": 1}}}}',
@@ -414,8 +414,8 @@ OUTER = f'{{"()": "{__name__}.Outer"'
         "no JSON",
     ],
 )
-def test_a_text_of_another_type_makes_nothing(told: str) -> None:
+def test_a_text_of_another_type_makes_nothing(reported: str) -> None:
     with pytest.raises(Undecodable):
-        decode(Outer, told)
+        decode(Outer, reported)
     outer = Outer(Inner(1), Inner(2), {"()": Inner(3)})
     assert decode(Outer, encode(outer)) == outer

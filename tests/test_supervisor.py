@@ -126,7 +126,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("way", LEAVES)
-def test_what_a_command_leaves_is_told_and_dead(tmp_path: Path, way: str) -> None:
+def test_what_a_command_leaves_is_reported_and_dead(tmp_path: Path, way: str) -> None:
     finished = run(tmp_path, LEAVES[way])
     assert finished.returncode == 0, finished.stderr
     assert finished.lingered
@@ -146,7 +146,7 @@ def test_what_a_command_leaves_is_told_and_dead(tmp_path: Path, way: str) -> Non
         ("signal.pause()", False),
     ],
 )
-def test_a_process_at_work_is_told_from_one_that_waits(
+def test_a_process_at_work_is_distinguished_from_one_that_waits(
     tmp_path: Path, does: str, works: bool
 ) -> None:
     program = f"""
@@ -221,7 +221,7 @@ while ended():
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGINT", "SIGABRT", "SIGPIPE"])
-def test_a_signal_is_told_apart_from_a_status(tmp_path: Path, name: str) -> None:
+def test_a_signal_is_distinguished_from_a_status(tmp_path: Path, name: str) -> None:
     number = int(getattr(signal, name))
     finished = run(
         tmp_path,
@@ -242,7 +242,7 @@ def test_a_status_is_handed_on(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "told"),
+    ("command", "status", "reported"),
     [
         (["not-there"], 127, "No such file or directory: 'not-there'"),
         (["/not/there"], 127, "No such file"),
@@ -252,7 +252,7 @@ def test_a_status_is_handed_on(tmp_path: Path, status: int) -> None:
     ],
 )
 def test_a_command_that_cannot_be_started(
-    tmp_path: Path, command: list[str], status: int, told: str
+    tmp_path: Path, command: list[str], status: int, reported: str
 ) -> None:
     (tmp_path / "script").write_text("echo a script that does not say what runs it\n")
     (tmp_path / "script").chmod(0o755)
@@ -264,7 +264,7 @@ def test_a_command_that_cannot_be_started(
         room=tmp_path,
     )
     assert finished.returncode == status
-    assert told in finished.stderr
+    assert reported in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

@@ -110,17 +110,17 @@ def test_without_workers_there_is_no_fact_to_forge(forging: Path, tmp_path: Path
 def test_facts_that_a_task_forges_change_no_verdict(
     runner: Runner, forging: Path, walls: str
 ) -> None:
-    told = runner.folder / "report.json"
+    reported = runner.folder / "report.json"
     ran = runner.pytest(
         f"--fractal-package={forging}",
         "--fractal-select=FR3",
         "-q",
         "-n2",
         f"--fractal-sandbox={walls}",
-        f"--fractal-report={told}",
+        f"--fractal-report={reported}",
     )
     assert "taken-over" not in ran.left
-    report = json.loads(told.read_text())
+    report = json.loads(reported.read_text())
     broken = {
         verdict["code"]: verdict
         for verdict in report["candidates"][0]["verdicts"]
@@ -286,7 +286,7 @@ def changing(
 
 
 @pytest.mark.parametrize("task", CHANGES)
-def test_what_a_task_changes_in_its_environment_is_told(
+def test_what_a_task_changes_in_its_environment_is_reported(
     changing: CandidateReport, task: str
 ) -> None:
     """Of this task alone, though all of them share the environment."""
@@ -334,16 +334,16 @@ def test_an_environment_that_was_changed_by_one_of_two_at_work_is_never_passed(
 
 
 def test_an_environment_that_was_changed_is_never_passed_by_workers(runner: Runner) -> None:
-    told = runner.folder / "report.json"
+    reported = runner.folder / "report.json"
     ran = runner.pytest(
         f"--fractal-package={emptying(runner.folder)}",
         f"--fractal-samples={OWN_TESTS / 'fractal_samples'}",
-        f"--fractal-report={told}",
+        f"--fractal-report={reported}",
         "--fractal-select=FR409",
         *("-q", "-n2"),
     )
     assert ran.left == [], ran.text
-    (candidate,) = json.loads(told.read_text())["candidates"]
+    (candidate,) = json.loads(reported.read_text())["candidates"]
     outcomes = {
         verdict["outcome"] for verdict in candidate["verdicts"] if verdict["task"] == "make_wells"
     }

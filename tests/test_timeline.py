@@ -61,9 +61,9 @@ def bars() -> dict[str, Bar]:
             run("two", "plate", 113, 1, COMPUTE),
         ),
     )
-    told = timeline(candidate)
-    assert [bar.started for bar in told] == sorted(bar.started for bar in told)
-    return {f"{bar.what} at {bar.started:g}": bar for bar in told}
+    reported = timeline(candidate)
+    assert [bar.started for bar in reported] == sorted(bar.started for bar in reported)
+    return {f"{bar.what} at {bar.started:g}": bar for bar in reported}
 
 
 def test_stages_and_commands_follow_what_they_need(bars: dict[str, Bar]) -> None:
@@ -90,7 +90,7 @@ def test_a_wait_is_the_time_between_what_came_before_and_the_start(bars: dict[st
 
 
 def test_the_bars_of_a_real_run_wait_for_nothing_that_comes_later(real: Report) -> None:
-    told = timeline(real.candidates[0])
-    assert len(told) == len(real.candidates[0].stages) + len(real.candidates[0].runs)
-    for bar in told:
+    reported = timeline(real.candidates[0])
+    assert len(reported) == len(real.candidates[0].stages) + len(real.candidates[0].runs)
+    for bar in reported:
         assert 0 <= bar.ready <= bar.started

@@ -299,7 +299,7 @@ def test_odd_things_in_a_tree_are_no_obstacle(
     assert (copy / os.fsdecode(b"latin-\xe9.txt")).is_file()
 
 
-def test_a_tree_that_cannot_be_copied_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_tree_that_cannot_be_copied_is_reported_in_a_sentence(tmp_path: Path) -> None:
     source = project(tmp_path / "source")
     here = Path.cwd()
     try:

@@ -51,7 +51,7 @@ def changed(**properties: Any) -> dict[str, Any]:
     return manifest
 
 
-def test_all_differences_of_a_task_are_told_at_once(tmp_path: Path) -> None:
+def test_all_differences_of_a_task_are_reported_at_once(tmp_path: Path) -> None:
     manifest = changed(threshold={"type": "integer", "default": True}, sigma={"type": "number"})
     manifest["authors"] = "Ada"
     ours, task = judged(tmp_path, written(manifest)).findings

@@ -37,7 +37,7 @@ def schema(**properties: Any) -> dict[str, Any]:
     }
 
 
-def told(value: dict[str, Any]) -> list[str]:
+def reported(value: dict[str, Any]) -> list[str]:
     return [f"{limit.code} {pointer(*limit.keys)}" for limit in form_limits(value)]
 
 
@@ -96,20 +96,20 @@ DRAWN: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(BREACHES)))
-def test_what_the_tool_refuses_is_told_with_its_place(number: int) -> None:
+def test_what_the_tool_refuses_is_reported_with_its_place(number: int) -> None:
     code, value, below = BREACHES[number]
-    assert told(schema(size=value)) == [f"{code} /properties/size{below}"]
+    assert reported(schema(size=value)) == [f"{code} /properties/size{below}"]
 
 
 @pytest.mark.parametrize("number", range(len(DRAWN)))
 def test_what_the_tool_takes_is_passed_over(number: int) -> None:
-    assert told(schema(size=DRAWN[number])) == []
+    assert reported(schema(size=DRAWN[number])) == []
 
 
-def test_all_breaches_are_told_at_once_also_within_models() -> None:
+def test_all_breaches_are_reported_at_once_also_within_models() -> None:
     value = schema(a={}, b={"type": "string", "default": ""})
     value["$defs"]["Blur"] = {"type": "object", "properties": {"on": FLAG}}
-    assert told(value) == [
+    assert reported(value) == [
         "E05 /$defs/Blur/properties/on",
         "E04 /properties/a",
         "E07 /properties/b/default",
@@ -118,7 +118,7 @@ def test_all_breaches_are_told_at_once_also_within_models() -> None:
 
 def test_what_older_schemas_keep_in_definitions_is_looked_at_too() -> None:
     value = {"type": "object", "definitions": {"Blur": {"properties": {"on": FLAG}}}}
-    assert told(value) == [
+    assert reported(value) == [
         "E02 /definitions",
         "E04 /definitions/Blur",
         "E05 /definitions/Blur/properties/on",
@@ -184,7 +184,7 @@ THREE = {"type": "array", "items": NUMBER, "minItems": 3, "maxItems": 3}
 PAIR = {"minItems": 2, "maxItems": 2, "type": "array"}
 
 UNDRAWN: list[tuple[Any, str, str]] = [
-    # The value, where it is told, and in which of draft 7 and 2020-12.
+    # The value, where it is reported, and in which of draft 7 and 2020-12.
     ({}, "", "both"),
     ({"title": "Sigma", "default": 1}, "", "both"),
     ({"const": "a"}, "", "both"),
@@ -250,7 +250,7 @@ def undrawn_at(value: dict[str, Any], *, is_draft_7: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(UNDRAWN)))
-def test_what_the_client_cannot_draw_is_told_with_its_place(number: int) -> None:
+def test_what_the_client_cannot_draw_is_reported_with_its_place(number: int) -> None:
     value, below, dialects = UNDRAWN[number]
     for is_draft_7, dialect in ((True, "7"), (False, "2020")):
         found = undrawn_at(schema(size=value), is_draft_7=is_draft_7)
@@ -397,7 +397,7 @@ def test_the_tasks_own_tool_refuses_the_same_schemas(tmp_path: Path) -> None:
     codes: Counter[str] = Counter()
     for value, theirs in zip(schemas, json.loads(ran.stdout), strict=True):
         ours = list(form_limits(value))
-        shown = f"{json.dumps(value)}\ntool: {theirs}\nours: {[told(value)]}"
+        shown = f"{json.dumps(value)}\ntool: {theirs}\nours: {[reported(value)]}"
         codes[theirs[0] if theirs else "accepted"] += 1
         if theirs is None:
             assert not ours, shown

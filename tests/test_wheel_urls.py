@@ -1,4 +1,4 @@
-"""A wheel by its URL: fetched within limits, verified, and what is wrong told in a sentence."""
+"""A wheel by its URL: fetched within limits, verified, and what is wrong said in a sentence."""
 
 from __future__ import annotations
 

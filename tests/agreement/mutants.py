@@ -1,6 +1,6 @@
 """Mutants of good packages: one thing is changed in each, in all ways that one can think of.
 
-A mutant is told by what is mutated (`task name`, `the manifest's text`) and how (`null`,
+A mutant is reported by what is mutated (`task name`, `the manifest's text`) and how (`null`,
 `a list`); both stand in the tables of `docs/agreement.md`.
 """
 

@@ -64,7 +64,7 @@ def ask_server(
     """What a server tells of each case, by its id; `workers` servers share the cases.
 
     `environment` is one with a fractal-server of that release, as `--fractal-server` makes it.
-    Whatever the servers write lies in `work`, with the datasets of all cases. What was told
+    Whatever the servers write lies in `work`, with the datasets of all cases. What was reported
     there before, also by a run that was interrupted, is not asked again.
     """
     script = Path(__file__).parent / "inside" / f"server_{release.generation}.py"

@@ -370,8 +370,8 @@ class OutputsCase:
 
     def _answers(self) -> Iterator[Answer]:
         facts = self._judge.ask([self.case.asked])[self.case.id]
-        for told, job in zip(facts["jobs"], self.case.jobs, strict=True):
-            yield _answer({**facts, "jobs": [told]}, [job.folder])
+        for reported, job in zip(facts["jobs"], self.case.jobs, strict=True):
+            yield _answer({**facts, "jobs": [reported]}, [job.folder])
 
     def rows(self) -> list[Row]:
         """Both judgements."""

@@ -26,7 +26,7 @@ from .mutants import mutants_of
 from .server import Answer, Does
 from .shared_rules import MUTANTS, OUTPUTS, TAKEN
 from .suite import Case, Judge, OutputsCase, Row, ask, breaches, cases_of_mutants, judge_case
-from .tool import STATIC, Judged, ToolError, told
+from .tool import STATIC, Judged, ToolError, reported
 
 STARTING = {"FR301"}
 """The rules that take commands of all tasks to be started."""
@@ -190,7 +190,7 @@ def test_a_refusal_for_another_reason_breaks_the_law() -> None:
     assert "OTHER REASON" in line
 
 
-def test_tasks_and_metadata_that_are_not_told_alike_break_the_law() -> None:
+def test_tasks_and_metadata_that_differ_break_the_law() -> None:
     listed = Answer(Does.TAKES, "", ({"name": "T", "source": "s:t"},), ({"well": ["A"]},))
     alike = Judged((), (), "", (("T", "s:t"),), {"plate": {"well": ["A"]}})
     assert not breaches([Row("name", "null", "a", alike, listed, ("plate",))])
@@ -228,7 +228,7 @@ def test_a_finding_counts_for_the_releases_that_it_concerns() -> None:
     def judged(releases: str, severity: Severity | None, release: str) -> tuple[str, ...]:
         found = Finding("one", "two", "rename", severity=severity, releases=releases)
         verdict = Verdict("FR109", "unique-tasks", None, Outcome.FAIL, (found,))
-        return told([verdict], release).fails
+        return reported([verdict], release).fails
 
     assert judged(">=2.23.3", None, "2.24.2") == ("FR109",)
     assert judged(">=2.23.3", None, "2.18.5") == ()

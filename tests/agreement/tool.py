@@ -67,7 +67,7 @@ class Said:
 
     def for_release(self, release: str) -> Judged:
         """What it comes to for one of them."""
-        judged = told(self.verdicts, release)
+        judged = reported(self.verdicts, release)
         return replace(judged, tasks=self.tasks, left={} if judged.fails else self.left)
 
 
@@ -150,7 +150,7 @@ class Written:
             if name in by_name:  # not that of a sample which was made
                 by_name[name].append(verdict)
         return {
-            name: replace(told(own, self._release), left={name: left[name]})
+            name: replace(reported(own, self._release), left={name: left[name]})
             for name, own in by_name.items()
         }
 
@@ -168,7 +168,7 @@ def _said(candidate: Candidate) -> Said:
     return Said(verdicts, tasks, _left(candidate) if ran else {})
 
 
-def told(verdicts: Sequence[Verdict], release: str) -> Judged:
+def reported(verdicts: Sequence[Verdict], release: str) -> Judged:
     """What the verdicts come to for a release."""
     breaches = _breaches(verdicts, release)
     fails = sorted({code for code, _ in breaches})

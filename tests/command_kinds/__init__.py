@@ -154,15 +154,15 @@ def check(given: Iterable[Verdict], kind: Kind) -> None:
     """Compare the verdicts on one kind of command, among those given, with what is said of it."""
     verdicts = {verdict.code: verdict for verdict in given if verdict.task == kind.name}
     outcomes = {code: str(verdict.outcome) for code, verdict in verdicts.items()}
-    told = "\n".join(
+    reported = "\n".join(
         f"{found.expected} | {found.found} | {found.hint}"
         for verdict in verdicts.values()
         for found in verdict.findings
     )
     codes = ("FR301", "FR302", "FR303", "FR304", "FR305")
     depends = "blocked" if {"fail", "blocked"} & {*kind.outcomes[:3]} else kind.depends
-    assert outcomes == dict(zip(codes, (*kind.outcomes, depends), strict=True)), told
-    assert kind.says in told
+    assert outcomes == dict(zip(codes, (*kind.outcomes, depends), strict=True)), reported
+    assert kind.says in reported
 
 
 def named(kinds: list[Kind], slow: Collection[str] = ()) -> pytest.MarkDecorator:

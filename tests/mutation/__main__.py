@@ -124,7 +124,7 @@ def _measure(tree: Path) -> None:
     variables = {**os.environ, "PYTHONPATH": str(tree)}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
     subprocess.run(command, cwd=tree, env=variables, check=False)
-    # A changed source is told from its bytecode by its hash: times are too coarse.
+    # That a source has changed is seen by its hash: times are too coarse.
     for part in ("pytest_fractal", "docs"):
         compileall.compile_dir(
             tree / part, quiet=1, force=True, invalidation_mode=PycInvalidationMode.CHECKED_HASH

@@ -24,7 +24,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """By what it is told apart, in this state of the code."""
+        """Its name, in this state of the code."""
         return f"{self.module}:{self.line} {self.operator.removeprefix('core/')} #{self.number}"
 
 

@@ -16,7 +16,7 @@ class Application:
     """An application, and its answers.
 
     A request ends only when its background tasks have, so that what is not at its end by
-    then never will be. Of each request are told its status, the answer, and the exception
+    then never will be. Of each request it lists the status, the answer, and the exception
     that came out of the application, be it of a background task.
     """
 

@@ -176,12 +176,12 @@ class Server:
         )
         facts = {"apply": applied}
         if applied["status"] == 202:
-            told = await self.api.get(f"{self.project}/job/{applied['answer']['id']}/")
+            seen = await self.api.get(f"{self.project}/job/{applied['answer']['id']}/")
             dataset = await self.api.get(f"{self.project}/dataset/{datasets[1]}/")
-            facts |= {"job": told, "dataset": dataset}
-            if told["status"] == 200:
-                facts["ended"] = told["answer"]["status"]
-                facts["said"] = told["answer"]["log"] or ""
+            facts |= {"job": seen, "dataset": dataset}
+            if seen["status"] == 200:
+                facts["ended"] = seen["answer"]["status"]
+                facts["said"] = seen["answer"]["log"] or ""
             if dataset["status"] == 200:
                 facts["left"] = dataset["answer"]["meta"]
         return facts

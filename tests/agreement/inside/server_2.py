@@ -214,14 +214,14 @@ class Server:
         )
         facts = {"apply": applied}
         if applied["status"] == 202:
-            told = await self.api.get(f"{self.project}/job/{applied['answer']['id']}/")
+            seen = await self.api.get(f"{self.project}/job/{applied['answer']['id']}/")
             images = await self.api.post(
                 f"{self.project}/dataset/{dataset}/images/query/?page_size=1000", {}
             )
-            facts |= {"job": told, "dataset": images}
-            if told["status"] == 200:
-                facts["ended"] = told["answer"]["status"]
-                facts["said"] = told["answer"]["log"] or ""
+            facts |= {"job": seen, "dataset": images}
+            if seen["status"] == 200:
+                facts["ended"] = seen["answer"]["status"]
+                facts["said"] = seen["answer"]["log"] or ""
             if images["status"] == 200:
                 facts["left"] = {"images": images["answer"]["items"]}
         return facts

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fr106_types_cannot_be_told.command import run_fractal_task
+from fr106_types_cannot_be_inferred.command import run_fractal_task
 
 
 def blur_image(*, zarr_url, kernel, sigma=1.5):
