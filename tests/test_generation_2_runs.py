@@ -180,8 +180,8 @@ def test_one_command(run_fractal_task, tmp_path):
 
 
 def test_reserved_arguments_are_filled_in(run_fractal_task):
-    metadata = run_fractal_task("All", {"do": "out = {'urls': zarr_urls, 'dir': zarr_dir}"}).metadata
-    assert metadata["urls"][0].startswith(metadata["dir"])
+    wrote = run_fractal_task("All", {"do": "out = {'urls': zarr_urls, 'dir': zarr_dir}"}).metadata
+    assert wrote["urls"][0].startswith(wrote["dir"])
 
 
 def test_both_commands(run_fractal_task, tmp_path):
