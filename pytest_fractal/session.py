@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import os
 import secrets
+import signal
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,8 +242,9 @@ class Session:
         """End every process, and remove the folder unless it is to be kept."""
         if self._hold is not None:
             self._hold.release()  # first, so that nobody waits for what it does
-        for engine in self.engines.values():
-            engine.close()
+        with _without_interrupts():
+            for engine in self.engines.values():
+                engine.close()
         if self._owner and (self.folder / JOBS).exists():
             cancel_jobs(self.folder.name)  # also those of workers that were killed
         own = (self._far, None if self.settings.keep else self.folder) if self._owner else ()
@@ -257,6 +260,24 @@ class Session:
         for folder in folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Pass over Ctrl-C, where this is the main thread.
+
+    A second one that ended the ending would leave a command at work, and Python waits for the
+    threads that wait for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Not SIG_IGN, which programs that are started meanwhile would inherit.
+    usual = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual if usual is not None else signal.SIG_DFL)
 
 
 def remove_left_runs(base: Path | None = None) -> None:

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from conftest import Runner, command_line, make_wheel, workers_of
 
+from pytest_fractal import check_package
 from pytest_fractal.processes import watcher
+from pytest_fractal.processes.processes import Canceller
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.processes.watcher import remove_tree
 from pytest_fractal.session import Session, remove_left_runs
@@ -98,6 +100,24 @@ def test_a_second_interrupt(
     ran = runner.finish(process)
     assert ran.status not in (0, 1), ran.text
     says_no_more_than_was_judged(runner.folder)
+
+
+def test_an_interrupt_does_not_keep_a_run_from_ending_its_commands(
+    good_wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Python would wait at its exit for what waits for them."""
+    stop, ended = Canceller.stop, []
+
+    def interrupted_stop(own: Canceller) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        stop(own)
+        ended.append(own)
+
+    monkeypatch.setattr(Canceller, "stop", interrupted_stop)
+    check_package(good_wheel, select=["FR106"])
+    assert ended
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_a_worker_that_is_killed(runner: Runner, endless: tuple[str, str]) -> None:
