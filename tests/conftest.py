@@ -66,15 +66,17 @@ PROCESSES = (
     *("interpreters", "web_form", "bytecode", "servers", "ome_zarr", "published", "model_match"),
     *("packaging_hints", "fixes", "building", "html_report", "wheel_urls", "fuzz", "limits"),
     *("supervisor", "up_to_date", "generation_2_runs", "building_runs", "hermetic", "fixtures"),
-    *("bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides", "live"),
-    *("rules_command", "files", "job_log", "interrupted", "samples", "acceptance", "environment"),
-    *("install_weather", "agreement", "postgres", "server_process", "server_environment"),
-    *("server", "custom_tasks", "action", "reports", "tampering"),
-    *("runs", "first_samples", "shared_starts", "hanging_commands", "command_libraries"),
-    *("commands", "left", "real_packages", "slurm", "slurm_accounts"),
-    *("slurm_runs", "corpora"),
+    *("slurm", "bad_input", "backends", "indexes", "docs", "pins", "secrets", "pip_decides"),
+    *("live", "rules_command", "files", "job_log", "interrupted", "samples", "acceptance"),
+    *("slurm_runs", "environment", "install_weather", "agreement", "postgres", "server_process"),
+    *("server_environment", "server", "custom_tasks", "action", "reports", "tampering"),
+    *("slurm_accounts", "runs", "first_samples", "shared_starts", "hanging_commands"),
+    *("command_libraries", "commands", "left", "real_packages", "corpora"),
 )
-"""The test files that start real builds or many processes, the slowest last."""
+"""The test files that start real builds or many processes, the slowest last.
+
+Those on a SLURM mostly wait, so they are apart from each other.
+"""
 
 SPREAD = {
     *("fuzz", "files", "job_log", "interrupted", "install_weather", "postgres"),
