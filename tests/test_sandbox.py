@@ -15,6 +15,7 @@ import pytest
 from conftest import Runner
 from projects import git, project, repository, version
 
+from pytest_fractal.environments.repositories import object_folders
 from pytest_fractal.package_spec import parse_package
 from pytest_fractal.processes import processes, sandbox
 from pytest_fractal.processes.sandbox import Sandbox, paths_named, set_up, take_down
@@ -189,3 +190,14 @@ def test_a_build_sees_the_objects_of_a_repository_that_lie_elsewhere(
     with contextlib.closing(session):
         (candidate,) = (engine.candidate for engine in session.engines.values())
         assert version(candidate.builds.release.built) == "7.8"
+
+
+def test_a_repository_shows_no_folder_that_is_nothing_of_gits(tmp_path: Path) -> None:
+    """A tree of a stranger's can name any: keys in a home."""
+    origin = repository(project(tmp_path / "origin"), "7.8")
+    source = repository(project(tmp_path / "source"), "1.0")
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    objects = origin / ".git" / "objects"
+    (source / ".git" / "objects" / "info" / "alternates").write_text(f"{keys}\n{objects}\n")
+    assert {*object_folders(source)} == {objects, source / ".git" / "objects"}

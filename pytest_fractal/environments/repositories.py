@@ -64,7 +64,7 @@ def object_folders(folder: Path) -> list[Path]:
     pending = [] if folders is None else [folders[1] / "objects"]
     while pending:
         objects = pending.pop().resolve()
-        if objects in found:
+        if objects in found or not (objects / "pack").is_dir():  # it is nothing of git's
             continue
         found.append(objects)
         with suppress(OSError, ValueError):
