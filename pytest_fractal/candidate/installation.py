@@ -78,8 +78,9 @@ def pip_show(candidate: Candidate) -> PipShow:
     if installation.finished is None or installation.finished.returncode:
         return expected_pip_show(wheel)
     environment = installation.environment
-    if candidate.settings.installer == "uv" and is_predictable(environment, wheel):
-        return expected_pip_show(wheel)
+    expected = expected_pip_show(wheel)
+    if candidate.settings.installer == "uv" and is_predictable(environment, expected):
+        return expected
     return candidate.store.once(_PIP_SHOW, lambda: run_pip_show(environment, wheel))
 
 

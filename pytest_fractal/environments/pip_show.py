@@ -52,13 +52,12 @@ _OWN_START: Final = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
 """What makes Python run code when it starts, in a fresh environment: virtualenv's, setuptools'."""
 
 
-def is_predictable(environment: Environment, wheel: Wheel) -> bool:
-    """Whether pip prints what `expected_pip_show` says, for a wheel that it has just installed.
+def is_predictable(environment: Environment, expected: PipShow) -> bool:
+    """Whether pip prints what is `expected` of a wheel that it has just installed.
 
     That is so where METADATA has nothing odd and nothing but pip prints: no code of the
     candidate, or of what it requires, runs when Python starts.
     """
-    expected = expected_pip_show(wheel)
     if expected.failure is not None or len(expected.about) != _FIELDS:
         return False
     if any("\n" in path or path != path.strip() for path in expected.files):
