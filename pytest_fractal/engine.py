@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from pytest_fractal.facts import (
 )
 from pytest_fractal.processes.probing import OptionProbe, Refusals
 from pytest_fractal.processes.processes import Canceller, bind_canceller
+from pytest_fractal.processes.threads import DaemonPool
 from pytest_fractal.rules import REGISTRY, Note, Rule
 from pytest_fractal.rules.subjects import OF_SERVERS, SCOPES, Scope
 from pytest_fractal.samples.files import Sample
@@ -112,7 +112,7 @@ class Engine:
         candidate.is_wanted = self._is_wanted
         self._checks: tuple[Check, ...] | None = None
         self._verdicts: dict[Key, Verdict] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: DaemonPool | None = None
         self._stopper = Canceller()
         self._needs: dict[str, tuple[Rule, ...]] = {}
 
@@ -153,9 +153,7 @@ class Engine:
         `share` is the part of the tasks at which to begin: workers that begin at different
         ones do not wait for each other.
         """
-        self._pool = ThreadPoolExecutor(
-            width + 2, "fractal", initializer=bind_canceller, initargs=(self._stopper,)
-        )
+        self._pool = DaemonPool(width + 2, lambda: bind_canceller(self._stopper))
         # The first one installs, the others wait for it.
         for check in _first_of_each(list(checks), share, self.candidate.between_runs.last_seconds):
             self._pool.submit(self._judged, check)

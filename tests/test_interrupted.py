@@ -120,6 +120,26 @@ def test_an_interrupt_does_not_keep_a_run_from_ending_its_commands(
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_run_that_cannot_end_its_commands_exits_all_the_same(
+    runner: Runner, endless: tuple[str, str]
+) -> None:
+    """As after an interrupt just before it would: what watches its processes ends them."""
+    program = """
+import sys, pytest
+from pytest_fractal.session import Session
+Session.close = lambda self: None
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+    options = ("-p", "no:cacheprovider", *endless)
+    process = runner.start(sys.executable, "-c", program, *options)
+    until(lambda: sleeps(process))
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert runner.finish(process).status == pytest.ExitCode.INTERRUPTED
+    until(lambda: not any(map(command_line, below)))
+    until(lambda: runner.left() == [])
+
+
 def test_a_worker_that_is_killed(runner: Runner, endless: tuple[str, str]) -> None:
     """The check that it was making has no verdict, also where another worker makes the rest."""
     asked = [f"--fractal-report={path}" for path in reports(runner.folder)]

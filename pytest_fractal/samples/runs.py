@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from pytest_fractal.generations import (
     TaskExecution,
 )
 from pytest_fractal.processes.commands import Start
+from pytest_fractal.processes.threads import DaemonPool
 from pytest_fractal.samples.files import Sample, SampleProblem, placed
 from pytest_fractal.samples.generated import make_arguments
 
@@ -163,7 +163,7 @@ def run_sample(
         previous.state if previous else None,
         folder,
     )
-    pool = ThreadPoolExecutor(max(1, callers))
+    pool = DaemonPool(max(1, callers))
 
     def execute_all(calls: Sequence[Call]) -> Sequence[CallResult]:
         done = tuple(pool.map(execute, enumerate(calls, len(executions))))
