@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 from kept_environments import KeptEnvironments
+from kept_index import KeptIndex
 from reporting import hostile_report, real_report
 from xdist.scheduler import LoadScopeScheduling
 
 # Imported here once, and not again in each run within this process.
 import pytest_fractal.pytest_plugin.suite  # noqa: F401
+from pytest_fractal.environments.indexes import has_index, merged_settings
+from pytest_fractal.files import cache_folder
 from pytest_fractal.processes.supervisor import descendants
 from pytest_fractal.report.model import Report
 
@@ -55,6 +58,11 @@ def in_memory() -> Path | None:
 
 if not {"TMPDIR", "TEMP", "TMP"} & os.environ.keys() and (memory := in_memory()):
     os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+
+# Only for PyPI: another index may want a login. Workers of pytest-xdist inherit the variables.
+if has_index() and not (merged_settings("pip").index or merged_settings("uv").index):
+    INDEX = KeptIndex(cache_folder() / "tests" / "index")
+    os.environ["PIP_INDEX_URL"] = os.environ["UV_DEFAULT_INDEX"] = INDEX.url
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
@@ -239,6 +247,12 @@ class Ran:
         return self.out + self.err
 
 
+def _heed_signals() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and below nohup the end of it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Runner:
     """Starts pytest, and the hermetic command, as a user does."""
 
@@ -261,8 +275,7 @@ class Runner:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # What a shell starts in the background ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=_heed_signals,
         )
 
     def finish(self, process: subprocess.Popen[str]) -> Ran:
