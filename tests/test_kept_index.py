@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +14,8 @@ from urllib.request import Request, urlopen
 import pytest
 from kept_index import JSON, KeptIndex
 
-PAGE = b'{"meta": {"api-version": "1.1"}, "name": "demo", "files": []}'
+WHEEL = "packages/ab/12/demo-1-py3-none-any.whl"
+PAGE = '{"meta": {"api-version": "1.1"}, "name": "demo", "files": [{"url": "%s"}]}'
 
 
 class Upstream:
@@ -31,13 +33,15 @@ class Upstream:
                 self.send_response(status)
                 self.send_header("Content-Type", JSON)
                 self.end_headers()
-                self.wfile.write(PAGE if status == 200 else b"")
+                content = b"wheel" if WHEEL in self.path else upstream.page
+                self.wfile.write(content if status == 200 else b"")
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/simple/"
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self.page = (PAGE % f"{self.url}{WHEEL}").encode()
         serving = partial(self._server.serve_forever, poll_interval=0.05)
         threading.Thread(target=serving, daemon=True).start()
 
@@ -55,29 +59,54 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def index(tmp_path: Path, upstream: Upstream) -> Iterator[KeptIndex]:
-    made = KeptIndex(tmp_path / "index", upstream.url)
+    made = index_of(tmp_path, upstream)
     yield made
     made.close()
 
 
-def asked(index: KeptIndex, name: str = "demo", **headers: str) -> tuple[int, bytes, str]:
-    request = Request(f"{index.url}/{name}/", headers=headers)
+def index_of(folder: Path, upstream: Upstream) -> KeptIndex:
+    return KeptIndex(folder / "index", f"{upstream.url}simple/", upstream.url)
+
+
+def asked(index: KeptIndex, path: str = "simple/demo/", **headers: str) -> tuple[int, bytes]:
+    """The status and the content of an answer."""
+    request = Request(f"{index.url.removesuffix('simple')}{path}", headers=headers)
     try:
         with urlopen(request, timeout=10) as answer:
-            return answer.status, answer.read(), answer.headers["ETag"]
+            return answer.status, answer.read()
     except HTTPError as error:
-        return error.code, b"", ""
+        return error.code, b""
 
 
 def test_a_page_is_asked_for_once(index: KeptIndex, upstream: Upstream) -> None:
-    pages = [asked(index)[:2] for _ in range(3)]
-    assert pages == [(200, PAGE)] * 3
-    assert [asked(index, "absent")[0] for _ in range(2)] == [404, 404]
+    page = (PAGE % f"/{WHEEL}").encode()
+    assert [asked(index) for _ in range(3)] == [(200, page)] * 3
+    assert [asked(index, "simple/absent/")[0] for _ in range(2)] == [404, 404]
     assert upstream.asked == ["/simple/demo/", "/simple/absent/"]
 
 
+def test_a_file_is_asked_for_once(tmp_path: Path, index: KeptIndex, upstream: Upstream) -> None:
+    assert asked(index, WHEEL) == (200, b"wheel")
+    upstream.close()
+    later = index_of(tmp_path, upstream)
+    assert [asked(found, WHEEL) for found in (index, later)] == [(200, b"wheel")] * 2
+    later.close()
+    assert upstream.asked == [f"/{WHEEL}"]
+
+
+def test_a_file_that_nobody_asks_for_is_removed(
+    tmp_path: Path, index: KeptIndex, upstream: Upstream
+) -> None:
+    asked(index, WHEEL)
+    kept = tmp_path / "index" / WHEEL
+    os.utime(kept, (0, 0))
+    index_of(tmp_path, upstream).close()
+    assert not kept.exists()
+
+
 def test_what_an_installer_has_is_not_sent_again(index: KeptIndex) -> None:
-    tag = asked(index)[2]
+    with urlopen(f"{index.url}/demo/", timeout=10) as answer:
+        tag = answer.headers["ETag"]
     assert asked(index, **{"If-None-Match": tag})[0] == 304
     assert asked(index, **{"If-None-Match": '"another"'})[0] == 200
 
@@ -86,20 +115,20 @@ def test_what_an_installer_has_is_not_sent_again(index: KeptIndex) -> None:
 def test_a_page_of_an_earlier_session_stands_in(
     tmp_path: Path, index: KeptIndex, upstream: Upstream, fault: str
 ) -> None:
-    assert asked(index)[0] == 200
+    before = asked(index)
     upstream.status = 503
     if fault == "out of reach":
         upstream.close()
-    later = KeptIndex(tmp_path / "index", upstream.url)
-    try:
-        assert asked(later)[:2] == (200, PAGE)
-    finally:
-        later.close()
+    later = index_of(tmp_path, upstream)
+    assert asked(later) == before
+    later.close()
 
 
 def test_without_one_the_installer_sees_the_fault_itself(
     index: KeptIndex, upstream: Upstream
 ) -> None:
     upstream.status = 503
-    assert asked(index)[0] == 503
-    assert upstream.asked == ["/simple/demo/"] * 2  # by the index, then by who was sent there
+    for path in ("simple/demo/", WHEEL):
+        assert asked(index, path)[0] == 503
+    # By the index, then by who was sent there.
+    assert upstream.asked == ["/simple/demo/"] * 2 + [f"/{WHEEL}"] * 2
