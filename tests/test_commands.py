@@ -161,7 +161,7 @@ def test_each_kind_of_command_is_judged_by_what_it_does(
         # It says nothing: alone, impossible, not JSON, lacking, unknown.
         ("wraps_without_a_word", 6),
         ("accepts_everything", 2),
-        # First, and every other manner.
+        # First, and every other way to hand over arguments.
         ("ignores_and_succeeds", 11),
     ],
 )

@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 def dependency_lines(home: Path) -> dict[str, str]:
     """Normalised name of a dependency -> its line in words, such as `pyproject.toml, line 9`.
 
-    The empty name stands for the list itself. Nothing where that is written in another
-    manner, such as setup.py.
+    The empty name stands for the list itself. Nothing where another file has it,
+    such as setup.py.
     """
     for file, read in (("pyproject.toml", _pyproject), ("setup.cfg", _setup_cfg)):
         try:

@@ -1,6 +1,6 @@
 """Whether the machine, and not the candidate, made a build or an installer fail.
 
-Told from what it printed. Builds and installers share the words for a full disk and for a
+What it printed shows it. Builds and installers share the words for a full disk and for a
 network that is not there.
 """
 

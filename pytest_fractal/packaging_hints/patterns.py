@@ -9,7 +9,7 @@ from pytest_fractal.schema_checks.client import first_match
 
 
 def ignores(pattern: str, path: PurePosixPath) -> bool:
-    """Whether a pattern in the manner of gitignore names the path, or a folder around it."""
+    """Whether a pattern of gitignore names the path, or a folder around it."""
     names_folder = pattern.endswith("/")
     body = pattern.strip("/")
     anchored = "/" in pattern.rstrip("/")
@@ -32,7 +32,7 @@ def globs(pattern: str, path: PurePosixPath) -> bool:
 
 
 def pattern_regex(pattern: str) -> str:
-    """The regular expression for what a pattern in the manner of gitignore matches."""
+    """The regular expression for what a pattern of gitignore matches."""
     parts = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     regex = ""
     for token in re.findall(r"\*\*/|/\*\*$|\*\*|\*|\?|\[[^\]]+\]|\\?.", pattern):

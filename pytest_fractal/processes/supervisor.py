@@ -269,7 +269,7 @@ def is_working(pid: int, before: tuple[str, int] | None) -> bool:
 
 
 def stopped(number: int, _: object) -> None:
-    """Told to stop: take everything along."""
+    """On a signal that stops it: kill everything, and exit."""
     kill_all()
     os._exit(128 + number)
 
