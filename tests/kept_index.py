@@ -80,27 +80,24 @@ class KeptIndex:
             return self._known[name]
 
     def _page(self, name: str) -> bytes | None:
-        kept = self._folder / f"{name}.json"
+        kept = self._folder / f"{name}.json"  # empty where there is no such package
         try:
             if self._away and kept.exists():
-                return kept.read_bytes()
+                return kept.read_bytes() or None
             with _asked(f"{self._pages}{name}/", JSON) as answer:
                 if answer.headers.get_content_type() != JSON:
                     raise OSError("the index does not answer in JSON")
                 page = answer.read().replace(f'"{self._files}'.encode(), b'"/')
-        except HTTPError as error:
-            if error.code == 404:
-                return None
-            if not kept.exists():
+        except OSError as error:
+            if isinstance(error, HTTPError) and error.code == 404:
+                page = b""
+            elif kept.exists():
+                self._away = True
+                return kept.read_bytes() or None
+            else:
                 raise
-            return kept.read_bytes()
-        except OSError:
-            self._away = True
-            if not kept.exists():
-                raise
-            return kept.read_bytes()
         _write(kept, page)
-        return page
+        return page or None
 
     def file(self, path: str) -> Path:
         """A file of a release, as it is kept. Raises `OSError` where it cannot be fetched."""

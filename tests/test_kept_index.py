@@ -29,7 +29,7 @@ class Upstream:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
-                status = upstream.status if "demo" in self.path else 404
+                status = max(upstream.status, 404 if "absent" in self.path else 200)
                 self.send_response(status)
                 self.send_header("Content-Type", JSON)
                 self.end_headers()
@@ -115,12 +115,12 @@ def test_what_an_installer_has_is_not_sent_again(index: KeptIndex) -> None:
 def test_a_page_of_an_earlier_session_stands_in(
     tmp_path: Path, index: KeptIndex, upstream: Upstream, fault: str
 ) -> None:
-    before = asked(index)
+    before = [asked(index, f"simple/{name}/") for name in ("demo", "absent")]
     upstream.status = 503
     if fault == "out of reach":
         upstream.close()
     later = index_of(tmp_path, upstream)
-    assert asked(later) == before
+    assert [asked(later, f"simple/{name}/") for name in ("demo", "absent")] == before
     later.close()
 
 
