@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -61,8 +62,9 @@ if not {"TMPDIR", "TEMP", "TMP"} & os.environ.keys() and (memory := in_memory())
 
 # Only for PyPI: another index may want a login. Workers of pytest-xdist inherit the variables.
 if has_index() and not (merged_settings("pip").index or merged_settings("uv").index):
-    INDEX = KeptIndex(cache_folder() / "tests" / "index")
-    os.environ["PIP_INDEX_URL"] = os.environ["UV_DEFAULT_INDEX"] = INDEX.url
+    with contextlib.suppress(OSError):  # nothing can be kept
+        INDEX = KeptIndex(cache_folder() / "tests" / "index")
+        os.environ["PIP_INDEX_URL"] = os.environ["UV_DEFAULT_INDEX"] = INDEX.url
 
 ROOT = Path(__file__).parents[1]
 OWN_TESTS = ROOT / "good_packages" / "with_own_tests"
