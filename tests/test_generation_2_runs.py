@@ -116,6 +116,29 @@ def test_what_a_sample_gives_is_what_its_task_is_given(tmp_path: Path, wheel: Pa
     assert len(judged.arguments("nothing")) == 1
 
 
+def test_a_converter_finds_no_folder_for_a_new_dataset(tmp_path: Path, wheel: Path) -> None:
+    """No server creates a `zarr_dir`. Where a sample names its folder, that is there."""
+    tell = "out = {'image_list_updates': [{'zarr_url': zarr_dir + '/a'}]}"
+    into, create = "Path(zarr_dir, 'a').mkdir()\n", "import os; os.makedirs(zarr_dir)\n"
+    judged = Judged(
+        tmp_path,
+        wheel,
+        needs=does("Convert", into + tell),
+        needs_too=both("Convert both", into, "pass"),
+        creates=does("Convert", create + into + tell),
+        named=does("Convert", into + tell, zarr_dir="{tmp}"),
+        beside=does("Convert", into + tell, zarr_dir="{tmp}/new"),
+        other=does("Convert", "open('/not/there')"),
+        steps={"steps": [does("Convert", tell), does("All", into)]},
+    )
+    for sample in ("needs", "needs_too", "beside"):
+        (finding,) = judged.verdicts["FR401", sample]["findings"]
+        assert "os.makedirs(zarr_dir, exist_ok=True)" in finding["hint"]
+    for sample in ("creates", "named", "steps.1", "steps.2"):
+        assert judged.broken(sample) == {}
+    assert "makedirs" not in judged.verdicts["FR401", "other"]["findings"][0]["hint"]
+
+
 def test_outputs_are_what_the_servers_models_take(tmp_path: Path, wheel: Path) -> None:
     image = [{"zarr_url": "{tmp}/a"}]
     two = [*image, {"zarr_url": "{tmp}/b"}]

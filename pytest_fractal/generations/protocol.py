@@ -311,11 +311,11 @@ class Generation(Protocol):
 
     sample_keys: frozenset[str]
     """What a sample may give beside the task's own arguments."""
-    sample_folders: tuple[str, ...]
-    """The folders that a sample finds made in its `{tmp}`."""
-
     unstorable: str
     """A regular expression: a character that the server cannot store in arguments."""
+
+    def sample_folders(self, kind: str) -> tuple[str, ...]:
+        """The folders that a task finds in the `{tmp}` of its sample; `.` is that itself."""
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
         """What is wrong with what a sample gives beside the arguments.

@@ -242,7 +242,6 @@ class Version1:
         return values | ({"component": _COMPONENT} if kind == "parallel" else {})
 
     sample_keys = frozenset({"input_paths", "output_path", "component", "metadata"})
-    sample_folders: tuple[str, ...] = ("input", "output")
     must_write = True
     refuses_nan = True
     parallel_keys: str | None = "overwrites the dataset's own with a list over the components"
@@ -250,6 +249,10 @@ class Version1:
 
     unstorable = "[\ud800-\udfff]"
     handed_on: Mapping[str, Any] = {}
+
+    def sample_folders(self, kind: str) -> tuple[str, ...]:
+        """See `Generation`."""
+        return ".", "input", "output"
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
         """What the models of datasets and their resources refuse in a sample."""

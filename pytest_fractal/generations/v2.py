@@ -283,7 +283,6 @@ class Version2:
         return {name: values[name] for name in self.reserved(kind, part).names}
 
     sample_keys = frozenset({"images", "zarr_dir", "zarr_url", "zarr_urls"})
-    sample_folders: tuple[str, ...] = ()
     must_write = False
     refuses_nan = False
     parallel_keys: str | None = None
@@ -291,6 +290,10 @@ class Version2:
 
     unstorable = "[\0\ud800-\udfff]"
     handed_on: Mapping[str, Any] = {"zarr_dir": "{tmp}"}
+
+    def sample_folders(self, kind: str) -> tuple[str, ...]:
+        """No server creates the `zarr_dir` of a new dataset, which converters are run on."""
+        return () if kind.startswith("converter") else (".",)
 
     def sample_faults(self, kind: str, given: Mapping[str, Any]) -> Iterator[SampleFault]:
         """What the server refuses in a dataset and its images."""

@@ -131,17 +131,24 @@ def sample_succeeds(run: Run) -> Iterator[Finding]:
         yield from _marked(run, since)
 
 
-_NO_FILE: Final = re.compile(r"No such file or directory: '([^'/\n][^'\n]{0,1000})'")
-"""As Python says it of a path that is relative."""
+_NO_FILE: Final = re.compile(r"No such file or directory: '([^'\n]{1,1000})'")
+"""As Python says it."""
 
 
 def _way_out(run: Run, execution: Execution) -> str:
     """How to fix what did not succeed."""
     limit = execution.start.finished.limit
     if limit is None:
-        lacking = _NO_FILE.search(execution.start.output_tail)
-        if lacking is not None and os.path.lexists(run.sample.file.parent / lacking[1]):
-            path = json.dumps(f"{{samples}}/{lacking[1]}", ensure_ascii=False)
+        said = _NO_FILE.search(execution.start.output_tail)
+        lacking = said[1] if said is not None else ""
+        zarr_dir = execution.arguments.get("zarr_dir")
+        if zarr_dir and _is_below(lacking, zarr_dir) and not os.path.lexists(zarr_dir):
+            return (
+                "the server does not create the zarr_dir of a new dataset: let the task do it, "
+                "with `os.makedirs(zarr_dir, exist_ok=True)` and `import os`"
+            )
+        if lacking[:1] not in ("", "/") and os.path.lexists(run.sample.file.parent / lacking):
+            path = json.dumps(f"{{samples}}/{lacking}", ensure_ascii=False)
             return (
                 f"the file lies beside the sample, and a task runs in another folder: write {path}"
             )
@@ -149,6 +156,10 @@ def _way_out(run: Run, execution: Execution) -> str:
     if limit is Limit.MEMORY:
         return _ask_for_more(run, execution, "mem", "memory")
     return _ask_for_more(run, execution, "time", "time")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return os.path.normpath(path).startswith(os.path.normpath(folder))
 
 
 def _ask_for_more(run: Run, execution: Execution, key: str, much: str) -> str:

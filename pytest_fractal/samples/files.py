@@ -87,6 +87,18 @@ class Sample:
             OME_ZARR: str(folder / OME_ZARR),
         }
 
+    def make_folders(self, folder: Path, *, first: bool) -> None:
+        """Make the folders that its task finds, if `folder` is its `{tmp}`.
+
+        `first` says whether no step of its workflow comes before it.
+        """
+        found = self.task.generation.sample_folders(self.task.kind)
+        if not first or any("{tmp}" in text for _, text in texts_in([self.args, self.reserved])):
+            found = (".", *found)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for name in found:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
     @property
     def named_data(self) -> frozenset[str]:
         """What of the sample data it names: images, and plates."""

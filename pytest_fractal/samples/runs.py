@@ -141,8 +141,7 @@ def run_sample(
     `runs` each execution gets a folder; `callers` is how many may be launched at a time.
     """
     task, places = sample.task, sample.places(folder)
-    for name in (".", *task.generation.sample_folders):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    sample.make_folders(folder, first=previous is None)
     args = {
         part.keys: task.generation.as_handed_on(part.schema, placed(sample.args_of(part), places))
         for part in task.run_parts

@@ -86,8 +86,7 @@ class Server1(RestServer):
         if "component" in given:
             level = (first.task.entry["meta"]["parallelization_level"],)
             metadata = {**metadata, level[0]: [given["component"]]}
-        for name in ("input", "output"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        first.make_folders(folder, first=True)
         return Job(
             name=first.workflow,
             steps=tuple(Step(step.task.name, placed(step.args, places)) for step in steps),

@@ -197,7 +197,7 @@ class Server2(RestServer):
         """See `Server`."""
         first = steps[0]
         places = first.places(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        first.make_folders(folder, first=True)
         dataset: Dataset = first_dataset(first.task.entry, placed(first.reserved, places), folder)
         return Job(
             name=first.workflow,
