@@ -26,6 +26,7 @@ from pytest_fractal.processes.executors import LocalExecutor
 from pytest_fractal.pytest_plugin.suite import verdict_from_text, verdict_to_text
 from pytest_fractal.report.conclusion import conclusion
 from pytest_fractal.report.model import CandidateReport
+from pytest_fractal.report.text import summary_lines
 from pytest_fractal.rules import Rule
 from pytest_fractal.rules.registry import rule
 from pytest_fractal.samples.files import Sample
@@ -502,6 +503,13 @@ def test_a_skip_keeps_its_reason_apart_from_its_details(
 
 def report_on(*verdicts: Verdict) -> CandidateReport:
     return CandidateReport("demo", "1", "demo", "1", None, None, (), verdicts, (), {})
+
+
+def test_a_task_to_which_nothing_applies_has_no_line() -> None:
+    skipped = Verdict("FR902", "rule", "a", Outcome.SKIP, skip=SkipKind.NOT_APPLICABLE)
+    passed = Verdict("FR902", "rule", "b", Outcome.PASS)
+    counted = [line.split("  ")[0] for line in summary_lines(report_on(skipped, passed))]
+    assert counted == ["b", "seconds"]
 
 
 def test_a_verdict_travels_from_process_to_process_as_it_is() -> None:

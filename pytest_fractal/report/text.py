@@ -247,8 +247,8 @@ def summary_lines(report: CandidateReport, columns: int = WIDTH) -> Iterator[str
     labels = {key: "the package" if key is None else names.get(key, key) for key in groups}
     alike: dict[str, list[str]] = {}
     for key, verdicts in groups.items():
-        if verdicts:
-            alike.setdefault(_counts(verdicts), []).append(labels[key])
+        if counts := _counts(verdicts):  # empty where nothing applies
+            alike.setdefault(counts, []).append(labels[key])
     tallies = {
         _joined(subjects): f"{counts}{', each' if len(subjects) > 1 else ''}"
         for counts, subjects in alike.items()
