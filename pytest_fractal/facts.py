@@ -154,6 +154,7 @@ class Task:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        in_code: bool = False,
         listed: str | None = None,
         releases: str | None = None,
     ) -> Finding:
@@ -172,6 +173,7 @@ class Task:
             severity=severity,
             edits=[replace(edit, keys=(*way, *edit.keys)) for edit in edits],
             generated=generated,
+            in_code=in_code,
             listed=listed,
             releases=releases,
         )
@@ -257,8 +259,12 @@ class Part:
         hint: str,
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
+        in_code: bool = False,
     ) -> Finding:
-        """A finding at a place within its schema, from which the keys of the edits lead too."""
+        """A finding at a place within its schema, from which the keys of the edits lead too.
+
+        `in_code` says that the code is to be changed: generating the schema anew is not enough.
+        """
         way = self.keys.args_schema
         return self.task.finding(
             way,
@@ -269,6 +275,7 @@ class Part:
             severity=severity,
             edits=[replace(edit, keys=(way, *edit.keys)) for edit in edits],
             generated=True,
+            in_code=in_code,
         )
 
 

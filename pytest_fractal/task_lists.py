@@ -101,18 +101,22 @@ class TaskList:
         severity: Severity | None = None,
         edits: Iterable[JsonEdit] = (),
         generated: bool = False,
+        in_code: bool = False,
         listed: str | None = None,
         releases: str | None = None,
     ) -> Finding:
         """A finding at the place to which the keys lead, or at the nearest one above it.
 
         `edits` fix it, with keys from the file's root. `generated` says that generating the
-        file anew does; `listed` what to change before that in the list of tasks that it is
-        generated from. An edit to a generated file would be lost, and is left out.
+        file anew does, unless it is `in_code`: then the task's code has to change before that.
+        `listed` says what to change before it in the list of tasks that the file is generated
+        from. An edit to a generated file would be lost, and is left out.
         """
         here, edits = keys, tuple(edits)
         if self.generator is not None and listed is not None:
             hint = f"in {self.generator.task_list}, {listed}; then run{self.generator.commands}"
+        elif self.generator is not None and in_code:
+            hint = f"{hint}; then generate the manifest anew:{self.generator.commands}"
         elif self.generator is not None:
             hint = self.generator.instead(hint, generated)
         while (place := self.text.places.get(pointer(*here))) is None and here:

@@ -309,6 +309,21 @@ def test_a_generated_manifest_is_fixed_where_it_comes_from(tmp_path: Path) -> No
     assert [finding.fix for finding in found.values()] == [None, None]
 
 
+def test_what_only_the_code_can_fix_is_changed_before_the_manifest_is_generated(
+    tmp_path: Path,
+) -> None:
+    manifest = good_manifest()
+    (entry,) = manifest["task_list"]
+    entry["args_schema"]["properties"]["threshold"]["default"] = "high"
+    tree = tree_with(tmp_path / "tree", manifest, dev__task_list="TASK_LIST = []\n")
+    found = dict(judged(tree, tmp_path))
+    assert found["FR207"].hint.startswith(
+        "correct the default in the function, or the type of the argument; then generate the "
+        "manifest anew:\n    fractal-manifest create --package demo\n"
+    )
+    assert found["FR206"].hint.startswith("generate the manifest anew:\n")
+
+
 def test_a_manifest_of_an_own_script_names_that(tmp_path: Path) -> None:
     manifest = good_manifest() | {"args_schema_version": ""}
     tree = tree_with(

@@ -21,7 +21,7 @@ from pytest_fractal.report.model import CandidateReport
 
 RUN = """
 import json, sys
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 from enum import Enum
 from pathlib import Path
 import pydantic
@@ -170,6 +170,87 @@ CASES = [
         "def task(**arguments):\n    Arguments(**arguments)\ntask = globals()['task']\n",
         schema({}, number={"type": "integer"}),
         ("/properties/number",),
+    ),
+    Case(
+        "field_gained_in_a_tuple",
+        "class Texture(Strict):\n    features: List[str]\n    clip: int = 1\n    size: int\n"
+        "Pair = Tuple[int, Texture]\n"
+        "@check\ndef task(*, zarr_url: str, textures: Optional[Pair] = None): pass\n",
+        schema(
+            {"Texture": TEXTURE},
+            textures={"type": "array", "prefixItems": [{"type": "integer"}, OF_TEXTURE]},
+        ),
+        ("/$defs/Texture/properties/size",),
+    ),
+    Case(
+        "field_gained_in_a_list_that_the_default_of_a_model_leaves_empty",
+        "class Texture(Strict):\n    features: List[str]\n    clip: int = 1\n    size: int\n"
+        "class Options(Strict):\n    level: int = 1\n    textures: List[Texture] = []\n"
+        "@check\ndef task(*, zarr_url: str, options: Options = Options()): pass\n",
+        schema(
+            {
+                "Texture": TEXTURE,
+                "Options": {
+                    "type": "object",
+                    "properties": {
+                        "level": {"type": "integer", "default": 1},
+                        "textures": {"type": "array", "items": OF_TEXTURE, "default": []},
+                    },
+                },
+            },
+            options={"$ref": "#/$defs/Options", "default": {"level": 1, "textures": []}},
+        ),
+        ("/$defs/Texture/properties/size",),
+    ),
+    Case(
+        "choice_lost_that_is_not_the_first",
+        "class Mode(Enum):\n    fast = 'fast'\n"
+        "@check\ndef task(*, zarr_url: str, modes: List[Mode] = []): pass\n",
+        schema({}, modes={"type": "array", "items": {"enum": ["fast", "best"]}, "default": []}),
+        ("/properties/modes/items",),
+    ),
+    Case(
+        "tag_lost_and_field_gained_in_the_models_of_a_list",
+        "class Circle(Strict):\n    kind: Literal['round'] = 'round'\n"
+        "class Box(Strict):\n    kind: Literal['box'] = 'box'\n    width: int\n"
+        "class Shape(Strict):\n    shape: Union[Circle, Box] = Field(..., discriminator='kind')\n"
+        "@check\ndef task(\n"
+        "    *, zarr_url: str, shapes: List[Shape] = [], box: Optional[Shape] = None\n"
+        "): pass\n",
+        schema(
+            {
+                "Circle": {"type": "object", "properties": {"kind": {"const": "circle"}}},
+                "Box": {"type": "object", "properties": {"kind": {"const": "box"}}},
+            },
+            shapes={
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "shape": {
+                            "oneOf": [{"$ref": "#/$defs/Circle"}, {"$ref": "#/$defs/Box"}],
+                            "discriminator": {
+                                "propertyName": "kind",
+                                "mapping": {"circle": "#/$defs/Circle", "box": "#/$defs/Box"},
+                            },
+                        }
+                    },
+                },
+            },
+            box={
+                "type": "object",
+                "properties": {
+                    "shape": {
+                        "oneOf": [{"$ref": "#/$defs/Box"}, {"$ref": "#/$defs/Circle"}],
+                        "discriminator": {
+                            "propertyName": "kind",
+                            "mapping": {"circle": "#/$defs/Circle", "box": "#/$defs/Box"},
+                        },
+                    }
+                },
+            },
+        ),
+        ("/properties/shapes/items/properties/shape", "/$defs/Box/properties/width"),
     ),
     Case(
         "own_validator_and_bounds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from conftest import ROOT
 
 from pytest_fractal import Outcome, check_package
+from pytest_fractal.environments.wheels import MANIFEST_NAME
 from pytest_fractal.pointers import pointer
 from pytest_fractal.rules.form_drawing import undrawn
 from pytest_fractal.rules.form_limits import form_limits
@@ -314,6 +316,24 @@ def test_it_fails_where_the_tasks_own_tool_refuses_and_warns_elsewhere(
 ) -> None:
     (report,) = check_package(ROOT / folder, select=["FR209"], jobs=1).candidates
     assert {verdict.outcome for verdict in report.verdicts if verdict.code == "FR209"} == {outcome}
+
+
+@pytest.mark.parametrize("of", ["types", "models"])
+def test_where_the_manifest_is_generated_the_type_hint_is_changed_before(
+    of: str, tmp_path: Path
+) -> None:
+    tree = shutil.copytree(ROOT / f"bad_packages/FR209_union_of_{of}", tmp_path / "tree")
+    (manifest,) = tree.rglob(MANIFEST_NAME)
+    (manifest.parent / "dev").mkdir()
+    (manifest.parent / "dev/task_list.py").write_text("TASK_LIST = []\n")
+    (report,) = check_package(tree, select=["FR209"], jobs=1).candidates
+    hints = [found.hint for verdict in report.verdicts for found in verdict.findings]
+    for hint in hints:
+        first, _, commands = hint.partition("; then generate the manifest anew:\n")
+        assert "Annotated[A | B, " in first
+        assert "anew" not in first
+        assert commands.startswith("    fractal-manifest create")
+    assert hints
 
 
 # agreement with the tasks' own tool

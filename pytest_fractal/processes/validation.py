@@ -14,6 +14,8 @@ from pytest_fractal.processes.probing import UNKNOWN
 _TITLE: Final = re.compile(r"\d+ validation errors? for (.+)")
 _KIND_1: Final = re.compile(r"\(type=([a-z_.]+)")
 _KIND_2: Final = re.compile(r"\[type=([a-z_]+), ")
+_CHOICES_1: Final = ("value_error.const", "value_error.discriminated_union.invalid_discriminator")
+_CHOICES_2: Final = ("enum", "literal_error", "union_tag_invalid")
 
 
 _UNEXPECTED: Final = re.compile(r"got an unexpected keyword argument '(\w+)'")
@@ -100,7 +102,7 @@ def _kind_2(name: str) -> FaultKind:
         return FaultKind.EXTRA
     if name in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return FaultKind.MISSING
-    if name in ("enum", "literal_error", "int_from_float", "none_required", "is_instance_of"):
+    if name in _CHOICES_2 or name in ("int_from_float", "none_required", "is_instance_of"):
         return FaultKind.TYPE
     is_type = name.endswith(("_type", "_parsing", "_attributes_type"))
     return FaultKind.TYPE if is_type else FaultKind.OTHER
@@ -111,6 +113,6 @@ def _kind_1(name: str) -> FaultKind:
         return FaultKind.EXTRA
     if name == "value_error.missing":
         return FaultKind.MISSING
-    if name.startswith("type_error.") or name == "value_error.const":
+    if name.startswith("type_error.") or name in _CHOICES_1:
         return FaultKind.TYPE
     return FaultKind.OTHER

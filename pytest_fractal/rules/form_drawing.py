@@ -79,6 +79,8 @@ class Undrawn:
     expected: str
     found: str
     hint: str
+    is_in_code: bool = True
+    """Whether the fix is in the code, after which the schema has to be generated anew."""
 
 
 _Steps = Iterator["Undrawn | _Steps"]
@@ -133,6 +135,7 @@ class _Walk:
                 right,
                 f"{declared}: {_NO_FORM}",
                 f"remove $schema, or write {right!r}",
+                is_in_code=False,
             )
 
     def references(self) -> Iterator[Undrawn]:
@@ -146,6 +149,7 @@ class _Walk:
                     "a reference such as #/$defs/Name, with letters and digits",
                     f"{reference}, which the client cannot follow: {_NO_FORM}",
                     "give what it refers to a plain name under `$defs`",
+                    is_in_code=False,
                 )
             elif reference not in reached:
                 target = self._target(reference) or ({}, ())
@@ -326,6 +330,7 @@ class _Walk:
                         f'"type": "{group}" beside {key!r}',
                         f"{' or '.join(types) or 'no type'}: {_NO_FORM}",
                         f'add "type": "{group}", or remove {key!r}',
+                        is_in_code=False,
                     )
         required = values.get("required")
         for missing in required if isinstance(required, list) else ():
@@ -335,6 +340,7 @@ class _Walk:
                     f"a property {missing!r}, since it is required",
                     f"there is none: {_NO_FORM}",
                     f"remove {missing!r} from `required`",
+                    is_in_code=False,
                 )
         yield from self._tuple_lengths(flat)
 
@@ -347,6 +353,7 @@ class _Walk:
                 "`prefixItems`, as the dialect 2020-12 has it",
                 f"`items` that are a list: {_NO_FORM}",
                 "generate the schema anew with pydantic 2, or rename `items` to `prefixItems`",
+                is_in_code=False,
             )
         if isinstance(parts := values.get(key), list):
             length = len(parts)

@@ -110,6 +110,19 @@ def _inner(root: Mapping[str, Any], here: _Here, step: str) -> _Here | None:
         items = place.schema.get("items")
         if step.isdigit() and isinstance(items, Mapping):
             return _Here((*place.keys, "items"), items, place.model)
+        # A tuple, as pydantic 2 and 1 have it.
+        for key in ("prefixItems", "items"):
+            parts = place.schema.get(key)
+            if isinstance(parts, list) and step.isdigit() and int(step) < len(parts):
+                part = parts[int(step)]
+                return _Here((*place.keys, key, int(step)), part, place.model)
+        match place.schema:
+            case {"discriminator": {"mapping": Mapping() as tagged}}:
+                # Pydantic 2 names the model that was meant by its tag, 1 by its name.
+                for tag, reference in tagged.items():
+                    if step in (tag, str(reference).rpartition("/")[2]):
+                        meant = _Here(place.keys, {"$ref": reference}, place.model)
+                        return list(_alternatives(root, meant, 0))[-1]
         values = place.schema.get("additionalProperties")
         if isinstance(values, Mapping):
             return _Here((*place.keys, "additionalProperties"), values, place.model)

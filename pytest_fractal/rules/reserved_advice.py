@@ -38,14 +38,22 @@ def hint_to_add(part: Part, name: str) -> str:
     return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
 
 
+def lacks_parameter(part: Part, name: str) -> bool:
+    """Whether the command's function is known, and does not take this argument."""
+    signature = _signature_of(part)
+    if signature is None or signature.takes_any_keyword:
+        return False
+    return parameter_of(part, name) is None
+
+
 def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
     """The property that the schema lacks; none where the function must be changed first."""
     signature = _signature_of(part)
     if signature is None:
         return
-    known = {parameter.name: parameter for parameter in signature.parameters}
-    if name not in known and not signature.takes_any_keyword:
+    if lacks_parameter(part, name):
         return
+    known = {parameter.name: parameter for parameter in signature.parameters}
     shape = part.task.generation.reserved_shapes[name]
     yield JsonEdit(Action.SET, ("properties", name), shape)
     if name not in known or known[name].required:

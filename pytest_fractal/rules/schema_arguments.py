@@ -19,6 +19,7 @@ from pytest_fractal.rules.reserved_advice import (
     hint_for_default,
     hint_to_add,
     hint_to_remove,
+    lacks_parameter,
     parameter_of,
 )
 from pytest_fractal.rules.sample_advice import advice_for_sample
@@ -66,6 +67,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 found=f"no property {name!r}",
                 hint=hint_to_add(part, name),
                 edits=edits_to_add(part, name),
+                in_code=lacks_parameter(part, name),
             )
     for name in part.reserved.others:
         if name in properties:
@@ -81,6 +83,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 found="there is one",
                 hint=hint_to_remove(part, name) + parallel,
                 edits=edits_to_remove(part, name) if not parallel else (),
+                in_code=parameter_of(part, name) is not None,
             )
     for name in part.reserved.optional:
         if name in properties and isinstance(required, list) and name in required:
@@ -97,6 +100,7 @@ def reserved_arguments(part: Part) -> Iterator[Finding]:
                 edits=[JsonEdit(Action.DROP, ("required",), name)]
                 if taken is not None and not taken.required
                 else edits_to_remove(part, name),
+                in_code=taken is not None and taken.required,
             )
 
 
@@ -205,6 +209,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
                 hint=hint_for_default(part, name),
                 edits=edits_for_default(part, name),
                 severity=Severity.ERROR,
+                in_code=(taken := parameter_of(part, name)) is not None and not taken.required,
             )
     for keys, refused in checked(
         refused_defaults, with_exact_dialect(part.schema), implied_draft(part)
@@ -224,6 +229,7 @@ def defaults_valid(part: Part) -> Iterator[Finding]:
             if refused.instance is None
             else "correct the default in the function, or the type of the argument",
             severity=Severity.ERROR if is_wrong else None,
+            in_code=True,
             edits=[JsonEdit(Action.REMOVE, (*keys, "default"))]
             if refused.instance is None and not at
             else (),

@@ -41,17 +41,23 @@ def web_form(part: Part) -> Iterator[Finding]:
     refused = set()
     for limit in form_limits(schema) if task.schema_version in versions else ():
         refused.add(limit.keys)
-        then = "; then generate the schema anew" if limit.is_in_code else ""
+        is_said = not limit.is_in_code or task.listed.generator is not None
+        then = "" if is_said else "; then generate the schema anew"
         yield part.schema_finding(
             *limit.keys,
             expected=limit.expected,
             found=f"{limit.found}: fractal-task-tools refuses it ({limit.code})",
             hint=limit.hint + then,
             severity=Severity.ERROR,
+            in_code=limit.is_in_code,
         )
     is_draft_7 = implied_dialect(task.schema_version) == DRAFT_7
     for place in undrawn(schema, part.reserved.all, is_draft_7=is_draft_7):
         if place.keys not in refused:
             yield part.schema_finding(
-                *place.keys, expected=place.expected, found=place.found, hint=place.hint
+                *place.keys,
+                expected=place.expected,
+                found=place.found,
+                hint=place.hint,
+                in_code=place.is_in_code,
             )
