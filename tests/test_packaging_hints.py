@@ -14,7 +14,7 @@ from all_backends import Backends
 from lossy_projects import CASES, CFG, HATCHLING, NAME, SETUPTOOLS, Case, make, toml
 
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
-from pytest_fractal.packaging_hints.backends import Hint, packaging_hint
+from pytest_fractal.packaging_hints.backends import Hint, packaging_hint, packaging_hint_for_module
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +106,37 @@ def test_where_nothing_tells_how_setuptools_loses_it_that_is_said(tmp_path: Path
     hint = packaging_hint(tmp_path, manifest)
     assert hint.fix is None
     assert "tells why setuptools leaves it out" in hint.text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            toml(SETUPTOOLS + '[tool.setuptools]\npackages = ["my_tasks"] # all\n'),
+            'packages = ["my_tasks", "my_tasks.tasks"] # all',
+        ),
+        (
+            {"setup.cfg": CFG, "setup.py": "import setuptools; setuptools.setup()"},
+            "Create an empty my_tasks/tasks/__init__.py",
+        ),
+    ],
+)
+def test_the_package_of_a_script_is_packed_by_setuptools(
+    files: dict[str, str], said: str, backends: Backends, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    make(tree, Case("", files))
+    script = PurePosixPath("my_tasks/tasks/blur.py")
+    (tree / script).parent.mkdir()
+    (tree / script).touch()
+    hint = packaging_hint_for_module(tree, script)
+    assert hint is not None
+    assert hint.fix is not None
+    assert said in hint.text
+    for change in plan_changes(tree, [hint.fix]).changes:
+        write(tree, change)
+    _, wheel = backends.build(tree, tmp_path / "after")
+    assert str(script) in wheel
 
 
 FORMS = {

@@ -37,6 +37,11 @@ def keep_by_setuptools(project: Project) -> None:
         )
 
 
+def keep_package_by_setuptools(project: Project) -> None:
+    """Tell why setuptools leaves a module's package out, and make the edits against it."""
+    _unpacked_package(project, _setuptools_package(project))
+
+
 def _setuptools_package(project: Project) -> str:
     """The dotted name of the package in the manifest's folder."""
     tool = ("tool", "setuptools")
