@@ -147,7 +147,22 @@ CASES = [
     Case(
         "setuptools-list-exists",
         toml(SETUPTOOLS + "[tool.setuptools.package-data]\nmy_tasks = ['*.csv']\n"),
-        ('my_tasks = ["*.csv", "__FRACTAL_MANIFEST__.json"]',),
+        ("""my_tasks = ['*.csv', "__FRACTAL_MANIFEST__.json"]""",),
+    ),
+    Case(
+        "setuptools-comment-beside-list",
+        toml(SETUPTOOLS + "[tool.setuptools.package-data]\nmy_tasks = ['*.csv'] # tables\n"),
+        (f"""my_tasks = ['*.csv', "{NAME}"] # tables""",),
+    ),
+    Case(
+        "setuptools-comment-beside-inline-table",
+        toml(SETUPTOOLS + "[tool.setuptools]\npackage-data = {my_tasks = ['*.csv']} # tables\n"),
+        (f"""package-data = {{my_tasks = ['*.csv', "{NAME}"]}} # tables""",),
+    ),
+    Case(
+        "setuptools-list-with-tabs",
+        toml(SETUPTOOLS + '[tool.setuptools.package-data]\nmy_tasks = [\n\t"*.csv",\n]\n'),
+        (f'    \t"{NAME}",',),
     ),
     Case(
         "setuptools-long-list-exists",
@@ -194,6 +209,28 @@ CASES = [
         ("MANIFEST.in takes it out", "delete the line"),
     ),
     Case(
+        "setuptools-manifest-in-over-lines",
+        toml(
+            SETUPTOOLS + '[tool.setuptools.package-data]\nmy_tasks = ["*.json"]\n',
+            **{"MANIFEST.in": "global-exclude *.pyc \\\n    *.json\nprune docs\n"},
+        ),
+        ("(global-exclude *.pyc *.json)", f"include my_tasks/{NAME}"),
+    ),
+    Case(
+        "setuptools-manifest-in-comment",
+        toml(
+            SETUPTOOLS + '[tool.setuptools.package-data]\nmy_tasks = ["*.json"]\n',
+            **{
+                "MANIFEST.in": "global-exclude\t*.json\t*.pyc # none\n"
+                "global-exclude *.json # none\n"
+            },
+        ),
+        (
+            "    global-exclude\t*.pyc # none\n",
+            "delete the line\n    global-exclude *.json # none",
+        ),
+    ),
+    Case(
         "setuptools-manifest-in-recursive-exclude",
         toml(
             SETUPTOOLS,
@@ -237,6 +274,14 @@ CASES = [
         ),
     ),
     Case(
+        "setup-cfg-list-with-tabs",
+        toml(
+            backend("setuptools", "setuptools.build_meta"),
+            **{"setup.cfg": CFG + "[options.package_data]\nmy_tasks =\n\t*.csv\n"},
+        ),
+        (f"    \t{NAME}",),
+    ),
+    Case(
         "setup-cfg-excluded",
         toml(
             backend("setuptools", "setuptools.build_meta"),
@@ -255,6 +300,16 @@ CASES = [
     ),
     # setuptools in setup.py
     Case("setup-py", {"setup.py": SETUP.format("")}, ("In setup.py, add below setup(",)),
+    Case(
+        "setup-py-tabs",
+        {"setup.py": "\ufeff" + SETUP.format("").replace("    ", "\t")},
+        (f'add below setup(\n    \tpackage_data={{"my_tasks": ["{NAME}"]}},',),
+    ),
+    Case(
+        "setup-py-comment-beside-call",
+        {"setup.py": SETUP.format("").replace("setup(\n", "setup(  # all of it\n")},
+        ("In setup.py, add below setup(  # all of it",),
+    ),
     Case(
         "setup-py-one-line",
         {

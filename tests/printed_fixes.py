@@ -277,11 +277,11 @@ def _project_lines(tree: Path, found: Finding, __: re.Match[str]) -> None:
             return
         old, _, new = block.partition("\nby\n")
         lines, added = (re.sub(r"(?m)^    ", "", part) for part in (old, new))
-        if reported := re.match(r"In (\S+), replace the line$", head):
+        if reported := re.match(r"In (\S+), replace (?:the line|line \d+)$", head):
             _replace_line(tree / reported[1], lines, added)
-        elif reported := re.match(r"In (\S+), delete the line$", head):
+        elif reported := re.match(r"In (\S+), delete (?:the line|line \d+)$", head):
             _replace_line(tree / reported[1], lines, None)
-        elif reported := re.match(r"In (\S+), add below (.+)$", head):
+        elif reported := re.match(r"In (\S+), add below (?:line \d+, )?(.+)$", head):
             _replace_line(tree / reported[1], reported[2], f"{reported[2]}\n{lines}")
         elif reported := re.match(r"(?:Add to the end of|Create) (\S+)(?: with)?$", head):
             path = tree / reported[1]

@@ -352,6 +352,19 @@ def test_a_missing_schema_is_made_from_the_signature_and_works(tmp_path: Path) -
     assert judged(tree, tmp_path / "2") == []
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_is_required_already_is_not_listed_twice(tmp_path: Path, renamed: bool) -> None:
+    manifest = good_manifest()
+    schema = manifest["task_list"][0]["args_schema"]
+    shape = schema["properties"].pop("metadata")
+    if renamed:
+        schema["properties"]["metadatas"] = shape
+        schema["required"].append("metadatas")
+    tree = tree_with(tmp_path / "tree", manifest)
+    assert applied(tree, judged(tree, tmp_path / "1")).left == []
+    assert judged(tree, tmp_path / "2") == []
+
+
 def test_several_fixes_of_one_file_are_made_at_once(tmp_path: Path) -> None:
     """A renamed property, a missing one, a wrong default and a misspelt key."""
     manifest = good_manifest()
@@ -453,3 +466,14 @@ def test_a_manifest_that_the_build_changes_has_no_fix(tmp_path: Path) -> None:
     engine = Engine(candidate)
     (check,) = [check for check in engine.plan() if check.rule.code == "FR105"]
     assert [found.fix for found in engine.verdict(check).findings] == [None]
+
+
+def test_tags_in_one_text_are_taken_apart(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    copytree(ROOT / "good_packages" / "setuptools_flat_argparse_generation_2", tree)
+    file = tree / "image_tools" / MANIFEST_NAME
+    text = file.read_text()
+    file.write_text(text.replace('"tags": []', '"tags": "Blur, Filter"', 1))
+    applied(tree, judged(tree, tmp_path / "1", "FR106"))
+    assert json.loads(file.read_text())["task_list"][0]["tags"] == ["Blur", "Filter"]
+    assert judged(tree, tmp_path / "2", "FR106") == []

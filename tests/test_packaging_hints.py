@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from all_backends import Backends
-from lossy_projects import CASES, CFG, HATCHLING, NAME, Case, make, toml
+from lossy_projects import CASES, CFG, HATCHLING, NAME, SETUPTOOLS, Case, make, toml
 
 from pytest_fractal.fixes.applying import Plan, plan_changes, write
-from pytest_fractal.packaging_hints.backends import Hint, packaging_hint
+from pytest_fractal.packaging_hints.backends import Hint, packaging_hint, packaging_hint_for_module
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +86,57 @@ def test_what_the_hint_says_brings_the_manifest_into_the_wheel(
     assert str(PurePosixPath(case.moved_to or case.folder, NAME)) in sdist
     assert wanted in wheel
     assert [path for path in wheel if path.endswith(NAME)] == [wanted]
+
+
+def test_of_lines_that_are_alike_the_number_is_said(tmp_path: Path) -> None:
+    lists = "".join(
+        f'[tool.hatch.build.targets.{name}]\ninclude = [\n    "*.py",\n]\n'
+        for name in ("sdist", "wheel")
+    )
+    text = HATCHLING + lists
+    manifest = make(tmp_path, Case("", toml(text)))
+    number = text.splitlines().index("include = [") + 1
+    said = packaging_hint(tmp_path, manifest).text
+    assert f"In pyproject.toml, add below line {number}, include = [\n" in said
+
+
+def test_where_nothing_tells_how_setuptools_loses_it_that_is_said(tmp_path: Path) -> None:
+    settings = SETUPTOOLS + '[tool.setuptools.package-data]\nmy_tasks = ["*.json"]\n'
+    manifest = make(tmp_path, Case("", toml(settings)))
+    hint = packaging_hint(tmp_path, manifest)
+    assert hint.fix is None
+    assert "tells why setuptools leaves it out" in hint.text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            toml(SETUPTOOLS + '[tool.setuptools]\npackages = ["my_tasks"] # all\n'),
+            'packages = ["my_tasks", "my_tasks.tasks"] # all',
+        ),
+        (
+            {"setup.cfg": CFG, "setup.py": "import setuptools; setuptools.setup()"},
+            "Create an empty my_tasks/tasks/__init__.py",
+        ),
+    ],
+)
+def test_the_package_of_a_script_is_packed_by_setuptools(
+    files: dict[str, str], said: str, backends: Backends, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    make(tree, Case("", files))
+    script = PurePosixPath("my_tasks/tasks/blur.py")
+    (tree / script).parent.mkdir()
+    (tree / script).touch()
+    hint = packaging_hint_for_module(tree, script)
+    assert hint is not None
+    assert hint.fix is not None
+    assert said in hint.text
+    for change in plan_changes(tree, [hint.fix]).changes:
+        write(tree, change)
+    _, wheel = backends.build(tree, tmp_path / "after")
+    assert str(script) in wheel
 
 
 FORMS = {

@@ -16,7 +16,10 @@ from typing import Any, Final
 
 from pytest_fractal.packaging_hints.patterns import globs, ignores
 from pytest_fractal.packaging_hints.project_files import PYPROJECT, Hint, Project
-from pytest_fractal.packaging_hints.setuptools import keep_by_setuptools
+from pytest_fractal.packaging_hints.setuptools import (
+    keep_by_setuptools,
+    keep_package_by_setuptools,
+)
 from pytest_fractal.packaging_hints.toml_edits import drop_patterns, extend_list, set_toml
 
 __all__ = ["Hint", "build_backend", "packaging_hint", "packaging_hint_for_module"]
@@ -29,10 +32,11 @@ def packaging_hint_for_module(tree: Path, module: PurePosixPath) -> Hint | None:
     """
     project = Project(tree, module)
     name = _backend(project)
-    if name not in _BACKENDS or _BACKENDS[name] is keep_by_setuptools:
-        return None  # setuptools packs modules by the packages that it finds, not one by one
-    _BACKENDS[name](project)
-    return project.hint()
+    if name == "setuptools":  # it packs modules by the packages that it finds, not one by one
+        keep_package_by_setuptools(project)
+    elif name in _BACKENDS:
+        _BACKENDS[name](project)
+    return None if project.is_silent else project.hint()
 
 
 def packaging_hint(tree: Path, manifest: PurePosixPath) -> Hint:

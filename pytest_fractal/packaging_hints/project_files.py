@@ -127,7 +127,7 @@ class Project:
     def setup_call(self) -> ast.Call | None:
         """The call of `setup()` in setup.py."""
         try:
-            module = ast.parse(self.read(SETUP))
+            module = ast.parse(self.read(SETUP).removeprefix("\ufeff"))
         except (SyntaxError, ValueError):
             return None
         for node in ast.walk(module):
@@ -170,6 +170,11 @@ class Project:
         """Add a sentence to the hint, in front of the edits."""
         if sentence not in self._said:
             self._said.append(sentence)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was said or changed so far."""
+        return not self._said and not self._edits
 
     def asks(self, sentence: str) -> None:
         """Add a sentence that tells what people have to do, since no edit does it."""
@@ -262,19 +267,34 @@ class Project:
         return Fix(tuple(files)) if files else None
 
     def _words(self, edit: _Edit) -> str:
-        if edit.text is None:
-            return f"In {edit.file}, delete the line\n{_block(edit.below)}"
-        if edit.replaces:
-            return (
-                f"In {edit.file}, replace the line\n{_block(edit.below)}\nby\n{_block(edit.text)}"
-            )
         if edit.below is not None:
-            return f"In {edit.file}, add below {edit.below.strip()}\n{_block(edit.text)}"
+            lines = [line.strip() for line in self.read(edit.file).splitlines()]
+            # Of lines that are alike, the first is changed.
+            below = edit.below.strip()
+            number = f"line {lines.index(below) + 1}" if lines.count(below) > 1 else ""
+            if edit.text is None:
+                return f"In {edit.file}, delete {number or 'the line'}\n{_block(edit.below)}"
+            if edit.replaces:
+                return (
+                    f"In {edit.file}, replace {number or 'the line'}\n{_block(edit.below)}\n"
+                    f"by\n{_block(edit.text)}"
+                )
+            place = f"{number}, {below}" if number else below
+            return f"In {edit.file}, add below {place}\n{_block(edit.text)}"
         if not edit.text:
             return f"Create an empty {edit.file}"
         if (self.tree / edit.file).exists():
             return f"Add to the end of {edit.file}\n{_block(edit.text)}"
         return f"Create {edit.file} with\n{_block(edit.text)}"
+
+
+def indent_below(text: str, opening: str) -> str:
+    """By how much the entries below the line that opens a list are indented."""
+    lines = text.splitlines()
+    following = "".join(lines[lines.index(opening) + 1 :][:1])
+    outer, inner = (line[: len(line) - len(line.lstrip())] for line in (opening, following))
+    is_entry = bool(following.strip()) and not following.lstrip().startswith(("]", "}", ")"))
+    return inner if is_entry and len(inner) > len(outer) else f"{outer}    "
 
 
 def _block(text: str | None) -> str:

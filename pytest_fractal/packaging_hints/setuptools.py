@@ -11,7 +11,13 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_fractal.packaging_hints.patterns import globs, is_named_by, pattern_regex
-from pytest_fractal.packaging_hints.project_files import CFG, PYPROJECT, SETUP, Project
+from pytest_fractal.packaging_hints.project_files import (
+    CFG,
+    PYPROJECT,
+    SETUP,
+    Project,
+    indent_below,
+)
 from pytest_fractal.packaging_hints.toml_edits import drop_patterns, extend_list
 
 
@@ -24,6 +30,16 @@ def keep_by_setuptools(project: Project) -> None:
     if not _in_package_data(project, package):
         project.says("setuptools packs Python modules, and other files only as package data.")
         _add_package_data(project, package)
+    if project.is_silent:
+        project.asks(
+            "Nothing in the project's files tells why setuptools leaves it out: see what "
+            f"`python -m build` prints, and what {SETUP} does besides."
+        )
+
+
+def keep_package_by_setuptools(project: Project) -> None:
+    """Tell why setuptools leaves a module's package out, and make the edits against it."""
+    _unpacked_package(project, _setuptools_package(project))
 
 
 def _setuptools_package(project: Project) -> str:
@@ -175,23 +191,28 @@ def _manifest_in(project: Project) -> None:
     file = "MANIFEST.in"
     path = project.manifest
     guilty: list[str] = []
-    for line in project.read(file).splitlines():
-        command, *words = line.split("#")[0].split() or [""]
+    # A command goes on in the next line behind a backslash.
+    for line in project.read(file).replace("\\\n", "\0").splitlines():
+        command, *words = re.split(r"[\s\0]+", line.split("#")[0].strip())
         if _template_matches(command, words, path):
             # The effects of later lines go over those of earlier ones.
             excludes = "exclude" in command or command == "prune"
             guilty = [*guilty, line] if excludes else []
     for line in guilty:
-        project.says(
-            f"{file} takes it out of the sdist, of which the wheel is made ({line.strip()})."
-        )
-        command, *words = line.split()
+        shown = re.sub(r"\s*\0\s*", " ", line.strip())
+        project.says(f"{file} takes it out of the sdist, of which the wheel is made ({shown}).")
+        command, *words = line.split("#")[0].split()
         fixed = 1 if command.startswith("recursive") else 0
-        kept = [
-            w for w in words[fixed:] if not _template_matches(command, [*words[:fixed], w], path)
+        guilty_words = [
+            w for w in words[fixed:] if _template_matches(command, [*words[:fixed], w], path)
         ]
-        if kept and command != "prune":
-            project.replace(file, line, " ".join([command, *words[:fixed], *kept]))
+        if "\0" in line:
+            project.append(file, f"include {path}")
+        elif len(guilty_words) < len(words) - fixed and command != "prune":
+            text, hash_, comment = line.partition("#")
+            for word in guilty_words:
+                text = re.sub(rf"\s+{re.escape(word)}(?=\s|$)", "", text)
+            project.replace(file, line, f"{text}{hash_}{comment}")
         else:
             project.delete(file, line)
 
@@ -246,7 +267,7 @@ def _add_to_cfg(project: Project, package: str) -> None:
         else:
             line = _cfg_line(project, section, package)
             if "\n" in old:
-                project.insert(CFG, line, f"    {name}")
+                project.insert(CFG, line, f"{indent_below(project.read(CFG), line)}{name}")
             else:
                 project.replace(CFG, line, f"{line.rstrip().rstrip(',')}, {name}")
 
@@ -327,9 +348,9 @@ def _add_to_setup(project: Project, package: str) -> None:
         keyword = next((k for k in call.keywords if k.arg == "package_data"), None)
         if keyword is None:
             opening = _line(project, call.func.end_lineno or 0)
-            indent = " " * (call.keywords[0].col_offset if call.keywords else 4)
-            if not opening.rstrip().endswith("("):
+            if not opening.split("#")[0].rstrip().endswith("("):
                 raise LookupError
+            indent = indent_below(project.read(SETUP), opening)
             entry = f'{indent}package_data={{"{package}": ["{name}"]}},'
             project.insert(SETUP, opening, entry)
             return
@@ -364,8 +385,7 @@ def _add_inside(project: Project, literal: ast.expr, entry: str) -> None:
     after = literal.col_offset + 1
     rest = opening.encode()[after:].decode()
     if not rest.strip():
-        indent = len(opening) - len(opening.lstrip()) + 4
-        project.insert(SETUP, opening, f"{' ' * indent}{entry},")
+        project.insert(SETUP, opening, f"{indent_below(project.read(SETUP), opening)}{entry},")
     else:
         comma = "" if rest.lstrip().startswith(("]", "}")) else ", "
         project.replace(SETUP, opening, f"{opening.encode()[:after].decode()}{entry}{comma}{rest}")

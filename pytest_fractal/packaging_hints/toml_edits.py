@@ -13,6 +13,7 @@ from pytest_fractal.packaging_hints.project_files import (
     Keys,
     Project,
     dotted,
+    indent_below,
     looked_up,
     parsed_toml,
     toml_key,
@@ -91,17 +92,15 @@ def set_toml(project: Project, keys: Keys, value: Any) -> bool:
         elif not value:
             project.delete(file, line)
         else:
-            project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {toml_value(value)}")
+            project.replace(file, line, _edited_line(line, (), value))
 
     def below_its_header() -> None:
         header = line_of(keys[:-1], True)
         project.insert(file, header, f"{toml_key(keys[-1])} = {toml_value(value)}")
 
     def in_an_inline_table() -> None:
-        inline = keys[:-1]
-        line = line_of(inline, False)
-        table = toml_value(looked_up(expected, inline))
-        project.replace(file, line, f"{line.split('=', 1)[0].rstrip()} = {table}")
+        line = line_of(keys[:-1], False)
+        project.replace(file, line, _edited_line(line, keys[-1:], value))
 
     def in_a_new_table() -> None:
         gap = "\n" if text else ""
@@ -126,11 +125,25 @@ def set_toml(project: Project, keys: Keys, value: Any) -> bool:
 
 def _set_by_tomlkit(project: Project, file: str, keys: Keys, value: Any) -> None:
     """Give a setting a value, in a file of whatever form; only what changes is written anew."""
+    project.rewrite(file, _with_tomlkit(project.read(file), keys, value))
+
+
+def _edited_line(line: str, below: Keys, value: Any) -> str:
+    """A line that gives a setting, with a value for what it gives, or for keys below that.
+
+    What it keeps of a list, and a comment behind it, stay as they were written.
+    """
+    keys = _only_path(parsed_toml(f"{line.split('=', 1)[0]} = 0"))
+    return _with_tomlkit(line, (*keys, *below), value)
+
+
+def _with_tomlkit(text: str, keys: Keys, value: Any) -> str:
+    """TOML with one value set, or taken out. Raises `LookupError` where that cannot be."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        document = tomlkit.parse(project.read(file))
+        document = tomlkit.parse(text)
         inner: Any = document
         for key in keys[:-1]:
             inner = inner.setdefault(key, tomlkit.table())
@@ -148,7 +161,7 @@ def _set_by_tomlkit(project: Project, file: str, keys: Keys, value: Any) -> None
             inner[keys[-1]] = value
         else:
             del inner[keys[-1]]
-        project.rewrite(file, tomlkit.dumps(document))
+        return tomlkit.dumps(document)
     except TOMLKitError as error:
         raise LookupError(str(error)) from None
 
@@ -167,9 +180,10 @@ def _no_stop(way: Callable[[], None]) -> Callable[[], None]:
 
 def _edit_list(project: Project, file: str, opening: str, old: list[Any], new: list[Any]) -> None:
     """Change a list that goes over several lines, one entry a line."""
+    indent = indent_below(project.read(file), opening)
     for entry in new:
         if entry not in old:
-            project.insert(file, opening, f"    {toml_value(entry)},")
+            project.insert(file, opening, f"{indent}{toml_value(entry)},")
     lines = project.read(file).splitlines()
     following = lines[lines.index(opening) + 1 :]
     for entry in old:

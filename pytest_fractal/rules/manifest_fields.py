@@ -133,7 +133,8 @@ def _edits_for_fault(tasks: TaskList, fault: ModelFault) -> Iterator[JsonEdit]:
     elif fault.wanted is bool:
         meant = _BOOLEANS.get(str(value).strip().lower())
     elif fault.wanted is list and isinstance(value, str) and value.strip():
-        meant = [value]
+        parts = value.split(",") if key == "tags" else [value]
+        meant = [part.strip() for part in parts if part.strip()] or None
     elif fault.choices and isinstance(value, str):
         plain = re.sub(r"[\s-]+", "_", value.strip()).lower()
         meant = next((choice for choice in fault.choices if choice.lower() == plain), None)

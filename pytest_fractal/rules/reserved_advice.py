@@ -23,7 +23,9 @@ def parameter_of(part: Part, name: str) -> Parameter | None:
 def hint_to_add(part: Part, name: str) -> str:
     """Which of the two lacks a reserved argument: the schema alone, or the function as well."""
     shape = json.dumps(part.task.generation.reserved_shapes[name])
-    add = f'add "{name}": {shape} to its properties, and "{name}" to its `required`'
+    only_property = f'add "{name}": {shape} to its properties'
+    listed = "" if _is_required(part, name) else f', and "{name}" to its `required`'
+    add = f"{only_property}{listed}"
     signature = _signature_of(part)
     if signature is None:
         return f"if the function takes {name!r}, {add}; else give it that parameter first"
@@ -31,7 +33,7 @@ def hint_to_add(part: Part, name: str) -> str:
     parameters = {parameter.name: parameter for parameter in signature.parameters}
     if name in parameters:
         if not parameters[name].required:
-            add = f'add "{name}": {shape} to its properties'
+            add = only_property
         return f"{function} takes it, the schema lacks it: {add}"
     if signature.takes_any_keyword:
         return f"{function} takes any argument, the schema lacks this one: {add}"
@@ -56,7 +58,7 @@ def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
     known = {parameter.name: parameter for parameter in signature.parameters}
     shape = part.task.generation.reserved_shapes[name]
     yield JsonEdit(Action.SET, ("properties", name), shape)
-    if name not in known or known[name].required:
+    if (name not in known or known[name].required) and not _is_required(part, name):
         yield _edit_to_require(part, name)
 
 

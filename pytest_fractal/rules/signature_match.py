@@ -136,7 +136,7 @@ def compare(
                 f"/properties/{escape(name)}",
                 f"a property `{name}`, which {function} takes ({place})",
                 "no such property",
-                f"add {json.dumps(name)}: {_shown(shape)} to `properties`{also}; "
+                f"add {_shown(name)}: {_shown(shape)} to `properties`{also}; "
                 "best make the schema anew from the function",
                 (
                     JsonEdit(Action.SET, ("properties", name), shape, position),
@@ -201,7 +201,7 @@ def _edits_to_rename(
     for mismatch in _compare_default(signature, parameter, at, subschema, schema, name):
         yield from mismatch.edits
     if _is_listed(name, required):
-        if parameter.required:
+        if parameter.required and parameter.name not in required:
             yield JsonEdit(Action.SET, ("required", required.index(name)), parameter.name)
         else:
             yield JsonEdit(Action.DROP, ("required",), name)
