@@ -21,6 +21,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from pytest_fractal.files import replacing
+
 PAGES = "https://pypi.org/simple/"
 FILES = "https://files.pythonhosted.org/"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -96,7 +98,8 @@ class KeptIndex:
                 return kept.read_bytes() or None
             else:
                 raise
-        _write(kept, page)
+        with replacing(kept) as partial:
+            partial.write_bytes(page)
         return page or None
 
     def file(self, path: str) -> Path:
@@ -107,22 +110,18 @@ class KeptIndex:
                 kept.touch()
                 return kept
             kept.parent.mkdir(parents=True, exist_ok=True)
-            partial = kept.with_name(f"{kept.name}.partial")
-            with _asked(f"{self._files}{path}") as answer, partial.open("wb") as written:
+            with (
+                _asked(f"{self._files}{path}") as answer,
+                replacing(kept) as partial,
+                partial.open("wb") as written,
+            ):
                 shutil.copyfileobj(answer, written)
-            partial.replace(kept)
         return kept
 
 
 def _asked(url: str, accepted: str = "*/*") -> HTTPResponse:
     answer: HTTPResponse = urlopen(Request(url, headers={"Accept": accepted}), timeout=LONGEST)
     return answer
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{threading.get_ident()}")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -60,6 +60,10 @@ def schema(definitions: dict[str, Any], **properties: Any) -> dict[str, Any]:
 
 
 OF_TEXTURE = {"$ref": "#/$defs/Texture"}
+BY_KIND = {
+    "propertyName": "kind",
+    "mapping": {"circle": "#/$defs/Circle", "box": "#/$defs/Box"},
+}
 
 
 @dataclass(frozen=True)
@@ -229,10 +233,7 @@ CASES = [
                     "properties": {
                         "shape": {
                             "oneOf": [{"$ref": "#/$defs/Circle"}, {"$ref": "#/$defs/Box"}],
-                            "discriminator": {
-                                "propertyName": "kind",
-                                "mapping": {"circle": "#/$defs/Circle", "box": "#/$defs/Box"},
-                            },
+                            "discriminator": BY_KIND,
                         }
                     },
                 },
@@ -242,10 +243,7 @@ CASES = [
                 "properties": {
                     "shape": {
                         "oneOf": [{"$ref": "#/$defs/Box"}, {"$ref": "#/$defs/Circle"}],
-                        "discriminator": {
-                            "propertyName": "kind",
-                            "mapping": {"circle": "#/$defs/Circle", "box": "#/$defs/Box"},
-                        },
+                        "discriminator": BY_KIND,
                     }
                 },
             },

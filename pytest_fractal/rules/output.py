@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Final
 
 from pytest_fractal.json_text import FaultKind, JsonText, read_json, shown, texts_in
@@ -141,8 +142,8 @@ def _way_out(run: Run, execution: Execution) -> str:
     if limit is None:
         said = _NO_FILE.search(execution.start.output_tail)
         lacking = said[1] if said is not None else ""
-        zarr_dir = execution.arguments.get("zarr_dir")
-        if zarr_dir and _is_below(lacking, zarr_dir) and not os.path.lexists(zarr_dir):
+        zarr_dir = execution.arguments.get("zarr_dir", "/")
+        if PurePath(lacking).is_relative_to(zarr_dir) and not os.path.lexists(zarr_dir):
             return (
                 "the server does not create the zarr_dir of a new dataset: let the task do it, "
                 "with `os.makedirs(zarr_dir, exist_ok=True)` and `import os`"
@@ -156,10 +157,6 @@ def _way_out(run: Run, execution: Execution) -> str:
     if limit is Limit.MEMORY:
         return _ask_for_more(run, execution, "mem", "memory")
     return _ask_for_more(run, execution, "time", "time")
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return os.path.normpath(path).startswith(os.path.normpath(folder))
 
 
 def _ask_for_more(run: Run, execution: Execution, key: str, much: str) -> str:

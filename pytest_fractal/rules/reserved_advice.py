@@ -30,11 +30,11 @@ def hint_to_add(part: Part, name: str) -> str:
     if signature is None:
         return f"if the function takes {name!r}, {add}; else give it that parameter first"
     function = _function_of(signature)
-    parameters = {parameter.name: parameter for parameter in signature.parameters}
-    if name in parameters:
-        if not parameters[name].required:
-            add = only_property
-        return f"{function} takes it, the schema lacks it: {add}"
+    taken = parameter_of(part, name)
+    if taken is not None:
+        return (
+            f"{function} takes it, the schema lacks it: {add if taken.required else only_property}"
+        )
     if signature.takes_any_keyword:
         return f"{function} takes any argument, the schema lacks this one: {add}"
     return f"neither {function} nor the schema has it: give the function that parameter, and {add}"
@@ -50,15 +50,12 @@ def lacks_parameter(part: Part, name: str) -> bool:
 
 def edits_to_add(part: Part, name: str) -> Iterator[JsonEdit]:
     """The property that the schema lacks; none where the function must be changed first."""
-    signature = _signature_of(part)
-    if signature is None:
+    if _signature_of(part) is None or lacks_parameter(part, name):
         return
-    if lacks_parameter(part, name):
-        return
-    known = {parameter.name: parameter for parameter in signature.parameters}
+    taken = parameter_of(part, name)
     shape = part.task.generation.reserved_shapes[name]
     yield JsonEdit(Action.SET, ("properties", name), shape)
-    if (name not in known or known[name].required) and not _is_required(part, name):
+    if (taken is None or taken.required) and not _is_required(part, name):
         yield _edit_to_require(part, name)
 
 
